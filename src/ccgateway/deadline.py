@@ -1,0 +1,37 @@
+"""How long a piece of work may still take: one value, handed down through every layer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+__all__ = ["Deadline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment on the running event loop's clock (``at``, seconds)."""
+
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """The moment ``seconds`` from now."""
+        return cls(asyncio.get_running_loop().time() + seconds)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left; below 0 once it has passed."""
+        return self.at - asyncio.get_running_loop().time()
+
+    def within(self, seconds: float) -> Deadline:
+        """This moment, or ``seconds`` from now, whichever comes first."""
+        return Deadline(min(self.at, asyncio.get_running_loop().time() + seconds))
+
+    @asynccontextmanager
+    async def limit(self) -> AsyncIterator[asyncio.Timeout]:
+        """Cancels the body when the moment comes; leaves ``TimeoutError`` to the caller."""
+        async with asyncio.timeout_at(self.at) as timeout:
+            yield timeout

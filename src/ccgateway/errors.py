@@ -1,0 +1,179 @@
+"""Every error the gateway can report, drawn once.
+
+::
+
+    GatewayError                 has a Code; the table below gives its HTTP and gRPC status
+    ├── SettingsError            the operator's file: which key, what is wrong, what to do
+    ├── RequestError             the caller's question cannot be answered as asked
+    ├── FederationError          no answer may be given: every site failed, or one that must not
+    └── SiteError                what asking one site came to (never takes the other sites down)
+
+Foreign exceptions (HTTP library, JSON, GraphQL, Redis) are turned into these at the one place where that library is used.
+Messages are written for the person who reads them and never hold a token or a key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["CODES", "Code", "CodeRow", "FederationError", "GatewayError", "RequestError", "SettingsError", "SiteError", "redact"]
+
+
+class Code(StrEnum):
+    """Stable error codes, as clients see them in ``extensions.code``."""
+
+    # the caller
+    BAD_REQUEST = "BAD_REQUEST"
+    GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
+    GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
+    INVALID_CURSOR = "INVALID_CURSOR"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    BODY_TOO_LARGE = "BODY_TOO_LARGE"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    UNKNOWN_SITE = "UNKNOWN_SITE"
+    UNKNOWN_CLUSTER = "UNKNOWN_CLUSTER"
+    AMBIGUOUS_CLUSTER = "AMBIGUOUS_CLUSTER"
+    AMBIGUOUS_JOB = "AMBIGUOUS_JOB"
+    SCAN_BUDGET = "SCAN_BUDGET"
+    # one site
+    NO_CREDENTIAL = "NO_CREDENTIAL"
+    TIMEOUT = "TIMEOUT"
+    UNREACHABLE = "UNREACHABLE"
+    CONNECTION_LOST = "CONNECTION_LOST"
+    SITE_UNAUTHORIZED = "SITE_UNAUTHORIZED"
+    SITE_REFUSED = "SITE_REFUSED"
+    SITE_BUSY = "SITE_BUSY"
+    SITE_ERROR = "SITE_ERROR"
+    BAD_ANSWER = "BAD_ANSWER"
+    ANSWER_TOO_LARGE = "ANSWER_TOO_LARGE"
+    WRONG_RELEASE = "WRONG_RELEASE"
+    UNSUPPORTED = "UNSUPPORTED"
+    UNREADABLE_JOBS = "UNREADABLE_JOBS"
+    DUPLICATE_SITE = "DUPLICATE_SITE"
+    # all of them, and us
+    ALL_SITES_FAILED = "ALL_SITES_FAILED"
+    INCOMPLETE = "INCOMPLETE"
+    SETTINGS = "SETTINGS"
+    INTERNAL = "INTERNAL"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRow:
+    """How one code shows on each surface: HTTP status, gRPC status name, and whether asking again may help."""
+
+    http: int
+    grpc: str
+    retryable: bool = False
+
+
+CODES: dict[Code, CodeRow] = {
+    Code.BAD_REQUEST: CodeRow(400, "INVALID_ARGUMENT"),
+    Code.GRAPHQL_PARSE_FAILED: CodeRow(400, "INVALID_ARGUMENT"),
+    Code.GRAPHQL_VALIDATION_FAILED: CodeRow(400, "INVALID_ARGUMENT"),
+    Code.INVALID_CURSOR: CodeRow(400, "INVALID_ARGUMENT"),
+    Code.LIMIT_EXCEEDED: CodeRow(400, "RESOURCE_EXHAUSTED"),
+    Code.BODY_TOO_LARGE: CodeRow(413, "RESOURCE_EXHAUSTED"),
+    Code.UNAUTHENTICATED: CodeRow(401, "UNAUTHENTICATED"),
+    Code.FORBIDDEN: CodeRow(403, "PERMISSION_DENIED"),
+    Code.NOT_FOUND: CodeRow(404, "NOT_FOUND"),
+    Code.UNKNOWN_SITE: CodeRow(404, "NOT_FOUND"),
+    Code.UNKNOWN_CLUSTER: CodeRow(404, "NOT_FOUND"),
+    Code.AMBIGUOUS_CLUSTER: CodeRow(409, "FAILED_PRECONDITION"),
+    Code.AMBIGUOUS_JOB: CodeRow(409, "FAILED_PRECONDITION"),
+    Code.SCAN_BUDGET: CodeRow(422, "RESOURCE_EXHAUSTED"),
+    Code.NO_CREDENTIAL: CodeRow(403, "PERMISSION_DENIED"),
+    Code.TIMEOUT: CodeRow(504, "DEADLINE_EXCEEDED", retryable=True),
+    Code.UNREACHABLE: CodeRow(502, "UNAVAILABLE", retryable=True),
+    Code.CONNECTION_LOST: CodeRow(502, "UNAVAILABLE", retryable=True),
+    Code.SITE_UNAUTHORIZED: CodeRow(502, "PERMISSION_DENIED"),
+    Code.SITE_REFUSED: CodeRow(502, "FAILED_PRECONDITION"),
+    Code.SITE_BUSY: CodeRow(503, "UNAVAILABLE", retryable=True),
+    Code.SITE_ERROR: CodeRow(502, "UNAVAILABLE", retryable=True),
+    Code.BAD_ANSWER: CodeRow(502, "UNAVAILABLE"),
+    Code.ANSWER_TOO_LARGE: CodeRow(502, "RESOURCE_EXHAUSTED"),
+    Code.WRONG_RELEASE: CodeRow(502, "FAILED_PRECONDITION"),
+    Code.UNSUPPORTED: CodeRow(501, "UNIMPLEMENTED"),
+    Code.UNREADABLE_JOBS: CodeRow(502, "DATA_LOSS"),
+    Code.DUPLICATE_SITE: CodeRow(409, "FAILED_PRECONDITION"),
+    Code.ALL_SITES_FAILED: CodeRow(502, "UNAVAILABLE", retryable=True),
+    Code.INCOMPLETE: CodeRow(503, "UNAVAILABLE", retryable=True),
+    Code.SETTINGS: CodeRow(500, "FAILED_PRECONDITION"),
+    Code.INTERNAL: CodeRow(500, "INTERNAL"),
+}
+
+
+class GatewayError(Exception):
+    """An error with a code of the table above.
+
+    ``code``: the stable code; ``message``: for people; ``site``: the site it concerns, if one; ``retryable``: whether
+    the same question may be answered a little later.
+    """
+
+    def __init__(self, code: Code, message: str, *, site: str | None = None, retryable: bool | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.site = site
+        self.retryable = CODES[code].retryable if retryable is None else retryable
+
+    @property
+    def row(self) -> CodeRow:
+        """The code's row of the table."""
+        return CODES[self.code]
+
+    def extensions(self) -> dict[str, str | bool]:
+        """What a GraphQL error carries beside its message: ``{code, retryable, site?}``."""
+        found: dict[str, str | bool] = {"code": self.code.value, "retryable": self.retryable}
+        if self.site is not None:
+            found["site"] = self.site
+        return found
+
+
+class FederationError(GatewayError):
+    """No answer that may be given: all sites failed, or one that must not. ``causes`` are the sites' own errors."""
+
+    def __init__(self, code: Code, message: str, causes: Sequence[SiteError]) -> None:
+        super().__init__(code, message)
+        self.causes = tuple(causes)
+
+
+class SettingsError(GatewayError):
+    """The settings cannot be used: names the key, what is wrong with its value, and the remedy."""
+
+    def __init__(self, key: str, problem: str, remedy: str) -> None:
+        super().__init__(Code.SETTINGS, f"{key}: {problem}. {remedy}")
+        self.key, self.problem, self.remedy = key, problem, remedy
+
+
+class RequestError(GatewayError):
+    """The caller's question cannot be answered as it was asked."""
+
+
+class SiteError(GatewayError):
+    """What asking one site came to, when it came to nothing."""
+
+    site: str
+
+    def __init__(
+        self, code: Code, site: str, message: str, *, retryable: bool | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(code, message, site=site, retryable=retryable)
+        self.retry_after = retry_after
+
+
+_TOKEN = re.compile(r"\b[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}|(?i:bearer)\s+\S+")
+_SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE)\b.*\b(FROM|INTO|SET|WHERE)\b", re.DOTALL)
+
+
+def redact(text: str, *, limit: int = 300) -> str:
+    """A site's own words, fit to be shown: one line, at most ``limit`` characters, no token and no SQL statement in it."""
+    line = " ".join(text.split())
+    if _SQL.search(line):
+        return "the site answered with a database error (its SQL is not shown)"
+    line = _TOKEN.sub("[redacted]", line)
+    return line if len(line) <= limit else line[: limit - 1] + "…"

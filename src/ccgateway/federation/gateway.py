@@ -1,0 +1,81 @@
+"""Every use case of the gateway: the only thing a surface may call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from ccgateway.federation.joblist import JobList
+from ccgateway.federation.lookups import Lookups
+from ccgateway.federation.questions import (
+    Answer, Caller, JobListAnswer, JobListQuestion, Policy, SiteCluster, SiteStatus, SiteUser,
+)  # fmt: skip
+from ccgateway.federation.twins import Twins
+from ccgateway.jobs.model import JobRow
+from ccgateway.settings import LimitSettings
+from ccgateway.site.registry import Registry
+
+__all__ = ["Gateway"]
+
+logger = logging.getLogger(__name__)
+
+
+class Gateway:
+    """The use cases, over the configured sites.
+
+    Methods raise ``RequestError`` for a question that cannot be answered as asked, ``FederationError`` where no answer may be
+    given (``ALL_SITES_FAILED``, ``INCOMPLETE``), and, where one site alone was asked, its ``SiteError``. What else a site came
+    to stands in its report.
+    """
+
+    def __init__(self, registry: Registry, limits: LimitSettings) -> None:
+        self._registry = registry
+        twins = Twins()
+        self._joblist = JobList(registry, twins, limits)
+        self._lookups = Lookups(registry, twins, limits, self._joblist)
+
+    async def jobs(self, question: JobListQuestion, caller: Caller) -> JobListAnswer:
+        """One page of the jobs of all sites asked, in one exact order."""
+        answer = await self._joblist.page(question)
+        logger.debug("jobs for %s: %d rows, complete=%s", caller.subject, len(answer.rows), answer.complete)
+        return answer
+
+    async def job(self, job_id: str, caller: Caller, *, fields: frozenset[str]) -> JobRow:  # noqa: ARG002 - identities come
+        """The job with that ``"site:dbid"``; ``NOT_FOUND`` if the site has none or does not show it."""
+        return await self._lookups.job(job_id, fields)
+
+    async def job_by_key(
+        self,
+        caller: Caller,  # noqa: ARG002
+        *,
+        cluster: str,
+        job_id: int,
+        start_time: int | None,
+        site: str | None,
+        fields: frozenset[str],
+    ) -> JobRow:
+        """The job with that key; without ``start_time`` the newest with that cluster and number, without ``site`` at any."""
+        return await self._lookups.job_by_key(cluster=cluster, job_id=job_id, start_time=start_time, site=site, fields=fields)
+
+    async def clusters(
+        self,
+        caller: Caller,  # noqa: ARG002
+        *,
+        sites: Sequence[str] | None,
+        policy: Policy,
+        with_partitions: bool,
+    ) -> Answer[SiteCluster]:
+        """The clusters of every site asked; ``with_partitions`` fills ``Cluster.partitions``."""
+        return await self._lookups.clusters(sites=sites, policy=policy, with_partitions=with_partitions)
+
+    async def users(self, caller: Caller, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:  # noqa: ARG002
+        """The user tables of every site asked (needs an admin's token there)."""
+        return await self._lookups.users(sites=sites, policy=policy)
+
+    async def sites(self, caller: Caller, *, sites: Sequence[str] | None = None) -> list[SiteStatus]:  # noqa: ARG002
+        """The configured sites, each asked just now."""
+        return await self._lookups.sites(sites)
+
+    async def aclose(self) -> None:
+        """Closes the connections to every site."""
+        await self._registry.aclose()

@@ -1,0 +1,201 @@
+"""Questions that are not a list of jobs: one job, clusters, users, and how the sites are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ccgateway.deadline import Deadline
+from ccgateway.errors import Code, FederationError, RequestError, SiteError
+from ccgateway.federation.joblist import JobList, judge
+from ccgateway.federation.questions import (
+    Answer, JobListQuestion, Policy, ReportStatus, SiteCluster, SiteReport, SiteStatus, SiteUser,
+)  # fmt: skip
+from ccgateway.federation.scatter import Ask, scatter
+from ccgateway.federation.twins import Twins
+from ccgateway.jobs.clusters import Cluster, User
+from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
+from ccgateway.jobs.model import JobRow, parse_job_id
+from ccgateway.settings import LimitSettings
+from ccgateway.site.exchange import Visit
+from ccgateway.site.instance import Instance
+from ccgateway.site.registry import Registry
+
+__all__ = ["Lookups"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Lookups:
+    """The use cases beside the job list, over the same sites."""
+
+    registry: Registry
+    twins: Twins
+    limits: LimitSettings
+    joblist: JobList
+
+    async def job(self, job_id: str, fields: frozenset[str]) -> JobRow:
+        """One job by ``"site:dbid"``. ``NOT_FOUND`` also where it may not be seen; ``SiteError`` if the site does not answer."""
+        name, db_id = parse_job_id(job_id)
+        instance = self.registry.one(name)
+        deadline = Deadline.after(self.limits.request_timeout).within(instance.settings.timeout)
+        row = await instance.job(instance.visit(deadline), db_id, fields)
+        if row is None:
+            raise RequestError(Code.NOT_FOUND, f"Site {name} has no job {db_id}, or does not show it.")
+        return row
+
+    async def job_by_key(
+        self, *, cluster: str, job_id: int, start_time: int | None, site: str | None, fields: frozenset[str]
+    ) -> JobRow:
+        """One job by its key. ``AMBIGUOUS_JOB`` if several sites have it, ``INCOMPLETE`` if it may be at one that failed."""
+        wanted = JobFilter(
+            cluster=StringInput(eq=cluster),
+            job_id=StringInput(eq=str(job_id)),
+            start_time=TimeRange(start_time, start_time) if start_time is not None else None,
+        )
+        sites = [site] if site is not None else None
+        answer = await self.joblist.page(JobListQuestion(filters=(wanted,), first=2, sites=sites, fields=fields))
+        failed = [SiteError(r.code or Code.INTERNAL, r.site, r.message or "") for r in answer.reports if not r.is_complete]
+        if not answer.rows:
+            if any(error.code is Code.SCAN_BUDGET for error in failed):
+                remedy = "Give startTime: then it is found at once."
+                raise RequestError(
+                    Code.SCAN_BUDGET, f"Not among the newest {self.limits.scan_budget} jobs of each site. {remedy}"
+                )
+            if failed:
+                raise FederationError(Code.INCOMPLETE, "Not found, but not every site could be asked.", failed)
+            raise RequestError(Code.NOT_FOUND, f"No site shows a job {job_id} of cluster {cluster!r} with that start time.")
+        first, *more = answer.rows
+        if more and more[0].start_time == first.start_time and more[0].site != first.site:
+            message = f"Sites {first.site} and {more[0].site} both have a job {job_id} of cluster {cluster!r} started then: name the site."
+            raise RequestError(Code.AMBIGUOUS_JOB, message)
+        return first
+
+    async def clusters(self, *, sites: Sequence[str] | None, policy: Policy, with_partitions: bool) -> Answer[SiteCluster]:
+        """Every site's clusters, sites by number, clusters as the site orders them."""
+
+        async def ask(instance: Instance, visit: Visit) -> list[Cluster]:
+            return await instance.clusters(visit, with_partitions=with_partitions)
+
+        found, reports = await self._of_each(sites, policy, ask)
+        await self._drop_twins(found, reports)
+        items = [SiteCluster(name, cluster) for name, clusters in found.items() for cluster in clusters]
+        return Answer(items, reports)
+
+    async def users(self, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
+        """Every site's user table, sites by number."""
+
+        async def ask(instance: Instance, visit: Visit) -> list[User]:
+            return await instance.users(visit)
+
+        found, reports = await self._of_each(sites, policy, ask)
+        return Answer([SiteUser(name, user) for name, users in found.items() for user in users], reports)
+
+    async def sites(self, names: Sequence[str] | None) -> list[SiteStatus]:
+        """How every site is, found out by reading at most one job there."""
+        loop = asyncio.get_running_loop()
+        took: dict[str, float] = {}
+
+        async def ask(instance: Instance, visit: Visit) -> list[None]:
+            started = loop.time()
+            await instance.greet(visit)
+            took[instance.name] = loop.time() - started
+            return []
+
+        instances = self.registry.chosen(names)
+        outcomes = await self._scattered(instances, ask, patience=None)
+        return [_status(one, outcomes[one.name], took.get(one.name), self.twins.known(one, instances)) for one in instances]
+
+    # --- asking each
+
+    async def _scattered(
+        self, instances: Sequence[Instance], ask: Callable[[Instance, Visit], Awaitable[T]], *, patience: float | None
+    ) -> dict[str, T | SiteError]:
+        deadline = Deadline.after(self.limits.request_timeout)
+        asks: list[Ask[T]] = []
+        refused: dict[str, SiteError] = {}
+        for instance in instances:
+            own = deadline.within(instance.settings.timeout)
+            try:
+                visit = instance.visit(own)
+            except SiteError as error:
+                refused[instance.name] = error
+                continue
+            asks.append(Ask(instance, _bound(ask, instance, visit), own, patient=instance.settings.required))
+        answered = await scatter(asks, patience=patience)
+        return {one.name: refused[one.name] if one.name in refused else answered[one.name] for one in instances}
+
+    async def _of_each(
+        self, sites: Sequence[str] | None, policy: Policy, ask: Callable[[Instance, Visit], Awaitable[list[T]]]
+    ) -> tuple[dict[str, list[T]], list[SiteReport]]:
+        loop = asyncio.get_running_loop()
+        instances = self.registry.chosen(sites)
+        reports = {one.name: SiteReport(one.name, one.number) for one in instances}
+        asked: list[Instance] = []
+        for one in instances:
+            if (twin := self.twins.known(one, instances)) is None:
+                asked.append(one)
+            else:
+                _report_twin(reports[one.name], twin)
+
+        async def measured(instance: Instance, visit: Visit) -> list[T]:
+            started, report = loop.time(), reports[instance.name]
+            try:
+                return await ask(instance, visit)
+            finally:
+                report.elapsed, report.calls = loop.time() - started, visit.meter.calls
+
+        patience = self.limits.patience if policy is Policy.PARTIAL and self.limits.patience > 0 else None
+        found: dict[str, list[T]] = {}
+        for name, outcome in (await self._scattered(asked, measured, patience=patience)).items():
+            if isinstance(outcome, SiteError):
+                reports[name].note_failure(outcome)
+            else:
+                found[name] = outcome
+        judge(list(reports.values()), self.registry, policy)
+        return found, list(reports.values())
+
+    async def _drop_twins(self, found: dict[str, list[Cluster]], reports: list[SiteReport]) -> None:
+        """Two sites with the same cluster names may be one: then the clusters are listed once."""
+        deadline = Deadline.after(self.limits.request_timeout)
+        names = {site: frozenset(cluster.name for cluster in clusters) for site, clusters in found.items()}
+        for site in list(found):
+            for other in found:
+                if other == site:
+                    break
+                if names[other] and names[other] == names[site]:
+                    one, two = self.registry.one(other), self.registry.one(site)
+                    if await self.twins.compare(one, two, deadline.within(two.settings.timeout)):
+                        del found[site]
+                        _report_twin(next(r for r in reports if r.site == site), one)
+                        break
+
+
+def _bound(ask: Callable[[Instance, Visit], Awaitable[T]], instance: Instance, visit: Visit) -> Callable[[], Awaitable[T]]:
+    return lambda: ask(instance, visit)
+
+
+def _report_twin(report: SiteReport, other: Instance) -> None:
+    report.status, report.code = ReportStatus.SKIPPED, Code.DUPLICATE_SITE
+    report.message = f"The same instance as site {other.name}, which stands for both. Configure it once."
+
+
+def _status(instance: Instance, outcome: object, elapsed: float | None, twin: Instance | None) -> SiteStatus:
+    health = instance.health
+    return SiteStatus(
+        name=instance.name,
+        number=instance.number,
+        release=instance.release,
+        configured_release=instance.settings.release,
+        required=instance.settings.required,
+        reachable=not isinstance(outcome, SiteError),
+        since=health.since,
+        elapsed=elapsed,
+        last_error=outcome if isinstance(outcome, SiteError) else health.last_error,
+        last_error_at=health.last_error_at,
+        capabilities=list(instance.capabilities),
+        same_as=twin.name if twin else None,
+    )

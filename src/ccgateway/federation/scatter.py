@@ -1,0 +1,76 @@
+"""Ask many sites at once, each within its own limit: whatever one does, the others' answers come.
+
+Each site may take what its settings allow. When nobody insists on completeness, sites that lag behind get ``patience`` more
+seconds once the first has answered, so that a slow site delays an answer by that much and no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ccgateway.deadline import Deadline
+from ccgateway.errors import Code, SiteError
+from ccgateway.site.instance import Instance
+
+__all__ = ["Ask", "scatter"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Generic[T]):
+    """A question to one site: how to ask it, and until when. ``patient``: it is not cut short because others were faster."""
+
+    instance: Instance
+    run: Callable[[], Awaitable[T]]
+    deadline: Deadline
+    patient: bool = False
+
+
+async def scatter(asks: Sequence[Ask[T]], *, patience: float | None) -> Mapping[str, T | SiteError]:
+    """The answer, or the failure, of each site by name. ``patience`` (s): ``None`` waits for everybody to the end.
+
+    Leaves no task behind: on return, and when cancelled, every question has ended.
+    """
+    outcomes: dict[str, T | SiteError] = {}
+    limits: dict[str, asyncio.Timeout] = {}
+    hurried: set[str] = set()
+
+    async def one(ask: Ask[T]) -> None:
+        name = ask.instance.name
+        try:
+            async with ask.deadline.limit() as limit:
+                limits[name] = limit
+                outcomes[name] = await ask.run()
+        except TimeoutError:
+            late = (
+                f"The site was over {patience:g} s slower than others." if name in hurried else "The site did not answer in time."
+            )
+            outcomes[name] = SiteError(Code.TIMEOUT, name, late)
+        except SiteError as error:
+            outcomes[name] = error
+        else:
+            hurry()
+
+    def hurry() -> None:
+        if patience is None:
+            return
+        latest = asyncio.get_running_loop().time() + patience
+        for ask in asks:
+            name, limit = ask.instance.name, limits.get(ask.instance.name)
+            if ask.patient or limit is None or limit.expired() or name in outcomes:
+                continue
+            if (limit.when() or latest + 1) > latest:
+                limit.reschedule(latest)
+                hurried.add(name)
+
+    if len(asks) == 1:
+        await one(asks[0])
+        return outcomes
+    async with asyncio.TaskGroup() as group:
+        for ask in asks:
+            group.create_task(one(ask), name=f"ask {ask.instance.name}")
+    return outcomes

@@ -1,0 +1,173 @@
+"""One walk down the merged list: streams of many sites, read side by side, cut where all of them are complete."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ccgateway.deadline import Deadline
+from ccgateway.errors import Code, SiteError
+from ccgateway.federation.questions import ReportStatus, SiteReport
+from ccgateway.federation.scatter import Ask, scatter
+from ccgateway.federation.twins import Twins
+from ccgateway.jobs.conditions import EARLIEST
+from ccgateway.jobs.model import JobRow
+from ccgateway.jobs.ordering import Position, position_of, take_through
+from ccgateway.site.instance import Instance
+from ccgateway.site.reading import JobStream
+
+__all__ = ["Part", "Walk"]
+
+#: a page for a bounded span of time: the span, not the size, limits what the site reads
+SPAN_PAGE = 1000
+#: the first page of a scan, when nothing is known of how many rows will match
+FIRST_SCAN = 100
+
+
+@dataclass(slots=True)
+class Part:
+    """One site's part in one answer. ``stream`` is ``None`` if the site could not even be asked; ``share``: of the list's newest jobs,
+    how many are expected to be this site's."""
+
+    instance: Instance
+    report: SiteReport
+    deadline: Deadline
+    stream: JobStream | None = None
+    share: float = 1.0
+    failed: bool = False
+    last_size: int = 0
+    started: float = 0.0
+
+    @property
+    def live(self) -> JobStream | None:
+        """The stream, while more can be read from it."""
+        return self.stream if self.stream is not None and not self.failed and not self.stream.done else None
+
+    def fail(self, error: SiteError) -> None:
+        """Ends the part with ``error``; what was read before stays."""
+        self.failed = True
+        self.report.note_failure(error)
+
+    def settle(self) -> None:
+        """Writes what the stream went through into the report."""
+        if self.stream is None:
+            return
+        self.report.calls, self.report.scanned = self.stream.visit.meter.calls, self.stream.scanned
+        if missed := self.stream.unreadable:
+            shown = "; ".join(str(one) for one in missed[:5]) + ("; …" if len(missed) > 5 else "")
+            what = "1 job was" if len(missed) == 1 else f"{len(missed)} jobs were"
+            self.report.note_gap(Code.UNREADABLE_JOBS, f"{what} left out, as the site cannot read the archive entry: {shown}.")
+
+
+@dataclass(slots=True)
+class Walk:
+    """Reads on until ``want`` jobs after ``after`` are final, everything is read, or a site's ``budget`` is spent.
+
+    ``ready``: final jobs in total order. ``stopped_at``: the second down to which the answer is complete when the budget
+    ended it, else ``None``.
+    """
+
+    parts: list[Part]
+    twins: Twins
+    budget: int
+    patience: float | None
+    after: Position | None = None
+    ready: list[JobRow] = field(default_factory=list)
+    stopped_at: int | None = None
+
+    async def collect(self, want: float) -> None:
+        """Reads until there are ``want`` ready jobs (``math.inf``: all of them)."""
+        while True:
+            live = [part for part in self.parts if part.live]
+            floor = max((part.live.floor for part in live if part.live), default=EARLIEST)
+            await self._finish(floor)
+            if len(self.ready) >= want or not live:
+                return
+            readable = [part for part in live if part.live and part.live.scanned < self.budget]
+            if any(part.live and part.live.floor == floor and part not in readable for part in live):
+                self.stopped_at = floor
+                return
+            await self._read(readable, want)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every site has been read to its end."""
+        return not any(part.live for part in self.parts)
+
+    async def _read(self, readable: list[Part], want: float) -> None:
+        known = [*self.ready, *(row for part in self.parts if part.stream for row in part.stream.rows)]
+        if len(known) >= want:
+            # enough is known: read the others just down to where the page will end
+            down_to = sorted((row.start_time for row in known), reverse=True)[int(want) - 1]
+            asks = [(part, SPAN_PAGE, down_to) for part in readable if part.live and part.live.floor > down_to]
+        else:
+            asks = [(part, _size(part, want - len(known)), EARLIEST) for part in readable]
+        await self._round(asks)
+
+    async def _round(self, asks: Iterable[tuple[Part, int, int]]) -> None:
+        questions: list[Ask[None]] = []
+        parts = {part.instance.name: part for part in self.parts}
+        for part, size, down_to in asks:
+            stream, part.last_size = part.live, size
+            if stream is not None:
+                required = part.instance.settings.required
+                questions.append(Ask(part.instance, _reading(stream, size, down_to), part.deadline, patient=required))
+        for name, outcome in (await scatter(questions, patience=self.patience)).items():
+            if isinstance(outcome, SiteError):
+                parts[name].fail(outcome)
+
+    async def _finish(self, floor: int) -> None:
+        """Moves what has become final to ``ready``, in order."""
+        batch: list[JobRow] = []
+        clusters: list[tuple[Part, set[str]]] = []
+        for part in self.parts:
+            if part.stream is not None and part.stream.rows:
+                final, part.stream.rows = take_through(part.stream.rows, floor)
+                batch += final
+                clusters.append((part, {row.cluster for row in final}))
+        batch.sort(key=position_of)
+        if self.after is not None:
+            batch = [row for row in batch if position_of(row) > self.after]
+        for i, (one, names) in enumerate(clusters):
+            for two, others in clusters[i + 1 :]:
+                if names & others and _collide(batch, one, two) and await self._are_twins(one, two):
+                    batch = [row for row in batch if row.site != two.instance.name]
+        self.ready += batch
+
+    async def _are_twins(self, one: Part, two: Part) -> bool:
+        if not await self.twins.compare(one.instance, two.instance, two.deadline):
+            return False
+        skip_twin(two, one.instance)
+        self.ready = [row for row in self.ready if row.site != two.instance.name]
+        return True
+
+
+def skip_twin(part: Part, other: Instance) -> None:
+    """Leaves the part out, as its site is the same instance as ``other``."""
+    part.stream = None
+    part.report.status, part.report.code = ReportStatus.SKIPPED, Code.DUPLICATE_SITE
+    part.report.message = (
+        f"The same instance as site {other.name}: its jobs are listed once, under {other.name}. Configure it once."
+    )
+
+
+def _reading(stream: JobStream, size: int, down_to: int):  # type: ignore[no-untyped-def]
+    return lambda: stream.read(size, down_to=down_to)
+
+
+def _size(part: Part, lacking: float) -> int:
+    """Rows to ask of a site that gives about its share of what is lacking: a little more than expected, twice the last time."""
+    stream = part.live
+    if stream is None:
+        return 0
+    if math.isinf(lacking):
+        return max(SPAN_PAGE, part.last_size * 2)
+    expected = lacking * min(1.0, part.share * 1.25) / max(stream.selectivity, 0.01)
+    least = FIRST_SCAN if stream.scanned == 0 and stream.is_filtered else 0
+    return max(math.ceil(expected) + 2, least, part.last_size * 2)
+
+
+def _collide(batch: list[JobRow], one: Part, two: Part) -> bool:
+    first = {row.key[1:] for row in batch if row.site == one.instance.name}
+    return any(row.key[1:] in first for row in batch if row.site == two.instance.name)

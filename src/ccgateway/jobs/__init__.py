@@ -1,0 +1,8 @@
+"""Values and pure algorithms: what a job is, which jobs a filter means, in which order they come. No I/O.
+
+model       job rows, tags, resources, keys and ids
+filters     the filter and order values, named as cc-backend's GraphQL names them
+conditions  a filter taken apart: what a site can evaluate, and a predicate for the rest
+ordering    the total order, cursors, the merge of many sites' rows
+clusters    clusters, their metrics and nodes; users
+"""

@@ -1,0 +1,135 @@
+"""Clusters, as a site describes them, and its users. Units and scopes are the site's own words.
+
+Sources: ``GET /api/clusters/`` (1.3 and later) and, for what REST lacks (``partitions``; everything on 1.2), ``POST /query``.
+Absent numbers are 0, absent texts empty, absent topology levels ``None``, as in cc-backend's GraphQL schema.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+__all__ = [
+    "Accelerator",
+    "Cluster",
+    "MetricConfig",
+    "MetricValue",
+    "SubCluster",
+    "SubClusterConfig",
+    "Topology",
+    "Unit",
+    "User",
+    "count_nodes",
+]
+
+
+class _Named(msgspec.Struct, rename="camel"):
+    pass
+
+
+class Unit(_Named):
+    base: str = ""
+    prefix: str | None = None
+
+
+class MetricValue(_Named):
+    unit: Unit = msgspec.field(default_factory=Unit)
+    value: float = 0.0
+    name: str | None = None
+
+
+class SubClusterConfig(_Named):
+    """What differs for one sub-cluster from the cluster's metric configuration."""
+
+    name: str = ""
+    peak: float | None = None
+    normal: float | None = None
+    caution: float | None = None
+    alert: float | None = None
+    remove: bool | None = None
+
+
+class MetricConfig(_Named):
+    """One metric: its unit, finest scope, sampling interval (``timestep``, s) and thresholds."""
+
+    name: str = ""
+    unit: Unit = msgspec.field(default_factory=Unit)
+    scope: str = "node"
+    aggregation: str = ""
+    timestep: int = 0
+    peak: float = 0.0
+    normal: float | None = None
+    caution: float = 0.0
+    alert: float = 0.0
+    lower_is_better: bool | None = None
+    footprint: str | None = None
+    sub_clusters: list[SubClusterConfig] | None = None
+
+
+class Accelerator(_Named):
+    id: str = ""
+    type: str = ""
+    model: str = ""
+
+
+class Topology(_Named):
+    """Hardware threads by level; ``die`` and ``accelerators`` are ``None`` where the site does not give them."""
+
+    node: list[int] | None = None
+    socket: list[list[int]] | None = None
+    memory_domain: list[list[int]] | None = None
+    die: list[list[int] | None] | None = None
+    core: list[list[int]] | None = None
+    accelerators: list[Accelerator] | None = None
+
+
+class SubCluster(_Named):
+    name: str = ""
+    nodes: str = ""
+    processor_type: str = ""
+    sockets_per_node: int = 0
+    cores_per_socket: int = 0
+    threads_per_core: int = 0
+    flop_rate_scalar: MetricValue = msgspec.field(default_factory=MetricValue)
+    flop_rate_simd: MetricValue = msgspec.field(default_factory=MetricValue)
+    memory_bandwidth: MetricValue = msgspec.field(default_factory=MetricValue)
+    topology: Topology = msgspec.field(default_factory=Topology)
+    metric_config: list[MetricConfig] | None = None
+    footprint: list[str] | None = None
+
+
+class Cluster(_Named):
+    """One cluster of one site. ``partitions`` is ``None`` until it was asked for."""
+
+    name: str
+    metric_config: list[MetricConfig] | None = None
+    sub_clusters: list[SubCluster] | None = None
+    partitions: list[str] | None = None
+
+
+class User(msgspec.Struct, rename="camel"):
+    """An account of one site's own user table."""
+
+    username: str
+    name: str = ""
+    email: str = ""
+    roles: list[str] | None = None
+    projects: list[str] | None = None
+
+
+_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+
+
+def count_nodes(nodes: str) -> int:
+    """How many hosts a compact node list names: ``"an[001-064],login1"`` → 65. What it cannot read counts as one host."""
+    total = 0
+    for part in re.split(r",(?![^\[]*\])", nodes):
+        if not part.strip():
+            continue
+        count = 1
+        for group in re.findall(r"\[([^\]]*)\]", part):
+            spans = [_RANGE.fullmatch(span.strip()) for span in group.split(",")]
+            count *= sum(int(m[2]) - int(m[1]) + 1 if m and m[2] else 1 for m in spans) or 1
+        total += count
+    return total

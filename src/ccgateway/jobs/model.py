@@ -1,0 +1,147 @@
+"""A job as the gateway holds it, whatever release it came from.
+
+Attribute names are the gateway's; times are epoch seconds (UTC), durations seconds. Rows are compiled per site and per
+set of needed fields (``ccgateway.site.decoding``): an attribute outside that set does not exist on the row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import msgspec
+
+from ccgateway.errors import Code, RequestError
+
+__all__ = [
+    "ALWAYS", "JOB_FIELDS", "SHARED_BY_EXCLUSIVE", "STATES", "JobField", "JobKey", "JobRow", "Resource", "Tag", "parse_job_id",
+]  # fmt: skip
+
+#: every state that some release knows (``stopped`` up to 1.4 only)
+STATES = (
+    "running", "completed", "deadline", "failed", "cancelled", "node_fail", "boot_fail", "pending", "suspended",
+    "stopped", "timeout", "preempted", "out_of_memory",
+)  # fmt: skip
+
+#: ``exclusive`` of releases up to 1.4, in the words of 1.5's ``shared``
+SHARED_BY_EXCLUSIVE: Mapping[int, str] = {0: "multi_user", 1: "none", 2: "single_user"}
+
+
+class Tag(msgspec.Struct, frozen=True, gc=False):
+    """A tag on a job. Releases up to 1.3 have no scopes: everybody sees every tag, hence ``global``."""
+
+    type: str
+    name: str
+    scope: str = "global"
+    id: int = 0
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes it one tag over all sites: type, name and scope."""
+        return self.type, self.name, self.scope
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """One host of a job; ``hwthreads`` and ``accelerators`` are ``None`` where the job was started without them."""
+
+    hostname: str
+    hwthreads: list[int] | None = None
+    accelerators: list[str] | None = None
+    configuration: str | None = None
+
+
+class JobKey(NamedTuple):
+    """What identifies a job for good: database ids are used again, this is not."""
+
+    site: str
+    cluster: str
+    job_id: int
+    start_time: int
+
+
+class JobRow(msgspec.Struct):
+    """One job of one site, holding what the question needed: ``ALWAYS``, and some of the rest of ``JOB_FIELDS``."""
+
+    site: ClassVar[str]
+
+    if TYPE_CHECKING:
+        id: int
+        job_id: int
+        cluster: str
+        start_time: int
+        user: str
+        project: str
+        sub_cluster: str
+        partition: str
+        array_job_id: int
+        num_nodes: int
+        num_hw_threads: int
+        num_acc: int
+        smt: int
+        shared: str
+        state: str
+        monitoring_status: int
+        duration: int
+        walltime: int
+        energy: float
+        tags: list[Tag]
+        resources: list[Resource]
+        footprint: dict[str, float] | None
+        meta_data: dict[str, Any] | None
+
+    @property
+    def key(self) -> JobKey:
+        """The job's durable identity."""
+        return JobKey(self.site, self.cluster, self.job_id, self.start_time)
+
+
+@dataclass(frozen=True, slots=True)
+class JobField:
+    """Type and, for what upstream omits when it is zero, the default of one attribute of a row."""
+
+    type: Any
+    default: Any = msgspec.NODEFAULT
+
+
+#: the attributes every row has: identity and order need them
+ALWAYS = frozenset({"id", "job_id", "cluster", "start_time"})
+
+JOB_FIELDS: Mapping[str, JobField] = {
+    "id": JobField(int),
+    "job_id": JobField(int),
+    "cluster": JobField(str),
+    "start_time": JobField(int),
+    "user": JobField(str, ""),
+    "project": JobField(str, ""),
+    "sub_cluster": JobField(str, ""),
+    "partition": JobField(str, ""),
+    "array_job_id": JobField(int, 0),
+    "num_nodes": JobField(int, 0),
+    "num_hw_threads": JobField(int, 0),
+    "num_acc": JobField(int, 0),
+    "smt": JobField(int, 0),
+    "shared": JobField(str, "none"),
+    "state": JobField(str),
+    "monitoring_status": JobField(int, 0),
+    "duration": JobField(int, 0),
+    "walltime": JobField(int, 0),
+    "energy": JobField(float, 0.0),
+    "tags": JobField(list[Tag] | None, None),
+    "resources": JobField(list[Resource] | None, None),
+    "footprint": JobField(dict[str, float | None] | None, None),
+    "meta_data": JobField(dict[str, Any] | None, None),
+}
+
+_JOB_ID = re.compile(r"([a-z0-9][a-z0-9-]*):(\d{1,18})")
+
+
+def parse_job_id(text: str) -> tuple[str, int]:
+    """``"site:dbid"`` → (site, database id). Raises ``BAD_REQUEST`` for anything else."""
+    found = _JOB_ID.fullmatch(text)
+    if not found:
+        raise RequestError(
+            Code.BAD_REQUEST, f"{text[:80]!r} is not a job id. A job id has the form site:number, as Job.id gives it."
+        )
+    return found[1], int(found[2])

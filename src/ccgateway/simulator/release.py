@@ -1,0 +1,252 @@
+"""What distinguishes one cc-backend release from another, as values.
+
+:class:`Release` is the one place where releases differ; everything else in the simulator reads its fields.
+:data:`RELEASES` holds the five dialects: ``1.2`` (1.2.2), ``1.3`` (1.3.1), ``1.4`` (1.4.4), ``1.5`` (1.5.4) and ``howto``
+(the API as the how-to page documents it, which no real release speaks).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+__all__ = ["RELEASES", "Meaning", "Release", "TokenTexts"]
+
+
+class Meaning(Enum):
+    """What a query key of the job list stands for."""
+
+    STATE = "state"
+    CLUSTER = "cluster"
+    PROJECT = "project"
+    USER = "user"
+    WINDOW = "window"
+    FROM = "from"
+    UNTIL = "until"
+    NODES_FROM = "nodes from"
+    PAGE = "page"
+    ITEMS = "items"
+    METADATA = "metadata"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTexts:
+    """How a release words the refusal of a bad token."""
+
+    malformed: str
+    forged: str
+    algorithm: str
+    expired: str
+    premature: str
+    no_subject: str | None = None  #: None: a token without ``sub`` is accepted
+    future_iat: str | None = None  #: None: ``iat`` is not looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One dialect."""
+
+    name: str
+    version: str
+    states: frozenset[str]
+    parameters: dict[str, Meaning]  #: query keys of the job list; anything else is refused
+    tokens: TokenTexts
+
+    # routing
+    chi: bool  #: False: gorilla/mux (301 for a missing slash, 404 text for everything unknown)
+    userapi: bool
+    single_by_get: bool
+    clusters_by_rest: bool
+    used_nodes: bool
+    stop_by_id: bool
+    edit_meta: frozenset[str]  #: methods of ``edit_meta/{id}``; empty: absent
+    edit_meta_by_key: bool
+    untag: bool
+
+    # who may do what
+    role_gate: bool  #: True: roles are checked before routing to a handler (401); False: by each handler (403)
+    support_on_userapi: bool
+    row_visibility: bool  #: False: a job by id is shown to everybody
+    tag_scopes: bool
+
+    # answers
+    strict_paging: bool
+    ties_by_duration: bool
+    stored_duration_wins: bool  #: a running job's stored duration is shown unless 0
+    zoned_single: bool  #: single-job answers carry startTime as RFC 3339
+    bare_post_meta: bool  #: POST jobs/{id} fills neither tags nor metaData
+    wrapped_single: bool  #: ``{"Meta", "Data"}`` around a single job
+    lists_metadata: bool  #: lists always fill metaData
+    text_errors: bool  #: some errors are text/plain
+    job_not_found: str
+    scope_refused: str
+    body_refused: str
+    request_type: str
+    users_refused: str
+    panics_without_cluster: bool
+
+    # metrics
+    statistics_from: int  #: number of series from which statisticsSeries appear
+    median: bool
+    shared_archive: bool  #: a node scope computed once stays in the cached archive data
+
+    # GraphQL
+    introspection: bool
+    query_by_get: bool
+    order_needs_type: bool
+    located_resolver_errors: bool
+
+    @property
+    def howto(self) -> bool:
+        return self.name == "howto"
+
+
+_OLD_STATES = frozenset(
+    {"running", "completed", "failed", "cancelled", "stopped", "timeout", "preempted", "out_of_memory"}
+)
+_NEW_STATES = (_OLD_STATES - {"stopped"}) | {"boot_fail", "deadline", "node_fail", "pending", "suspended"}
+
+_PARAMETERS = {
+    "state": Meaning.STATE,
+    "cluster": Meaning.CLUSTER,
+    "start-time": Meaning.WINDOW,
+    "page": Meaning.PAGE,
+    "items-per-page": Meaning.ITEMS,
+    "with-metadata": Meaning.METADATA,
+}
+
+_TOKENS_13 = TokenTexts(
+    malformed="token is malformed: token contains an invalid number of segments",
+    forged="token signature is invalid: ed25519: verification error",
+    algorithm="token is unverifiable: error while executing keyfunc: only Ed25519/EdDSA supported",
+    expired="token has invalid claims: token is expired",
+    premature="token has invalid claims: token is not valid yet",
+)
+_TOKENS_12 = TokenTexts(
+    malformed="token contains an invalid number of segments",
+    forged="ed25519: verification error",
+    algorithm="only Ed25519/EdDSA supported",
+    expired="Token is expired",
+    premature="Token is not valid yet",
+    future_iat="Token used before issued",
+)
+
+_V12 = Release(
+    name="1.2",
+    version="1.2.2",
+    states=_OLD_STATES,
+    parameters=_PARAMETERS,
+    tokens=_TOKENS_12,
+    chi=False,
+    userapi=False,
+    single_by_get=False,
+    clusters_by_rest=False,
+    used_nodes=False,
+    stop_by_id=True,
+    edit_meta=frozenset(),
+    edit_meta_by_key=False,
+    untag=False,
+    role_gate=False,
+    support_on_userapi=False,
+    row_visibility=False,
+    tag_scopes=False,
+    strict_paging=False,
+    ties_by_duration=False,
+    stored_duration_wins=True,
+    zoned_single=True,
+    bare_post_meta=True,
+    wrapped_single=True,
+    lists_metadata=False,
+    text_errors=True,
+    job_not_found="finding job failed: {reason}",
+    scope_refused="{reason}",
+    body_refused="{reason}",
+    request_type="api.GetJobApiRequest",
+    users_refused="Only admins are allowed to fetch a list of users",
+    panics_without_cluster=False,
+    statistics_from=16,
+    median=False,
+    shared_archive=True,
+    introspection=True,
+    query_by_get=True,
+    order_needs_type=False,
+    located_resolver_errors=False,
+)
+_V13 = replace(
+    _V12,
+    name="1.3",
+    version="1.3.1",
+    tokens=_TOKENS_13,
+    single_by_get=True,
+    clusters_by_rest=True,
+    edit_meta=frozenset({"POST", "PATCH"}),
+    bare_post_meta=False,
+)
+_V14 = replace(
+    _V13,
+    name="1.4",
+    version="1.4.4",
+    userapi=True,
+    stop_by_id=False,
+    untag=True,
+    role_gate=True,
+    row_visibility=True,
+    tag_scopes=True,
+    stored_duration_wins=False,
+    job_not_found="finding job with db id {id} failed: {reason}",
+    panics_without_cluster=True,
+    median=True,
+    shared_archive=False,
+    introspection=False,
+    query_by_get=False,
+    order_needs_type=True,
+)
+_V15 = replace(
+    _V14,
+    name="1.5",
+    version="1.5.4",
+    states=_NEW_STATES,
+    parameters=_PARAMETERS | {"project": Meaning.PROJECT},
+    tokens=replace(_TOKENS_13, no_subject="missing 'sub' claim in JWT"),
+    chi=True,
+    used_nodes=True,
+    edit_meta=frozenset({"PATCH"}),
+    edit_meta_by_key=True,
+    support_on_userapi=True,
+    strict_paging=True,
+    ties_by_duration=True,
+    zoned_single=False,
+    text_errors=False,
+    scope_refused="unmarshaling scope failed: {reason}",
+    body_refused="decoding request failed: {reason}",
+    request_type="api.GetJobAPIRequest",
+    users_refused="only admins are allowed to fetch a list of users",
+    statistics_from=8,
+    located_resolver_errors=True,
+)
+_HOWTO = replace(
+    _V15,
+    name="howto",
+    version="howto",
+    parameters={
+        "state": Meaning.STATE,
+        "cluster": Meaning.CLUSTER,
+        "user": Meaning.USER,
+        "project": Meaning.PROJECT,
+        "startTime[from]": Meaning.FROM,
+        "startTime[to]": Meaning.UNTIL,
+        "numNodes[from]": Meaning.NODES_FROM,
+        "page": Meaning.PAGE,
+        "items_per_page": Meaning.ITEMS,
+    },
+    used_nodes=False,
+    stop_by_id=True,
+    edit_meta=frozenset({"POST", "PATCH"}),
+    edit_meta_by_key=False,
+    ties_by_duration=False,
+    wrapped_single=False,
+    lists_metadata=True,
+    panics_without_cluster=False,
+)
+
+RELEASES: dict[str, Release] = {r.name: r for r in (_V12, _V13, _V14, _V15, _HOWTO)}

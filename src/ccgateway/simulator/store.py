@@ -1,0 +1,159 @@
+"""The jobs of a site: a source that never changes, and on top of it what has changed since.
+
+:class:`JobStore` answers list requests in cc-backend's order: start time descending, ties by id descending or, with
+*ties_by_duration*, by stored duration first. A page of a plain time window costs O(page), wherever it lies; other
+conditions scan. Jobs may start, stop and vanish between (not during) two calls.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
+from heapq import merge
+from itertools import groupby, islice
+
+from ccgateway.simulator.job import Job
+from ccgateway.simulator.source import FOREVER, JobSource, Selection
+
+__all__ = ["JobStore"]
+
+
+class JobStore:
+    """A source and its overlay."""
+
+    def __init__(self, source: JobSource) -> None:
+        self.source = source
+        self._changed: dict[int, Job] = {}  # by index in the source
+        self._gone: list[int] = []  # indices in the source, ascending
+        self._gone_set: set[int] = set()
+        self._added: dict[int, Job] = {}  # by id
+        self._added_keys: list[tuple[int, int]] = []  # (start, id), ascending
+        self._highest_id = source.highest_id()
+
+    def __len__(self) -> int:
+        return len(self.source) - len(self._gone) + len(self._added)
+
+    def __iter__(self) -> Iterator[Job]:
+        """All jobs, newest first."""
+        return self._descending(Selection(), FOREVER)
+
+    def get(self, db_id: int) -> Job | None:
+        if db_id in self._added:
+            return self._added[db_id]
+        index = self.source.index_of(db_id)
+        return None if index is None or index in self._gone_set else self._at(index)
+
+    def next_id(self) -> int:
+        return self._highest_id + 1
+
+    def add(self, job: Job) -> None:
+        self._added[job.id] = job
+        insort(self._added_keys, (job.start_time, job.id))
+        self._highest_id = max(self._highest_id, job.id)
+
+    def put(self, job: Job) -> None:
+        """Replace the job that has this id; start time, owner, cluster and size must stay."""
+        if job.id in self._added:
+            self._added[job.id] = job
+            return
+        index = self.source.index_of(job.id)
+        if index is None:
+            raise KeyError(job.id)
+        self._changed[index] = job
+
+    def remove(self, db_id: int) -> None:
+        added = self._added.pop(db_id, None)
+        if added is not None:
+            self._added_keys.remove((added.start_time, db_id))
+            return
+        index = self.source.index_of(db_id)
+        if index is not None and index not in self._gone_set:
+            insort(self._gone, index)
+            self._gone_set.add(index)
+            self._changed.pop(index, None)
+
+    def select(self, wanted: Selection, skip: int, limit: int | None, *, ties_by_duration: bool) -> list[Job]:
+        """*limit* jobs (None: all) after the first *skip*."""
+        below = FOREVER
+        if skip and self.source.takes_all(wanted):
+            below, skip = self._skipped(wanted, skip)
+        jobs = self._descending(wanted, below)
+        if ties_by_duration:
+            jobs = _by_duration(jobs)
+        return list(islice(jobs, skip, None if limit is None else skip + limit))
+
+    def partitions(self, cluster: str) -> list[str]:
+        added = {j.partition for j in self._added.values() if j.cluster == cluster}
+        return sorted(self.source.partitions(cluster) | added)
+
+    # -- the merged order
+
+    def _descending(self, wanted: Selection, below: int) -> Iterator[Job]:
+        """Jobs that *wanted* admits and that started at *below* or earlier, newest first, ties by id."""
+        latest = min(wanted.latest, below)
+        low, high = self._window(wanted.earliest, latest)
+        base = self._base(wanted, low, high)
+        first = bisect_left(self._added_keys, (wanted.earliest, -FOREVER))
+        last = bisect_right(self._added_keys, (latest, FOREVER))
+        if first >= last:
+            return base
+        added = (self._added[i] for _, i in reversed(self._added_keys[first:last]))
+        admitted = (j for j in added if wanted.admits(j))
+        return merge(base, admitted, key=lambda j: (-j.start_time, -j.id))
+
+    def _base(self, wanted: Selection, low: int, high: int) -> Iterator[Job]:
+        indices: Iterator[int] = (
+            iter(range(high - 1, low - 1, -1))
+            if self.source.takes_all(wanted)
+            else self._candidates(wanted, low, high)
+        )
+        if self._gone:
+            indices = (i for i in indices if i not in self._gone_set)
+        if not self._changed:
+            return map(self.source.job, indices)
+        return (job for job in map(self._at, indices) if wanted.admits(job))
+
+    def _candidates(self, wanted: Selection, low: int, high: int) -> Iterator[int]:
+        """What the source knows to match, and everything that has changed since."""
+        known = self.source.matching(wanted, low, high)
+        changed = sorted((i for i in self._changed if low <= i < high), reverse=True)
+        if not changed:
+            return known
+        return (i for i, _ in groupby(merge(known, changed, reverse=True)))
+
+    def _skipped(self, wanted: Selection, skip: int) -> tuple[int, int]:
+        """The start time of the job after the first *skip*, and how many newer jobs precede that second."""
+        added = [key[0] for key in self._added_keys if wanted.admits(self._added[key[1]])]
+        if not len(self.source) and not added:
+            return FOREVER, skip
+        times = ([self.source.start(0), self.source.start(len(self.source) - 1)] if len(self.source) else []) + added
+        low, high = max(min(times), wanted.earliest), min(max(times), wanted.latest)
+
+        def newer(time: int) -> int:
+            first, last = self._window(time + 1, wanted.latest)
+            live = max(0, last - first) - (bisect_left(self._gone, last) - bisect_left(self._gone, first))
+            return live + max(0, bisect_right(added, wanted.latest) - bisect_right(added, time))
+
+        if low > high:
+            return FOREVER, skip
+        while low < high:  # the earliest second before which at most *skip* jobs come
+            middle = (low + high) // 2
+            if newer(middle) <= skip:
+                high = middle
+            else:
+                low = middle + 1
+        return low, skip - newer(low)
+
+    def _window(self, earliest: int, latest: int) -> tuple[int, int]:
+        low = 0 if earliest <= -FOREVER else self.source.position(earliest)
+        high = len(self.source) if latest >= FOREVER else self.source.position(latest + 1)
+        return low, max(low, high)
+
+    def _at(self, index: int) -> Job:
+        return self._changed.get(index) or self.source.job(index)
+
+
+def _by_duration(jobs: Iterator[Job]) -> Iterator[Job]:
+    """Within one start time, the longest stored duration first."""
+    for _, tied in groupby(jobs, key=lambda j: j.start_time):
+        yield from sorted(tied, key=lambda j: (-j.duration, -j.id))

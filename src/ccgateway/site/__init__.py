@@ -1,0 +1,15 @@
+"""ONE cc-backend instance: from a question in the gateway's words to the site's answer in the gateway's words.
+
+exchange     the values that travel: a request, an answer; and the seam ``Exchange`` that every layer wraps
+transport    aiohttp under httpx2's interface: whole bodies, bounded before and after unpacking
+client       the only user of the HTTP library: pool, token, foreign exceptions turned into ours
+guard        deadline, retry of safe reads, concurrency limit
+credentials  what the gateway shows a site: token, API root, what that may see
+replies      what an answer means: JSON, refusal, failure in disguise
+decoding     row types compiled for just the attributes that are needed
+dialects     what each release accepts and answers
+probing      which release answers there
+reading      a site's jobs, newest first, without losing or doubling one
+instance     the site as the federation sees it
+registry     all configured sites
+"""

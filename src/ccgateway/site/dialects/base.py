@@ -1,0 +1,165 @@
+"""How a site is read: the interface that every dialect fills, and the parts they share.
+
+A dialect is a frozen value without I/O: it builds requests and understands answers. The façade of one site
+(``ccgateway.site.instance``) sends them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import msgspec
+
+from ccgateway.jobs.clusters import Cluster, User
+from ccgateway.jobs.conditions import Condition, Conditions, Push
+from ccgateway.jobs.model import JobRow
+from ccgateway.site.credentials import Credential
+from ccgateway.site.exchange import SiteAnswer, SiteRequest
+from ccgateway.site.replies import decode
+
+__all__ = ["Dialect", "ListPage", "ReadPlan", "Window"]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Start times a page is read from, epoch seconds, both ends inclusive."""
+
+    earliest: int
+    latest: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """How one question for jobs is put to one site: what it evaluates itself, what the gateway tests, what rows must hold.
+
+    ``never``: no job there can match, so it need not be asked.
+    """
+
+    attributes: frozenset[str]
+    pushed: tuple[Push, ...]
+    residual: tuple[Condition, ...]
+    with_metadata: bool
+    never: bool = False
+
+    def matching(self, rows: Sequence[JobRow]) -> list[JobRow]:
+        """The rows that pass every residual test."""
+        found = list(rows)
+        for condition in self.residual:
+            found = [row for row in found if condition.test(row)]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """One page as the site gave it: every row read, and those that match the question."""
+
+    rows: list[JobRow]
+    matching: list[JobRow]
+
+
+class _Clusters(msgspec.Struct):
+    clusters: list[Cluster]
+
+
+class _Data(msgspec.Struct):
+    data: _Clusters | None
+
+
+_CLUSTERS = msgspec.json.Decoder(_Clusters)
+_DATA = msgspec.json.Decoder(_Data)
+_USERS = msgspec.json.Decoder(list[User])
+
+
+class Dialect(ABC):
+    """The interface; ``name`` is the release as settings write it."""
+
+    name: str
+    #: what reading this dialect cannot do, and can, in the words of ``Site.capabilities``
+    capabilities: tuple[str, ...]
+    #: whether the site itself hides other people's jobs from an ordinary user's token
+    isolates: bool
+    #: the job states that the site knows: it refuses to be asked for others
+    states: frozenset[str]
+    #: notes for the caller when a filter needs what the release does not keep: condition name → note
+    lacks: Mapping[str, str]
+
+    def root(self, credential: Credential) -> str:
+        """The API root for a credential."""
+        return credential.root if self.isolates else "/api"
+
+    def plan(self, conditions: Conditions, attributes: frozenset[str], credential: Credential) -> ReadPlan:
+        """The plan for a question, for this dialect and what the credential may see."""
+        pushed, residual = conditions.split(self.accepts)
+        never = conditions.never
+        for i, push in enumerate(pushed):
+            if push.kind == "state":
+                known = push.value & self.states
+                never = never or not known
+                pushed[i] = replace(push, value=known)
+        if not self.isolates and not credential.sees_all:
+            residual.append(_owner(credential.user))
+        needs = attributes.union(*(condition.needs for condition in residual)) if residual else attributes
+        return ReadPlan(needs, tuple(pushed), tuple(residual), "meta_data" in needs, never)
+
+    @abstractmethod
+    def accepts(self, push: Push) -> bool:
+        """Whether the site can evaluate ``push``."""
+
+    @abstractmethod
+    def list_request(self, root: str, plan: ReadPlan, window: Window, size: int, page: int) -> SiteRequest:
+        """The request for one page of the list, newest first."""
+
+    @abstractmethod
+    def list_rows(self, answer: SiteAnswer, site: str, attributes: frozenset[str]) -> list[JobRow]:
+        """The rows of a list's page."""
+
+    @abstractmethod
+    def job_request(self, root: str, db_id: int) -> SiteRequest:
+        """The request for one job by database id."""
+
+    @abstractmethod
+    def job_row(self, answer: SiteAnswer, site: str, attributes: frozenset[str]) -> JobRow:
+        """The row of a single job's answer."""
+
+    #: attributes that a single job's answer lacks, though the list has them
+    missing_in_single: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def clusters_request(self, credential: Credential) -> SiteRequest:
+        """The request for the site's clusters, without their partitions."""
+
+    def clusters(self, answer: SiteAnswer, site: str) -> list[Cluster]:
+        """The clusters, from either of the two forms in which they come."""
+        if b'"data"' in answer.body[:40]:
+            return self.graphql_clusters(answer, site)
+        return decode(answer, _CLUSTERS, site).clusters
+
+    def graphql_clusters(self, answer: SiteAnswer, site: str) -> list[Cluster]:
+        """The clusters of an answer to ``POST /query``."""
+        data = decode(answer, _DATA, site).data
+        return data.clusters if data is not None else []
+
+    def partitions_request(self) -> SiteRequest | None:
+        """The request for the partitions of every cluster, which REST does not tell; ``None`` if there is no way to ask."""
+        return query_request("{clusters{name partitions}}")
+
+    def users_request(self) -> SiteRequest:
+        """The request for the site's user table."""
+        return SiteRequest("GET", "/api/users/")
+
+    def users(self, answer: SiteAnswer, site: str) -> list[User]:
+        """The user table."""
+        return decode(answer, _USERS, site)
+
+
+def query_request(document: str) -> SiteRequest:
+    """A request to the site's own GraphQL endpoint."""
+    return SiteRequest("POST", "/query", msgspec.json.encode({"query": document}))
+
+
+def _owner(user: str | None) -> Condition:
+    """On releases that isolate nobody the gateway does: without a known name nothing is the caller's own."""
+    return Condition("owner", frozenset({"user"}), lambda row: user is not None and row.user == user)

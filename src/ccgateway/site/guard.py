@@ -1,0 +1,117 @@
+"""Policies around one site's exchange, one layer each: try safe reads again, limit how many run at once, tell what happened.
+
+The order from outside in: ``Retrying`` → ``Limited`` → ``Observed`` → client, so that a wait for another try holds no place and
+every single exchange is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import tenacity
+
+from ccgateway.deadline import Deadline
+from ccgateway.errors import Code, SiteError
+from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
+from ccgateway.telemetry import Observer
+
+__all__ = ["Limited", "Observed", "Retrying"]
+
+
+class Observed:
+    """Tells the observer how each exchange ended and how long it took."""
+
+    def __init__(self, inner: Exchange, site: str, observer: Observer) -> None:
+        self._inner, self._site, self._observer = inner, site, observer
+
+    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+        """As the layer below."""
+        started, outcome = time.perf_counter(), "CANCELLED"
+        try:
+            answer = await self._inner.exchange(request, visit)
+            outcome = str(answer.status)
+            return answer
+        except SiteError as error:
+            outcome = error.code.value
+            raise
+        finally:
+            path = request.path.partition("?")[0]
+            self._observer.exchanged(self._site, request.method, path, outcome, time.perf_counter() - started)
+
+
+class Limited:
+    """At most ``places`` requests at any one time; waiting for a place counts against the deadline."""
+
+    def __init__(self, inner: Exchange, site: str, places: int) -> None:
+        self._inner, self._site = inner, site
+        self._places = asyncio.Semaphore(places)
+
+    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+        """As the layer below, once there is a place."""
+        try:
+            async with visit.deadline.limit():
+                await self._places.acquire()
+        except TimeoutError:
+            message = "The site was busy with this gateway's other requests until time ran out."
+            raise SiteError(Code.TIMEOUT, self._site, message) from None
+        try:
+            return await self._inner.exchange(request, visit)
+        finally:
+            self._places.release()
+
+
+#: failures after which the same safe read may well succeed
+_AGAIN = frozenset({Code.UNREACHABLE, Code.CONNECTION_LOST, Code.SITE_BUSY})
+_BUSY = frozenset({429, 502, 503, 504})
+
+
+class Retrying:
+    """Sends safe reads up to ``retries`` more times after a broken connection or a 429, 502, 503 or 504.
+
+    Waits grow from 50 ms with jitter, heed ``Retry-After``, and never pass the deadline: then the last failure stands.
+    """
+
+    def __init__(self, inner: Exchange, site: str, retries: int) -> None:
+        self._inner, self._site, self._retries = inner, site, retries
+
+    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+        """As the layer below, again where that is safe; raises ``SITE_BUSY`` for an answer that says so to the last."""
+        if not request.safe:
+            return await self._once(request, visit)
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(_may_succeed_later),
+            stop=tenacity.stop_after_attempt(self._retries + 1) | _StopBefore(visit.deadline),
+            wait=_wait,
+            reraise=True,
+        )
+        return await retrying(self._once, request, visit)
+
+    async def _once(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+        answer = await self._inner.exchange(request, visit)
+        if answer.status in _BUSY:
+            message = f"The site is busy or its proxy cannot reach it (HTTP {answer.status})."
+            raise SiteError(Code.SITE_BUSY, self._site, message, retry_after=answer.retry_after)
+        return answer
+
+
+def _may_succeed_later(error: BaseException) -> bool:
+    return isinstance(error, SiteError) and error.code in _AGAIN
+
+
+_backoff = tenacity.wait_random_exponential(multiplier=0.05, max=2.0)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, SiteError) else None
+    return max(asked or 0.0, _backoff(state))
+
+
+@dataclass(frozen=True)
+class _StopBefore(tenacity.stop.stop_base):
+    deadline: Deadline
+
+    def __call__(self, state: tenacity.RetryCallState) -> bool:
+        return state.upcoming_sleep >= self.deadline.remaining

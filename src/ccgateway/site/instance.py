@@ -1,0 +1,217 @@
+"""One site as the federation sees it: questions in the gateway's words, answers in the gateway's words.
+
+Finds the release where the settings say ``auto``, remembers it, and looks again when answers stop fitting it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ccgateway.deadline import Deadline
+from ccgateway.errors import Code, SiteError
+from ccgateway.jobs.clusters import Cluster, User
+from ccgateway.jobs.conditions import Conditions
+from ccgateway.jobs.model import ALWAYS, JobRow
+from ccgateway.settings import SiteSettings
+from ccgateway.site.credentials import Credential
+from ccgateway.site.dialects import DIALECTS, Dialect, ListPage, Window
+from ccgateway.site.exchange import Exchange, Visit
+from ccgateway.site.probing import find_release
+from ccgateway.site.replies import refuse
+
+__all__ = ["Instance", "JobsWanted", "PageFailedError", "SiteHealth"]
+
+T = TypeVar("T")
+
+
+class PageFailedError(SiteError):
+    """The site failed on a page of its list (HTTP 500), as it does when it cannot read one job's archive entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobsWanted:
+    """Which jobs of one site, and which attributes of them (beyond what the conditions need themselves)."""
+
+    conditions: Conditions
+    attributes: frozenset[str]
+
+
+@dataclass(slots=True)
+class SiteHealth:
+    """What is known of a site from the last exchanges: whether it answered, since when that is so, its newest failure."""
+
+    reachable: bool = False
+    since: float = 0.0
+    last_error: SiteError | None = None
+    last_error_at: float | None = None
+
+    def note(self, error: SiteError | None) -> None:
+        """Takes in how one question ended."""
+        reachable = error is None
+        if reachable != self.reachable or not self.since:
+            self.reachable, self.since = reachable, time.time()
+        if error is not None:
+            self.last_error, self.last_error_at = error, time.time()
+
+
+class Instance:
+    """One configured site. Every question raises ``SiteError`` if it comes to nothing."""
+
+    def __init__(self, settings: SiteSettings, exchange: Exchange, credential: Credential | None) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.number = settings.number
+        self.health = SiteHealth()
+        self._exchange = exchange
+        self._credential = credential
+        self._dialect = DIALECTS.get(settings.release)
+        self._probing = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"Instance({self.name!r}, {self.settings.url!r}, release={self.release!r})"
+
+    @property
+    def release(self) -> str | None:
+        """The release as configured or found; ``None`` while it is not known."""
+        return self._dialect.name if self._dialect else None
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What the site's release can do; empty while it is not known."""
+        return self._dialect.capabilities if self._dialect else ()
+
+    def visit(self, deadline: Deadline) -> Visit:
+        """A visit on behalf of the configured caller. Raises ``NO_CREDENTIAL`` if there is no token for the site."""
+        if self._credential is None:
+            message = "No token for this site is configured, so it was not asked."
+            raise SiteError(Code.NO_CREDENTIAL, self.name, message)
+        return Visit(self._credential, deadline)
+
+    # --- questions
+
+    async def page(self, visit: Visit, wanted: JobsWanted, window: Window, *, size: int, page: int = 1) -> ListPage:
+        """One page of the site's list, newest first, and which of its rows match. ``PageFailedError`` on HTTP 500."""
+
+        async def ask(dialect: Dialect) -> ListPage:
+            plan = dialect.plan(wanted.conditions, wanted.attributes, visit.credential)
+            if plan.never:
+                return ListPage([], [])
+            answer = await self._exchange.exchange(
+                dialect.list_request(dialect.root(visit.credential), plan, window, size, page), visit
+            )
+            if answer.status == 500:
+                failed = refuse(answer, self.name)
+                raise PageFailedError(failed.code, self.name, failed.message)
+            rows = dialect.list_rows(answer, self.name, plan.attributes)
+            return ListPage(rows, plan.matching(rows) if plan.residual else rows)
+
+        return await self._asked(visit, ask)
+
+    async def job(self, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
+        """The job with that database id, or ``None`` if there is none that the credential may see."""
+
+        async def ask(dialect: Dialect) -> JobRow | None:
+            plan = dialect.plan(Conditions(), attributes, visit.credential)
+            answer = await self._exchange.exchange(dialect.job_request(dialect.root(visit.credential), db_id), visit)
+            if answer.status == 422 or (answer.status == 404 and dialect.name == "howto"):
+                return None
+            missing = plan.attributes & dialect.missing_in_single
+            row = dialect.job_row(answer, self.name, plan.attributes - missing)
+            if not plan.matching([row]):
+                return None
+            if missing:
+                same_second = JobsWanted(Conditions(), attributes)
+                listed = await self.second(visit, same_second, row.start_time)
+                return next((other for other in listed.rows if other.id == db_id), None)
+            return row
+
+        return await self._asked(visit, ask)
+
+    async def second(self, visit: Visit, wanted: JobsWanted, second: int) -> ListPage:
+        """Every job that started in one second, in one page however many they are."""
+        size = 32
+        while True:
+            found = await self.page(visit, wanted, Window(second, second), size=size)
+            if len(found.rows) < size:
+                return found
+            size *= 4
+
+    async def clusters(self, visit: Visit, *, with_partitions: bool) -> list[Cluster]:
+        """The site's clusters; their partitions only if asked for, as they take a request of their own."""
+
+        async def ask(dialect: Dialect) -> list[Cluster]:
+            answer = await self._exchange.exchange(dialect.clusters_request(visit.credential), visit)
+            clusters = dialect.clusters(answer, self.name)
+            request = dialect.partitions_request() if with_partitions else None
+            if request is not None:
+                told = dialect.graphql_clusters(await self._exchange.exchange(request, visit), self.name)
+                partitions = {cluster.name: cluster.partitions for cluster in told}
+                for cluster in clusters:
+                    cluster.partitions = partitions.get(cluster.name)
+            return clusters
+
+        return await self._asked(visit, ask)
+
+    async def users(self, visit: Visit) -> list[User]:
+        """The site's user table; needs an admin's token."""
+
+        async def ask(dialect: Dialect) -> list[User]:
+            if dialect.root(visit.credential) != "/api":
+                raise SiteError(Code.SITE_UNAUTHORIZED, self.name, "The site lists its users to admins only.")
+            return dialect.users(await self._exchange.exchange(dialect.users_request(), visit), self.name)
+
+        return await self._asked(visit, ask)
+
+    async def greet(self, visit: Visit) -> None:
+        """Reads at most one job, to see that the site answers and its release fits."""
+        await self.page(visit, JobsWanted(Conditions(), ALWAYS), Window(0, 99_999_999_999), size=1)
+
+    def lacking(self, wanted: JobsWanted) -> list[str]:
+        """Notes on conditions that need what the site's release does not keep."""
+        lacks = self._dialect.lacks if self._dialect else {}
+        return [lacks[name] for name in dict.fromkeys(c.name for c in wanted.conditions.items) if name in lacks]
+
+    async def find_release(self, visit: Visit) -> str:
+        """The release that answers there now, whatever the settings say."""
+        return await find_release(self._exchange, visit, self.name)
+
+    # --- the dialect
+
+    async def _asked(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T]]) -> T:
+        try:
+            found = await self._in_dialect(visit, ask)
+        except SiteError as error:
+            self.health.note(error)
+            raise
+        self.health.note(None)
+        return found
+
+    async def _in_dialect(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T]]) -> T:
+        known = self._dialect
+        dialect = known or await self._probe(visit, instead_of=None)
+        try:
+            return await ask(dialect)
+        except SiteError as error:
+            if self.settings.release != "auto" or known is None or error.code not in _MISFITS:
+                raise
+            again = await self._probe(visit, instead_of=known)
+            if again is known:
+                raise
+            return await ask(again)
+
+    async def _probe(self, visit: Visit, *, instead_of: Dialect | None) -> Dialect:
+        try:
+            async with visit.deadline.limit(), self._probing:
+                if self._dialect is None or self._dialect is instead_of:
+                    self._dialect = DIALECTS[await find_release(self._exchange, visit, self.name)]
+                return self._dialect
+        except TimeoutError:
+            raise SiteError(Code.TIMEOUT, self.name, "The site did not answer in time.") from None
+
+
+#: failures that a site of another release than thought would show
+_MISFITS = frozenset({Code.WRONG_RELEASE, Code.SITE_REFUSED})

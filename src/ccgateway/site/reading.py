@@ -1,0 +1,228 @@
+"""One site's jobs, newest first, read so that none is lost or doubled while jobs start, stop and vanish.
+
+By start time, not by offset: a page of ``[earliest, latest]`` is read, its last second put aside (the page may have cut it),
+and the next page ends with that second. A second that fills a whole page is read alone, in one page large enough for all of
+it. After each step the stream is complete down to ``floor``: every matching job that started in ``floor`` or later is known.
+
+One job whose archive entry the site cannot read fails every page that holds it (HTTP 500). The page is halved until it is
+found, its second is read job by job, and it is left out and remembered in ``unreadable``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ccgateway.errors import Code, SiteError
+from ccgateway.jobs.conditions import EARLIEST, LATEST
+from ccgateway.jobs.model import JobKey, JobRow
+from ccgateway.site.dialects import ListPage, Window
+from ccgateway.site.exchange import Visit
+from ccgateway.site.instance import Instance, JobsWanted, PageFailedError
+
+__all__ = ["JobStream", "Unreadable"]
+
+#: rows of one page at the most: a real site needs about 0.1 ms for each and cuts the connection after 10 or 20 s
+LARGEST_PAGE = 5000
+#: rows of one second that are still read in one page, so that nothing can shift between two
+LARGEST_SECOND = 40_000
+#: unreadable jobs after which the site counts as broken
+MOST_UNREADABLE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A job that the site lists but cannot read: its start second, and its key where the site's error names it."""
+
+    second: int
+    key: JobKey | None = None
+
+    def __str__(self) -> str:
+        if self.key is None:
+            return f"a job started at {self.second}"
+        return f"job {self.key.job_id} of {self.key.cluster}, started at {self.key.start_time}"
+
+
+class JobStream:
+    """The matching jobs of one site that started at ``latest`` or earlier, step by step.
+
+    ``rows``: matching rows read and not yet taken, in no particular order. ``floor``: complete down to this second.
+    ``done``: there is nothing below. ``scanned``: rows read, matching or not.
+    """
+
+    def __init__(self, instance: Instance, visit: Visit, wanted: JobsWanted, *, latest: int = LATEST) -> None:
+        self.instance = instance
+        self.visit = visit
+        self.rows: list[JobRow] = []
+        self.unreadable: list[Unreadable] = []
+        self.scanned = 0
+        self.matched = 0
+        self._wanted = wanted
+        self._earliest = max(EARLIEST, wanted.conditions.earliest)
+        self._next = min(latest, wanted.conditions.latest, LATEST)
+        self._page_limit = LARGEST_PAGE
+
+    @property
+    def done(self) -> bool:
+        """Whether everything that can match has been read."""
+        return self._next < self._earliest or self._wanted.conditions.never
+
+    @property
+    def floor(self) -> int:
+        """The second down to which everything is known."""
+        return self._next + 1
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether the gateway may have to drop rows that it reads."""
+        return bool(self._wanted.conditions.items)
+
+    @property
+    def selectivity(self) -> float:
+        """The share of rows read so far that matched; 1 while nothing was read."""
+        return self.matched / self.scanned if self.scanned else 1.0
+
+    async def read(self, size: int, *, down_to: int = EARLIEST) -> None:
+        """Reads one page of about ``size`` rows, none of them from before ``down_to``. Lowers ``floor``, unless ``done``."""
+        ids = self._wanted.conditions.db_ids
+        if self.done:
+            return
+        if ids is not None:
+            await self._read_ids(ids)
+            return
+        window = Window(max(self._earliest, down_to), self._next)
+        if window.earliest > window.latest:
+            return
+        size = max(1, min(size, self._page_limit))
+        while True:
+            try:
+                page = await self._page(window, size)
+            except PageFailedError as failure:
+                if size == 1:
+                    await self._pass_unreadable(window, failure)
+                    return
+                size = self._page_limit = max(1, size // 2)
+                continue
+            break
+        self._page_limit = min(LARGEST_PAGE, self._page_limit * 4)
+        await self._take(page, window, size)
+
+    async def _page(self, window: Window, size: int, page: int = 1) -> ListPage:
+        found = await self.instance.page(self.visit, self._wanted, window, size=size, page=page)
+        self.scanned += len(found.rows)
+        return found
+
+    async def _take(self, page: ListPage, window: Window, size: int) -> None:
+        self._check_order(page.rows, window)
+        if len(page.rows) < size:
+            self._keep(page.matching)
+            self._next = window.earliest - 1
+            return
+        last = page.rows[-1].start_time
+        if page.rows[0].start_time > last:
+            self._keep([row for row in page.matching if row.start_time > last])
+            self._next = last
+            return
+        await self._read_second(last, size * 4)
+
+    def _check_order(self, rows: list[JobRow], window: Window) -> None:
+        previous = window.latest
+        for row in rows:
+            if not window.earliest <= row.start_time <= previous:
+                message = "The site's list is not what was asked for: start times are not in order or not in the window."
+                raise SiteError(Code.WRONG_RELEASE, self.instance.name, message)
+            previous = row.start_time
+
+    def _keep(self, rows: list[JobRow]) -> None:
+        self.matched += len(rows)
+        self.rows += rows
+
+    async def _read_second(self, second: int, size: int) -> None:
+        """Every job of one second, in one page; in several, without doubles, if they are too many for one."""
+        window = Window(second, second)
+        try:
+            page = await self._page(window, size)
+            while len(page.rows) == size < LARGEST_SECOND:
+                size = min(size * 4, LARGEST_SECOND)
+                page = await self._page(window, size)
+            found = {row.key: row for row in page.matching}
+            number = 1
+            while len(page.rows) == size:
+                number += 1
+                page = await self._page(window, size, number)
+                found.update((row.key, row) for row in page.matching)
+        except PageFailedError as failure:
+            await self._read_singly(second, failure)
+            return
+        self._keep(list(found.values()))
+        self._next = second - 1
+
+    # --- jobs that cannot be read
+
+    async def _pass_unreadable(self, window: Window, failure: PageFailedError) -> None:
+        """The newest job of ``window`` cannot be read: finds its second and reads the others of that second."""
+        named = self._named(failure)
+        if named is not None and window.earliest <= named.start_time <= window.latest:
+            await self._read_singly(named.start_time, failure)
+            return
+        # a site that fails on an empty window as well is broken altogether
+        try:
+            await self.instance.page(self.visit, self._wanted, Window(1, 0), size=1)
+        except PageFailedError:
+            raise failure from None
+        low, high = window.earliest, window.latest
+        while low < high:
+            middle = (low + high + 1) // 2
+            try:
+                upper = await self._page(Window(middle, high), 1)
+            except PageFailedError:
+                low = middle
+                continue
+            if upper.rows:  # a newer job has come meanwhile: the ordinary way reads it
+                return
+            high = middle - 1
+        await self._read_singly(low, failure)
+
+    async def _read_singly(self, second: int, failure: PageFailedError) -> None:
+        found: dict[JobKey, JobRow] = {}
+        missed: list[Unreadable] = []
+        number = 1
+        while True:
+            try:
+                page = await self._page(Window(second, second), 1, number)
+            except PageFailedError as single:
+                missed.append(Unreadable(second, self._named(single)))
+                if len(self.unreadable) + len(missed) > MOST_UNREADABLE:
+                    raise failure from None
+            else:
+                if not page.rows:
+                    break
+                found.update((row.key, row) for row in page.matching)
+            number += 1
+        self.unreadable += missed
+        self._keep(list(found.values()))
+        self._next = second - 1
+
+    def _named(self, failure: PageFailedError) -> JobKey | None:
+        """The job whose archive entry the site's own error names: ``…/<cluster>/<jobId / 1000>/<jobId % 1000>/<startTime>/meta.json``."""
+        match = _ENTRY.search(failure.message)
+        if match is None:
+            return None
+        return JobKey(self.instance.name, match[1], int(match[2]) * 1000 + int(match[3]), int(match[4]))
+
+    # --- jobs asked for by database id
+
+    async def _read_ids(self, ids: frozenset[int]) -> None:
+        tests = self._wanted.conditions.items
+        attributes = self._wanted.attributes.union(*(condition.needs for condition in tests))
+        for db_id in sorted(ids):
+            row = await self.instance.job(self.visit, db_id, attributes)
+            if row is None:
+                continue
+            self.scanned += 1
+            if self._earliest <= row.start_time <= self._next and all(condition.test(row) for condition in tests):
+                self._keep([row])
+        self._next = self._earliest - 1
+
+
+_ENTRY = re.compile(r"/([^/\s]+)/(\d+)/(\d{3})/(\d+)/meta\.json")

@@ -1,0 +1,57 @@
+"""All configured sites, each with its layers put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+
+from ccgateway.errors import Code, RequestError
+from ccgateway.settings import SiteSettings
+from ccgateway.site.client import SiteClient
+from ccgateway.site.credentials import Credential
+from ccgateway.site.guard import Limited, Observed, Retrying
+from ccgateway.site.instance import Instance
+from ccgateway.telemetry import LogObserver, Observer
+
+__all__ = ["Registry"]
+
+
+class Registry:
+    """The sites by name, in the order of their numbers. Start-up reaches none of them: any may be down."""
+
+    def __init__(self, sites: Iterable[SiteSettings], observer: Observer | None = None) -> None:
+        self._clients: list[SiteClient] = []
+        self._instances: dict[str, Instance] = {}
+        for settings in sorted(sites, key=lambda site: site.number):
+            token = settings.read_token()
+            client = SiteClient(settings)
+            observed = Observed(client, settings.name, observer or LogObserver())
+            limited = Limited(observed, settings.name, settings.concurrency)
+            guarded = Retrying(limited, settings.name, settings.retries)
+            credential = Credential.from_token(token) if token is not None else None
+            self._clients.append(client)
+            self._instances[settings.name] = Instance(settings, guarded, credential)
+
+    def __iter__(self) -> Iterator[Instance]:
+        return iter(self._instances.values())
+
+    def __len__(self) -> int:
+        return len(self._instances)
+
+    def chosen(self, names: Sequence[str] | None) -> list[Instance]:
+        """The sites with those names (``None``: all). ``UNKNOWN_SITE`` for a name that is not configured."""
+        if names is None:
+            return list(self)
+        return [self.one(name) for name in dict.fromkeys(names)]
+
+    def one(self, name: str) -> Instance:
+        """The site with that name, or ``UNKNOWN_SITE``."""
+        found = self._instances.get(name)
+        if found is None:
+            known = ", ".join(self._instances) or "none are configured"
+            raise RequestError(Code.UNKNOWN_SITE, f"There is no site {name[:60]!r}. Sites: {known}.")
+        return found
+
+    async def aclose(self) -> None:
+        """Closes the connections to every site."""
+        await asyncio.gather(*(client.aclose() for client in self._clients))

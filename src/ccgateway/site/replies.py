@@ -1,0 +1,102 @@
+"""What a site's answer means: the JSON that was asked for, a refusal, or a failure in disguise.
+
+cc-backend fails in many forms: JSON and plain-text errors, HTML pages, 200 with an empty body, 200 with an error object, two JSON
+documents in one body. Each becomes either plain bytes of one JSON document or a ``SiteError``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+import msgspec
+
+from ccgateway.errors import Code, SiteError, redact
+from ccgateway.site.exchange import SiteAnswer
+
+__all__ = ["decode", "first_document", "reason_of", "refuse"]
+
+T = TypeVar("T")
+
+
+class _Reason(msgspec.Struct):
+    error: str | dict[str, Any] | None = None
+    message: str | None = None
+    msg: str | None = None
+
+
+def reason_of(answer: SiteAnswer) -> str:
+    """The site's own reason for its error answer, fit to be shown; empty if it gave none."""
+    if answer.media_type == "text/html" or answer.body.lstrip()[:1] == b"<":
+        return ""
+    try:
+        found = msgspec.json.decode(first_document(answer.body), type=_Reason)
+    except msgspec.MsgspecError:
+        return redact(answer.body[:2000].decode("utf-8", "replace"))
+    error = found.error.get("message") if isinstance(found.error, dict) else found.error
+    return redact(str(error or found.message or found.msg or ""))
+
+
+def first_document(body: bytes) -> bytes:
+    """The first JSON document of ``body``, which cc-backend sometimes follows with a second one; ``body`` if it is none."""
+    text = body.decode("utf-8", "replace").lstrip()
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        return body
+    return text[:end].encode()
+
+
+def refuse(answer: SiteAnswer, site: str) -> SiteError:
+    """The error that an answer without success stands for."""
+    status, reason = answer.status, reason_of(answer)
+    words = f": {reason}" if reason else "."
+    if status in (401, 403):
+        return SiteError(Code.SITE_UNAUTHORIZED, site, f"The site refuses the gateway's token (HTTP {status}){words}")
+    if 300 <= status < 400:
+        message = f"The site redirects to {redact(answer.location or 'nowhere', limit=120)}; tokens are not sent on. Configure the final URL."
+        return SiteError(Code.BAD_ANSWER, site, message)
+    if status in (404, 405):
+        return SiteError(Code.WRONG_RELEASE, site, f"The site does not know this endpoint (HTTP {status}){words}")
+    if status >= 500:
+        return SiteError(Code.SITE_ERROR, site, f"The site failed (HTTP {status}){words}")
+    return SiteError(Code.SITE_REFUSED, site, f"The site refuses the question (HTTP {status}){words}")
+
+
+def decode(answer: SiteAnswer, decoder: msgspec.json.Decoder[T], site: str) -> T:
+    """The decoded body of a 2xx answer; ``SiteError`` for any other status and for a body that is not what was asked for."""
+    if not 200 <= answer.status < 300:
+        raise refuse(answer, site)
+    body = answer.body
+    try:
+        return decoder.decode(body)
+    except msgspec.MsgspecError as first:
+        if not body.strip():
+            raise SiteError(Code.BAD_ANSWER, site, "The site sent an empty answer: it failed without saying why.") from None
+        if answer.media_type == "text/html" or body.lstrip()[:1] == b"<":
+            raise SiteError(
+                Code.BAD_ANSWER, site, "The site sent a web page, not data: is this the address of a cc-backend?"
+            ) from None
+        shorter = first_document(body)
+        if len(shorter) < len(body.rstrip()):
+            try:
+                return decoder.decode(shorter)
+            except msgspec.MsgspecError:
+                pass
+        raise _misfit(answer, first, site) from None
+
+
+def _misfit(answer: SiteAnswer, error: msgspec.MsgspecError, site: str) -> SiteError:
+    if isinstance(error, msgspec.ValidationError):
+        if reason := _disguised(answer):
+            return SiteError(Code.SITE_ERROR, site, f"The site failed, though it says HTTP {answer.status}: {reason}")
+        return SiteError(Code.WRONG_RELEASE, site, f"The site's answer does not fit its release: {redact(str(error))}")
+    return SiteError(Code.BAD_ANSWER, site, f"The site's answer is not complete JSON: {redact(str(error))}")
+
+
+def _disguised(answer: SiteAnswer) -> str:
+    try:
+        found = msgspec.json.decode(first_document(answer.body), type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return ""
+    return reason_of(answer) if found.get("error") else ""

@@ -1,0 +1,143 @@
+"""aiohttp under httpx2's transport interface: reads the whole body at once, and never more of it than was allowed.
+
+aiohttp, because it parses HTTP in C and spends less on a large body than httpcore2 does; the interface is httpx2's, so that the
+client and its tests do not depend on which library moves the bytes. Bodies are unpacked here, step by step, so that a small
+packed body cannot grow past the limit.
+"""
+
+from __future__ import annotations
+
+import ssl
+import zlib
+from typing import Any
+
+import aiohttp
+import httpx2
+
+__all__ = ["AiohttpTransport", "AnswerTooLargeError"]
+
+
+class AnswerTooLargeError(httpx2.TransportError):
+    """The body exceeds the limit, as sent or unpacked."""
+
+
+class AiohttpTransport(httpx2.AsyncBaseTransport):
+    """One pool of keep-alive connections to one host.
+
+    ``connections``: how many at most; ``idle``: seconds after which an unused one is closed, less than the server's own limit;
+    ``limit``: bytes of a body, unpacked; ``verify``: TLS context. Redirects are answers, cookies are dropped.
+    """
+
+    def __init__(self, *, connections: int, idle: float, limit: int, verify: ssl.SSLContext | bool = True) -> None:
+        self._settings: dict[str, Any] = {"limit": connections, "keepalive_timeout": idle, "ssl": verify}
+        self._limit = limit
+        self._session: aiohttp.ClientSession | None = None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(**self._settings),
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+                trust_env=False,
+            )
+        return self._session
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Sends ``request`` and reads the whole answer; aiohttp's exceptions become httpx2's."""
+        timeout = request.extensions.get("timeout") or {}
+        try:
+            async with self._opened().request(
+                request.method,
+                str(request.url),
+                headers=request.headers.multi_items(),
+                data=request.content or None,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeout.get("connect"), sock_read=timeout.get("read")),
+            ) as answer:
+                body = await self._read(answer, request)
+                return httpx2.Response(answer.status, headers=_plain(answer), content=body, request=request)
+        except aiohttp.ConnectionTimeoutError as error:
+            raise httpx2.ConnectTimeout("no connection in time", request=request) from error
+        except aiohttp.ServerTimeoutError as error:
+            raise httpx2.ReadTimeout("no data in time", request=request) from error
+        except aiohttp.ClientConnectorError as error:
+            raise httpx2.ConnectError(_reason(error), request=request) from error
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, ConnectionError) as error:
+            raise httpx2.ReadError(type(error).__name__, request=request) from error
+        except (aiohttp.ClientError, ValueError) as error:
+            raise httpx2.RemoteProtocolError(type(error).__name__, request=request) from error
+
+    async def _read(self, answer: aiohttp.ClientResponse, request: httpx2.Request) -> bytes:
+        if (answer.content_length or 0) > self._limit:
+            raise self._too_large(answer, request)
+        unpack = _unpacker(answer.headers.get("Content-Encoding", "identity"))
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in answer.content.iter_any():
+            for plain in unpack(piece) if unpack else (piece,):
+                size += len(plain)
+                if size > self._limit:
+                    raise self._too_large(answer, request)
+                pieces.append(plain)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _too_large(self, answer: aiohttp.ClientResponse, request: httpx2.Request) -> AnswerTooLargeError:
+        answer.close()
+        return AnswerTooLargeError(f"more than {self._limit} bytes", request=request)
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+_STEP = 1 << 18
+
+
+class _Unpacker:
+    """Unpacks gzip or deflate in steps of bounded size."""
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._zlib = zlib.decompressobj(window)
+
+    def __call__(self, piece: bytes) -> Any:
+        while piece:
+            try:
+                plain = self._zlib.decompress(piece, _STEP)
+            except zlib.error as error:
+                raise ValueError("broken compressed data") from error
+            if plain:
+                yield plain
+            piece = self._zlib.unconsumed_tail
+            if self._zlib.eof and self._zlib.unused_data:
+                piece = self._zlib.unused_data
+                self._zlib = zlib.decompressobj(self._window)
+
+
+def _unpacker(encoding: str) -> _Unpacker | None:
+    match encoding.strip().lower():
+        case "" | "identity":
+            return None
+        case "gzip" | "x-gzip":
+            return _Unpacker(31)
+        case "deflate":
+            return _Unpacker(15)
+        case _:
+            raise ValueError("a content encoding that was not asked for")
+
+
+def _plain(answer: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:
+    dropped = (b"content-encoding", b"content-length", b"transfer-encoding")
+    return [(name, value) for name, value in answer.raw_headers if name.lower() not in dropped]
+
+
+def _reason(error: aiohttp.ClientConnectorError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its host name is not known"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return "its TLS certificate is not accepted"
+    return (error.os_error.strerror or "no connection").lower()

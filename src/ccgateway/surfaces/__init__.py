@@ -1,0 +1,5 @@
+"""The faces of the gateway. A surface calls ``federation.gateway`` and nothing below it.
+
+graphql   the main face
+hosts     which Host headers are served (defence against DNS rebinding)
+"""

@@ -1,0 +1,12 @@
+"""The main face: ``/graphql``.
+
+schema      the schema (see its map of the types), and its text
+selection   what a question selects → the row attributes the sites must send
+documents   query texts → parsed and validated documents, remembered
+limits      what a document and an operation may cost
+execution   one request → its response: limits, execution, what is missing
+failures    every error of a response, with its code
+wire        HTTP: bodies, parameters, media types
+graphiql    the page for browsers
+endpoint    the routes
+"""

@@ -1,0 +1,23 @@
+"""Declaring fields that are computed, in types whose bodies read as tables.
+
+A plain field (``strawberry.field``) shows the attribute of the same Python name of whatever value stands behind the type. A
+``computed`` one calls a resolver; on a type that stands for job rows it declares which of their attributes the resolver reads, so
+that the sites are asked for what is shown and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import strawberry
+
+__all__ = ["NEEDS", "computed"]
+
+#: key of a field's metadata: the row attributes that its resolver reads
+NEEDS = "needs"
+
+
+def computed(resolver: Callable[..., Any], *, description: str, needs: str = "") -> Any:
+    """A field that ``resolver`` gives, from the row attributes named in ``needs`` (separated by blanks), if it reads a row."""
+    return strawberry.field(resolver=resolver, description=description, metadata={NEEDS: frozenset(needs.split())})

@@ -1,0 +1,156 @@
+"""What a document and an operation may cost. Over a limit means refused with ``LIMIT_EXCEEDED``, the number and the limit.
+
+Depth and aliases are counted on the parsed document, before the work of validating it. The cost of an operation is computed from
+its selections and arguments, variables included, as
+
+====================  ==========================================================================================
+``jobs``              10 + jobs skipped + jobs on the page * (1 + fields of one job / 10), + 1000 with ``userData``
+``job`` ``jobByKey``  10 + 1 + fields of the job / 10, + 1000 with ``userData``
+``clusters``          500
+``users``             1000
+``sites``             100
+``__schema`` …        1000
+====================  ==========================================================================================
+
+rounded up and added over all root fields, aliased ones included. "Fields of one job" counts nested ones too. "Jobs skipped" is
+what lies before a numbered page, as the gateway must read it; a cursor skips nothing. The number of sites does not count: a
+document that is accepted today stays accepted when a site is added. With the default limit of 50 000, a page of 10 000 jobs may
+show 39 fields of each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+)
+
+from ccgateway.errors import Code, RequestError
+from ccgateway.settings import LimitSettings
+from ccgateway.surfaces.graphql.inputs import PageRequest
+from ccgateway.surfaces.graphql.queries import DEFAULT_PAGE, EVERYTHING
+from ccgateway.surfaces.graphql.selection import Selection
+
+__all__ = ["check_cost", "check_shape", "operation_cost"]
+
+#: fields inside of one another that GraphiQL's question for the schema needs, and some more
+INTROSPECTION_DEPTH = 20
+INTROSPECTION = ("__schema", "__type")
+
+#: Whether fields of the same name agree is checked pair by pair: without these bounds a small document costs seconds.
+MOST_REPEATS = 50
+MOST_SPREADS = 100
+
+#: cost of a root field as such: it is at least one request to at least one site
+ROOT_COST = 10
+FLAT_COSTS = {"clusters": 500, "users": 1000, "sites": 100, "__schema": 1000, "__type": 1000, "__typename": 0}
+USER_LIST_COST = 1000
+
+
+def check_shape(document: DocumentNode, limits: LimitSettings) -> None:
+    """Refuses documents that nest too deep, use too many aliases, or say the same too often; survives cycles of fragments."""
+    counts: Counter[str] = Counter()
+    fragments = {one.name.value: one for one in document.definitions if isinstance(one, FragmentDefinitionNode)}
+    for definition in document.definitions:
+        if isinstance(definition, (OperationDefinitionNode, FragmentDefinitionNode)):
+            counts += _count(definition.selection_set)
+        if isinstance(definition, OperationDefinitionNode):
+            _check_depth(definition, fragments, limits.query_depth)
+    for what, limit in (("aliases", limits.query_aliases), ("fragment spreads", MOST_SPREADS), ("repeated fields", MOST_REPEATS)):
+        if counts[what] > limit:
+            raise _over("uses", counts[what], what, limit)
+
+
+def _count(top: SelectionSetNode) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    stack = [top]
+    while stack:
+        keys: set[str] = set()
+        for node in stack.pop().selections:
+            if isinstance(node, FieldNode):
+                key = (node.alias or node.name).value
+                counts["aliases"] += node.alias is not None
+                counts["repeated fields"] += key in keys
+                keys.add(key)
+            counts["fragment spreads"] += isinstance(node, FragmentSpreadNode)
+            if isinstance(node, (FieldNode, InlineFragmentNode)) and node.selection_set:
+                stack.append(node.selection_set)
+    return counts
+
+
+def _check_depth(operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode], limit: int) -> None:
+    # A stack instead of recursion: a chain of fragments may be longer than Python's stack. A fragment is walked again only
+    # where it stands deeper than before, so that cycles end at the limit.
+    deepest: dict[tuple[str, int], int] = {}
+    stack = [(operation.selection_set, 1, limit)]
+    while stack:
+        selections, depth, most = stack.pop()
+        for node in selections.selections:
+            if isinstance(node, FieldNode):
+                if depth > most:
+                    raise _over("nests", depth, "fields deep or deeper", most)
+                if node.selection_set:
+                    is_introspection = node.name.value in INTROSPECTION
+                    stack.append((node.selection_set, depth + 1, depth + INTROSPECTION_DEPTH if is_introspection else most))
+            elif isinstance(node, InlineFragmentNode):
+                stack.append((node.selection_set, depth, most))
+            elif isinstance(node, FragmentSpreadNode):
+                fragment, seen = fragments.get(node.name.value), (node.name.value, most)
+                if fragment and deepest.get(seen, 0) < depth:
+                    deepest[seen] = depth
+                    stack.append((fragment.selection_set, depth, most))
+
+
+def check_cost(roots: Sequence[Selection], limits: LimitSettings) -> None:
+    """Refuses operations that cost more than ``query_cost``."""
+    cost = operation_cost(roots, limits)
+    if cost > limits.query_cost:
+        raise _over("costs", cost, "(jobs times fields, and the like)", limits.query_cost)
+
+
+def operation_cost(roots: Sequence[Selection], limits: LimitSettings) -> int:
+    """The cost of an operation with these root fields, by the formula above."""
+    return sum(_root_cost(root, limits) for root in roots)
+
+
+def _root_cost(root: Selection, limits: LimitSettings) -> int:
+    if root.name in FLAT_COSTS:
+        return FLAT_COSTS[root.name]
+    items = root.below("items") if root.name == "jobs" else root.children()
+    skipped, jobs = _page(root, limits) if root.name == "jobs" else (0, 1)
+    lists = USER_LIST_COST if any(item.name == "userData" for item in items) else 0
+    return ROOT_COST + skipped + math.ceil(jobs * (1 + sum(item.size() for item in items) / 10)) + lists
+
+
+def _page(root: Selection, limits: LimitSettings) -> tuple[int, int]:
+    """(jobs before the page, jobs on it)."""
+    try:
+        arguments: dict[str, Any] = root.arguments()
+    except GraphQLError:  # execution comes to the same error and reports it
+        return 0, 0
+    page, first = arguments.get("page"), arguments.get("first")
+    if isinstance(page, dict):
+        size, number = page["items_per_page"], page["page"]
+    elif isinstance(page, PageRequest):
+        size, number = page.items_per_page, page.page
+    else:
+        size, number = (DEFAULT_PAGE if first is None else first), 1
+    if size == EVERYTHING:
+        return 0, limits.page_jobs
+    size = max(size, 0)
+    return size * max(number - 1, 0), size
+
+
+def _over(verb: str, found: int, what: str, limit: int) -> RequestError:
+    return RequestError(Code.LIMIT_EXCEEDED, f"The query {verb} {found} {what}; the limit is {limit}.")

@@ -1,0 +1,154 @@
+"""The root fields of ``Query``: each turns its arguments into a question to the gateway and notes what the answer lacks."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import strawberry
+
+from ccgateway.errors import Code, RequestError
+from ccgateway.federation.questions import JobListAnswer, JobListQuestion, SiteCluster, SiteStatus
+from ccgateway.federation.questions import PageRequest as PageValue
+from ccgateway.jobs.filters import JobOrder
+from ccgateway.jobs.model import JobRow
+from ccgateway.surfaces.graphql.clusters import Cluster
+from ccgateway.surfaces.graphql.context import Info
+from ccgateway.surfaces.graphql.fields import computed
+from ccgateway.surfaces.graphql.inputs import JobFilter, OrderByInput, PageRequest, Policy, filter_values, time_value
+from ccgateway.surfaces.graphql.joblist import JobResultList
+from ccgateway.surfaces.graphql.jobs import Job
+from ccgateway.surfaces.graphql.scalars import Int64, Time
+from ccgateway.surfaces.graphql.selection import Selection, row_attributes
+from ccgateway.surfaces.graphql.sites import Site
+from ccgateway.surfaces.graphql.users import User
+
+__all__ = ["DEFAULT_PAGE", "EVERYTHING", "Query"]
+
+#: jobs on a page when nobody says how many
+DEFAULT_PAGE = 50
+#: ``itemsPerPage`` that asks for every job
+EVERYTHING = -1
+
+argument = strawberry.argument
+SitesArgument = Annotated[list[str] | None, argument(description="Names of the sites to ask; all of them if left out.")]
+PolicyArgument = Annotated[Policy, argument(description="What to do when a site does not answer.")]
+AfterArgument = Annotated[str | None, argument(description="Give what comes after this cursor (`pageInfo.endCursor`).")]
+PageArgument = Annotated[PageRequest | None, argument(description="A page by its number; not together with `first` or `after`.")]
+OrderArgument = Annotated[OrderByInput | None, argument(description="The order; by start time, newest first, if left out.")]
+
+
+async def _jobs(
+    info: Info,
+    *,
+    filter: Annotated[list[JobFilter] | None, argument(description="All of these must hold.")] = None,  # noqa: A002
+    page: PageArgument = None,
+    order: OrderArgument = None,
+    first: Annotated[int | None, argument(description="How many jobs to give.")] = None,
+    after: AfterArgument = None,
+    sites: SitesArgument = None,
+    policy: PolicyArgument = Policy.PARTIAL,
+) -> JobListAnswer:
+    selection, most = Selection.of(info), info.context.limits.page_jobs
+    wanted = page.to_value() if page else None
+    wants_everything = wanted is not None and wanted.size == EVERYTHING
+    if wants_everything:
+        wanted = PageValue(1, most)
+    if wanted is None and first is None:
+        first = min(DEFAULT_PAGE, most)
+    for size in (first, wanted.size if wanted else None):
+        if size is not None and size > most:
+            raise RequestError(Code.LIMIT_EXCEEDED, f"A page of {size} jobs is more than {most}. Read on with first and after.")
+    question = JobListQuestion(
+        filters=filter_values(filter),
+        order=order.to_value() if order else JobOrder(),
+        first=first,
+        after=after,
+        page=wanted,
+        sites=sites,
+        policy=policy.to_value(),
+        fields=row_attributes(selection.below("items")),
+        wants_count=selection.selects("count"),
+    )
+    answer = await info.context.gateway.jobs(question, info.context.caller)
+    if wants_everything:
+        if answer.has_next_page:
+            raise RequestError(
+                Code.LIMIT_EXCEEDED, f"More than {most} jobs match, too many for one page. Read them with first and after."
+            )
+        answer = dataclasses.replace(answer, limit=EVERYTHING)
+    info.context.note_gaps(info, answer.reports)
+    return answer
+
+
+async def _job(
+    info: Info,
+    id: Annotated[strawberry.ID, argument(description="The job's id, `site:number`.")],  # noqa: A002
+) -> JobRow:
+    fields = row_attributes(Selection.of(info).children())
+    return await info.context.gateway.job(id, info.context.caller, fields=fields)
+
+
+async def _job_by_key(
+    info: Info,
+    cluster: Annotated[str, argument(description="The cluster it ran on.")],
+    job_id: Annotated[Int64, argument(description="The scheduler's job number.")],
+    start_time: Annotated[Time | None, argument(description="When it started.")] = None,
+    site: Annotated[str | None, argument(description="The site that holds it.")] = None,
+) -> JobRow:
+    return await info.context.gateway.job_by_key(
+        info.context.caller,
+        cluster=cluster,
+        job_id=job_id,
+        start_time=time_value(start_time),
+        site=site,
+        fields=row_attributes(Selection.of(info).children()),
+    )
+
+
+async def _clusters(info: Info, sites: SitesArgument = None, policy: PolicyArgument = Policy.PARTIAL) -> list[SiteCluster]:
+    answer = await info.context.gateway.clusters(
+        info.context.caller,
+        sites=sites,
+        policy=policy.to_value(),
+        with_partitions=Selection.of(info).selects("partitions"),
+    )
+    info.context.note_gaps(info, answer.reports)
+    return answer.items
+
+
+async def _users(info: Info, sites: SitesArgument = None, policy: PolicyArgument = Policy.PARTIAL) -> list[User]:
+    answer = await info.context.gateway.users(info.context.caller, sites=sites, policy=policy.to_value())
+    info.context.note_gaps(info, answer.reports)
+    return [User.of(one.site, one.user) for one in answer.items]
+
+
+async def _sites(
+    info: Info,
+    names: Annotated[list[str] | None, argument(description="Only these sites; all of them if left out.")] = None,
+) -> list[SiteStatus]:
+    return await info.context.gateway.sites(info.context.caller, sites=names)
+
+
+@strawberry.type(description="What can be asked.")
+class Query:
+    jobs: JobResultList = computed(
+        _jobs,
+        description="The jobs of all sites, newest first unless `order` says otherwise. Read on with `first` and `after`: that "
+        "way no job is lost or comes twice while jobs start and end. Without `first` and `page`, the first 50.",
+    )
+    job: Job | None = computed(
+        _job, description="One job by its id; null with an error if its site has none or does not show it."
+    )
+    job_by_key: Job | None = computed(
+        _job_by_key,
+        description="One job by its key. Without `startTime` the newest of that cluster and number; without `site`, at any site; "
+        "null with an error if there is none, or if several sites have one.",
+    )
+    clusters: list[Cluster] = computed(_clusters, description="The clusters of all sites.")
+    users: list[User] = computed(
+        _users,
+        description="The accounts in the user lists of all sites. A site shows its list to administrators only; where the "
+        "gateway's credential is less than that, the site is reported as failed.",
+    )
+    sites: list[Site] = computed(_sites, description="The sites behind the gateway, each asked just now whether it answers.")

@@ -1,0 +1,34 @@
+"""The schema: a superset of cc-backend 1.5's own, so that a document written for one instance runs against all of them.
+
+::
+
+    scalars                     Time, Int64, JobState, MetricScope, Any
+    inputs                      what callers write, translated into the gateway's values
+    jobs  joblist               Job and what hangs on it; one page of jobs
+    clusters  users  sites      the other types
+    queries                     the root fields of Query; mutations get a module of their own beside it
+    selection                   what a question selects → the row attributes the sites must send
+"""
+
+from __future__ import annotations
+
+import strawberry
+from graphql import GraphQLSchema
+from strawberry.schema.config import StrawberryConfig
+
+from ccgateway.surfaces.graphql.queries import Query
+from ccgateway.surfaces.graphql.scalars import SCALARS
+
+__all__ = ["SCHEMA", "core_schema", "sdl"]
+
+SCHEMA = strawberry.Schema(query=Query, config=StrawberryConfig(scalar_map=SCALARS))
+
+
+def core_schema() -> GraphQLSchema:
+    """The schema as graphql-core executes it."""
+    return SCHEMA._schema
+
+
+def sdl() -> str:
+    """The schema as text, the same for the same version of the gateway; ends with a newline."""
+    return SCHEMA.as_str().rstrip() + "\n"

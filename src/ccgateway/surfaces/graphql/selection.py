@@ -1,0 +1,166 @@
+"""What a question selects: the seam between GraphQL documents and the attributes of rows.
+
+``Selection`` is one field as it will be executed: all nodes with the same response key in its parent, fragments and inline
+fragments followed, ``@skip`` and ``@include`` applied with the request's variables. From it come
+
+* the row attributes that a site must send (``row_attributes``): for a plain field the attribute that it shows, for a computed one
+  what it declares (``fields.computed``). Resolvers read nothing else off a row; a test holds them to it.
+* the number of fields of one item (``size``), for the cost of a question.
+
+This is where a compiled projection takes over from field-by-field execution: a plan for a list needs exactly what is here, the
+response keys in order, the attribute behind each, and which fields are not plain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLIncludeDirective,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLSkipDirective,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionNode,
+    SelectionSetNode,
+    get_argument_values,
+    get_directive_values,
+    get_named_type,
+    is_abstract_type,
+)
+from graphql.execution.values import VariableValues
+
+from ccgateway.surfaces.graphql.context import Info
+from ccgateway.surfaces.graphql.fields import NEEDS
+
+__all__ = ["Selection", "operation_selections", "row_attributes"]
+
+DEFINITION = "strawberry-definition"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is the same for every selection of one request."""
+
+    schema: GraphQLSchema
+    fragments: Mapping[str, FragmentDefinitionNode]
+    variables: VariableValues
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """One selected field of ``parent``; ``key`` is its name in the answer."""
+
+    request: Request
+    parent: GraphQLObjectType
+    key: str
+    nodes: tuple[FieldNode, ...]
+
+    @classmethod
+    def of(cls, info: Info) -> Selection:
+        """The selection that a resolver answers."""
+        raw = info._raw_info
+        request = Request(raw.schema, raw.fragments, raw.variable_values)
+        return cls(request, raw.parent_type, str(raw.path.key), tuple(raw.field_nodes))
+
+    @property
+    def name(self) -> str:
+        """The field's name in the schema."""
+        return self.nodes[0].name.value
+
+    def arguments(self) -> dict[str, Any]:
+        """The field's arguments, coerced, defaults filled in. Raises ``GraphQLError`` where a variable does not fit."""
+        return get_argument_values(self.parent.fields[self.name], self.nodes[0], self.request.variables)
+
+    def children(self) -> list[Selection]:
+        """The selected fields of the object (or of each object of the list) that the field gives."""
+        field = self.parent.fields.get(self.name)
+        below = get_named_type(field.type) if field else None
+        if not isinstance(below, GraphQLObjectType):
+            return []
+        return _collect(self.request, below, [node.selection_set for node in self.nodes if node.selection_set])
+
+    def selects(self, name: str) -> bool:
+        """Whether the field ``name`` is selected in what this field gives, under whatever key."""
+        return any(child.name == name for child in self.children())
+
+    def below(self, name: str) -> list[Selection]:
+        """What is selected in the fields ``name`` of what this field gives, whatever their keys."""
+        return [grandchild for child in self.children() if child.name == name for grandchild in child.children()]
+
+    def size(self) -> int:
+        """How many fields this one comes to, itself and everything below it."""
+        return 1 + sum(child.size() for child in self.children())
+
+    def needs(self) -> frozenset[str]:
+        """The attributes of a row that resolving this one field reads."""
+        field = self.parent.fields.get(self.name)
+        definition = field.extensions.get(DEFINITION) if field else None
+        if definition is None:  # __typename
+            return frozenset()
+        needs: frozenset[str] | None = definition.metadata.get(NEEDS)
+        return frozenset({definition.python_name}) if needs is None else needs
+
+
+def row_attributes(selections: list[Selection]) -> frozenset[str]:
+    """The attributes of a row that ``selections`` read together."""
+    return frozenset[str]().union(*(selection.needs() for selection in selections))
+
+
+def operation_selections(
+    schema: GraphQLSchema,
+    operation: OperationDefinitionNode,
+    fragments: Mapping[str, FragmentDefinitionNode],
+    variables: VariableValues,
+) -> list[Selection]:
+    """The root fields of an operation."""
+    root = schema.get_root_type(operation.operation)
+    return _collect(Request(schema, fragments, variables), root, [operation.selection_set]) if root else []
+
+
+def _collect(request: Request, parent: GraphQLObjectType, sets: list[SelectionSetNode]) -> list[Selection]:
+    found: dict[str, list[FieldNode]] = {}
+    visited: set[str] = set()
+    for one in sets:
+        for node in _fields(request, parent, one, visited):
+            found.setdefault(node.alias.value if node.alias else node.name.value, []).append(node)
+    return [Selection(request, parent, key, tuple(nodes)) for key, nodes in found.items()]
+
+
+def _fields(request: Request, parent: GraphQLObjectType, one: SelectionSetNode, visited: set[str]) -> Iterator[FieldNode]:
+    for node in one.selections:
+        if not _is_included(node, request.variables):
+            continue
+        match node:
+            case FieldNode():
+                yield node
+            case InlineFragmentNode():
+                if _applies(request.schema, node.type_condition.name.value if node.type_condition else None, parent):
+                    yield from _fields(request, parent, node.selection_set, visited)
+            case FragmentSpreadNode():
+                name = node.name.value
+                fragment = request.fragments.get(name)
+                if fragment and name not in visited and _applies(request.schema, fragment.type_condition.name.value, parent):
+                    visited.add(name)
+                    yield from _fields(request, parent, fragment.selection_set, visited)
+
+
+def _is_included(node: SelectionNode, variables: VariableValues) -> bool:
+    if not node.directives:
+        return True
+    skip = get_directive_values(GraphQLSkipDirective, node, variables)
+    include = get_directive_values(GraphQLIncludeDirective, node, variables)
+    return not (skip and skip["if"]) and not (include and not include["if"])
+
+
+def _applies(schema: GraphQLSchema, condition: str | None, parent: GraphQLObjectType) -> bool:
+    if condition is None or condition == parent.name:
+        return True
+    abstract = schema.get_type(condition)
+    return is_abstract_type(abstract) and schema.is_sub_type(abstract, parent)

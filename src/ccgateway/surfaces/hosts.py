@@ -1,0 +1,50 @@
+"""Which ``Host`` headers are served.
+
+Where callers need not say who they are, being on this machine is what lets them in. A page of another origin can get there too:
+its own name is made to point at the loopback address (DNS rebinding), and the browser then takes the gateway for that page's
+server. Such a request carries the page's name in ``Host``; refusing names that are not the gateway's own keeps it out.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ccgateway.errors import Code, RequestError
+
+__all__ = ["LOOPBACK_HOSTS", "HostCheck"]
+
+#: what a gateway that only this machine can reach is called
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]/@\s]+?)\.?)(?::\d{1,5})?", re.IGNORECASE | re.ASCII)
+
+
+class HostCheck:
+    """ASGI middleware: answers 403 where the ``Host`` header is missing, doubled, or not in ``allowed_hosts``.
+
+    ``allowed_hosts``: lower-case names and addresses without port or brackets; ``None`` lets every host through.
+    """
+
+    def __init__(self, app: ASGIApp, allowed_hosts: frozenset[str] | None) -> None:
+        self._app, self._allowed = app, allowed_hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._allowed is None or scope["type"] not in ("http", "websocket") or self._is_allowed(scope, self._allowed):
+            await self._app(scope, receive, send)
+            return
+        error = RequestError(
+            Code.FORBIDDEN, "This gateway does not answer under that host name. Use the address it listens on, such as localhost."
+        )
+        body = msgspec.json.encode({"errors": [{"message": error.message, "extensions": error.extensions()}]})
+        response = Response(body, error.row.http, {"X-Content-Type-Options": "nosniff"}, media_type="application/json")
+        await response(scope, receive, send)
+
+    @staticmethod
+    def _is_allowed(scope: Scope, allowed: frozenset[str]) -> bool:
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+        return found is not None and (found[1] or found[2]).lower() in allowed

@@ -1,0 +1,54 @@
+"""What the gateway tells its operator while it works: one seam for counts and times, and logs that hold no secret.
+
+Layers report to an ``Observer``; the one shipped writes log lines. Metrics and traces join here without touching a layer.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from ccgateway.errors import redact
+
+__all__ = ["LogObserver", "Observer", "RedactingFilter", "configure_logging"]
+
+logger = logging.getLogger("ccgateway.sites")
+
+
+class Observer(Protocol):
+    """Takes in what happened. Must neither block nor raise."""
+
+    def exchanged(self, site: str, method: str, path: str, outcome: str, seconds: float) -> None:
+        """One HTTP exchange with a site ended: ``outcome`` is its status or an error code; ``path`` is without query."""
+        ...
+
+
+class LogObserver:
+    """Writes each exchange as a debug line, each failed one as a warning."""
+
+    def exchanged(self, site: str, method: str, path: str, outcome: str, seconds: float) -> None:
+        """One log line."""
+        level = logging.DEBUG if outcome < "500" and outcome.isdigit() else logging.WARNING
+        logger.log(level, "%s %s %s -> %s in %.0f ms", site, method, path, outcome, seconds * 1000)
+
+
+class RedactingFilter(logging.Filter):
+    """Takes tokens out of every line, whichever library wrote it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrites the finished message; lets every record pass."""
+        message = record.getMessage()
+        clean = redact(message, limit=10_000) if "." in message else message
+        if clean != " ".join(message.split()):
+            record.msg, record.args = clean, None
+        return True
+
+
+def configure_logging(level: str) -> None:
+    """Sends everything of ``level`` and above to stderr, tokens taken out."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.addFilter(RedactingFilter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)

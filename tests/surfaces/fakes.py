@@ -1,0 +1,179 @@
+"""A gateway that answers from memory, and jobs to fill it with: what the surface is tested against."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+from ccgateway.errors import Code, GatewayError, RequestError, SiteError
+from ccgateway.federation.gateway import Gateway
+from ccgateway.federation.questions import (
+    Answer, Caller, JobListAnswer, JobListQuestion, Policy, ReportStatus, SiteCluster, SiteReport, SiteStatus, SiteUser,
+)  # fmt: skip
+from ccgateway.jobs import clusters as cluster_values
+from ccgateway.jobs.model import JobKey, JobRow, Resource, Tag, parse_job_id
+
+__all__ = ["FakeGateway", "aurora", "borealis_is_down", "make_cluster", "make_row", "make_status", "make_user"]
+
+CALLER = Caller("tester")
+
+
+class Row(SimpleNamespace):
+    """A job row with every attribute."""
+
+    @property
+    def key(self) -> JobKey:
+        return JobKey(self.site, self.cluster, self.job_id, self.start_time)
+
+
+def make_row(number: int = 1, site: str = "aurora", **changes: Any) -> JobRow:
+    values: dict[str, Any] = {
+        "site": site,
+        "id": number,
+        "job_id": 1_000_000 + number,
+        "cluster": "alex",
+        "start_time": 1_700_000_000 - 60 * number,
+        "user": "alice",
+        "project": "proj",
+        "sub_cluster": "a40",
+        "partition": "gpu",
+        "array_job_id": 0,
+        "num_nodes": 2,
+        "num_hw_threads": 128,
+        "num_acc": 8,
+        "smt": 1,
+        "shared": "none",
+        "state": "completed",
+        "monitoring_status": 3,
+        "duration": 3600,
+        "walltime": 86_400,
+        "energy": 1.5,
+        "tags": [Tag("app", "gromacs", "global", 7)],
+        "resources": [Resource("a0001", [0, 1], ["0000:01:00.0"]), Resource("a0002")],
+        "footprint": {"flops_any_avg": 12.5, "mem_used_max": None, "odd": 1.0},
+        "meta_data": {"jobName": "run", "jobScript": "#!/bin/sh"},
+    }
+    return cast(JobRow, Row(**{**values, **changes}))
+
+
+def make_user(username: str = "alice", site: str = "aurora") -> SiteUser:
+    return SiteUser(site, cluster_values.User(username, "Alice A.", "alice@example.org", ["user"], ["proj"]))
+
+
+def make_cluster(name: str = "alex", site: str = "aurora", **changes: Any) -> SiteCluster:
+    values: dict[str, Any] = {
+        "metric_config": [
+            cluster_values.MetricConfig(
+                "flops_any", cluster_values.Unit("F/s", "G"), "core", "sum", 60, 100.0, 50.0, 10.0, 5.0,
+                sub_clusters=[cluster_values.SubClusterConfig("a100", peak=200.0, alert=7.0)],
+            ),
+            cluster_values.MetricConfig(
+                "ib_recv", cluster_values.Unit("B/s"), "node", "sum", 60, 8.0, None, 2.0, 1.0,
+                sub_clusters=[cluster_values.SubClusterConfig("a100", remove=True)],
+            ),
+        ],
+        "sub_clusters": [
+            cluster_values.SubCluster("a40", "a[001-004]", "Milan", 2, 64, 1),
+            cluster_values.SubCluster("a100", "b[01-02],c7", "Rome", 2, 64, 1),
+        ],
+    }  # fmt: skip
+    return SiteCluster(site, cluster_values.Cluster(name, **{**values, **changes}))
+
+
+def make_status(name: str = "aurora", **changes: Any) -> SiteStatus:
+    values: dict[str, Any] = {
+        "number": 1,
+        "release": "1.5",
+        "configured_release": "auto",
+        "required": False,
+        "reachable": True,
+        "since": 1_700_000_000.75,
+        "elapsed": 0.01,
+        "last_error": None,
+        "last_error_at": None,
+        "capabilities": ["clusters"],
+    }
+    return SiteStatus(name, **{**values, **changes})
+
+
+def aurora(**changes: Any) -> SiteReport:
+    return SiteReport("aurora", 1, **changes)
+
+
+def borealis_is_down() -> SiteReport:
+    report = SiteReport("borealis", 2)
+    report.note_failure(SiteError(Code.TIMEOUT, "borealis", "no answer within 10 s"))
+    return report
+
+
+@dataclass
+class FakeGateway(Gateway):
+    """Answers from its fields; ``questions`` holds what it was asked. ``fault`` is raised by every use case, ``hang`` makes
+    them wait for ever (``cancelled`` tells that the waiting was ended)."""
+
+    rows: list[JobRow] = field(default_factory=lambda: [make_row(1), make_row(2)])
+    reports: list[SiteReport] = field(default_factory=lambda: [aurora()])
+    accounts: list[SiteUser] = field(default_factory=lambda: [make_user()])
+    lists: list[SiteCluster] = field(default_factory=lambda: [make_cluster()])
+    statuses: list[SiteStatus] = field(default_factory=lambda: [make_status()])
+    fault: Exception | None = None
+    users_fault: GatewayError | None = None
+    hang: bool = False
+    end_cursor: str | None = "cursor"
+    has_next_page: bool = False
+    questions: list[Any] = field(default_factory=list)
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def _meet(self, question: Any) -> None:
+        self.questions.append(question)
+        self.started.set()
+        if self.hang:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                self.cancelled.set()
+                raise
+        if self.fault is not None:
+            raise self.fault
+
+    async def jobs(self, question: JobListQuestion, caller: Caller) -> JobListAnswer:
+        assert caller == CALLER
+        await self._meet(question)
+        complete = all(report.status is ReportStatus.OK for report in self.reports)
+        return JobListAnswer(
+            self.rows, self.reports, self.end_cursor, self.has_next_page, complete, 42 if question.wants_count else None
+        )
+
+    async def job(self, job_id: str, caller: Caller, *, fields: frozenset[str]) -> JobRow:
+        await self._meet((job_id, fields))
+        site, number = parse_job_id(job_id)
+        for row in self.rows:
+            if row.site == site and row.id == number:
+                return row
+        raise RequestError(Code.NOT_FOUND, f"{site} has no job {number}.", site=site)
+
+    async def job_by_key(
+        self, caller: Caller, *, cluster: str, job_id: int, start_time: int | None, site: str | None, fields: frozenset[str]
+    ) -> JobRow:
+        await self._meet((cluster, job_id, start_time, site, fields))
+        return self.rows[0]
+
+    async def clusters(
+        self, caller: Caller, *, sites: Sequence[str] | None, policy: Policy, with_partitions: bool
+    ) -> Answer[SiteCluster]:
+        await self._meet((sites, policy, with_partitions))
+        return Answer(self.lists, self.reports)
+
+    async def users(self, caller: Caller, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
+        await self._meet((sites, policy))
+        if self.users_fault is not None:
+            raise self.users_fault
+        return Answer(self.accounts, self.reports)
+
+    async def sites(self, caller: Caller, *, sites: Sequence[str] | None = None) -> list[SiteStatus]:
+        await self._meet(sites)
+        return self.statuses
