@@ -71,6 +71,9 @@ class LimitSettings(_Frozen):
         description="Seconds that slower sites get once the first has answered (PARTIAL only, required sites excepted); "
         "0 waits for every site's own timeout.",
     )
+    read_ahead: float = Field(
+        2.0, ge=0, le=60, description="Seconds that jobs read beyond a page are kept for the next page; 0 keeps none."
+    )
     body_bytes: int = Field(1 << 20, ge=1024, description="Largest request body, in bytes.")
     query_depth: int = Field(15, ge=3, description="How deep a GraphQL selection may nest.")
     query_aliases: int = Field(30, ge=0, description="How many aliases one GraphQL document may use.")

@@ -1,25 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
-import httpx
 import pytest
-from surfaces.fakes import CALLER, FakeGateway
 
-from ccgateway.settings import LimitSettings
-from ccgateway.surfaces.graphql.endpoint import graphql_routes
-from starlette.applications import Starlette
-
-Ask = Callable[..., Awaitable[dict[str, Any]]]
+from surfaces.apps import client_of, make_app
+from surfaces.fakes import FakeGateway
 
 
-def make_app(gateway: FakeGateway, *, graphiql: bool = True, **limits: Any) -> Starlette:
-    return Starlette(routes=[*graphql_routes(gateway, lambda _: CALLER, LimitSettings(**limits), graphiql=graphiql)])
-
-
-def client_of(app: Any) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
+class Ask(Protocol):
+    async def __call__(self, query: str, variables: dict[str, Any] | None = None, **limits: Any) -> dict[str, Any]: ...
 
 
 @pytest.fixture
@@ -29,7 +19,7 @@ def gateway() -> FakeGateway:
 
 @pytest.fixture
 def ask(gateway: FakeGateway) -> Ask:
-    """Asks the gateway's endpoint one question by POST and gives the decoded response."""
+    """Asks the endpoint one question by POST and gives the decoded response."""
 
     async def question(query: str, variables: dict[str, Any] | None = None, **limits: Any) -> dict[str, Any]:
         async with client_of(make_app(gateway, **limits)) as client:

@@ -11,7 +11,16 @@ from typing import Any, cast
 from ccgateway.errors import Code, GatewayError, RequestError, SiteError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import (
-    Answer, Caller, JobListAnswer, JobListQuestion, Policy, ReportStatus, SiteCluster, SiteReport, SiteStatus, SiteUser,
+    Answer,
+    Caller,
+    JobListAnswer,
+    JobListQuestion,
+    Policy,
+    ReportStatus,
+    SiteCluster,
+    SiteReport,
+    SiteStatus,
+    SiteUser,
 )  # fmt: skip
 from ccgateway.jobs import clusters as cluster_values
 from ccgateway.jobs.model import JobKey, JobRow, Resource, Tag, parse_job_id

@@ -10,6 +10,7 @@ from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.questions import (
     Answer, Caller, JobListAnswer, JobListQuestion, Policy, SiteCluster, SiteStatus, SiteUser,
 )  # fmt: skip
+from ccgateway.federation.readahead import ParkedWalks
 from ccgateway.federation.twins import Twins
 from ccgateway.jobs.model import JobRow
 from ccgateway.settings import LimitSettings
@@ -31,12 +32,13 @@ class Gateway:
     def __init__(self, registry: Registry, limits: LimitSettings) -> None:
         self._registry = registry
         twins = Twins()
-        self._joblist = JobList(registry, twins, limits)
+        self._parked = ParkedWalks(limits.read_ahead)
+        self._joblist = JobList(registry, twins, limits, self._parked)
         self._lookups = Lookups(registry, twins, limits, self._joblist)
 
     async def jobs(self, question: JobListQuestion, caller: Caller) -> JobListAnswer:
         """One page of the jobs of all sites asked, in one exact order."""
-        answer = await self._joblist.page(question)
+        answer = await self._joblist.page(question, caller)
         logger.debug("jobs for %s: %d rows, complete=%s", caller.subject, len(answer.rows), answer.complete)
         return answer
 
@@ -46,7 +48,7 @@ class Gateway:
 
     async def job_by_key(
         self,
-        caller: Caller,  # noqa: ARG002
+        caller: Caller,
         *,
         cluster: str,
         job_id: int,
@@ -55,7 +57,9 @@ class Gateway:
         fields: frozenset[str],
     ) -> JobRow:
         """The job with that key; without ``start_time`` the newest with that cluster and number, without ``site`` at any."""
-        return await self._lookups.job_by_key(cluster=cluster, job_id=job_id, start_time=start_time, site=site, fields=fields)
+        return await self._lookups.job_by_key(
+            caller, cluster=cluster, job_id=job_id, start_time=start_time, site=site, fields=fields
+        )
 
     async def clusters(
         self,
@@ -78,4 +82,5 @@ class Gateway:
 
     async def aclose(self) -> None:
         """Closes the connections to every site."""
+        await self._parked.aclose()
         await self._registry.aclose()

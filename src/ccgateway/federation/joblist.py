@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
-from ccgateway.federation.questions import JobListAnswer, JobListQuestion, Policy, ReportStatus, SiteReport
+from ccgateway.federation.questions import Caller, JobListAnswer, JobListQuestion, Policy, ReportStatus, SiteReport
+from ccgateway.federation.readahead import ParkedWalks
 from ccgateway.federation.twins import Twins
 from ccgateway.federation.walk import Part, Walk, skip_twin
 from ccgateway.jobs.conditions import LATEST, conditions_of
@@ -23,6 +24,8 @@ from ccgateway.site.registry import Registry
 __all__ = ["JobList", "judge"]
 
 DEFAULT_PAGE = 50
+#: jobs read ahead of a caller who keeps asking
+MOST_AHEAD = 2000
 
 
 @dataclass(slots=True)
@@ -32,16 +35,17 @@ class JobList:
     registry: Registry
     twins: Twins
     limits: LimitSettings
+    parked: ParkedWalks
     shares: dict[str, float] = field(default_factory=dict)
 
-    async def page(self, question: JobListQuestion) -> JobListAnswer:
+    async def page(self, question: JobListQuestion, caller: Caller) -> JobListAnswer:
         """One page. Raises ``RequestError``, or ``FederationError`` where the policy forbids the answer."""
         plan = sort_plan(question.order)
         digest = digest_of(question.filters, question.order, question.sites)
         cursor = Cursor.decode(question.after, digest) if question.after is not None else None
         deadline = Deadline.after(self.limits.request_timeout)
         if plan.is_total:
-            answer = await self._in_total_order(question, digest, cursor, deadline)
+            answer = await self._in_total_order(question, caller, digest, cursor, deadline)
         else:
             answer = await self._sorted(question, plan, digest, cursor, deadline)
         judge(answer.reports, self.registry, question.policy)
@@ -50,12 +54,16 @@ class JobList:
     # --- the total order
 
     async def _in_total_order(
-        self, question: JobListQuestion, digest: str, cursor: Cursor | None, deadline: Deadline
+        self, question: JobListQuestion, caller: Caller, digest: str, cursor: Cursor | None, deadline: Deadline
     ) -> JobListAnswer:
         skip, size = self._extent(question)
         position = cursor.position if cursor else None
-        walk = self._walk(question, question.fields, deadline, latest=-position[0] if position else LATEST)
-        walk.after = position
+        walk = await self.parked.take(self._parking_place(question, caller, cursor))
+        if walk is None:
+            walk = self._walk(question, question.fields, deadline, latest=-position[0] if position else LATEST)
+            walk.after = position
+        else:
+            walk.renew(deadline)
         async with asyncio.TaskGroup() as group:
             counting = None
             if question.wants_count and cursor is not None:
@@ -80,14 +88,26 @@ class JobList:
             count, gaps = await self._count_after(walk, question, deadline)
         else:
             count, gaps = None, []
-        return self._answer(question, walk, rows, end=end, has_next=has_next, count=count, count_gaps=gaps)
+        answer = self._answer(question, walk, rows, end=end, has_next=has_next, count=count, count_gaps=gaps)
+        if has_next and rows and question.page is None and walk.is_whole:
+            walk.begin_page(len(rows), Deadline.after(self.limits.request_timeout))
+            ahead = min(size * 2 ** (walk.pages - 2), max(MOST_AHEAD, size)) if walk.pages > 2 else 0
+            self.parked.park(self._parking_place(question, caller, Cursor(digest, position_of(rows[-1]))), walk, read_ahead=ahead)
+        return answer
+
+    def _parking_place(self, question: JobListQuestion, caller: Caller, cursor: Cursor | None) -> Hashable:
+        """Only the same caller, with the same question and shown attributes, goes on with a parked walk."""
+        return caller, question.policy, question.fields, cursor
 
     def _extent(self, question: JobListQuestion) -> tuple[int, int]:
-        if question.page is None:
-            return 0, min(DEFAULT_PAGE if question.first is None else question.first, self.limits.page_jobs)
-        if question.page.size == -1:
-            return 0, self.limits.page_jobs
-        return (question.page.number - 1) * question.page.size, question.page.size
+        """How many jobs to pass over, and how many to give. ``LIMIT_EXCEEDED`` for a larger page than the settings allow."""
+        most, page = self.limits.page_jobs, question.page
+        if page is not None and page.size == -1:
+            return 0, most
+        size = page.size if page is not None else question.first if question.first is not None else DEFAULT_PAGE
+        if size > most:
+            raise RequestError(Code.LIMIT_EXCEEDED, f"A page has {most} jobs at the most, not {size}.")
+        return ((page.number - 1) * size if page is not None else 0), size
 
     # --- another order
 
@@ -204,6 +224,8 @@ class JobList:
             part.settle()
             part.report.elapsed = now - part.started
             part.report.returned = sum(row.site == part.instance.name for row in rows)
+            if part.report.returned and not part.report.calls:
+                part.report.cache_age = now - part.read_at
             part.report.notes += count_gaps
         reports = [part.report for part in walk.parts]
         skip, size = self._extent(question)

@@ -11,7 +11,7 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
 from ccgateway.federation.joblist import JobList, judge
 from ccgateway.federation.questions import (
-    Answer, JobListQuestion, Policy, ReportStatus, SiteCluster, SiteReport, SiteStatus, SiteUser,
+    Answer, Caller, JobListQuestion, Policy, ReportStatus, SiteCluster, SiteReport, SiteStatus, SiteUser,
 )  # fmt: skip
 from ccgateway.federation.scatter import Ask, scatter
 from ccgateway.federation.twins import Twins
@@ -48,7 +48,7 @@ class Lookups:
         return row
 
     async def job_by_key(
-        self, *, cluster: str, job_id: int, start_time: int | None, site: str | None, fields: frozenset[str]
+        self, caller: Caller, *, cluster: str, job_id: int, start_time: int | None, site: str | None, fields: frozenset[str]
     ) -> JobRow:
         """One job by its key. ``AMBIGUOUS_JOB`` if several sites have it, ``INCOMPLETE`` if it may be at one that failed."""
         wanted = JobFilter(
@@ -57,7 +57,7 @@ class Lookups:
             start_time=TimeRange(start_time, start_time) if start_time is not None else None,
         )
         sites = [site] if site is not None else None
-        answer = await self.joblist.page(JobListQuestion(filters=(wanted,), first=2, sites=sites, fields=fields))
+        answer = await self.joblist.page(JobListQuestion(filters=(wanted,), first=2, sites=sites, fields=fields), caller)
         failed = [SiteError(r.code or Code.INTERNAL, r.site, r.message or "") for r in answer.reports if not r.is_complete]
         if not answer.rows:
             if any(error.code is Code.SCAN_BUDGET for error in failed):

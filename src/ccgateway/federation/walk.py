@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
@@ -14,6 +15,7 @@ from ccgateway.federation.twins import Twins
 from ccgateway.jobs.conditions import EARLIEST
 from ccgateway.jobs.model import JobRow
 from ccgateway.jobs.ordering import Position, position_of, take_through
+from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance
 from ccgateway.site.reading import JobStream
 
@@ -38,11 +40,35 @@ class Part:
     failed: bool = False
     last_size: int = 0
     started: float = 0.0
+    read_at: float = 0.0
 
     @property
     def live(self) -> JobStream | None:
         """The stream, while more can be read from it."""
         return self.stream if self.stream is not None and not self.failed and not self.stream.done else None
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether the site's part is known to be incomplete."""
+        return bool(self.stream and self.stream.unreadable) or not self.report.is_complete
+
+    def again(self, deadline: Deadline) -> Part:
+        """The same site's part in the next page of the same walk."""
+        report = SiteReport(self.instance.name, self.instance.number, notes=self.report.notes[:])
+        if self.report.status is ReportStatus.SKIPPED:
+            report.status, report.code, report.message = self.report.status, self.report.code, self.report.message
+        part = Part(self.instance, report, deadline, self.stream, self.share, read_at=self.read_at)
+        if self.stream is not None:
+            self.stream.begin(Visit(self.stream.visit.credential, deadline))
+        part.renew(deadline)
+        return part
+
+    def renew(self, deadline: Deadline) -> None:
+        """Sets by when the site must have done its part, and starts its clock."""
+        self.deadline = deadline.within(self.instance.settings.timeout)
+        self.started = asyncio.get_running_loop().time()
+        if self.stream is not None:
+            self.stream.visit = replace(self.stream.visit, deadline=self.deadline)
 
     def fail(self, error: SiteError) -> None:
         """Ends the part with ``error``; what was read before stays."""
@@ -65,7 +91,7 @@ class Walk:
     """Reads on until ``want`` jobs after ``after`` are final, everything is read, or a site's ``budget`` is spent.
 
     ``ready``: final jobs in total order. ``stopped_at``: the second down to which the answer is complete when the budget
-    ended it, else ``None``.
+    ended it, else ``None``. ``pages``: which page of the walk this is, from 1.
     """
 
     parts: list[Part]
@@ -75,6 +101,7 @@ class Walk:
     after: Position | None = None
     ready: list[JobRow] = field(default_factory=list)
     stopped_at: int | None = None
+    pages: int = 1
 
     async def collect(self, want: float) -> None:
         """Reads until there are ``want`` ready jobs (``math.inf``: all of them)."""
@@ -95,15 +122,42 @@ class Walk:
         """Whether every site has been read to its end."""
         return not any(part.live for part in self.parts)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing went wrong so far: no site failed, no job was left out, no budget was spent."""
+        return self.stopped_at is None and not any(part.failed or part.has_gaps for part in self.parts)
+
+    @property
+    def held_rows(self) -> int:
+        """Rows in memory: final ones and those still waiting."""
+        return len(self.ready) + sum(len(part.stream.rows) for part in self.parts if part.stream)
+
+    def begin_page(self, given: int, deadline: Deadline) -> None:
+        """Goes on to the next page after ``given`` jobs: new reports, new deadlines, budgets from the start."""
+        self.pages += 1
+        self.ready = self.ready[given:]
+        self.parts = [part.again(deadline) for part in self.parts]
+
+    def renew(self, deadline: Deadline) -> None:
+        """Takes over the deadline of the request that now reads."""
+        for part in self.parts:
+            part.renew(deadline)
+
     async def _read(self, readable: list[Part], want: float) -> None:
-        known = [*self.ready, *(row for part in self.parts if part.stream for row in part.stream.rows)]
-        if len(known) >= want:
+        lacking = want - self.held_rows
+        if lacking <= 0:
             # enough is known: read the others just down to where the page will end
-            down_to = sorted((row.start_time for row in known), reverse=True)[int(want) - 1]
+            down_to = self._start_of(int(want))
             asks = [(part, SPAN_PAGE, down_to) for part in readable if part.live and part.live.floor > down_to]
         else:
-            asks = [(part, _size(part, want - len(known)), EARLIEST) for part in readable]
+            asks = [(part, _size(part, lacking), EARLIEST) for part in readable]
         await self._round(asks)
+
+    def _start_of(self, place: int) -> int:
+        """The start second of the job at that place (from 1) among all that are held."""
+        starts = [row.start_time for row in self.ready]
+        starts += [row.start_time for part in self.parts if part.stream for row in part.stream.rows]
+        return sorted(starts, reverse=True)[place - 1]
 
     async def _round(self, asks: Iterable[tuple[Part, int, int]]) -> None:
         questions: list[Ask[None]] = []
@@ -114,6 +168,7 @@ class Walk:
                 required = part.instance.settings.required
                 questions.append(Ask(part.instance, _reading(stream, size, down_to), part.deadline, patient=required))
         for name, outcome in (await scatter(questions, patience=self.patience)).items():
+            parts[name].read_at = asyncio.get_running_loop().time()
             if isinstance(outcome, SiteError):
                 parts[name].fail(outcome)
 

@@ -19,6 +19,7 @@ from ccgateway.simulator.generated import GeneratedJobs
 from ccgateway.simulator.job import Job, Tag, job_from, job_to
 from ccgateway.simulator.metrics import footprint_of, statistics_of
 from ccgateway.simulator.release import Release
+from ccgateway.simulator.scopes import CacheMemory
 from ccgateway.simulator.shapes import View
 from ccgateway.simulator.source import LoadedJobs
 from ccgateway.simulator.store import JobStore
@@ -78,6 +79,7 @@ class Backend:
         self.clusters = sorted(given, key=lambda c: str(c["name"]))
         self._hardware = {str(c["name"]): hardware_of(c) for c in self.clusters}
         self._tags: dict[tuple[str, str], Tag] = {}
+        self.cache = CacheMemory()
         self.broken_archives: set[int] = set()
         self.broken_metrics: set[int] = set()
 

@@ -35,14 +35,11 @@ class SiteClient:
 
     def __init__(self, settings: SiteSettings, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self._settings = settings
-        self._client = httpx2.AsyncClient(
-            transport=transport
-            or AiohttpTransport(
-                connections=settings.concurrency, idle=IDLE_SECONDS, limit=settings.answer_bytes, verify=_verify(settings)
-            ),
-            follow_redirects=False,
-            trust_env=False,
+        # the transport itself, without httpx2's client around it: that adds cookies, redirects and proxies, none of them wanted here
+        self._transport = transport or AiohttpTransport(
+            connections=settings.concurrency, idle=IDLE_SECONDS, limit=settings.answer_bytes, verify=_verify(settings)
         )
+        self._timeout = httpx2.Timeout(None, connect=settings.connect_timeout).as_dict()
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": _encodings(settings.url),
@@ -58,12 +55,14 @@ class SiteClient:
         visit.meter.calls += 1
         try:
             async with visit.deadline.limit():
-                answer = await self._client.request(
-                    request.method,
-                    self._settings.url + request.path,
-                    content=request.body,
-                    headers=headers,
-                    timeout=httpx2.Timeout(None, connect=seconds),
+                answer = await self._transport.handle_async_request(
+                    httpx2.Request(
+                        request.method,
+                        self._settings.url + request.path,
+                        headers=headers,
+                        content=request.body,
+                        extensions={"timeout": self._timeout},
+                    )
                 )
         except TimeoutError:
             raise SiteError(Code.TIMEOUT, name, "The site did not answer in time.") from None
@@ -90,7 +89,7 @@ class SiteClient:
 
     async def aclose(self) -> None:
         """Closes every connection to the site."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
 
 def _encodings(url: str) -> str:

@@ -78,15 +78,28 @@ class Retrying:
 
     async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
         """As the layer below, again where that is safe; raises ``SITE_BUSY`` for an answer that says so to the last."""
-        if not request.safe:
+        try:
             return await self._once(request, visit)
+        except SiteError as error:
+            if not request.safe or not self._retries or not _may_succeed_later(error):
+                raise
+            failure: SiteError | None = error
+
+        async def attempt() -> SiteAnswer:
+            # the first attempt is the one that failed above: what succeeds at once need not pay for the machinery of retries
+            nonlocal failure
+            if failure is not None:
+                first, failure = failure, None
+                raise first
+            return await self._once(request, visit)
+
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_may_succeed_later),
             stop=tenacity.stop_after_attempt(self._retries + 1) | _StopBefore(visit.deadline),
             wait=_wait,
             reraise=True,
         )
-        return await retrying(self._once, request, visit)
+        return await retrying(attempt)
 
     async def _once(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
         answer = await self._inner.exchange(request, visit)

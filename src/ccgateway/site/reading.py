@@ -56,7 +56,7 @@ class JobStream:
         self.rows: list[JobRow] = []
         self.unreadable: list[Unreadable] = []
         self.scanned = 0
-        self.matched = 0
+        self._seen = self._matched = 0
         self._wanted = wanted
         self._earliest = max(EARLIEST, wanted.conditions.earliest)
         self._next = min(latest, wanted.conditions.latest, LATEST)
@@ -80,7 +80,11 @@ class JobStream:
     @property
     def selectivity(self) -> float:
         """The share of rows read so far that matched; 1 while nothing was read."""
-        return self.matched / self.scanned if self.scanned else 1.0
+        return self._matched / self._seen if self._seen else 1.0
+
+    def begin(self, visit: Visit) -> None:
+        """Goes on under another visit, counting rows from 0 again."""
+        self.visit, self.scanned = visit, 0
 
     async def read(self, size: int, *, down_to: int = EARLIEST) -> None:
         """Reads one page of about ``size`` rows, none of them from before ``down_to``. Lowers ``floor``, unless ``done``."""
@@ -110,6 +114,7 @@ class JobStream:
     async def _page(self, window: Window, size: int, page: int = 1) -> ListPage:
         found = await self.instance.page(self.visit, self._wanted, window, size=size, page=page)
         self.scanned += len(found.rows)
+        self._seen += len(found.rows)
         return found
 
     async def _take(self, page: ListPage, window: Window, size: int) -> None:
@@ -134,7 +139,7 @@ class JobStream:
             previous = row.start_time
 
     def _keep(self, rows: list[JobRow]) -> None:
-        self.matched += len(rows)
+        self._matched += len(rows)
         self.rows += rows
 
     async def _read_second(self, second: int, size: int) -> None:
@@ -220,6 +225,7 @@ class JobStream:
             if row is None:
                 continue
             self.scanned += 1
+            self._seen += 1
             if self._earliest <= row.start_time <= self._next and all(condition.test(row) for condition in tests):
                 self._keep([row])
         self._next = self._earliest - 1

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import httpx2
+import yarl
 
 __all__ = ["AiohttpTransport", "AnswerTooLargeError"]
 
@@ -50,7 +51,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         try:
             async with self._opened().request(
                 request.method,
-                str(request.url),
+                yarl.URL(str(request.url), encoded=True),
                 headers=request.headers.multi_items(),
                 data=request.content or None,
                 allow_redirects=False,

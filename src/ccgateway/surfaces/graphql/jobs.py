@@ -55,7 +55,7 @@ class Resource:
 @strawberry.type(description="One value of a job's footprint.")
 class FootprintValue:
     name: str = strawberry.field(description="The metric.")
-    stat: str = strawberry.field(description="The statistic: `avg`, `max`, `min`, …")
+    stat: str = strawberry.field(description="The statistic, such as `avg` or `max`.")
     value: float = strawberry.field(description="Its value, in the metric's unit.")
 
 

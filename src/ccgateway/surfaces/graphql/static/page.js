@@ -1,19 +1,26 @@
 "use strict";
 
-const welcome = `# ccgateway: one endpoint in front of many ClusterCockpit instances.
+const welcome = `# ccgateway: one endpoint in front of many
+# ClusterCockpit instances.
 #
-# Run this with the button above, or Ctrl-Enter. It asks every site for the newest
-# jobs on at least two nodes, in one list. To read on, copy pageInfo.endCursor into
-# $after. "sites" tells what each site contributed; a site that did not answer also
-# appears in "errors", and the others' jobs come all the same.
+# Run this with the play button, or with Ctrl-Enter. It asks
+# every site for its newest jobs on at least two nodes and
+# gives them in one list. To read on, put pageInfo.endCursor
+# into the variable "after".
 #
-# The book at the left edge explains every field and argument; Ctrl-Space completes.
+# jobs.sites tells what each site contributed. A site that did
+# not answer is in "errors" too; the other jobs come anyway.
+#
+# The book at the left edge explains every field and argument.
 
 query NewestJobs($after: String) {
-  jobs(filter: { numNodes: { from: 2 } }, first: 10, after: $after) {
+  jobs(
+    filter: { numNodes: { from: 2 } }
+    first: 10
+    after: $after
+  ) {
     items {
       id
-      site
       cluster
       jobId
       user
@@ -21,17 +28,12 @@ query NewestJobs($after: String) {
       startTime
       duration
       numNodes
-      footprint { name stat value }
     }
     pageInfo { endCursor hasNextPage }
     complete
-    sites { site status code message elapsed returned }
+    sites { site status message returned }
   }
-}
-
-# The sites themselves:
-query Sites {
-  sites { name release reachable since lastError { code message at } }
+  sites { name release reachable since }
 }
 `;
 

@@ -1,0 +1,12 @@
+"""What an operator does with the gateway; the commands of ``cli`` are thin over it.
+
+console    one place to write to: tables, errors as key, problem, remedy
+serving    run the application: socket, HTTP server, signals
+findings   what a check comes to: findings, one row per site
+tokens     what can be said of a site's token before the site is asked
+refusals   a site's failure, turned into what to do about it
+check      prove a settings file good
+rendering  a check's result as a table or JSON
+demo       simulated sites and the gateway in front of them, in one process
+published  the files under ``schema/``
+"""

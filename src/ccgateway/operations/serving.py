@@ -1,0 +1,119 @@
+"""Running the application: a socket of our own, uvicorn on httptools and uvloop, and an end without noise."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from errno import EADDRINUSE
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from ccgateway.errors import SettingsError
+from ccgateway.settings import ServerSettings, Settings
+
+__all__ = ["GatewayServer", "bind", "quiet_signals", "refuse_without_sites", "server_for", "url_of"]
+
+#: seconds that requests under way get to end when the gateway stops
+GRACE = 5
+
+EXAMPLE = """\
+[sites.aurora]
+number = 1
+url = "https://cc.aurora.example.org"
+token_file = "secrets/aurora.jwt"
+"""
+
+
+def refuse_without_sites(settings: Settings) -> None:
+    """Raises ``SettingsError`` where no site is configured: there would be nothing to serve."""
+    if not settings.sites:
+        raise SettingsError("sites", "no site is configured", f"Add one to the settings file:\n\n{EXAMPLE}")
+
+
+def bind(server: ServerSettings) -> socket.socket:
+    """A socket that listens where the settings say. Raises ``SettingsError`` if that cannot be had."""
+    host = server.host.strip("[]")
+    try:
+        found = socket.getaddrinfo(host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except socket.gaierror:
+        raise SettingsError("server.host", f"{host} is not an address of this machine", "Use 127.0.0.1 or ::1.") from None
+    except OSError as error:
+        if error.errno == EADDRINUSE:
+            remedy = "Stop what listens there, or choose another with --port (0 picks a free one)."
+            raise SettingsError("server.port", f"{server.port} is in use on {host}", remedy) from None
+        problem = f"cannot listen on {host}, port {server.port} ({error.strerror})"
+        raise SettingsError("server.host", problem, "Choose an address of this machine and a port you may use.") from None
+
+
+def url_of(listener: socket.socket) -> str:
+    """The address of a listening socket as a browser on this machine takes it."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class GatewayServer(uvicorn.Server):
+    """uvicorn that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, when_listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._when_listening = when_listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's; then calls ``when_listening``."""
+        await super().startup(sockets)
+        if self.started:
+            self._when_listening()
+
+
+def server_for(
+    app: ASGIApp, *, access_log: bool = False, when_listening: Callable[[], None] = lambda: None
+) -> GatewayServer:
+    """The HTTP server for ``app``: says nothing about itself, trusts no proxy's headers, bounds what it takes in."""
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    config = uvicorn.Config(
+        app,
+        loop="auto",
+        http=_protocol(),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=access_log,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        h11_max_incomplete_event_size=64 << 10,
+    )
+    return GatewayServer(config, when_listening)
+
+
+@contextmanager
+def quiet_signals() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the process with status 0 and without a traceback, whenever they come."""
+
+    def leave(_signal: int, _frame: FrameType | None) -> None:
+        sys.exit(0)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _protocol() -> Any:
+    try:
+        from ccgateway.operations.bounded import BoundedHttp
+    except ModuleNotFoundError:
+        return "h11"  # no httptools here; h11 bounds the head itself
+    return BoundedHttp

@@ -1,0 +1,82 @@
+"""What can be said of a site's token without asking the site: whose it is, its roles, until when, and what those open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import jwt
+from pydantic import SecretStr
+
+from ccgateway.settings import SiteSettings
+
+__all__ = ["TokenFacts", "admits", "roles_wanted", "token_key", "token_source"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFacts:
+    """A token's claims, unverified. ``is_jwt`` is false where it is none; then the rest is empty."""
+
+    is_jwt: bool
+    subject: str | None = None
+    roles: tuple[str, ...] = ()
+    expires: datetime | None = None
+
+    @classmethod
+    def of(cls, token: SecretStr) -> TokenFacts:
+        """The facts of ``token``."""
+        try:
+            claims = jwt.decode(token.get_secret_value(), options={"verify_signature": False})
+        except jwt.InvalidTokenError:
+            return cls(is_jwt=False)
+        roles, subject, expires = claims.get("roles"), claims.get("sub"), claims.get("exp")
+        return cls(
+            is_jwt=True,
+            subject=subject if isinstance(subject, str) and subject else None,
+            roles=tuple(role for role in roles if isinstance(role, str)) if isinstance(roles, list) else (),
+            expires=_moment(expires) if isinstance(expires, int | float) else None,
+        )
+
+    def seconds_left(self, now: datetime) -> float | None:
+        """Seconds until it expires; ``None`` if it never does."""
+        return None if self.expires is None else (self.expires - now).total_seconds()
+
+
+def _moment(seconds: float) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def token_key(site: SiteSettings) -> str:
+    """The key of the section that says where the token is."""
+    if site.token is not None:
+        return "token"
+    return "token_env" if site.token_file is None and site.token_env is not None else "token_file"
+
+
+def token_source(site: SiteSettings) -> str:
+    """Where the token is, in words."""
+    if site.token is not None:
+        return f"the variable CCGATEWAY_SITES__{site.name.upper().replace('-', '_')}__TOKEN"
+    return str(site.token_file) if site.token_file is not None else f"the variable {site.token_env}"
+
+
+def admits(roles: Sequence[str], root: str, release: str) -> bool:
+    """Whether a site of ``release`` lets a token with these roles use that API root (cc-backend counts a doubled role as a misfit)."""
+    if release in ("1.2", "1.3"):
+        return root == "/api" and "api" in roles
+    if list(roles) == ["api"]:
+        return True
+    partners = {"admin"} if root == "/api" else {"user", "manager", "admin"} | ({"support"} if release != "1.4" else set())
+    return any(sum(role in (partner, "api") for role in roles) == 2 and {partner, "api"} <= set(roles) for partner in partners)
+
+
+def roles_wanted(release: str | None) -> str:
+    """Which roles a token needs, in words."""
+    if release in ("1.2", "1.3"):
+        return 'It needs the role api: exactly ["api"], or admin and api to see everything; user and api for one person\'s jobs.'
+    support = ", manager" if release == "1.4" else ", manager or support"
+    return f'It needs exactly the roles ["api"], or admin and api; for one person\'s jobs user{support} and api.'

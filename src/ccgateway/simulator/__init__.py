@@ -1,0 +1,37 @@
+"""A ClusterCockpit stand-in: sites that answer as cc-backend 1.2, 1.3, 1.4 and 1.5 do, and as the how-to page says.
+
+::
+
+    SimulatedSite ── app, token, mint, faults, requests, mutations      site.py (asgi.py, wire.py below it)
+      ├── Keys           tokens and how each release refuses them       tokens.py, gate.py
+      ├── Router         paths → handlers                               routes.py
+      │     ├── listing.py  reading.py (scopes.py, metrics.py)          REST
+      │     └── graphql.py (sdl.py)                                     POST /query
+      ├── Backend        jobs, clusters, users, tags, clock             backend.py, clusters.py
+      │     └── JobStore   GeneratedJobs | LoadedJobs + overlay         store.py, generated.py, source.py
+      └── Faults         what goes wrong                                faults.py
+    Release              the differences between releases, as values    release.py
+    shapes.py            each release's JSON of a job (job.py)
+    serve, demo_sites    on real sockets; the demo's five sites         serve.py, demo.py, __main__.py
+"""
+
+from ccgateway.simulator.demo import demo_sites
+from ccgateway.simulator.faults import Faults
+from ccgateway.simulator.generated import GeneratedJobs
+from ccgateway.simulator.release import RELEASES, Release
+from ccgateway.simulator.serve import Address, SimulatorProcess, serve, serve_in_thread
+from ccgateway.simulator.site import Seen, SimulatedSite
+
+__all__ = [
+    "RELEASES",
+    "Address",
+    "Faults",
+    "GeneratedJobs",
+    "Release",
+    "Seen",
+    "SimulatedSite",
+    "SimulatorProcess",
+    "demo_sites",
+    "serve",
+    "serve_in_thread",
+]

@@ -1,0 +1,64 @@
+"""``python -m ccgateway.simulator``: one site in a process of its own.
+
+Prints one line of JSON (url, name, release, clusters, jobs, tokens by user, keys) once it listens, and serves until it is
+terminated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Sequence
+
+from ccgateway.simulator.demo import site_of
+from ccgateway.simulator.release import RELEASES
+from ccgateway.simulator.serve import serve
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m ccgateway.simulator", description="A simulated ClusterCockpit site.")
+    parser.add_argument("--release", choices=sorted(RELEASES), default="1.5")
+    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser.add_argument("--jobs", type=int, default=1000, help="how many jobs to make up")
+    parser.add_argument("--cluster", default="synth", help="also the site's name")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--until", type=int, default=None, help="end of the jobs' period, epoch seconds (default: now)")
+    parser.add_argument("--zone", default="UTC")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before every answer")
+    parser.add_argument("--per-job-cost", type=float, default=0.0, help="seconds for every job in an answer")
+    given = parser.parse_args(arguments)
+    asyncio.run(_run(given))
+
+
+async def _run(given: argparse.Namespace) -> None:
+    site = site_of(
+        given.release, given.jobs, cluster=given.cluster, seed=given.seed, until=given.until, zone=given.zone
+    )
+    site.latency = given.latency
+    site.per_job_cost = given.per_job_cost
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with serve(site, ports={site.name: given.port}) as running:
+        description = {
+            "url": running[site.name].url,
+            "name": site.name,
+            "release": site.release.name,
+            "clusters": site.cluster_names,
+            "jobs": given.jobs,
+            "tokens": {user: site.token(user) for user in site.users},
+            "public_key": site.keys.public_base64,
+            "private_key": site.keys.private_base64,
+        }
+        sys.stdout.write(json.dumps(description) + "\n")
+        sys.stdout.flush()
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    main()

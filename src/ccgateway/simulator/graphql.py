@@ -1,0 +1,210 @@
+"""``POST /query``: the document ``clusters``, per release; whatever else is asked gets a clear GraphQL error.
+
+The schema knows more than the resolvers do, so that validation errors are those of the release.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    build_schema,
+    execute_sync,
+    parse,
+    validate,
+)
+
+from ccgateway.simulator.clusters import nodes_in
+from ccgateway.simulator.gate import Principal
+from ccgateway.simulator.messages import TEXT, Request, Response, json_response
+from ccgateway.simulator.release import RELEASES, Release
+from ccgateway.simulator.sdl import sdl
+
+if TYPE_CHECKING:
+    from ccgateway.simulator.backend import Backend
+
+__all__ = ["query"]
+
+_COMPLEXITY_LIMIT = 5000
+
+
+class Ask(msgspec.Struct, rename="camel"):
+    """A GraphQL request over HTTP."""
+
+    query: str = ""
+    variables: dict[str, Any] | None = None
+    operation_name: str | None = None
+
+
+def query(backend: Backend, request: Request, who: Principal, _path: dict[str, str]) -> Response:
+    """Answer one GraphQL request."""
+    release = backend.release
+    ask = _read(request, release)
+    if isinstance(ask, Response):
+        return ask
+    try:
+        document = parse(ask.query)
+    except GraphQLError as bad:
+        return _refused([bad], "GRAPHQL_PARSE_FAILED")
+    schema = _schema(release.name)
+    invalid = validate(schema, document)
+    if invalid:
+        return _refused(invalid, "GRAPHQL_VALIDATION_FAILED")
+    if release.chi:
+        size = _complexity(document)
+        if size > _COMPLEXITY_LIMIT:
+            message = f"operation has complexity {size}, which exceeds the limit of {_COMPLEXITY_LIMIT}"
+            error = {"message": message, "extensions": {"code": "COMPLEXITY_LIMIT_EXCEEDED"}}
+            return json_response({"errors": [error], "data": None})
+    hidden = [] if release.introspection else _introspected(document)
+    if hidden:
+        errors = [_hidden(field, release) for field in hidden]
+        return json_response({"errors": errors, "data": {_key(field): None for field in hidden}})
+    result = execute_sync(
+        schema,
+        document,
+        root_value=_Root(backend),
+        variable_values=ask.variables or {},
+        operation_name=ask.operation_name,
+        field_resolver=_resolve,
+    )
+    answer: dict[str, Any] = {"data": result.data}
+    if result.errors:
+        answer["errors"] = [_failed(error, release) for error in result.errors]
+    return json_response(answer)
+
+
+class _Root:
+    """Resolvers of the root fields the simulator answers."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    def clusters(self) -> list[dict[str, Any]]:
+        return [c | {"partitions": self.backend.jobs.partitions(str(c["name"]))} for c in self.backend.clusters]
+
+
+def _resolve(source: object, info: GraphQLResolveInfo, **_arguments: object) -> Any:
+    name = info.field_name
+    if isinstance(source, _Root):
+        if name != "clusters":
+            raise GraphQLError(f'the simulator does not answer "{name}"')
+        return source.clusters()
+    if not isinstance(source, Mapping):
+        raise GraphQLError(f'the simulator does not answer "{name}"')
+    parent = info.parent_type.name
+    if (parent, name) == ("MetricValue", "name"):
+        raise GraphQLError("internal system error")
+    if name == "numberOfNodes":
+        return nodes_in(source["nodes"])
+    if (parent, name) == ("Unit", "prefix"):
+        return source.get("prefix", "")
+    if name in {"subClusters", "footprint", "metricConfig"}:
+        return source.get(name) or []
+    return source.get(name)
+
+
+@lru_cache
+def _schema(release: str) -> GraphQLSchema:
+    return build_schema(sdl(RELEASES[release]))
+
+
+def _read(request: Request, release: Release) -> Ask | Response:
+    if request.method == "GET":
+        if not release.query_by_get:
+            return _no_transport()
+        return Ask(query=request.value("query") or "", operation_name=request.value("operationName"))
+    if not (request.header("content-type") or "").startswith("application/json"):
+        return _no_transport()
+    try:
+        return msgspec.json.decode(request.body, type=Ask)
+    except msgspec.DecodeError:
+        text = request.body.decode(errors="replace")
+        message = f"json request body could not be decoded: {_go_complaint(text)} body:{text}"
+        return json_response({"errors": [{"message": message}], "data": None}, status=400)
+
+
+def _no_transport() -> Response:
+    answer = {"errors": [{"message": "transport not supported"}], "data": None}
+    return json_response(answer, status=400, content_type=TEXT)
+
+
+def _go_complaint(text: str) -> str:
+    """What Go's decoder dislikes first, for the simplest of broken bodies."""
+    found = re.match(r"\s*(\{)?\s*(\S)", text)
+    if found is None:
+        return "EOF"
+    opened, character = found.groups()
+    if opened and character not in '"}':
+        return f"invalid character '{character}' looking for beginning of object key string"
+    if not opened and character not in '"[-0123456789tfn':
+        return f"invalid character '{character}' looking for beginning of value"
+    return "unexpected EOF"
+
+
+def _refused(errors: list[GraphQLError], code: str) -> Response:
+    shown = [
+        {
+            "message": re.sub(r"'([^']*)'", r'"\1"', error.message),
+            "locations": [{"line": at.line, "column": at.column} for at in error.locations or ()],
+            "extensions": {"code": code},
+        }
+        for error in errors
+    ]
+    return json_response({"errors": shown, "data": None}, status=422)
+
+
+def _failed(error: GraphQLError, release: Release) -> dict[str, Any]:
+    shown: dict[str, Any] = {"message": error.message, "path": error.path}
+    if release.located_resolver_errors:
+        shown["locations"] = [{"line": at.line, "column": at.column} for at in error.locations or ()]
+    return shown
+
+
+def _introspected(document: DocumentNode) -> list[FieldNode]:
+    roots = [d.selection_set.selections for d in document.definitions if isinstance(d, OperationDefinitionNode)]
+    return [f for fields in roots for f in fields if isinstance(f, FieldNode) and f.name.value in {"__schema", "__type"}]
+
+
+def _key(field: FieldNode) -> str:
+    return (field.alias or field.name).value
+
+
+def _hidden(field: FieldNode, release: Release) -> dict[str, Any]:
+    shown: dict[str, Any] = {"message": "introspection disabled", "path": [_key(field)]}
+    if release.located_resolver_errors and field.loc is not None:
+        token = field.loc.start_token
+        shown["locations"] = [{"line": token.line, "column": token.column}]
+    return shown
+
+
+def _complexity(document: DocumentNode) -> int:
+    """One for every field, however often fragments repeat it."""
+    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+
+    def size(selected: SelectionSetNode | None) -> int:
+        total = 0
+        for node in selected.selections if selected else ():
+            if isinstance(node, FieldNode):
+                total += 1 + size(node.selection_set)
+            elif isinstance(node, InlineFragmentNode):
+                total += size(node.selection_set)
+            elif isinstance(node, FragmentSpreadNode):
+                total += size(fragments[node.name.value].selection_set)
+        return total
+
+    return sum(size(d.selection_set) for d in document.definitions if isinstance(d, OperationDefinitionNode))

@@ -1,0 +1,22 @@
+"""The endpoint on a fake gateway, and a client for it that needs no socket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+
+from ccgateway.settings import LimitSettings
+from ccgateway.surfaces.graphql.endpoint import graphql_routes
+from surfaces.fakes import CALLER, FakeGateway
+
+__all__ = ["client_of", "make_app"]
+
+
+def make_app(gateway: FakeGateway, *, graphiql: bool = True, **limits: Any) -> Starlette:
+    return Starlette(routes=[*graphql_routes(gateway, lambda _: CALLER, LimitSettings(**limits), graphiql=graphiql)])
+
+
+def client_of(app: Any) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
