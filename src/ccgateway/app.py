@@ -30,8 +30,10 @@ def create_app(settings: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        yield
-        await gateway.aclose()
+        try:
+            yield
+        finally:
+            await gateway.aclose()
 
     async def live(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "live"})

@@ -247,6 +247,10 @@ class Sites(Registry):
 
     def __init__(self, instances: Iterable[Instance]) -> None:
         super().__init__([])
+        self.replace(instances)
+
+    def replace(self, instances: Iterable[Instance]) -> None:
+        """As if the settings had been read again."""
         self._instances = {one.name: one for one in sorted(instances, key=lambda one: one.number)}
 
 

@@ -121,7 +121,7 @@ def borealis_is_down() -> SiteReport:
 @dataclass
 class FakeGateway(Gateway):
     """Answers from its fields; ``questions`` holds what it was asked. ``fault`` is raised by every use case, ``hang`` makes
-    them wait for ever (``cancelled`` tells that the waiting was ended)."""
+    them wait for ever (``hanging`` tells that one does, ``cancelled`` that it was ended)."""
 
     rows: list[JobRow] = field(default_factory=lambda: [make_row(1), make_row(2)])
     reports: list[SiteReport] = field(default_factory=lambda: [aurora()])
@@ -131,23 +131,27 @@ class FakeGateway(Gateway):
     fault: Exception | None = None
     users_fault: GatewayError | None = None
     hang: bool = False
+    users_hang: bool = False
     end_cursor: str | None = "cursor"
     has_next_page: bool = False
     questions: list[Any] = field(default_factory=list)
-    started: asyncio.Event = field(default_factory=asyncio.Event)
+    hanging: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def _meet(self, question: Any) -> None:
         self.questions.append(question)
-        self.started.set()
         if self.hang:
-            try:
-                await asyncio.sleep(3600)
-            except asyncio.CancelledError:
-                self.cancelled.set()
-                raise
+            await self._hang()
         if self.fault is not None:
             raise self.fault
+
+    async def _hang(self) -> None:
+        self.hanging.set()
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
 
     async def jobs(self, question: JobListQuestion, caller: Caller) -> JobListAnswer:
         assert caller == CALLER
@@ -179,6 +183,8 @@ class FakeGateway(Gateway):
 
     async def users(self, caller: Caller, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
         await self._meet((sites, policy))
+        if self.users_hang:
+            await self._hang()
         if self.users_fault is not None:
             raise self.users_fault
         return Answer(self.accounts, self.reports)

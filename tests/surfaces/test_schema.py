@@ -65,7 +65,8 @@ JobFilter.tags: [ID!]  JobFilter.dbId: [ID!]  JobFilter.jobId: StringInput  JobF
 JobFilter.project: StringInput  JobFilter.jobName: StringInput  JobFilter.cluster: StringInput  JobFilter.subCluster: StringInput
 JobFilter.partition: StringInput  JobFilter.duration: IntRange  JobFilter.energy: FloatRange  JobFilter.numNodes: IntRange
 JobFilter.numAccelerators: IntRange  JobFilter.numHWThreads: IntRange  JobFilter.startTime: TimeRange
-JobFilter.state: [JobState!]  JobFilter.metricStats: [MetricStatItem!]  JobFilter.shared: String  JobFilter.schedule: String  JobFilter.node: StringInput
+JobFilter.state: [JobState!]  JobFilter.metricStats: [MetricStatItem!]  JobFilter.shared: String  JobFilter.schedule: String
+JobFilter.node: StringInput
 OrderByInput.field: String!  OrderByInput.type: String!  OrderByInput.order: SortDirectionEnum!
 StringInput.eq: String  StringInput.neq: String  StringInput.contains: String  StringInput.startsWith: String
 StringInput.endsWith: String  StringInput.in: [String!]
@@ -151,7 +152,7 @@ def test_the_text_is_the_whole_schema_and_the_same_every_time() -> None:
                  tags { id, type, name, scope }, userData { name }, metaData, footprint { name stat value } }
                count hasNextPage } }""",
         'query($id: ID!) { job(id: $id) { id jobId state concurrentJobs { items { id jobId } count listQuery } } }',
-        '{ jobs(filter: {state: "running", user: {contains: "a"}}, order: {field: "duration", type: "col", order: DESC}) { count }}',
+        '{ jobs(filter: {state: "running", user: {contains: "a"}}, order: {field: "id", type: "col", order: DESC}) { count }}',
         '{ jobs(filter: [{state: [running, completed], numNodes: {from: 1, to: 4}}]) { items { id } } }',
         """{ clusters { name partitions subClusters { name nodes numberOfNodes processorType footprint
                metricConfig { name unit { base prefix } scope aggregation timestep peak normal caution alert lowerIsBetter }

@@ -79,8 +79,8 @@ def documents(draw: st.DrawFn) -> str:
         st.sampled_from(["", f"more: items @include(if: $no) {again}", f"items {again}", f"... {{ other: items {again} }}"])
     )
     return (
-        f"query($yes: Boolean!, $no: Boolean!) {{ jobs {{ items {body} {more} complete @include(if: $yes) @skip(if: $no) ...P }} }} "
-        f" fragment P on JobResultList {{ third: items {{ ...A ...B }} }} fragment A on Job {a} fragment B on Job {b}"
+        f"query($yes: Boolean!, $no: Boolean!) {{ jobs {{ items {body} {more} complete @include(if: $yes) @skip(if: $no)"
+        f" ...P }} }} fragment P on JobResultList {{ third: items {{ ...A ...B }} }} fragment A on Job {a} fragment B on Job {b}"
     )
 
 

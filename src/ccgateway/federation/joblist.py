@@ -119,7 +119,7 @@ class JobList:
         if walk.stopped_at is not None:
             raise self._beyond_budget("Another order than startTime descending reads everything that matches; narrow the filter.")
         ordered = plan.sort(walk.ready)
-        count = len(ordered) if all(part.report.is_complete for part in walk.parts) else None
+        count = None if any(part.has_gaps for part in walk.parts) else len(ordered)
         if cursor is not None:
             ordered = plan.after(ordered, cursor)
         skip, size = self._extent(question)
@@ -133,7 +133,7 @@ class JobList:
     # --- counting
 
     async def _count_after(self, walk: Walk, question: JobListQuestion, deadline: Deadline) -> tuple[int | None, list[str]]:
-        if walk.exhausted and walk.after is None and all(part.report.is_complete for part in walk.parts):
+        if walk.exhausted and walk.after is None and not any(part.has_gaps for part in walk.parts):
             return len(walk.ready), []
         return await self._count(question, deadline)
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import SiteError
-from ccgateway.jobs.conditions import EARLIEST, LATEST, Conditions
+from ccgateway.jobs.conditions import Conditions
 from ccgateway.jobs.model import JobRow
-from ccgateway.site.dialects import Window
 from ccgateway.site.instance import Instance, JobsWanted
+from ccgateway.site.reading import JobStream
 
 __all__ = ["Twins", "same_jobs"]
 
@@ -67,8 +67,10 @@ def _pair(one: Instance, two: Instance) -> tuple[str, str]:
 
 
 async def _newest(instance: Instance, deadline: Deadline) -> list[JobRow]:
-    wanted = JobsWanted(Conditions(), _ATTRIBUTES)
-    return (await instance.page(instance.visit(deadline), wanted, Window(EARLIEST, LATEST), size=COMPARED)).rows
+    stream = JobStream(instance, instance.visit(deadline), JobsWanted(Conditions(), _ATTRIBUTES))
+    while len(stream.rows) < COMPARED // 2 and not stream.done:
+        await stream.read(COMPARED)
+    return stream.rows
 
 
 def same_jobs(one: Sequence[JobRow], two: Sequence[JobRow]) -> bool:

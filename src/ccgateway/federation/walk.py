@@ -21,8 +21,10 @@ from ccgateway.site.reading import JobStream
 
 __all__ = ["Part", "Walk"]
 
-#: a page for a bounded span of time: the span, not the size, limits what the site reads
-SPAN_PAGE = 1000
+#: the first page when everything is wanted
+FIRST_PAGE = 1000
+#: rows asked for beyond those of interest, as a page's last second is put aside
+CUT_OFF = 10
 #: the first page of a scan, when nothing is known of how many rows will match
 FIRST_SCAN = 100
 
@@ -147,8 +149,8 @@ class Walk:
         lacking = want - self.held_rows
         if lacking <= 0:
             # enough is known: read the others just down to where the page will end
-            down_to = self._start_of(int(want))
-            asks = [(part, SPAN_PAGE, down_to) for part in readable if part.live and part.live.floor > down_to]
+            down_to, most = self._start_of(int(want)), want - len(self.ready)
+            asks = [(part, _span_size(part, most), down_to) for part in readable if part.live and part.live.floor > down_to]
         else:
             asks = [(part, _size(part, lacking), EARLIEST) for part in readable]
         await self._round(asks)
@@ -212,15 +214,21 @@ def _reading(stream: JobStream, size: int, down_to: int):  # type: ignore[no-unt
 
 
 def _size(part: Part, lacking: float) -> int:
-    """Rows to ask of a site that gives about its share of what is lacking: a little more than expected, twice the last time."""
+    """Rows to ask of a site that gives about its share of what is lacking: a little more than expected; of a filtered list twice
+    as many as the last time, as there is no telling where matches stand."""
     stream = part.live
     if stream is None:
         return 0
     if math.isinf(lacking):
-        return max(SPAN_PAGE, part.last_size * 2)
+        return max(FIRST_PAGE, part.last_size * 2)
     expected = lacking * min(1.0, part.share * 1.25) / max(stream.selectivity, 0.01)
     least = FIRST_SCAN if stream.scanned == 0 and stream.is_filtered else 0
-    return max(math.ceil(expected) + 2, least, part.last_size * 2)
+    return max(math.ceil(expected) + 2, least, part.last_size * 2 if stream.is_filtered else part.last_size // 2)
+
+
+def _span_size(part: Part, most: float) -> int:
+    """Rows to ask of a site that has ``most`` of interest at the most, in a span that may hold many more."""
+    return math.ceil(most / max(part.live.selectivity if part.live else 1.0, 0.01)) + CUT_OFF
 
 
 def _collide(batch: list[JobRow], one: Part, two: Part) -> bool:

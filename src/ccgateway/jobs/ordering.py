@@ -52,7 +52,7 @@ class _Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     version: int
     digest: str
     position: Position
-    value: float | str | None = None
+    value: int | float | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Cursor:
 
     digest: str
     position: Position
-    value: float | str | None = None
+    value: int | float | str | None = None
 
     def encode(self) -> str:
         """The opaque text that clients hand back."""
@@ -135,17 +135,13 @@ class SortPlan:
 
     def _is_after(self, row: JobRow, cursor: Cursor) -> bool:
         value, mark = self.value(row), cursor.value
-        if value is None or mark is None:
-            return (
-                (value is None, position_of(row)) > (mark is None, cursor.position)
-                if value is None and mark is None
-                else value is None
-            )
-        if type(value) is str and type(mark) is not str or type(value) is not str and type(mark) is str:
-            raise RequestError(Code.INVALID_CURSOR, "This cursor does not fit the order asked for.")
         if value == mark:
             return position_of(row) > cursor.position
-        return (value < mark) == self.descending
+        if value is None or mark is None:  # what lacks a value comes last
+            return value is None
+        if isinstance(value, str) is not isinstance(mark, str):
+            raise RequestError(Code.INVALID_CURSOR, "This cursor does not fit the order asked for.")
+        return bool(value < mark) is self.descending
 
 
 def sort_plan(order: JobOrder) -> SortPlan:

@@ -39,7 +39,7 @@ class SiteCheck:
     """What was found out about one site; ``None`` where it could not be.
 
     ``elapsed``: seconds for reading one job; ``sees``: whose jobs its token shows; ``root``: the API root it uses;
-    ``users``: how many accounts the site lists; ``clusters``: their names.
+    ``users``: how many accounts the site lists; ``clusters``: their names; ``same_as``: the site that is the same instance.
     """
 
     name: str
@@ -55,6 +55,7 @@ class SiteCheck:
     sees: str | None = None
     users: int | None = None
     clusters: list[str] = field(default_factory=list)
+    same_as: str | None = None
     findings: list[Finding] = field(default_factory=list)
 
     def problem(self, key: str, problem: str, remedy: str) -> None:

@@ -68,11 +68,12 @@ def _unreachable(error: SiteError, site: SiteSettings) -> Advice:
         remedy = "Correct the name, or make it known to this machine (DNS, /etc/hosts)."
         return Advice("url", f"the host name {split.hostname} is not known", remedy)
     if "certificate" in error.message:
-        remedy = (
-            "Set ca_file to the PEM file of the authority that signed it, and use a host name that it names. "
-            "If the port speaks plain HTTP, write http://."
-        )
-        return Advice("url", f"the TLS certificate of {where} is not accepted", remedy)
+        why = re.search(r"accepted \((.+)\)", error.message)
+        problem = f"the TLS certificate of {where} is not accepted" + (f": {why[1]}" if why else "")
+        remedy = "Use a host name that the certificate names, and set ca_file to the PEM file of the authority that signed it."
+        return Advice("url", problem, remedy)
+    if "TLS" in error.message:
+        return Advice("url", f"{where} does not speak TLS", "Write http:// if that port is plain HTTP, or correct the port.")
     if "within" in error.message:
         remedy = "See whether a firewall lies between, and whether the address is right; or set a larger connect_timeout."
         return Advice("url", f"no connection to {where} within {site.connect_timeout:g} s", remedy)
@@ -108,6 +109,7 @@ def _refused_token(error: SiteError, site: SiteSettings, token: TokenFacts | Non
         remedy = "Let the proxy in front of the site pass the header X-Auth-Token."
         return Advice("url", "the token does not reach the site", remedy)
     if token is not None:
-        roles = ", ".join(token.roles) or "none"
-        return Advice(key, f"the site refuses the token of {token.subject} with the roles {roles}", f"{roles_wanted(release)} {issue}")
+        wanted = roles_wanted(release or (None if site.release == "auto" else site.release))
+        problem = f"the site refuses the token of {token.subject} with the roles {', '.join(token.roles) or 'none'}"
+        return Advice(key, problem, f"{wanted} Give the user those roles on the site; then: {issue}")
     return Advice(key, _plain(error), issue)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from errno import EADDRINUSE
 from types import FrameType
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp
 from ccgateway.errors import SettingsError
 from ccgateway.settings import ServerSettings, Settings
 
-__all__ = ["GatewayServer", "bind", "quiet_signals", "refuse_without_sites", "server_for", "url_of"]
+__all__ = ["GatewayServer", "bind", "quiet_signals", "refuse_without_sites", "run", "server_for", "url_of"]
 
 #: seconds that requests under way get to end when the gateway stops
 GRACE = 5
@@ -34,7 +35,8 @@ token_file = "secrets/aurora.jwt"
 def refuse_without_sites(settings: Settings) -> None:
     """Raises ``SettingsError`` where no site is configured: there would be nothing to serve."""
     if not settings.sites:
-        raise SettingsError("sites", "no site is configured", f"Add one to the settings file:\n\n{EXAMPLE}")
+        remedy = f"Add one to ccgateway.toml (or name another file with --config), such as\n\n{EXAMPLE}"
+        raise SettingsError("sites", "no site is configured", remedy)
 
 
 def bind(server: ServerSettings) -> socket.socket:
@@ -75,11 +77,11 @@ class GatewayServer(uvicorn.Server):
             self._when_listening()
 
 
-def server_for(
-    app: ASGIApp, *, access_log: bool = False, when_listening: Callable[[], None] = lambda: None
-) -> GatewayServer:
+def server_for(app: ASGIApp, *, access_log: bool = False, when_listening: Callable[[], None] = lambda: None) -> GatewayServer:
     """The HTTP server for ``app``: says nothing about itself, trusts no proxy's headers, bounds what it takes in."""
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    if access_log:
+        logging.getLogger("uvicorn.access").setLevel(logging.INFO)
     config = uvicorn.Config(
         app,
         loop="auto",
@@ -109,6 +111,13 @@ def quiet_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Runs ``work`` on the event loop that uvicorn would choose."""
+    factory = uvicorn.Config("", loop="auto").get_loop_factory()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(work)
 
 
 def _protocol() -> Any:

@@ -65,7 +65,7 @@ def token_source(site: SiteSettings) -> str:
 
 
 def admits(roles: Sequence[str], root: str, release: str) -> bool:
-    """Whether a site of ``release`` lets a token with these roles use that API root (cc-backend counts a doubled role as a misfit)."""
+    """Whether a site of ``release`` lets a token with these roles use that API root; a role named twice does not fit."""
     if release in ("1.2", "1.3"):
         return root == "/api" and "api" in roles
     if list(roles) == ["api"]:
@@ -78,5 +78,5 @@ def roles_wanted(release: str | None) -> str:
     """Which roles a token needs, in words."""
     if release in ("1.2", "1.3"):
         return 'It needs the role api: exactly ["api"], or admin and api to see everything; user and api for one person\'s jobs.'
-    support = ", manager" if release == "1.4" else ", manager or support"
-    return f'It needs exactly the roles ["api"], or admin and api; for one person\'s jobs user{support} and api.'
+    partner = {"1.4": "user or manager", None: "user, manager or (from 1.5 on) support"}.get(release, "user, manager or support")
+    return f'It needs exactly the roles ["api"], or admin and api; for one person\'s jobs {partner}, and api.'

@@ -1,7 +1,7 @@
 """``python -m ccgateway.simulator``: one site in a process of its own.
 
 Prints one line of JSON (url, name, release, clusters, jobs, tokens by user, keys) once it listens, and serves until it is
-terminated.
+terminated (or, with ``--while-stdin-is-open``, until its standard input is closed).
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from ccgateway.simulator.demo import site_of
 from ccgateway.simulator.release import RELEASES
@@ -30,20 +32,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--zone", default="UTC")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before every answer")
     parser.add_argument("--per-job-cost", type=float, default=0.0, help="seconds for every job in an answer")
+    parser.add_argument("--while-stdin-is-open", action="store_true", help="end when standard input is closed")
     given = parser.parse_args(arguments)
-    asyncio.run(_run(given))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_run(given))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        factory: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
+    except ImportError:
+        return None
+    return factory
+
+
+def _end_with_stdin(stop: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        stop.set()
 
 
 async def _run(given: argparse.Namespace) -> None:
-    site = site_of(
-        given.release, given.jobs, cluster=given.cluster, seed=given.seed, until=given.until, zone=given.zone
-    )
+    site = site_of(given.release, given.jobs, cluster=given.cluster, seed=given.seed, until=given.until, zone=given.zone)
     site.latency = given.latency
     site.per_job_cost = given.per_job_cost
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if given.while_stdin_is_open:
+        loop.add_reader(sys.stdin.fileno(), _end_with_stdin, stop)
     async with serve(site, ports={site.name: given.port}) as running:
         description = {
             "url": running[site.name].url,

@@ -7,15 +7,11 @@ from typing import Any
 
 from ccgateway.simulator.messages import Request, Response
 
-__all__ = ["Disconnected", "Receive", "Scope", "Send", "gone", "read_request", "send_response"]
+__all__ = ["Receive", "Scope", "Send", "gone", "read_request", "send_response"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
-class Disconnected(Exception):
-    """The client went away."""
 
 
 async def read_request(scope: Scope, receive: Receive) -> Request:

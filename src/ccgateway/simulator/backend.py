@@ -64,6 +64,7 @@ class Backend:
         self,
         release: Release,
         jobs: Sequence[Mapping[str, Any]] | GeneratedJobs,
+        *,
         clusters: Sequence[dict[str, Any]] | None,
         users: Mapping[str, Sequence[str]],
         zone: str,
@@ -118,6 +119,8 @@ class Backend:
     def start_job(self, row: Mapping[str, Any]) -> int:
         """A job appears; answers its database id."""
         job = job_from(row, row.get("id", self.jobs.next_id()))
+        if self.jobs.get(job.id) is not None:
+            raise ValueError(f"a job with the database id {job.id} exists already")
         self.jobs.add(job)
         return job.id
 
@@ -127,9 +130,7 @@ class Backend:
         end = self.now if stop_time is None else stop_time
         ended = replace(job, state=state, duration=max(0, end - job.start_time), monitoring_status=3)
         hardware = self.hardware(job.cluster)
-        self.jobs.put(
-            replace(ended, statistics=statistics_of(ended, hardware), footprint=footprint_of(ended, hardware))
-        )
+        self.jobs.put(replace(ended, statistics=statistics_of(ended, hardware), footprint=footprint_of(ended, hardware)))
 
     def delete_job(self, db_id: int) -> None:
         """A job vanishes from the database."""

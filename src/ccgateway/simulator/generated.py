@@ -157,11 +157,7 @@ class GeneratedJobs:
         return wanted.cluster in {None, self.cluster} and all(p is None for p in others)
 
     def matching(self, wanted: Selection, low: int, high: int) -> Iterator[int]:
-        owners = {
-            n
-            for n, p in enumerate(self._profiles)
-            if wanted.admits_owner(self.cluster, p.project, p.user, p.num_nodes)
-        }
+        owners = {n for n, p in enumerate(self._profiles) if wanted.admits_owner(self.cluster, p.project, p.user, p.num_nodes)}
         if not owners:
             return
         states = wanted.states
@@ -169,9 +165,7 @@ class GeneratedJobs:
             low = max(low, self.position(self.until - self.longest))  # nobody runs longer
         for index in range(high - 1, low - 1, -1):
             bits = self._bits(index)
-            if bits % _PROFILES in owners and (
-                states is None or self._fate(bits, self.start(index))[0] in states
-            ):
+            if bits % _PROFILES in owners and (states is None or self._fate(bits, self.start(index))[0] in states):
                 yield index
 
     def partitions(self, cluster: str) -> set[str]:

@@ -17,6 +17,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLInputObjectType,
     GraphQLResolveInfo,
     GraphQLSchema,
     InlineFragmentNode,
@@ -28,8 +29,8 @@ from graphql import (
     validate,
 )
 
+from ccgateway.simulator.call import Call
 from ccgateway.simulator.clusters import nodes_in
-from ccgateway.simulator.gate import Principal
 from ccgateway.simulator.messages import TEXT, Request, Response, json_response
 from ccgateway.simulator.release import RELEASES, Release
 from ccgateway.simulator.sdl import sdl
@@ -50,20 +51,20 @@ class Ask(msgspec.Struct, rename="camel"):
     operation_name: str | None = None
 
 
-def query(backend: Backend, request: Request, who: Principal, _path: dict[str, str]) -> Response:
+def query(call: Call) -> Response:
     """Answer one GraphQL request."""
-    release = backend.release
-    ask = _read(request, release)
+    release = call.release
+    ask = _read(call.request, release)
     if isinstance(ask, Response):
         return ask
+    schema = _schema(release.name)
     try:
         document = parse(ask.query)
     except GraphQLError as bad:
-        return _refused([bad], "GRAPHQL_PARSE_FAILED")
-    schema = _schema(release.name)
+        return _refused([bad], "GRAPHQL_PARSE_FAILED", schema)
     invalid = validate(schema, document)
     if invalid:
-        return _refused(invalid, "GRAPHQL_VALIDATION_FAILED")
+        return _refused(invalid, "GRAPHQL_VALIDATION_FAILED", schema)
     if release.chi:
         size = _complexity(document)
         if size > _COMPLEXITY_LIMIT:
@@ -77,7 +78,7 @@ def query(backend: Backend, request: Request, who: Principal, _path: dict[str, s
     result = execute_sync(
         schema,
         document,
-        root_value=_Root(backend),
+        root_value=_Root(call.backend),
         variable_values=ask.variables or {},
         operation_name=ask.operation_name,
         field_resolver=_resolve,
@@ -98,7 +99,7 @@ class _Root:
         return [c | {"partitions": self.backend.jobs.partitions(str(c["name"]))} for c in self.backend.clusters]
 
 
-def _resolve(source: object, info: GraphQLResolveInfo, **_arguments: object) -> Any:
+def _resolve(source: object, info: GraphQLResolveInfo[Any], **_arguments: object) -> Any:
     name = info.field_name
     if isinstance(source, _Root):
         if name != "clusters":
@@ -156,10 +157,20 @@ def _go_complaint(text: str) -> str:
     return "unexpected EOF"
 
 
-def _refused(errors: list[GraphQLError], code: str) -> Response:
+def _worded(message: str, schema: GraphQLSchema) -> str:
+    """An error of graphql-core in the words of gqlgen's validator."""
+    lacking = re.match(r"Expected value of type ['\"](\w+)['\"] to include required field ['\"](\w+)['\"]", message)
+    kind = schema.get_type(lacking.group(1)) if lacking else None
+    if lacking and isinstance(kind, GraphQLInputObjectType):
+        name, field = lacking.groups()
+        return f'Field "{name}.{field}" of required type "{kind.fields[field].type}" was not provided.'
+    return re.sub(r"'([^']*)'", r'"\1"', message)
+
+
+def _refused(errors: list[GraphQLError], code: str, schema: GraphQLSchema) -> Response:
     shown = [
         {
-            "message": re.sub(r"'([^']*)'", r'"\1"', error.message),
+            "message": _worded(error.message, schema),
             "locations": [{"line": at.line, "column": at.column} for at in error.locations or ()],
             "extensions": {"code": code},
         }

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ccgateway.simulator.gate import Principal, Rows, rows_of
+from ccgateway.simulator.call import Call
+from ccgateway.simulator.gate import Rows, rows_of
 from ccgateway.simulator.job import Job
-from ccgateway.simulator.messages import GoError, Request, Response, json_error, json_response, parse_int
-from ccgateway.simulator.release import Meaning, Release
+from ccgateway.simulator.messages import GoError, Response, json_error, json_response, parse_int
+from ccgateway.simulator.release import Meaning, Release, Tie
 from ccgateway.simulator.shapes import Shape
 from ccgateway.simulator.source import FOREVER, Selection
 
@@ -31,7 +32,7 @@ class Page(msgspec.Struct):
     page: int
 
 
-class BadParameter(Exception):
+class BadParameterError(Exception):
     """Answered with 400 and this message."""
 
 
@@ -53,33 +54,33 @@ class Ask:
         """Read the query.
 
         Raises:
-            BadParameter: for a key or a value the release refuses.
+            BadParameterError: for a key or a value the release refuses.
         """
         ask = cls(metadata=release.lists_metadata)
         seen: set[Meaning] = set()
         for key, value in parameters:
             meaning = release.parameters.get(key)
             if meaning is None:
-                raise BadParameter(f"invalid query parameter: {key}")
+                raise BadParameterError(f"invalid query parameter: {key}")
             if meaning in seen and meaning is not Meaning.STATE:
                 continue  # the first value counts
             seen.add(meaning)
             try:
                 ask._take(meaning, value, release)
             except GoError as bad:
-                raise BadParameter(str(bad)) from bad
+                raise BadParameterError(str(bad)) from bad
         return ask
 
-    def _take(self, meaning: Meaning, value: str, release: Release) -> None:
+    def _take(self, meaning: Meaning, value: str, release: Release) -> None:  # noqa: PLR0912  one branch a key
         match meaning:
             case Meaning.STATE:
                 if value not in release.states:
-                    raise BadParameter("invalid query parameter value: state")
+                    raise BadParameterError("invalid query parameter value: state")
                 self.states.add(value)
             case Meaning.WINDOW:
                 ends = value.split("-")
                 if len(ends) != 2:
-                    raise BadParameter("invalid query parameter value: startTime")
+                    raise BadParameterError("invalid query parameter value: startTime")
                 self.earliest, self.latest = (parse_int(end) for end in ends)
             case Meaning.FROM:
                 self.earliest = parse_int(value)
@@ -90,11 +91,11 @@ class Ask:
             case Meaning.PAGE:
                 self.page = parse_int(value, "Atoi")
                 if release.strict_paging and self.page < 1:
-                    raise BadParameter("page must be >= 1")
+                    raise BadParameterError("page must be >= 1")
             case Meaning.ITEMS:
                 self.items = parse_int(value, "Atoi")
                 if release.strict_paging and self.items < 1:
-                    raise BadParameter("items-per-page must be >= 1")
+                    raise BadParameterError("items-per-page must be >= 1")
             case Meaning.METADATA:
                 self.metadata = True
             case _:
@@ -116,12 +117,12 @@ class Ask:
         )
 
 
-def list_jobs(backend: Backend, request: Request, who: Principal, _path: dict[str, str]) -> Response:
+def list_jobs(call: Call) -> Response:
     """One page."""
-    release = backend.release
+    backend, who, release = call.backend, call.who, call.release
     try:
-        ask = Ask.read(request.parameters, release)
-    except BadParameter as bad:
+        ask = Ask.read(call.request.parameters, release)
+    except BadParameterError as bad:
         return json_error(400, str(bad))
     rows = rows_of(release, who)
     if rows is Rows.NONE:
@@ -139,14 +140,23 @@ def _page(backend: Backend, ask: Ask, wanted: Selection) -> list[Job]:
     everything = ask.items == -1
     if not everything and (ask.page < 1 or ask.items < 1):
         return []
-    single_state = wanted.states is not None and len(wanted.states) == 1
-    indexed = single_state or any(p is not None for p in (wanted.cluster, wanted.project, wanted.user))
     return backend.jobs.select(
         wanted,
         0 if everything else (ask.page - 1) * ask.items,
         None if everything else ask.items,
-        ties_by_duration=backend.release.ties_by_duration and indexed,
+        _tie(wanted, backend.release),
     )
+
+
+def _tie(wanted: Selection, release: Release) -> Tie:
+    ties = release.ties
+    if wanted.cluster is not None:
+        return ties.cluster
+    if wanted.project is not None or wanted.user is not None:
+        return ties.owner
+    if wanted.states is not None:
+        return ties.one_state if len(wanted.states) == 1 else ties.several_states
+    return ties.otherwise
 
 
 def _lost(job: Job) -> str:

@@ -157,11 +157,7 @@ def statistics_of(job: Job, hardware: Hardware) -> msgspec.Raw:
 def footprint_of(job: Job, hardware: Hardware) -> msgspec.Raw:
     """What the database keeps: ``<metric>_<statistic>`` → value."""
     kept = msgspec.json.decode(statistics_of(job, hardware))
-    chosen = {
-        f"{m.name}_{m.footprint}": kept[m.name][m.footprint]
-        for m in hardware.metrics
-        if m.footprint and m.name in kept
-    }
+    chosen = {f"{m.name}_{m.footprint}": kept[m.name][m.footprint] for m in hardware.metrics if m.footprint and m.name in kept}
     return msgspec.Raw(_encode(chosen or None))
 
 

@@ -1,22 +1,19 @@
 """The other reading endpoints of REST: single jobs, metrics, clusters, users, used nodes.
 
-Handlers take (backend, request, principal, path parameters) and answer a :class:`~.messages.Response`; :mod:`routes` says
+Handlers take a :class:`~.call.Call` and answer a :class:`~.messages.Response`; :mod:`routes` says
 under which paths and to whom. The job list has a module of its own (:mod:`listing`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
-from ccgateway.simulator.gate import Principal
+from ccgateway.simulator.call import Call
 from ccgateway.simulator.job import Job
 from ccgateway.simulator.messages import (
     JSON,
     TEXT,
     GoError,
-    Request,
     Response,
     json_error,
     json_response,
@@ -24,12 +21,10 @@ from ccgateway.simulator.messages import (
     text_response,
 )
 from ccgateway.simulator.metrics import JobMetric
+from ccgateway.simulator.release import Release
 from ccgateway.simulator.scopes import SCOPES, Shown, shown_metrics
 from ccgateway.simulator.shapes import Shape
 from ccgateway.simulator.source import Selection
-
-if TYPE_CHECKING:
-    from ccgateway.simulator.backend import Backend
 
 __all__ = ["clusters", "get_job", "job_metrics", "post_job", "used_nodes", "users"]
 
@@ -55,7 +50,7 @@ class HowtoMetric(msgspec.Struct):
     series: list[object]
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """A request that ends early with this response."""
 
     def __init__(self, response: Response) -> None:
@@ -63,92 +58,92 @@ class _Refused(Exception):
         self.response = response
 
 
-def get_job(backend: Backend, request: Request, who: Principal, path: dict[str, str]) -> Response:
+def get_job(call: Call) -> Response:
     """One job, with all its metrics if asked for."""
     try:
-        job = _job_of(backend, who, path["id"])
-    except _Refused as refused:
+        job = _job_of(call)
+    except _RefusedError as refused:
         return refused.response
-    release = backend.release
-    meta = backend.view(who, metadata=True).single(job)
+    release = call.release
+    meta = call.backend.view(call.who, metadata=True).single(job)
     if not release.wrapped_single:
         return json_response(meta, jobs=1)
-    if request.value("all-metrics") != "true":
+    if call.request.value("all-metrics") != "true":
         return json_response(Single(meta, None), jobs=1)
-    if job.id in backend.broken_metrics:
+    if job.id in call.backend.broken_metrics:
         return Response(200)  # upstream logs the failure and says nothing
     data: dict[str, dict[str, JobMetric]] = {}
-    for shown in _own_scope(backend, job, None):
+    for shown in _own_scope(call, job, None):
         data.setdefault(shown.name, {})[shown.scope] = shown.metric
     return json_response(Single(meta, data), jobs=1)
 
 
-def post_job(backend: Backend, request: Request, who: Principal, path: dict[str, str]) -> Response:
+def post_job(call: Call) -> Response:
     """One job with the metrics named in the body."""
     try:
-        job = _job_of(backend, who, path["id"])
-        names = _metric_names(backend, request.body)
-    except _Refused as refused:
+        job = _job_of(call)
+        names = _metric_names(call.release, call.request.body)
+    except _RefusedError as refused:
         return refused.response
-    release = backend.release
-    view = backend.view(who, metadata=not release.bare_post_meta)
+    release = call.release
+    view = call.backend.view(call.who, metadata=not release.bare_post_meta)
     meta = view.single(msgspec.structs.replace(job, tags=()) if release.bare_post_meta else job)
     if not release.wrapped_single:
         return json_response(meta, jobs=1)
-    if job.id in backend.broken_metrics:
+    if job.id in call.backend.broken_metrics:
         return Response(200)
-    return json_response(Single(meta, _own_scope(backend, job, names)), jobs=1)
+    return json_response(Single(meta, _own_scope(call, job, names)), jobs=1)
 
 
-def job_metrics(backend: Backend, request: Request, who: Principal, path: dict[str, str]) -> Response:
+def job_metrics(call: Call) -> Response:
     """Metrics of one job at the scopes asked for; failures are told inside a 200."""
-    release = backend.release
-    scopes = request.values("scope")
+    release = call.release
+    scopes = call.request.values("scope")
     unknown = next((s for s in scopes if s not in SCOPES), None)
     if unknown is not None:
         message = release.scope_refused.format(reason=f"SCHEMA/METRICS > {unknown} is not a valid MetricScope")
         return text_response(400, message) if release.text_errors else json_error(400, message)
     if release.howto:
-        return _howto_metrics(backend, request, who, path["id"])
+        return _howto_metrics(call)
     try:
-        job = backend.visible_job(who, parse_int(path["id"]))
+        job = call.backend.visible_job(call.who, parse_int(call.path["id"]))
     except GoError as bad:
         return _no_metrics(str(bad))
     if job is None:
         return _no_metrics(NO_ROWS)
-    if not who.may_read_metrics_of(job.user):
+    if not call.who.may_read_metrics_of(job.user):
         return _no_metrics(NOT_YOURS)
-    if job.id in backend.broken_metrics:
+    if job.id in call.backend.broken_metrics:
         return _no_metrics(_STORE_FAILED)
-    shown = shown_metrics(backend, job, request.values("metric") or None, scopes or None)
+    shown = shown_metrics(call.backend, job, call.request.values("metric") or None, scopes or None, endpoint="metrics")
     return json_response({"data": {"jobMetrics": shown}, "error": None}, jobs=1)
 
 
-def clusters(backend: Backend, request: Request, who: Principal, _path: dict[str, str]) -> Response:
+def clusters(call: Call) -> Response:
     """All clusters, or the one named."""
-    name = request.value("cluster")
+    name = call.request.value("cluster")
     if not name:
-        return json_response({"clusters": backend.clusters})
-    cluster = backend.cluster(name)
+        return json_response({"clusters": call.backend.clusters})
+    cluster = call.backend.cluster(name)
     if cluster is None:
         return json_error(400, f"unknown cluster: {name}", content_types=2)
     return json_response({"clusters": [cluster]})
 
 
-def users(backend: Backend, request: Request, who: Principal, _path: dict[str, str]) -> Response:
+def users(call: Call) -> Response:
     """The user table, for admins."""
-    release = backend.release
-    if not who.has("admin"):
+    release = call.release
+    if not call.who.has("admin"):
         refused = release.users_refused
         return text_response(403, refused) if release.text_errors else json_error(403, refused)
-    special = request.value("not-just-user") == "true"
-    listed = [u.listed() for u in backend.users if not special or set(u.roles) - {"user"}]
+    special = call.request.value("not-just-user") == "true"
+    listed = [u.listed() for u in call.backend.users if not special or set(u.roles) - {"user"}]
     return json_response(listed, content_type=TEXT if release.text_errors else JSON)
 
 
-def used_nodes(backend: Backend, request: Request, who: Principal, _path: dict[str, str]) -> Response:
+def used_nodes(call: Call) -> Response:
     """Nodes of the jobs that run and started before ``ts``."""
-    given = request.value("ts")
+    given = call.request.value("ts")
     if not given:
         return json_error(400, "missing required query parameter: ts")
     try:
@@ -156,39 +151,38 @@ def used_nodes(backend: Backend, request: Request, who: Principal, _path: dict[s
     except GoError as bad:
         return json_error(400, str(bad))
     wanted = Selection(latest=before - 1, states=frozenset({"running"}))
-    running = backend.jobs.select(wanted, 0, None, ties_by_duration=False)
+    running = call.backend.jobs.select(wanted, 0, None)
     found: dict[str, set[str]] = {}
     for job in running:
         found.setdefault(job.cluster, set()).update(job.hosts)
     return json_response({"usedNodes": {c: sorted(hosts) for c, hosts in found.items()}}, jobs=len(running))
 
 
-def _job_of(backend: Backend, who: Principal, text: str) -> Job:
+def _job_of(call: Call) -> Job:
     """The job a path names.
 
     Raises:
-        _Refused: not an id, no such job, not this principal's, or of a cluster without configuration.
+        _RefusedError: not an id, no such job, not this principal's, or of a cluster without configuration.
     """
-    release = backend.release
+    release = call.release
     try:
-        db_id = parse_int(text)
+        db_id = parse_int(call.path["id"])
     except GoError as bad:
-        raise _Refused(json_error(400, f"integer expected in path for id: {bad}")) from bad
-    job = backend.visible_job(who, db_id)
+        raise _RefusedError(json_error(400, f"integer expected in path for id: {bad}")) from bad
+    job = call.backend.visible_job(call.who, db_id)
     if job is None:
-        raise _Refused(json_error(422, release.job_not_found.format(id=db_id, reason=NO_ROWS)))
-    if release.panics_without_cluster and backend.cluster(job.cluster) is None:
-        raise _Refused(Response(500))
+        raise _RefusedError(json_error(422, release.job_not_found.format(id=db_id, reason=NO_ROWS)))
+    if release.panics_without_cluster and call.backend.cluster(job.cluster) is None:
+        raise _RefusedError(Response(500))
     return job
 
 
-def _metric_names(backend: Backend, body: bytes) -> list[str] | None:
+def _metric_names(release: Release, body: bytes) -> list[str] | None:
     """The body of POST jobs/{id}: a list of names, or null for all.
 
     Raises:
-        _Refused: with what Go's decoder says.
+        _RefusedError: with what Go's decoder says.
     """
-    release = backend.release
     try:
         decoded = msgspec.json.decode(body)
     except msgspec.DecodeError:
@@ -203,27 +197,29 @@ def _metric_names(backend: Backend, body: bytes) -> list[str] | None:
         target = "string" if isinstance(decoded, list) else release.request_type
         reason = f"json: cannot unmarshal {kinds.get(type(wrong), 'array')} into Go value of type {target}"
     message = release.body_refused.format(reason=reason)
-    raise _Refused(text_response(400, message) if release.text_errors else json_error(400, message))
+    raise _RefusedError(text_response(400, message) if release.text_errors else json_error(400, message))
 
 
-def _own_scope(backend: Backend, job: Job, names: list[str] | None) -> list[Shown]:
+def _own_scope(call: Call, job: Job, names: list[str] | None) -> list[Shown]:
     """Metrics at the scope the single-job endpoints choose."""
     scope = "core" if job.num_nodes == 1 else "node"
-    return shown_metrics(backend, job, names, [scope])
+    return shown_metrics(call.backend, job, names, [scope], endpoint="job")
 
 
 def _no_metrics(message: str) -> Response:
     return json_response({"data": None, "error": {"message": message}})
 
 
-def _howto_metrics(backend: Backend, request: Request, who: Principal, text: str) -> Response:
+def _howto_metrics(call: Call) -> Response:
     try:
-        job = _job_of(backend, who, text)
-    except _Refused as refused:
+        job = _job_of(call)
+    except _RefusedError as refused:
         return refused.response
-    if job.id in backend.broken_metrics:
+    if job.id in call.backend.broken_metrics:
         return json_error(500, _STORE_FAILED)
-    found = shown_metrics(backend, job, request.values("metric") or None, request.values("scope") or None)
+    found = shown_metrics(
+        call.backend, job, call.request.values("metric") or None, call.request.values("scope") or None, endpoint="metrics"
+    )
     flat = [
         HowtoMetric(
             name=f.name,

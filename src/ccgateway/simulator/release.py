@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
-__all__ = ["RELEASES", "Meaning", "Release", "TokenTexts"]
+__all__ = ["RELEASES", "Meaning", "Release", "Tie", "Ties", "TokenTexts"]
 
 
 class Meaning(Enum):
@@ -27,6 +27,27 @@ class Meaning(Enum):
     PAGE = "page"
     ITEMS = "items"
     METADATA = "metadata"
+
+
+class Tie(Enum):
+    """How jobs with one start time are ordered: a matter of which index the database walks."""
+
+    NEWEST = "id descending"
+    OLDEST = "id ascending"
+    LONGEST = "stored duration descending, id descending"
+    STATE_NODES = "state, number of nodes, id ascending"
+    STATE_SHORTEST = "state, stored duration, id ascending"
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """The order of ties by what is asked for; the first that applies counts."""
+
+    cluster: Tie
+    owner: Tie  #: project or user
+    one_state: Tie
+    several_states: Tie
+    otherwise: Tie = Tie.NEWEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +83,7 @@ class Release:
     edit_meta: frozenset[str]  #: methods of ``edit_meta/{id}``; empty: absent
     edit_meta_by_key: bool
     untag: bool
+    refuses_cross_site: bool  #: by the browser's Sec-Fetch-Site
 
     # who may do what
     role_gate: bool  #: True: roles are checked before routing to a handler (401); False: by each handler (403)
@@ -71,7 +93,7 @@ class Release:
 
     # answers
     strict_paging: bool
-    ties_by_duration: bool
+    ties: Ties
     stored_duration_wins: bool  #: a running job's stored duration is shown unless 0
     zoned_single: bool  #: single-job answers carry startTime as RFC 3339
     bare_post_meta: bool  #: POST jobs/{id} fills neither tags nor metaData
@@ -101,9 +123,7 @@ class Release:
         return self.name == "howto"
 
 
-_OLD_STATES = frozenset(
-    {"running", "completed", "failed", "cancelled", "stopped", "timeout", "preempted", "out_of_memory"}
-)
+_OLD_STATES = frozenset({"running", "completed", "failed", "cancelled", "stopped", "timeout", "preempted", "out_of_memory"})
 _NEW_STATES = (_OLD_STATES - {"stopped"}) | {"boot_fail", "deadline", "node_fail", "pending", "suspended"}
 
 _PARAMETERS = {
@@ -146,12 +166,13 @@ _V12 = Release(
     edit_meta=frozenset(),
     edit_meta_by_key=False,
     untag=False,
+    refuses_cross_site=False,
     role_gate=False,
     support_on_userapi=False,
     row_visibility=False,
     tag_scopes=False,
     strict_paging=False,
-    ties_by_duration=False,
+    ties=Ties(cluster=Tie.OLDEST, owner=Tie.NEWEST, one_state=Tie.NEWEST, several_states=Tie.NEWEST),
     stored_duration_wins=True,
     zoned_single=True,
     bare_post_meta=True,
@@ -192,6 +213,7 @@ _V14 = replace(
     role_gate=True,
     row_visibility=True,
     tag_scopes=True,
+    ties=Ties(cluster=Tie.NEWEST, owner=Tie.NEWEST, one_state=Tie.NEWEST, several_states=Tie.STATE_NODES),
     stored_duration_wins=False,
     job_not_found="finding job with db id {id} failed: {reason}",
     panics_without_cluster=True,
@@ -212,9 +234,10 @@ _V15 = replace(
     used_nodes=True,
     edit_meta=frozenset({"PATCH"}),
     edit_meta_by_key=True,
+    refuses_cross_site=True,
     support_on_userapi=True,
     strict_paging=True,
-    ties_by_duration=True,
+    ties=Ties(cluster=Tie.LONGEST, owner=Tie.LONGEST, one_state=Tie.LONGEST, several_states=Tie.STATE_SHORTEST),
     zoned_single=False,
     text_errors=False,
     scope_refused="unmarshaling scope failed: {reason}",
@@ -243,7 +266,8 @@ _HOWTO = replace(
     stop_by_id=True,
     edit_meta=frozenset({"POST", "PATCH"}),
     edit_meta_by_key=False,
-    ties_by_duration=False,
+    refuses_cross_site=False,
+    ties=Ties(cluster=Tie.NEWEST, owner=Tie.NEWEST, one_state=Tie.NEWEST, several_states=Tie.NEWEST),
     wrapped_single=False,
     lists_metadata=True,
     panics_without_cluster=False,

@@ -7,12 +7,12 @@ The writing endpoints are known here (their paths decide what is a wrong method 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from ccgateway.simulator import graphql, listing, reading
+from ccgateway.simulator.call import Call, Handler
 from ccgateway.simulator.gate import Area, Principal, admitted
 from ccgateway.simulator.messages import (
     Request,
@@ -25,14 +25,12 @@ from ccgateway.simulator.messages import (
     unauthorized,
 )
 from ccgateway.simulator.release import Release
-from ccgateway.simulator.tokens import BadToken, Keys
+from ccgateway.simulator.tokens import BadTokenError, Keys
 
 if TYPE_CHECKING:
     from ccgateway.simulator.backend import Backend
 
 __all__ = ["Router"]
-
-Handler = Callable[["Backend", Request, Principal, dict[str, str]], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class Route:
     role: str | None = "api"  #: wanted by the handler itself where the release has no gate in front
 
 
-def _not_simulated(backend: Backend, request: Request, who: Principal, path: dict[str, str]) -> Response:
+def _not_simulated(_call: Call) -> Response:
     return json_error(501, "the simulator does not write yet")
 
 
@@ -61,6 +59,8 @@ class Router:
     def answer(self, backend: Backend, keys: Keys, request: Request) -> Response:
         """What the site says to *request*."""
         path = unquote(request.path)
+        if self.release.refuses_cross_site and _crosses_sites(request):
+            return text_response(403, "cross-site request blocked")
         allowed: set[str] = set()
         for route in self.routes:
             found = route.pattern.fullmatch(path.rstrip("/") if path != "/" else path)
@@ -75,15 +75,13 @@ class Router:
                 return self._redirected(route, keys, request)
         return self._unrouted(keys, request, path, allowed)
 
-    def _handled(
-        self, route: Route, backend: Backend, keys: Keys, request: Request, path: dict[str, str]
-    ) -> Response:
+    def _handled(self, route: Route, backend: Backend, keys: Keys, request: Request, path: dict[str, str]) -> Response:
         who = self._enter(route.area, keys, request)
         if isinstance(who, Response):
             return who
         if not self.release.role_gate and route.role is not None and not who.has(route.role):
             return json_error(403, f"missing role: {route.role}")
-        return route.handler(backend, request, who, path)
+        return route.handler(Call(backend, request, who, path))
 
     def _redirected(self, route: Route, keys: Keys, request: Request) -> Response:
         who = self._enter(route.area, keys, request)
@@ -101,9 +99,7 @@ class Router:
                 return who
         if allowed:
             return Response(405, headers=tuple(("allow", method) for method in sorted(allowed)))
-        return json_response(
-            {"error": "the requested endpoint does not exist", "status": "Resource not found"}, status=404
-        )
+        return json_response({"error": "the requested endpoint does not exist", "status": "Resource not found"}, status=404)
 
     def _enter(self, area: Area, keys: Keys, request: Request) -> Principal | Response:
         """The principal, or how the release turns the caller away."""
@@ -115,11 +111,16 @@ class Router:
             return unauthorized("no user for secured check" if area is Area.API else "unauthorized")
         try:
             who = keys.verify(token, self.release)
-        except BadToken as bad:
+        except BadTokenError as bad:
             return unauthorized(str(bad)) if gated else text_response(401, str(bad))
         if not admitted(self.release, area, who):
             return unauthorized("unauthorized", times=1 if who.roles else 2)
         return who
+
+
+def _crosses_sites(request: Request) -> bool:
+    safe = request.method in {"GET", "HEAD", "OPTIONS", "TRACE"}
+    return not safe and request.header("sec-fetch-site") == "cross-site"
 
 
 def _routes(release: Release) -> list[Route]:
@@ -135,7 +136,7 @@ def _routes(release: Release) -> list[Route]:
         admin.append(("GET", "/clusters/", reading.clusters))
     if release.used_nodes:
         admin.append(("GET", "/jobs/used_nodes", reading.used_nodes))
-    own_role = {reading.job_metrics: None, reading.users: None}
+    own_role: dict[Handler, str | None] = {reading.job_metrics: None, reading.users: None}
 
     def route(area: Area, methods: str, path: str, handler: Handler) -> Route:
         pattern = re.escape(area.value) + re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path.rstrip("/"))
@@ -153,7 +154,9 @@ def _routes(release: Release) -> list[Route]:
     routes += [route(Area.API, *entry) for entry in single]
     if release.userapi:
         routes += [route(Area.USERAPI, *entry) for entry in (*reads, *single)]
-    routes.append(Route(Area.QUERY, frozenset({"GET", "POST"}), re.compile("/query"), False, graphql.query, None))
+    routes.append(
+        Route(Area.QUERY, frozenset({"GET", "POST"}), re.compile("/query"), slash=False, handler=graphql.query, role=None)
+    )
     return routes
 
 

@@ -2,24 +2,25 @@
 
 :func:`shown_metrics` follows cc-backend's habits: data of one scope is shown whatever was asked; ``flops_any`` and
 ``mem_bw`` gain a node scope when node is asked for; up to 1.3 that gain stays in the archive cache and changes later
-answers; and because the cache key of "all metrics" equals that of "no metrics", whoever asks first decides for both.
+answers. Answers are cached, by a key in which "all metrics" and "no metrics" are one: whoever asks first decides for both.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from ccgateway.simulator.clusters import Metric
 from ccgateway.simulator.job import Job
-from ccgateway.simulator.metrics import JobMetric, Samples, measured, sample_all, stored_scope, summed_per_node
+from ccgateway.simulator.metrics import JobMetric, measured, sample_all, stored_scope, summed_per_node
 
 if TYPE_CHECKING:
     from ccgateway.simulator.backend import Backend
 
-__all__ = ["SCOPES", "CacheMemory", "Shown", "shown_metrics"]
+__all__ = ["SCOPES", "CacheMemory", "Question", "Shown", "shown_metrics"]
 
 SCOPES = frozenset({"node", "socket", "memoryDomain", "core", "hwthread", "accelerator"})
 _SUMMED = frozenset({"flops_any", "mem_bw"})
@@ -35,23 +36,42 @@ class Shown(msgspec.Struct):
     metric: JobMetric
 
 
+class Question(NamedTuple):
+    """The key under which the site caches metrics: nothing tells "all" from "none", both are empty."""
+
+    db_id: int
+    state: str
+    names: tuple[str, ...]
+    scopes: tuple[str, ...]
+    endpoint: str  #: the endpoints differ in resolution, which is part of the key from 1.4 on
+
+
+class Chosen(NamedTuple):
+    """One metric of an answer."""
+
+    metric: str
+    scopes: tuple[str, ...] | None  #: None: whatever the archive cache holds at the time
+
+
+Choice = tuple[Chosen, ...]
+
+
 class CacheMemory:
     """What the site's metric cache would still know."""
 
     def __init__(self) -> None:
-        self._everything: OrderedDict[tuple[int, str, tuple[str, ...]], tuple[float, bool]] = OrderedDict()
+        self._answers: OrderedDict[Question, tuple[float, Choice]] = OrderedDict()
         self._summed: set[tuple[int, str]] = set()
 
-    def everything(self, job: Job, scopes: Sequence[str], now: float, *, wanted: bool) -> bool:
-        """Whether "all metrics" (*wanted*) or "none" is answered: the first of both to be asked decides."""
-        key = (job.id, job.state, tuple(scopes))
-        until, answered = self._everything.get(key, (0.0, wanted))
-        if now >= until:
-            answered = wanted
-            self._everything[key] = (now + (_LIFE_RUNNING if job.running else _LIFE_ENDED), answered)
-            if len(self._everything) > _REMEMBERED:
-                self._everything.popitem(last=False)
-        return answered
+    def choice(self, question: Question, now: float) -> Choice | None:
+        """What was answered to this question not long ago."""
+        until, choice = self._answers.get(question, (0.0, ()))
+        return choice if now < until else None
+
+    def keep_choice(self, question: Question, choice: Choice, until: float) -> None:
+        self._answers[question] = (until, choice)
+        if len(self._answers) > _REMEMBERED:
+            self._answers.popitem(last=False)
 
     def has_sum(self, job: Job, metric: str) -> bool:
         return (job.id, metric) in self._summed
@@ -61,39 +81,52 @@ class CacheMemory:
 
 
 def shown_metrics(
-    backend: Backend, job: Job, names: Sequence[str] | None, scopes: Sequence[str] | None
+    backend: Backend, job: Job, names: Sequence[str] | None, scopes: Sequence[str] | None, *, endpoint: str
 ) -> list[Shown]:
     """The metrics of *job*; None means that nothing was said about names or scopes."""
     release = backend.release
+    now = backend.clock()
+    key = "" if release.shared_archive else endpoint
+    question = Question(job.id, job.state, tuple(names or ()), tuple(scopes or ()), key)
+    choice = backend.cache.choice(question, now)
+    if choice is None:
+        choice = tuple(_choose(backend, job, names, scopes))
+        backend.cache.keep_choice(question, choice, now + (_LIFE_RUNNING if job.running else _LIFE_ENDED))
     hardware = backend.hardware(job.cluster)
-    if not names and not release.howto:
-        wanted = names is None
-        if not backend.cache.everything(job, scopes or (), backend.clock(), wanted=wanted):
-            return []
-        names = None
-    chosen = [m for m in hardware.metrics if names is None or m.name in names]
+    metrics = {m.name: m for m in hardware.metrics}
     shown = []
-    for metric in chosen:
-        at_scope: dict[str, list[Samples]] = {}
-        samples = sample_all(job, metric, hardware, backend.now)
-        stored = stored_scope(metric)
-        at_scope[stored] = samples
-        keeps = release.shared_archive and not job.running
-        if keeps and backend.cache.has_sum(job, metric.name):
-            at_scope["node"] = summed_per_node(samples)
-        filtered = names is not None or scopes is not None
-        if filtered and len(at_scope) > 1:
-            at_scope = {s: at_scope[s] for s in scopes or () if s in at_scope} or at_scope
-        elif "node" in (scopes or ()) and metric.name in _SUMMED and "node" not in at_scope:
-            at_scope["node"] = summed_per_node(samples)
-            if keeps:
-                backend.cache.keep_sum(job, metric.name)
-        shown += [
-            Shown(
-                metric.name,
-                scope,
-                measured(metric, found, statistics_from=release.statistics_from, median=release.median),
-            )
-            for scope, found in at_scope.items()
-        ]
+    for name, chosen in choice:
+        metric = metrics[name]
+        stored = sample_all(job, metric, hardware, backend.now)
+        for scope in _there(backend, job, metric) if chosen is None else chosen:
+            samples = stored if scope == stored_scope(metric) else summed_per_node(stored)
+            content = measured(metric, samples, statistics_from=release.statistics_from, median=release.median)
+            shown.append(Shown(name, scope, content))
     return shown
+
+
+def _choose(backend: Backend, job: Job, names: Sequence[str] | None, scopes: Sequence[str] | None) -> Iterator[Chosen]:
+    """Which metrics at which scopes are answered to a question nobody asked before."""
+    for metric in backend.hardware(job.cluster).metrics:
+        if names is not None and metric.name not in names:
+            continue
+        there = _there(backend, job, metric)
+        wanted = tuple(s for s in there if s in (scopes or ()))
+        if len(there) > 1 and wanted:
+            yield Chosen(metric.name, wanted)
+            continue
+        if "node" in (scopes or ()) and metric.name in _SUMMED and "node" not in there:
+            there = (*there, "node")
+            if _keeps(backend, job):
+                backend.cache.keep_sum(job, metric.name)
+        yield Chosen(metric.name, None if _keeps(backend, job) else there)
+
+
+def _there(backend: Backend, job: Job, metric: Metric) -> tuple[str, ...]:
+    """The scopes at hand: the stored one, and a sum that stayed in the archive cache."""
+    stored = stored_scope(metric)
+    return (stored, "node") if _keeps(backend, job) and backend.cache.has_sum(job, metric.name) else (stored,)
+
+
+def _keeps(backend: Backend, job: Job) -> bool:
+    return backend.release.shared_archive and not job.running

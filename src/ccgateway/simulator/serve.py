@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -58,12 +58,13 @@ class Address:
         """Listen, on the same port as before."""
         if self._server is not None:
             return
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((_HOST, self.port))
         self.port = listener.getsockname()[1]
         config = Config(
             self.site.app,
+            interface="asgi3",
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -91,8 +92,8 @@ class Address:
         for connection in list(self._state.connections):
             connection.shutdown()  # closes what is idle
         if not await self._quiet(_GRACE):
-            for transport in list(self.site.traffic.transports):
-                transport.abort()
+            for connection in list(self._state.connections):
+                connection.transport.abort()
             if not await self._quiet(_GRACE):
                 for task in list(self._state.tasks):
                     task.cancel()
@@ -123,9 +124,7 @@ async def serve(*sites: SimulatedSite, ports: Mapping[str, int] | None = None) -
 
 
 @contextmanager
-def serve_in_thread(
-    *sites: SimulatedSite, ports: Mapping[str, int] | None = None
-) -> Iterator[dict[str, Address]]:
+def serve_in_thread(*sites: SimulatedSite, ports: Mapping[str, int] | None = None) -> Iterator[dict[str, Address]]:
     """Run *sites* in an event loop of a thread of their own."""
     ready = threading.Event()
     started: list[tuple[dict[str, Address], asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -160,17 +159,20 @@ def serve_in_thread(
 
 
 class SimulatorProcess:
-    """``python -m ccgateway.simulator`` with these arguments; ``url`` and ``tokens`` once it is up."""
+    """``python -m ccgateway.simulator`` with these arguments; ``url`` and ``tokens`` once it is up.
+
+    It ends with the block, and with the process that started it.
+    """
 
     def __init__(self, *arguments: str) -> None:
-        self.arguments: Sequence[str] = arguments
+        self.arguments = arguments
         self.url = ""
         self.tokens: dict[str, str] = {}
         self.description: dict[str, Any] = {}
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "ccgateway.simulator", *self.arguments]
+        command = [sys.executable, "-m", "ccgateway.simulator", "--while-stdin-is-open", *self.arguments]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)  # noqa: S603
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
@@ -181,11 +183,7 @@ class SimulatorProcess:
         self.tokens = self.description["tokens"]
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        process = self._process
-        if process is None:
-            return
-        process.terminate()
-        process.communicate()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._process is not None:
+            self._process.communicate()  # closes its standard input, which ends it
+            self._process = None

@@ -51,7 +51,7 @@ class _Common(msgspec.Struct, omit_defaults=True, rename="camel"):
     smt: int = 0
     monitoring_status: int = 0
     walltime: int = 0
-    tags: list[Tag | ShortTag] = []  # noqa: RUF012  msgspec copies it, and leaves the key out while it is empty
+    tags: list[Tag | ShortTag] = []  # msgspec copies it, and leaves the key out while it is empty
 
 
 class Single12(_Common, kw_only=True):

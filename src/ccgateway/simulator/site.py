@@ -21,6 +21,7 @@ from ccgateway.simulator.backend import DEFAULT_USERS, Backend
 from ccgateway.simulator.faults import Faults
 from ccgateway.simulator.generated import GeneratedJobs
 from ccgateway.simulator.messages import Request, Response
+from ccgateway.simulator.misbehaviour import Exchange
 from ccgateway.simulator.release import RELEASES
 from ccgateway.simulator.routes import Router
 from ccgateway.simulator.tokens import Keys, subject_of
@@ -75,7 +76,7 @@ class SimulatedSite:
     ) -> None:
         self.name = name
         self.release = RELEASES[release]
-        self.backend = Backend(self.release, jobs, clusters, users, zone, clock)
+        self.backend = Backend(self.release, jobs, clusters=clusters, users=users, zone=zone, clock=clock)
         self.keys = Keys(private)
         self.faults = Faults()
         self.traffic = Traffic()
@@ -175,17 +176,17 @@ class SimulatedSite:
             self.requests.append(Seen(request.method, request.target, names, subject_of(request.token)))
             fault = self.faults.due(request.target)
             if fault is not None and not fault.wants_answer:
-                await fault.strike(Response(200), request, receive, send)
+                await fault.strike(Exchange(request, Response(200), receive, send))
                 return
             response = self.answer(request)
             cost = self.latency + self.per_job_cost * response.jobs
             if cost:
                 await asyncio.sleep(cost)
             if fault is not None:
-                response = fault.altered(response, request)
+                response = fault.altered(Exchange(request, response, receive, send))
             response = _compressed(request, response)
             if fault is not None:
-                await fault.strike(response, request, receive, send)
+                await fault.strike(Exchange(request, response, receive, send))
             else:
                 await send_response(send, request, response)
 

@@ -121,9 +121,7 @@ class LoadedJobs:
         states = wanted.states
         for index in range(high - 1, low - 1, -1):
             job = self._jobs[index]
-            if (states is None or job.state in states) and wanted.admits_owner(
-                job.cluster, job.project, job.user, job.num_nodes
-            ):
+            if (states is None or job.state in states) and wanted.admits_owner(job.cluster, job.project, job.user, job.num_nodes):
                 yield index
 
     def partitions(self, cluster: str) -> set[str]:

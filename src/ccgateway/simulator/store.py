@@ -1,18 +1,19 @@
 """The jobs of a site: a source that never changes, and on top of it what has changed since.
 
-:class:`JobStore` answers list requests in cc-backend's order: start time descending, ties by id descending or, with
-*ties_by_duration*, by stored duration first. A page of a plain time window costs O(page), wherever it lies; other
+:class:`JobStore` answers list requests in cc-backend's order: start time descending, ties as the
+release has them (:class:`~ccgateway.simulator.release.Tie`). A page of a plain time window costs O(page), wherever it lies; other
 conditions scan. Jobs may start, stop and vanish between (not during) two calls.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import merge
 from itertools import groupby, islice
 
 from ccgateway.simulator.job import Job
+from ccgateway.simulator.release import Tie
 from ccgateway.simulator.source import FOREVER, JobSource, Selection
 
 __all__ = ["JobStore"]
@@ -72,14 +73,14 @@ class JobStore:
             self._gone_set.add(index)
             self._changed.pop(index, None)
 
-    def select(self, wanted: Selection, skip: int, limit: int | None, *, ties_by_duration: bool) -> list[Job]:
+    def select(self, wanted: Selection, skip: int, limit: int | None, tie: Tie = Tie.NEWEST) -> list[Job]:
         """*limit* jobs (None: all) after the first *skip*."""
         below = FOREVER
         if skip and self.source.takes_all(wanted):
             below, skip = self._skipped(wanted, skip)
         jobs = self._descending(wanted, below)
-        if ties_by_duration:
-            jobs = _by_duration(jobs)
+        if tie is not Tie.NEWEST:
+            jobs = _retied(jobs, _KEYS[tie])
         return list(islice(jobs, skip, None if limit is None else skip + limit))
 
     def partitions(self, cluster: str) -> list[str]:
@@ -103,9 +104,7 @@ class JobStore:
 
     def _base(self, wanted: Selection, low: int, high: int) -> Iterator[Job]:
         indices: Iterator[int] = (
-            iter(range(high - 1, low - 1, -1))
-            if self.source.takes_all(wanted)
-            else self._candidates(wanted, low, high)
+            iter(range(high - 1, low - 1, -1)) if self.source.takes_all(wanted) else self._candidates(wanted, low, high)
         )
         if self._gone:
             indices = (i for i in indices if i not in self._gone_set)
@@ -153,7 +152,15 @@ class JobStore:
         return self._changed.get(index) or self.source.job(index)
 
 
-def _by_duration(jobs: Iterator[Job]) -> Iterator[Job]:
-    """Within one start time, the longest stored duration first."""
+_KEYS: dict[Tie, Callable[[Job], tuple[int | str, ...]]] = {
+    Tie.OLDEST: lambda j: (j.id,),
+    Tie.LONGEST: lambda j: (-j.duration, -j.id),
+    Tie.STATE_NODES: lambda j: (j.state, j.num_nodes, j.id),
+    Tie.STATE_SHORTEST: lambda j: (j.state, j.duration, j.id),
+}
+
+
+def _retied(jobs: Iterator[Job], key: Callable[[Job], tuple[int | str, ...]]) -> Iterator[Job]:
+    """Each group of equal start times in another order."""
     for _, tied in groupby(jobs, key=lambda j: j.start_time):
-        yield from sorted(tied, key=lambda j: (-j.duration, -j.id))
+        yield from sorted(tied, key=key)

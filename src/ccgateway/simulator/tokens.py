@@ -1,6 +1,6 @@
 """A site's key pair, the tokens it issues, and how it judges those it is shown.
 
-:class:`Keys` mints and verifies EdDSA tokens; :class:`BadToken` carries the release's own wording.
+:class:`Keys` mints and verifies EdDSA tokens; :class:`BadTokenError` carries the release's own wording.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from ccgateway.simulator.gate import Principal
 from ccgateway.simulator.release import Release, TokenTexts
 
-__all__ = ["LIFETIME", "BadToken", "Keys", "subject_of"]
+__all__ = ["LIFETIME", "BadTokenError", "Keys", "subject_of"]
 
 LIFETIME = 2000 * 3600
 _KNOWN = 1024  # tokens whose signature check is remembered
 
 
-class BadToken(Exception):
+class BadTokenError(Exception):
     """A token the site refuses; the message is what it answers."""
 
 
@@ -63,14 +63,14 @@ class Keys:
         """Whose token it is.
 
         Raises:
-            BadToken: as *release* words it.
+            BadTokenError: as *release* words it.
         """
         texts = release.tokens
         claims = self._claims(token, texts)
         self._check_times(claims, texts)
         subject = claims.get("sub", "")
         if not subject and texts.no_subject is not None:
-            raise BadToken(texts.no_subject)
+            raise BadTokenError(texts.no_subject)
         roles = claims.get("roles") or ()
         return Principal(str(subject), tuple(str(r) for r in roles))
 
@@ -81,16 +81,16 @@ class Keys:
         try:
             algorithm = jwt.get_unverified_header(token).get("alg")
         except jwt.InvalidTokenError as bad:
-            raise BadToken(texts.malformed) from bad
+            raise BadTokenError(texts.malformed) from bad
         if algorithm != "EdDSA":
-            raise BadToken(texts.algorithm)
+            raise BadTokenError(texts.algorithm)
         options: Any = {f"verify_{c}": False for c in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
         try:
             claims: dict[str, Any] = jwt.decode(token, self._public, algorithms=["EdDSA"], options=options)
         except jwt.InvalidSignatureError as bad:
-            raise BadToken(texts.forged) from bad
+            raise BadTokenError(texts.forged) from bad
         except jwt.InvalidTokenError as bad:
-            raise BadToken(texts.malformed) from bad
+            raise BadTokenError(texts.malformed) from bad
         self._verified[token] = claims
         if len(self._verified) > _KNOWN:
             self._verified.popitem(last=False)
@@ -99,11 +99,11 @@ class Keys:
     def _check_times(self, claims: dict[str, Any], texts: TokenTexts) -> None:
         now = self.clock()
         if "exp" in claims and now >= float(claims["exp"]):
-            raise BadToken(texts.expired)
+            raise BadTokenError(texts.expired)
         if "nbf" in claims and now < float(claims["nbf"]):
-            raise BadToken(texts.premature)
+            raise BadTokenError(texts.premature)
         if texts.future_iat is not None and now < float(claims.get("iat", 0)):
-            raise BadToken(texts.future_iat)
+            raise BadTokenError(texts.future_iat)
 
 
 def subject_of(token: str | None) -> str | None:

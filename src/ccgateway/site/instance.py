@@ -6,6 +6,7 @@ Finds the release where the settings say ``auto``, remembers it, and looks again
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ class Instance:
         self._credential = credential
         self._dialect = DIALECTS.get(settings.release)
         self._probing = asyncio.Lock()
+        self._probed_at = -math.inf
 
     def __repr__(self) -> str:
         return f"Instance({self.name!r}, {self.settings.url!r}, release={self.release!r})"
@@ -186,32 +188,59 @@ class Instance:
             found = await self._in_dialect(visit, ask)
         except SiteError as error:
             self.health.note(error)
+            if self._is_auto and error.code in _RESTARTS:
+                self._probed_at = -math.inf  # it may come back as another release
             raise
         self.health.note(None)
         return found
 
     async def _in_dialect(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T]]) -> T:
-        known = self._dialect
-        dialect = known or await self._probe(visit, instead_of=None)
+        begun = time.monotonic()
+        dialect = await self._current(visit)
         try:
             return await ask(dialect)
         except SiteError as error:
-            if self.settings.release != "auto" or known is None or error.code not in _MISFITS:
+            if error.code not in _MISFITS:
                 raise
-            again = await self._probe(visit, instead_of=known)
-            if again is known:
+            if not self._is_auto:
+                raise self._explained(error) from None
+            if self._probed_at >= begun:
+                raise
+            again = await self._probe(visit, instead_of=dialect)
+            if again is dialect:
                 raise
             return await ask(again)
 
+    @property
+    def _is_auto(self) -> bool:
+        return self.settings.release == "auto"
+
+    async def _current(self, visit: Visit) -> Dialect:
+        if self._dialect is not None and (not self._is_auto or time.monotonic() - self._probed_at < REMEMBERED_FOR):
+            return self._dialect
+        return await self._probe(visit, instead_of=self._dialect)
+
     async def _probe(self, visit: Visit, *, instead_of: Dialect | None) -> Dialect:
+        """Finds the release, once for all who wait for it."""
+        asked_at = time.monotonic()
         try:
             async with visit.deadline.limit(), self._probing:
-                if self._dialect is None or self._dialect is instead_of:
+                if self._dialect is None or (self._dialect is instead_of and self._probed_at < asked_at):
                     self._dialect = DIALECTS[await find_release(self._exchange, visit, self.name)]
+                    self._probed_at = time.monotonic()
                 return self._dialect
         except TimeoutError:
             raise SiteError(Code.TIMEOUT, self.name, "The site did not answer in time.") from None
 
+    def _explained(self, error: SiteError) -> SiteError:
+        hint = f"It is configured as release {self.settings.release}; ccgateway check tells which one answers there."
+        return SiteError(error.code, self.name, f"{error.message.rstrip('.')}. {hint}", retryable=error.retryable)
+
+
+#: seconds for which a release that was found is taken for granted
+REMEMBERED_FOR = 300.0
 
 #: failures that a site of another release than thought would show
 _MISFITS = frozenset({Code.WRONG_RELEASE, Code.SITE_REFUSED})
+#: failures that go with a site being restarted
+_RESTARTS = frozenset({Code.UNREACHABLE, Code.CONNECTION_LOST, Code.SITE_BUSY})

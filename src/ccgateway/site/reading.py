@@ -26,8 +26,8 @@ __all__ = ["JobStream", "Unreadable"]
 LARGEST_PAGE = 5000
 #: rows of one second that are still read in one page, so that nothing can shift between two
 LARGEST_SECOND = 40_000
-#: unreadable jobs after which the site counts as broken
-MOST_UNREADABLE = 200
+#: unreadable jobs, and pages that failed because of them, after which the site counts as broken
+MOST_UNREADABLE, MOST_FAILED_PAGES = 200, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class JobStream:
         self.rows: list[JobRow] = []
         self.unreadable: list[Unreadable] = []
         self.scanned = 0
-        self._seen = self._matched = 0
+        self._seen = self._matched = self._failed_pages = 0
         self._wanted = wanted
         self._earliest = max(EARLIEST, wanted.conditions.earliest)
         self._next = min(latest, wanted.conditions.latest, LATEST)
@@ -112,7 +112,13 @@ class JobStream:
         await self._take(page, window, size)
 
     async def _page(self, window: Window, size: int, page: int = 1) -> ListPage:
-        found = await self.instance.page(self.visit, self._wanted, window, size=size, page=page)
+        try:
+            found = await self.instance.page(self.visit, self._wanted, window, size=size, page=page)
+        except PageFailedError as failure:
+            self._failed_pages += 1
+            if self._failed_pages > MOST_FAILED_PAGES:
+                raise SiteError(failure.code, failure.site, failure.message) from None
+            raise
         self.scanned += len(found.rows)
         self._seen += len(found.rows)
         return found
@@ -183,7 +189,8 @@ class JobStream:
             except PageFailedError:
                 low = middle
                 continue
-            if upper.rows:  # a newer job has come meanwhile: the ordinary way reads it
+            if upper.rows:  # the newest job can be read now: another of its second came first, or it is a new one
+                await self._read_second(upper.rows[0].start_time, 4)
                 return
             high = middle - 1
         await self._read_singly(low, failure)

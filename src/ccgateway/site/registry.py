@@ -39,10 +39,10 @@ class Registry:
         return len(self._instances)
 
     def chosen(self, names: Sequence[str] | None) -> list[Instance]:
-        """The sites with those names (``None``: all). ``UNKNOWN_SITE`` for a name that is not configured."""
+        """The sites with those names (``None``: all), by number. ``UNKNOWN_SITE`` for a name that is not configured."""
         if names is None:
             return list(self)
-        return [self.one(name) for name in dict.fromkeys(names)]
+        return sorted((self.one(name) for name in dict.fromkeys(names)), key=lambda one: one.number)
 
     def one(self, name: str) -> Instance:
         """The site with that name, or ``UNKNOWN_SITE``."""

@@ -7,6 +7,7 @@ packed body cannot grow past the limit.
 
 from __future__ import annotations
 
+import os
 import ssl
 import zlib
 from typing import Any
@@ -139,6 +140,10 @@ def _plain(answer: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:
 def _reason(error: aiohttp.ClientConnectorError) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its host name is not known"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", "")
+        return f"its TLS certificate is not accepted ({why})" if why else "its TLS certificate is not accepted"
     if isinstance(error, aiohttp.ClientSSLError):
-        return "its TLS certificate is not accepted"
-    return (error.os_error.strerror or "no connection").lower()
+        return "it does not speak TLS there"
+    number = error.os_error.errno
+    return os.strerror(number).lower() if number else "no connection"

@@ -57,6 +57,8 @@ class HowTo(Dialect):
         "nodes-filter",
     )
 
+    lacks: Mapping[str, str] = field(default_factory=dict)
+
     def accepts(self, push: Push) -> bool:
         """One state at a time, as the page shows it; any documented parameter."""
         if push.kind == "state":

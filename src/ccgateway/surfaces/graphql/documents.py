@@ -6,8 +6,8 @@ The cache is bounded in documents and in (estimated) bytes: a parsed document ta
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 
 from graphql import DocumentNode, FragmentDefinitionNode, GraphQLError, GraphQLSchema, parse, validate
 
@@ -15,6 +15,7 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.failures import Refusal, request_entries
 from ccgateway.surfaces.graphql.limits import check_shape
+from ccgateway.surfaces.graphql.projection import Projection
 
 __all__ = ["Document", "Documents"]
 
@@ -26,11 +27,15 @@ MOST_ERRORS = 20
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document that is valid against the schema; ``weight``: estimated bytes it takes in memory."""
+    """A document that is valid against the schema; ``weight``: estimated bytes it takes in memory.
+
+    ``plans`` holds what execution works out once per document (see ``execution``) and goes with it.
+    """
 
     node: DocumentNode
     fragments: Mapping[str, FragmentDefinitionNode]
     weight: int
+    plans: dict[Hashable, Projection | None] = field(default_factory=dict)
 
 
 class Documents:

@@ -20,7 +20,6 @@ show 39 fields of each.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,7 +37,6 @@ from graphql import (
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.settings import LimitSettings
-from ccgateway.surfaces.graphql.inputs import PageRequest
 from ccgateway.surfaces.graphql.queries import DEFAULT_PAGE, EVERYTHING
 from ccgateway.surfaces.graphql.selection import Selection
 
@@ -101,7 +99,8 @@ def _check_depth(operation: OperationDefinitionNode, fragments: Mapping[str, Fra
                 if depth > most:
                     raise _over("nests", depth, "fields deep or deeper", most)
                 if node.selection_set:
-                    is_introspection = node.name.value in INTROSPECTION
+                    # only where it is valid, or a cycle of fragments through it would raise the limit for ever
+                    is_introspection = depth == 1 and node.name.value in INTROSPECTION
                     stack.append((node.selection_set, depth + 1, depth + INTROSPECTION_DEPTH if is_introspection else most))
             elif isinstance(node, InlineFragmentNode):
                 stack.append((node.selection_set, depth, most))
@@ -130,7 +129,12 @@ def _root_cost(root: Selection, limits: LimitSettings) -> int:
     items = root.below("items") if root.name == "jobs" else root.children()
     skipped, jobs = _page(root, limits) if root.name == "jobs" else (0, 1)
     lists = USER_LIST_COST if any(item.name == "userData" for item in items) else 0
-    return ROOT_COST + skipped + math.ceil(jobs * (1 + sum(item.size() for item in items) / 10)) + lists
+    fields = sum(item.size() for item in items)
+    return ROOT_COST + skipped + jobs + _tenth(jobs * fields) + lists
+
+
+def _tenth(number: int) -> int:
+    return -(-number // 10)  # rounded up, without the inexactness of fractions
 
 
 def _page(root: Selection, limits: LimitSettings) -> tuple[int, int]:
@@ -141,9 +145,7 @@ def _page(root: Selection, limits: LimitSettings) -> tuple[int, int]:
         return 0, 0
     page, first = arguments.get("page"), arguments.get("first")
     if isinstance(page, dict):
-        size, number = page["items_per_page"], page["page"]
-    elif isinstance(page, PageRequest):
-        size, number = page.items_per_page, page.page
+        size, number = page["itemsPerPage"], page["page"]
     else:
         size, number = (DEFAULT_PAGE if first is None else first), 1
     if size == EVERYTHING:

@@ -39,13 +39,13 @@ from graphql.execution.values import VariableValues
 from ccgateway.surfaces.graphql.context import Info
 from ccgateway.surfaces.graphql.fields import NEEDS
 
-__all__ = ["Selection", "operation_selections", "row_attributes"]
+__all__ = ["Selection", "SelectionRequest", "operation_selections", "row_attributes"]
 
 DEFINITION = "strawberry-definition"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SelectionRequest:
     """What is the same for every selection of one request."""
 
     schema: GraphQLSchema
@@ -57,7 +57,7 @@ class Request:
 class Selection:
     """One selected field of ``parent``; ``key`` is its name in the answer."""
 
-    request: Request
+    request: SelectionRequest
     parent: GraphQLObjectType
     key: str
     nodes: tuple[FieldNode, ...]
@@ -66,7 +66,7 @@ class Selection:
     def of(cls, info: Info) -> Selection:
         """The selection that a resolver answers."""
         raw = info._raw_info
-        request = Request(raw.schema, raw.fragments, raw.variable_values)
+        request = SelectionRequest(raw.schema, raw.fragments, raw.variable_values)
         return cls(request, raw.parent_type, str(raw.path.key), tuple(raw.field_nodes))
 
     @property
@@ -121,10 +121,10 @@ def operation_selections(
 ) -> list[Selection]:
     """The root fields of an operation."""
     root = schema.get_root_type(operation.operation)
-    return _collect(Request(schema, fragments, variables), root, [operation.selection_set]) if root else []
+    return _collect(SelectionRequest(schema, fragments, variables), root, [operation.selection_set]) if root else []
 
 
-def _collect(request: Request, parent: GraphQLObjectType, sets: list[SelectionSetNode]) -> list[Selection]:
+def _collect(request: SelectionRequest, parent: GraphQLObjectType, sets: list[SelectionSetNode]) -> list[Selection]:
     found: dict[str, list[FieldNode]] = {}
     visited: set[str] = set()
     for one in sets:
@@ -133,7 +133,9 @@ def _collect(request: Request, parent: GraphQLObjectType, sets: list[SelectionSe
     return [Selection(request, parent, key, tuple(nodes)) for key, nodes in found.items()]
 
 
-def _fields(request: Request, parent: GraphQLObjectType, one: SelectionSetNode, visited: set[str]) -> Iterator[FieldNode]:
+def _fields(
+    request: SelectionRequest, parent: GraphQLObjectType, one: SelectionSetNode, visited: set[str]
+) -> Iterator[FieldNode]:
     for node in one.selections:
         if not _is_included(node, request.variables):
             continue

@@ -56,7 +56,7 @@ async def read_post(request: Request, most_bytes: int) -> GraphQLRequest:
         if body.lstrip()[:1] == b"[":
             raise _bad("Several requests in one body are not supported: send them one by one.") from None
         raise _bad(f"The body is not a GraphQL request: {error}.") from None
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _bad('The body is not JSON. Send {"query": "…", "variables": {…}}.') from None
     return _request(found, reads_only=False)
 

@@ -1,0 +1,5 @@
+"""``python -m ccgateway``."""
+
+from ccgateway.cli import main
+
+main()

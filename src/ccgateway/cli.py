@@ -1,0 +1,155 @@
+"""The command line: thin over ``operations``.
+
+Exit status: 0 all is well, 1 something was found (``check``, ``schema --check``), 2 the settings or the command cannot be used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ccgateway import __version__
+from ccgateway.errors import SettingsError
+from ccgateway.operations import console
+from ccgateway.settings import Settings, load_settings
+from ccgateway.telemetry import configure_logging
+
+__all__ = ["app", "main"]
+
+DEFAULT_FILE = Path("ccgateway.toml")
+
+app = typer.Typer(
+    help="One endpoint in front of many ClusterCockpit instances.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The settings file; ccgateway.toml if there is one here.", show_default=False),
+]
+
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@app.command()
+def serve(
+    *,
+    config: ConfigOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on, instead of the settings' own.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on, likewise; 0 picks a free one.")] = None,
+    log_level: Annotated[LogLevel, typer.Option(help="How much to log.")] = LogLevel.WARNING,
+    access_log: Annotated[bool, typer.Option("--access-log", help="Log every request to the gateway.")] = False,
+) -> None:
+    """Serve the configured sites until Ctrl-C or SIGTERM."""
+    from ccgateway.app import create_app
+    from ccgateway.operations.serving import bind, quiet_signals, refuse_without_sites, server_for, url_of
+
+    with quiet_signals():
+        settings = _listening_on(_settings(config), host, port)
+        refuse_without_sites(settings)
+        application = create_app(settings)
+        with bind(settings.server) as listener:
+            configure_logging(log_level)
+
+            def announce() -> None:
+                count = len(settings.sites)
+                where = f"{url_of(listener)}/graphql"
+                console.stderr().print(f"ccgateway {__version__} serves {count} {'site' if count == 1 else 'sites'} at {where}")
+
+            server_for(application, access_log=access_log, when_listening=announce).run(sockets=[listener])
+
+
+@app.command()
+def check(
+    *,
+    config: ConfigOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")] = False,
+) -> None:
+    """Prove a settings file good: reach every site, see which release answers and what its token is worth."""
+    from ccgateway.operations.check import check as run_check
+    from ccgateway.operations.rendering import as_json, show
+
+    result = asyncio.run(run_check(_settings(config), _file(config)))
+    if json:
+        typer.echo(as_json(result))
+    else:
+        show(result, console.stdout())
+    if not result.is_good:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the gateway; another is taken if it is in use.")] = 8080,
+    down: Annotated[list[str] | None, typer.Option(help="A site that does not answer, to see a partial answer.")] = None,
+) -> None:
+    """Run five simulated sites of different releases and the gateway in front of them."""
+    from ccgateway.operations.demo import run_demo
+
+    run_demo(port=port, down=down or [], console=console.stdout())
+
+
+@app.command()
+def schema(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder.")] = Path("schema"),
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 and show how the files differ.")] = False,
+) -> None:
+    """Write the published schema files."""
+    from ccgateway.operations.published import drift, published, write
+
+    if not check:
+        changed = write(folder)
+        for name in published():
+            typer.echo(f"{folder / name}: {'written' if folder / name in changed else 'up to date'}")
+        return
+    if difference := drift(folder):
+        typer.echo(difference)
+        console.stderr().print("The published schema differs from the code. Run: ccgateway schema")
+        raise typer.Exit(1)
+
+
+@app.command()
+def version() -> None:
+    """Write the version."""
+    typer.echo(f"ccgateway {__version__}")
+
+
+def _file(config: Path | None) -> Path | None:
+    if config is not None:
+        return config
+    return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+
+
+def _settings(config: Path | None) -> Settings:
+    return load_settings(_file(config))
+
+
+def _listening_on(settings: Settings, host: str | None, port: int | None) -> Settings:
+    chosen = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    return settings.model_copy(update={"server": settings.server.model_copy(update=chosen)})
+
+
+def main() -> None:
+    """The entry point: a refusal of the settings is explained, not raised."""
+    try:
+        app()
+    except SettingsError as error:
+        console.explain(error)
+        sys.exit(2)

@@ -1,0 +1,237 @@
+"""Proving a settings file good: every site is asked what the gateway will ask it, and what is wrong is said with what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from itertools import combinations
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from ccgateway.deadline import Deadline
+from ccgateway.errors import Code, SettingsError, SiteError
+from ccgateway.federation.twins import Twins
+from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
+from ccgateway.operations.refusals import ISSUE, advise
+from ccgateway.operations.serving import refuse_without_sites
+from ccgateway.operations.tokens import TokenFacts, admits, roles_wanted, token_key, token_source
+from ccgateway.settings import Settings, SiteSettings
+from ccgateway.site.credentials import Credential
+from ccgateway.site.dialects import DIALECTS
+from ccgateway.site.exchange import Visit
+from ccgateway.site.instance import Instance
+from ccgateway.site.registry import Registry
+
+__all__ = ["check"]
+
+T = TypeVar("T")
+
+#: a token that expires within this is worth a word
+SOON = 14 * 86400
+#: shown to a site for which there is no token, to see that it is there and refuses it
+NO_TOKEN = SecretStr("none")
+
+
+class _Silent:
+    def exchanged(self, site: str, method: str, path: str, outcome: str, seconds: float) -> None:
+        """Nothing: what happens becomes findings."""
+
+
+async def check(settings: Settings, path: Path | None) -> CheckResult:
+    """What is good and what is not; reaches every site, reads little, writes nothing."""
+    result = CheckResult(str(path) if path else None, [])
+    for refuse in (settings.check_exposure, lambda: refuse_without_sites(settings)):
+        try:
+            refuse()
+        except SettingsError as error:
+            result.findings.append(Finding.of(error))
+    async with AsyncExitStack() as stack:
+        asked = [_Asked(site, stack) for site in sorted(settings.sites.values(), key=lambda site: site.number)]
+        await asyncio.gather(*(one.run() for one in asked))
+        await _find_twins(asked)
+    result.sites = [one.found for one in asked]
+    result.findings += _shared_clusters(result.sites)
+    return result
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One site while it is being asked; ``instance`` is set once it reads well."""
+
+    site: SiteSettings
+    stack: AsyncExitStack
+    found: SiteCheck
+    instance: Instance | None
+
+    def __init__(self, site: SiteSettings, stack: AsyncExitStack) -> None:
+        self.site, self.stack, self.instance = site, stack, None
+        self.found = SiteCheck(site.name, site.number, site.url, site.release)
+
+    async def run(self) -> None:
+        """Fills ``found``: the token by itself, then what the site says to it."""
+        _judge_transport(self.site, self.found)
+        try:
+            token = self.site.read_token()
+        except SettingsError as error:
+            self.found.findings.append(Finding.of(error))
+            token = None
+        else:
+            _judge_source(self.site, self.found, token)
+        try:
+            registry = Registry([self.site.model_copy(update={"token": token or NO_TOKEN})], _Silent())
+        except SettingsError as error:
+            self.found.findings.append(Finding.of(error))
+            return
+        self.stack.push_async_callback(registry.aclose)
+        instance = registry.one(self.site.name)
+        credential = Credential.from_token(token or NO_TOKEN)
+        facts = TokenFacts.of(token) if token else None
+        self.found.token = facts
+        is_expired = facts is not None and self._judge_expiry(facts)
+        try:
+            release = await self._ask(instance.find_release(self._visit(credential)))
+        except SiteError as error:
+            self._note_refusal(error, facts, is_expired=is_expired)
+            return
+        self.found.reachable, self.found.accepted, self.found.release = True, facts is not None, release
+        if not self._judge_release(release) or facts is None:
+            return
+        self._judge_rights(facts, credential, release)
+        await self._read(instance, credential, facts)
+
+    def _visit(self, credential: Credential) -> Visit:
+        return Visit(credential, Deadline.after(self.site.timeout))
+
+    async def _ask(self, question: Awaitable[T]) -> T:
+        """The answer, within the site's own limit."""
+        try:
+            async with asyncio.timeout(self.site.timeout):
+                return await question
+        except TimeoutError:
+            raise SiteError(Code.TIMEOUT, self.site.name, "The site did not answer in time.") from None
+
+    def _note_refusal(self, error: SiteError, facts: TokenFacts | None, *, is_expired: bool) -> None:
+        self.found.reachable = error.code not in (Code.UNREACHABLE, Code.TIMEOUT, Code.CONNECTION_LOST)
+        if error.code is Code.SITE_UNAUTHORIZED:
+            self.found.accepted = False if facts else None
+            if facts is None or is_expired:
+                return  # a missing or expired token has been told about already
+        advice = advise(error, self.site, facts)
+        self.found.problem(advice.key, advice.problem, advice.remedy)
+
+    # --- judging what is known
+
+    def _judge_expiry(self, facts: TokenFacts) -> bool:
+        left = facts.seconds_left(datetime.now(UTC))
+        if left is None or left > SOON or facts.expires is None:
+            return False
+        key, issue, when = (
+            token_key(self.site),
+            ISSUE.format(source=token_source(self.site)),
+            f"{facts.expires:%Y-%m-%d %H:%M} UTC",
+        )
+        if left <= 0:
+            self.found.problem(key, f"the token expired on {when}", issue)
+        else:
+            self.found.warn(key, f"the token expires on {when}", issue)
+        return left <= 0
+
+    def _judge_release(self, release: str) -> bool:
+        if self.site.release in ("auto", release):
+            return True
+        problem = f"the settings say {self.site.release}, but cc-backend {release} answers"
+        self.found.problem("release", problem, f'Set release = "{release}" (or "auto").')
+        return False
+
+    def _judge_rights(self, facts: TokenFacts, credential: Credential, release: str) -> None:
+        dialect, key, found = DIALECTS[release], token_key(self.site), self.found
+        found.root = dialect.root(credential)
+        found.sees = "all jobs" if credential.sees_all else f"jobs of {credential.user}"
+        if not admits(facts.roles, found.root, release) and facts.is_jwt:
+            # it was admitted all the same: with validate-user the site goes by its own list of users
+            found.warn(key, f"the token's roles ({', '.join(facts.roles) or 'none'}) do not fit", roles_wanted(release))
+        if facts.roles == ("api",):
+            remedy = "Use a token with the roles admin and api if metrics of everybody's jobs are wanted."
+            found.warn(key, "a token with the role api alone lists every job, but cannot read their metrics", remedy)
+        if not dialect.isolates and not credential.sees_all:
+            problem = f"cc-backend {release} shows this token everybody's jobs; the gateway shows those of {credential.user} only"
+            found.warn(key, problem, "Use this token nowhere but in the gateway, or update the site to 1.4 or later.")
+
+    # --- reading what the gateway will read
+
+    async def _read(self, instance: Instance, credential: Credential, facts: TokenFacts) -> None:
+        loop, found = asyncio.get_running_loop(), self.found
+        started = loop.time()
+        try:
+            await self._ask(instance.greet(self._visit(credential)))
+            found.elapsed = loop.time() - started
+            clusters = await self._ask(instance.clusters(self._visit(credential), with_partitions=False))
+        except SiteError as error:
+            advice = advise(error, self.site, facts, found.release)
+            found.problem(advice.key, advice.problem, advice.remedy)
+            return
+        found.clusters = [cluster.name for cluster in clusters]
+        self.instance = instance
+        if "admin" in facts.roles:
+            try:
+                found.users = len(await self._ask(instance.users(self._visit(credential))))
+            except SiteError as error:
+                advice = advise(error, self.site, facts, found.release)
+                found.warn(advice.key, f"the site does not list its users: {advice.problem}", advice.remedy)
+
+
+def _judge_source(site: SiteSettings, found: SiteCheck, token: SecretStr | None) -> None:
+    if token is None:
+        variable = f"CCGATEWAY_SITES__{site.name.upper().replace('-', '_')}__TOKEN"
+        remedy = (
+            f"Issue one on the site (cc-backend -jwt USER), put it into a file and set token_file, "
+            f"or set the environment variable {variable}."
+        )
+        found.problem("token_file", "no token is configured, so the site will never be asked", remedy)
+    elif site.token is None and site.token_file is not None and stat.S_IMODE(site.token_file.stat().st_mode) & 0o077:
+        found.warn("token_file", f"{site.token_file} can be read by others on this machine", f"chmod 600 {site.token_file}")
+
+
+def _judge_transport(site: SiteSettings, found: SiteCheck) -> None:
+    split = urlsplit(site.url)
+    host = split.hostname or ""
+    try:
+        is_local = ip_address(host).is_loopback
+    except ValueError:
+        is_local = host == "localhost"
+    if split.scheme == "http" and not is_local:
+        found.warn("url", "the token and all answers cross the network unencrypted", "Use https:// if the site offers it.")
+
+
+async def _find_twins(asked: list[_Asked]) -> None:
+    """Two sections that lead to one instance: the same URL, or the same newest jobs. Told once, of the later one."""
+    twins = Twins()
+    for number, two in enumerate(asked):
+        for one in asked[:number]:
+            same = one.site.url == two.site.url
+            if not same and one.instance and two.instance and set(one.found.clusters) & set(two.found.clusters):
+                deadline = Deadline.after(max(one.site.timeout, two.site.timeout))
+                same = await twins.compare(one.instance, two.instance, deadline)
+            if same:
+                two.found.same_as = one.site.name
+                two.found.problem("url", f"this is the same instance as site {one.site.name}", "Remove one of the two sections.")
+                break
+
+
+def _shared_clusters(sites: list[SiteCheck]) -> list[Finding]:
+    found = []
+    for one, two in combinations(sites, 2):
+        common = sorted(set(one.clusters) & set(two.clusters))
+        if common and not (one.same_as or two.same_as):
+            problem = f"{one.name} and {two.name} both have a cluster {', '.join(common)}"
+            remedy = "Nothing needs to be done; but who asks for a job by its cluster has to name the site as well."
+            found.append(Finding(Level.WARNING, f"sites.{two.name}", problem, remedy))
+    return found

@@ -1,0 +1,96 @@
+"""The demo: five simulated sites of different releases and the gateway in front of them, in one process on loopback."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+
+from pydantic import SecretStr
+from rich.console import Console
+from rich.markup import escape
+
+from ccgateway.app import create_app
+from ccgateway.errors import SettingsError
+from ccgateway.operations.serving import bind, quiet_signals, run, server_for, url_of
+from ccgateway.settings import CallerSettings, LimitSettings, ServerSettings, Settings, SiteSettings
+from ccgateway.simulator import Address, SimulatedSite, demo_sites, serve
+from ccgateway.telemetry import configure_logging
+
+__all__ = ["QUERY", "listener_for", "run_demo", "settings_for"]
+
+QUERY = """\
+query Jobs($after: String) {
+  jobs(first: 10, after: $after, filter: [{state: [completed, failed]}]) {
+    items { id site cluster jobId user state startTime duration numNodes }
+    pageInfo { endCursor hasNextPage }
+    complete
+    sites { site status code message elapsed returned }
+  }
+}"""
+
+
+def run_demo(*, port: int, down: Sequence[str], console: Console) -> None:
+    """Serves until Ctrl-C or SIGTERM. ``down``: sites that do not answer. Raises ``SettingsError`` for one that is none."""
+    sites = demo_sites()
+    names = [site.name for site in sites]
+    for name in down:
+        if name not in names:
+            raise SettingsError("--down", f"there is no site {name} in the demo", f"Choose among {', '.join(names)}.")
+    listener = listener_for(port, console)
+    configure_logging("error")
+    with quiet_signals(), listener:
+        run(_serve_all(sites, down, listener, console))
+
+
+def listener_for(port: int, console: Console) -> socket.socket:
+    """A socket on that port, or on a free one, saying so, if it is taken."""
+    try:
+        return bind(ServerSettings(port=port))  # type: ignore[call-arg]
+    except SettingsError as error:
+        console.print(f"[yellow]{escape(error.problem)}: the demo takes another port.[/]")
+        return bind(ServerSettings(port=0))  # type: ignore[call-arg]
+
+
+def settings_for(sites: Iterable[SimulatedSite], running: Mapping[str, Address]) -> Settings:
+    """The gateway's settings for these sites, whatever stands in files and the environment."""
+    sections = {
+        site.name: SiteSettings(
+            name=site.name, number=number, url=running[site.name].url, token=SecretStr(site.token("demo")), release="auto"
+        )  # type: ignore[call-arg]
+        for number, site in enumerate(sites, 1)
+    }
+    return Settings.model_construct(
+        server=ServerSettings(),  # type: ignore[call-arg]
+        caller=CallerSettings(),  # type: ignore[call-arg]
+        limits=LimitSettings(),  # type: ignore[call-arg]
+        sites=sections,
+    )
+
+
+async def _serve_all(sites: Sequence[SimulatedSite], down: Sequence[str], listener: socket.socket, console: Console) -> None:
+    async with serve(*sites) as running:
+        for name in down:
+            await running[name].stop()
+        app = create_app(settings_for(sites, running))
+        server = server_for(app, when_listening=lambda: _invite(sites, running, url_of(listener), console))
+        await server.serve(sockets=[listener])
+
+
+def _invite(sites: Sequence[SimulatedSite], running: Mapping[str, Address], url: str, console: Console) -> None:
+    def line(text: str = "") -> None:
+        console.print(text, soft_wrap=True)
+
+    line(f"[bold]ccgateway demo[/]: {len(sites)} simulated ClusterCockpit instances, one endpoint in front of them")
+    for number, site in enumerate(sites, 1):
+        address = running[site.name]
+        state = f"{len(site.backend.jobs)} jobs" if address.up else "[red]down[/]"
+        line(f"  {number} {site.name:10} {site.release.name:6} {address.url:24} {state}")
+    body = json.dumps({"query": "{ jobs(first: 3) { items { id user state } complete } }"})
+    line(f"\nOpen in a browser (GraphiQL):\n  [bold]{url}/graphql[/]")
+    command = f"curl -s {url}/graphql -H 'Content-Type: application/json' -d {shlex.quote(body)}"
+    line(f"\nOr in another shell:\n  {escape(command)}")
+    line("\nA query to paste; hand pageInfo.endCursor back as variable after to read on:\n")
+    line(escape("\n".join(f"  {row}" for row in QUERY.splitlines())))
+    line("\nCtrl-C stops everything.")

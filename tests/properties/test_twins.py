@@ -1,0 +1,88 @@
+"""Two configured sites that are one instance are listed once; two instances that look alike are both listed."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccgateway.errors import Code
+from ccgateway.federation.questions import JobListQuestion, ReportStatus
+from properties.worlds import jobs
+from support.upstream import Job, Upstream, site_of
+from support.walking import Walked, gateway_over, order_of, walk
+
+job_lists = st.lists(jobs(seconds=40), min_size=1, max_size=25, unique_by=lambda job: job.local_key)
+
+
+def walk_over(instances: Sequence[object], *, sites: list[str] | None = None, size: int = 3, read_ahead: float = 2.0) -> Walked:
+    async def run() -> Walked:
+        async with gateway_over(instances, read_ahead=read_ahead) as gateway:  # type: ignore[arg-type]
+            return await walk(gateway, JobListQuestion(first=size, sites=sites), at_most=500)
+
+    return asyncio.run(run())
+
+
+@given(
+    found=job_lists, names=st.permutations(["a", "b"]), asked=st.sampled_from([None, ["a", "b"], ["b", "a"]]),
+    size=st.sampled_from([1, 3, 50]), read_ahead=st.sampled_from([0.0, 2.0]),
+)  # fmt: skip
+def test_one_instance_under_two_names_is_listed_once(
+    found: list[Job], names: list[str], asked: list[str] | None, size: int, read_ahead: float
+) -> None:
+    upstream = Upstream(copy.deepcopy(found))
+    instances = [site_of(upstream, names[0], 1), site_of(upstream, names[1], 2)]
+    walked = walk_over(instances, sites=asked, size=size, read_ahead=read_ahead)
+    assert walked.keys == sorted((job.key_at(names[0]) for job in found), key=order_of)
+    skipped = [report for page in walked.pages for report in page.reports if report.site == names[1]]
+    assert all(report.status is ReportStatus.SKIPPED and report.code is Code.DUPLICATE_SITE for report in skipped)
+
+
+@given(found=job_lists, size=st.sampled_from([1, 3, 50]))
+def test_two_instances_with_the_same_keys_but_rows_of_their_own_are_both_listed(found: list[Job], size: int) -> None:
+    one, two = Upstream(copy.deepcopy(found)), Upstream(copy.deepcopy(found))
+    for job in two.jobs.values():
+        job.id += 5000
+    walked = walk_over([site_of(one, "a", 1), site_of(two, "b", 2)], size=size)
+    assert walked.keys == sorted((job.key_at(name) for job in found for name in ("a", "b")), key=order_of)
+    assert walked.is_complete
+
+
+def test_two_instances_that_share_one_job_by_chance_are_both_listed() -> None:
+    shared = Job(7, 1500, id=1)
+    one = Upstream([copy.deepcopy(shared), *(Job(100 + i, 1000 + i) for i in range(20))])
+    two = Upstream([copy.deepcopy(shared), *(Job(200 + i, 1000 + i) for i in range(20))])
+    walked = walk_over([site_of(one, "a", 1), site_of(two, "b", 2)])
+    assert len(walked.keys) == 42
+
+
+def test_an_instance_with_an_unreadable_job_is_still_recognized() -> None:
+    found = [Job(i, 1000 + i) for i in range(30)]
+    found[20].archive = "named"
+    upstream = Upstream(found)
+    walked = walk_over([site_of(upstream, "a", 1), site_of(upstream, "b", 2)], size=5)
+    assert [key.site for key in walked.keys] == ["a"] * 29
+
+
+def test_jobs_that_come_and_go_do_not_hide_that_two_sites_are_one() -> None:
+    upstream = Upstream([Job(i, 1000 + i) for i in range(60)])
+    newest = iter(range(1000))
+
+    def one_more(here: Upstream) -> None:
+        i = next(newest)
+        here.add(Job(10_000 + i, 2000 + i))
+
+    upstream.before_each = one_more
+    walked = walk_over([site_of(upstream, "a", 1), site_of(upstream, "b", 2)], size=20)
+    assert {key.site for key in walked.keys} == {"a"}
+
+
+@pytest.mark.parametrize("asked", [["a", "b"], ["b", "a"]])
+def test_the_site_of_lower_number_stands_for_both_however_they_are_asked_for(asked: list[str]) -> None:
+    upstream = Upstream([Job(i, 1000) for i in range(10)])
+    walked = walk_over([site_of(upstream, "b", 1), site_of(upstream, "a", 2)], sites=asked, read_ahead=0)
+    assert [key.site for key in walked.keys] == ["b"] * 10

@@ -1,0 +1,104 @@
+"""``POST /query``: clusters, and clear errors for the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from ccgateway.simulator import SimulatedSite
+from ccgateway.simulator.clusters import nodes_in
+from ccgateway.simulator.messages import Request, Response
+from simulator.sites import EVERY_RELEASE, job, site
+
+METRIC = (
+    "name unit{base prefix} scope aggregation timestep peak normal caution alert"
+    " subClusters{name peak normal caution alert remove}"
+)
+SUB = (
+    "name nodes numberOfNodes processorType socketsPerNode coresPerSocket threadsPerCore"
+    " flopRateScalar{unit{base prefix} value} topology{node socket memoryDomain die core accelerators{id type model}}"
+)
+
+
+def _ask(there: SimulatedSite, query: str, **variables: object) -> Response:
+    headers = (("x-auth-token", there.token("alice")), ("content-type", "application/json"))
+    body = msgspec.json.encode({"query": query, "variables": variables})
+    return there.answer(Request("POST", "/query", headers=headers, body=body))
+
+
+def _json(response: Response) -> Any:
+    return msgspec.json.decode(response.body)
+
+
+@pytest.mark.parametrize("release", EVERY_RELEASE)
+def test_clusters_in_the_form_of_the_release(release: str) -> None:
+    there = site(release, job(1, partition="main"), job(2))
+    old = release in {"1.2", "1.3"}
+    metrics = f"metricConfig{{{METRIC}{'' if old else ' lowerIsBetter'}}}"
+    inside = SUB if old else f"{SUB} footprint {metrics}"
+    document = f"{{clusters{{name partitions {metrics if old else ''} subClusters{{{inside}}}}}}}"
+    (cluster,) = _json(_ask(there, document))["data"]["clusters"]
+    (sub,) = cluster["subClusters"]
+    assert (cluster["name"], cluster["partitions"]) == ("aurora", ["", "main"])
+    assert (sub["numberOfNodes"], sub["topology"]["die"], sub["flopRateScalar"]["unit"]["prefix"]) == (64, None, "G")
+    configured = (cluster if old else sub)["metricConfig"]
+    assert [m["name"] for m in configured] == ["cpu_load", "mem_used", "flops_any", "mem_bw", "cpu_power"]
+    assert configured[0]["unit"] == {"base": "", "prefix": ""}
+    assert configured[0]["subClusters"] == []
+
+
+@pytest.mark.parametrize(
+    ("release", "document"),
+    [
+        ("1.5", "{clusters{metricConfig{name}}}"),
+        ("1.3", "{clusters{subClusters{footprint}}}"),
+        ("1.4", "{jobs{items{shared}}}"),
+    ],
+)
+def test_fields_of_other_releases_are_refused(release: str, document: str) -> None:
+    response = _ask(site(release, job(1)), document)
+    assert response.status == 422
+    (error,) = _json(response)["errors"]
+    assert error["message"].startswith('Cannot query field "')
+    assert error["extensions"] == {"code": "GRAPHQL_VALIDATION_FAILED"}
+
+
+def test_what_is_not_simulated_says_so() -> None:
+    response = _ask(site("1.5", job(1)), "{jobs{count}}")
+    assert response.status == 200
+    (error,) = _json(response)["errors"]
+    assert (error["message"], error["path"]) == ('the simulator does not answer "jobs"', ["jobs"])
+
+
+def test_the_name_of_a_metric_value_crashes() -> None:
+    answer = _json(_ask(site("1.4", job(1)), "{clusters{subClusters{flopRateSimd{name value}}}}"))
+    assert answer["data"]["clusters"][0]["subClusters"][0]["flopRateSimd"] == {"name": None, "value": 400}
+    assert answer["errors"][0]["message"] == "internal system error"
+
+
+@pytest.mark.parametrize(("release", "limited"), [("1.4", False), ("1.5", True)])
+def test_complexity_is_limited_on_1_5(release: str, *, limited: bool) -> None:
+    job_fields = "id jobId user project cluster subCluster startTime duration numNodes state"
+    aliases = " ".join(f"a{k}:jobs{{items{{{job_fields}}} count}}" for k in range(450))
+    (first, *_) = _json(_ask(site(release, job(1)), f"{{{aliases}}}"))["errors"]
+    if limited:
+        assert first == {
+            "message": "operation has complexity 5850, which exceeds the limit of 5000",
+            "extensions": {"code": "COMPLEXITY_LIMIT_EXCEEDED"},
+        }
+    else:
+        assert "complexity" not in first["message"]
+
+
+def test_a_parse_error_is_a_422() -> None:
+    response = _ask(site("1.5", job(1)), "{clusters{")
+    assert (response.status, _json(response)["errors"][0]["extensions"]["code"]) == (422, "GRAPHQL_PARSE_FAILED")
+
+
+@pytest.mark.parametrize(
+    ("compact", "count"), [("an[001-064]", 64), ("an[001-004,070],login1", 6), ("a1,b2", 2)]
+)
+def test_node_lists_are_counted(compact: str, count: int) -> None:
+    assert nodes_in(compact) == count

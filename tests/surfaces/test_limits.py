@@ -1,0 +1,147 @@
+"""Every limit: what is just below passes, what is just above is refused with the number and the limit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from graphql import get_introspection_query
+
+from surfaces.conftest import Ask
+from surfaces.fakes import FakeGateway
+
+
+async def refused(ask: Ask, query: str, variables: dict[str, Any] | None = None, **limits: Any) -> str:
+    """The message of a refusal with LIMIT_EXCEEDED."""
+    answer = await ask(query, variables, **limits)
+    assert answer.get("data") is None
+    assert [entry["extensions"]["code"] for entry in answer["errors"]] == ["LIMIT_EXCEEDED"]
+    message: str = answer["errors"][0]["message"]
+    return message
+
+
+async def passes(ask: Ask, query: str, variables: dict[str, Any] | None = None, **limits: Any) -> None:
+    answer = await ask(query, variables, **limits)
+    assert "errors" not in answer, answer
+
+
+async def test_a_page_of_jobs(ask: Ask, gateway: FakeGateway) -> None:
+    await passes(ask, "{ jobs(first: 30) { complete } }", page_jobs=30)
+    await passes(ask, "{ jobs(page: {itemsPerPage: 30, page: 1}) { complete } }", page_jobs=30)
+    asked = len(gateway.questions)
+    assert "31" in await refused(ask, "{ jobs(first: 31) { complete } }", page_jobs=30)
+    assert "30" in await refused(ask, "{ jobs(page: {itemsPerPage: 31, page: 1}) { complete } }", page_jobs=30)
+    assert len(gateway.questions) == asked
+
+
+async def test_the_default_page_is_never_over_the_limit(ask: Ask, gateway: FakeGateway) -> None:
+    await passes(ask, "{ jobs { complete } }", page_jobs=20)
+    assert gateway.questions[-1].first == 20
+
+
+def tokens(count: int) -> str:
+    """A valid document of that many tokens: 12 around the list, and as many in it as it takes."""
+    return "{ jobs(sites: [" + '"a" ' * (count - 12) + "]) { complete } }"
+
+
+async def test_tokens(ask: Ask) -> None:
+    await passes(ask, tokens(100), query_tokens=100)
+    assert "100" in await refused(ask, tokens(101), query_tokens=100)
+
+
+async def test_comments_count_as_tokens(ask: Ask) -> None:
+    assert "100 tokens" in await refused(ask, "{ jobs { complete } }" + "\n#" * 200, query_tokens=100)
+
+
+DEEP = "{ clusters { subClusters { topology { accelerators { id } } } } }"  # 5
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        DEEP,
+        "{ ... on Query { clusters { ... { subClusters { topology { accelerators { ...A } } } } } } } "
+        "fragment A on Accelerator { id }",
+        "{ clusters { ...C } } fragment C on Cluster { subClusters { ...S } } "
+        "fragment S on SubCluster { topology { accelerators { id } } }",
+    ],
+)
+async def test_depth_counts_fields_not_fragments(ask: Ask, query: str) -> None:
+    await passes(ask, query, query_depth=5)
+    assert "5 fields deep or deeper; the limit is 4" in await refused(ask, query, query_depth=4)
+
+
+async def test_cycles_of_fragments_end(ask: Ask) -> None:
+    flat = await ask("{ jobs { ...A } } fragment A on JobResultList { ...B } fragment B on JobResultList { ...A }")
+    assert {entry["extensions"]["code"] for entry in flat["errors"]} == {"GRAPHQL_VALIDATION_FAILED"}
+    await refused(ask, "{ jobs { ...A } } fragment A on JobResultList { items { ...B } } fragment B on Job { items { ...A } }")
+
+
+@pytest.mark.timeout(10)
+async def test_cycles_through_introspection_end_as_well(ask: Ask) -> None:
+    await refused(ask, "{ ...F } fragment F on Query { __schema { ...F } }")
+
+
+async def test_a_long_chain_of_fragments_is_survived(ask: Ask) -> None:
+    chain = "".join(f" fragment F{i} on JobResultList {{ ...F{i + 1} }}" for i in range(95))
+    answer = await ask("{ jobs { ...F0 } }" + chain + " fragment F95 on JobResultList { complete }")
+    assert answer == {"data": {"jobs": {"complete": True}}}
+
+
+async def test_graphiqls_question_for_the_schema_passes_at_any_depth_limit(ask: Ask) -> None:
+    await passes(ask, get_introspection_query(specified_by_url=True, input_value_deprecation=True), query_depth=3)
+
+
+async def test_introspection_is_bounded_all_the_same(ask: Ask) -> None:
+    # one under the bound of 20 below __type, and one over it
+    await passes(ask, '{ __type(name: "Job") { ' + "ofType { " * 19 + "name" + " }" * 20 + " }")
+    assert "the limit is 21" in await refused(ask, '{ __type(name: "Job") { ' + "ofType { " * 20 + "name" + " }" * 21 + " }")
+
+
+async def test_aliases(ask: Ask) -> None:
+    # 2 in the operation, 1 in a fragment
+    query = "{ a: jobs { b: complete ...F } } fragment F on JobResultList { c: count }"
+    await passes(ask, query, query_aliases=3)
+    assert "3 aliases; the limit is 2" in await refused(ask, query, query_aliases=2)
+
+
+async def test_repeated_fields(ask: Ask) -> None:
+    await passes(ask, "{ jobs { " + "complete " * 51 + "} }")
+    assert "51 repeated fields" in await refused(ask, "{ jobs { " + "complete " * 52 + "} }")
+
+
+async def test_fragment_spreads(ask: Ask) -> None:
+    tail = "} } fragment F on JobResultList { complete }"
+    await passes(ask, "{ jobs { " + "...F " * 100 + tail)
+    assert "101 fragment spreads" in await refused(ask, "{ jobs { " + "...F " * 101 + tail)
+
+
+COSTS = [
+    # jobs: 10 + skipped + page * (1 + fields / 10)
+    ("{ jobs { items { id user project cluster state startTime duration walltime SMT } } }", None, 10 + 50 * 1.9),
+    ("{ jobs(first: 400) { items { id tags { type name } } } }", None, 10 + 400 * 1.4),
+    ("query($n: Int) { jobs(first: $n) { items { id } } }", {"n": 900}, 10 + 900 * 1.1),
+    ("query($n: Int = 800) { jobs(first: $n) { items { id } } }", None, 10 + 800 * 1.1),
+    ("query($p: PageRequest) { jobs(page: $p) { items { id } } }", {"p": {"itemsPerPage": 100, "page": 4}}, 10 + 300 + 110),
+    ("{ jobs(page: {itemsPerPage: -1, page: 1}) { count } }", None, 10 + 10_000),
+    ("{ jobs(first: 100) { items { id user @skip(if: true) } } }", None, 10 + 110),
+    ("{ jobs(first: 100) { items { ...F } other: items { id } } } fragment F on Job { a: user id }", None, 10 + 100 * 1.3),
+    ("{ jobs { items { userData { name } } } }", None, 10 + 50 * 1.2 + 1000),
+    ("{ a: jobs { count } b: jobs { count } ...F } fragment F on Query { c: jobs { count } }", None, 3 * 60),
+    # one job with one field is 11.1, rounded up
+    ('{ a: job(id: "aurora:1") { id } b: job(id: "aurora:1") { id } clusters { name } }', None, 24 + 500),
+    ('{ jobByKey(cluster: "alex", jobId: 1) { id userData { name } } }', None, 10 + 2 + 1000),
+    ("{ clusters { name } users { name } sites { name } __typename }", None, 1600),
+    ("{ __schema { description } }", None, 1000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "variables", "cost"), COSTS)
+async def test_cost(ask: Ask, gateway: FakeGateway, query: str, variables: dict[str, Any] | None, cost: float) -> None:
+    cost = round(cost)
+    await passes(ask, query, variables, query_cost=cost)
+    asked = len(gateway.questions)
+    message = await refused(ask, query, variables, query_cost=cost - 1)
+    assert f"costs {cost} " in message
+    assert message.endswith(f"the limit is {cost - 1}.")
+    assert len(gateway.questions) == asked

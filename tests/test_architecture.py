@@ -1,0 +1,65 @@
+"""The house: imports go one way, every module has its place and says what it is for."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+import ccgateway
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = Path(ccgateway.__file__).parent
+MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+ROOMS = sorted(path.parent for path in MODULES if path.name == "__init__.py" and path.parent != PACKAGE)
+
+#: lines beyond which a module owns more than one noun
+MOST_LINES = 400
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+def test_every_import_contract_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), cache_dir=None, is_debug_mode=False)
+    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_is_of_a_size_to_be_read_at_once(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_says_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def contents(room: Path) -> Iterator[str]:
+    for path in room.iterdir():
+        if path.suffix == ".py" and path.stem not in ("__init__", "__main__"):
+            yield path.stem
+        elif (path / "__init__.py").exists():
+            yield path.name
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=name_of)
+def test_a_rooms_docstring_is_a_map_of_it(room: Path) -> None:
+    text = ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or ""
+    if (room / "schema.py").exists():  # the schema module draws the types
+        text += ast.get_docstring(ast.parse((room / "schema.py").read_text())) or ""
+    assert [name for name in contents(room) if name not in text] == []
+
+
+def test_nothing_is_printed_past_the_console() -> None:
+    calls = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert [call for call in calls if not call.startswith("simulator/")] == []
