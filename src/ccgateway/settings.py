@@ -39,11 +39,11 @@ class ServerSettings(_Frozen):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     serve_unauthenticated: bool = Field(
-        False,
+        default=False,
         description="Say true only if everybody who can reach this address may read everything the site tokens can: "
         "without it the gateway refuses to listen anywhere but on loopback.",
     )
-    graphiql: bool = Field(True, description="Serve the GraphiQL page to browsers that open /graphql.")
+    graphiql: bool = Field(default=True, description="Serve the GraphiQL page to browsers that open /graphql.")
 
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the address."""
@@ -93,7 +93,7 @@ class SiteSettings(_Frozen):
     token: SecretStr | None = Field(None, description="JWT for the site; by environment variable only.")
     token_file: Path | None = Field(None, description="File that holds the JWT for the site.")
     token_env: str | None = Field(None, description="Name of the environment variable that holds the JWT for the site.")
-    required: bool = Field(False, description="Refuse an answer rather than give it without this site.")
+    required: bool = Field(default=False, description="Refuse an answer rather than give it without this site.")
     timeout: Seconds = Field(10.0, description="Seconds the site may take for its part of one request.")
     connect_timeout: Seconds = Field(3.0, description="Seconds for a connection to open.")
     concurrency: int = Field(8, ge=1, le=256, description="Requests to the site at any one time.")
@@ -170,9 +170,7 @@ class Settings(BaseSettings):
         sites: dict[str, Any] = {}
         for name, section in data["sites"].items():
             proper = name.replace("_", "-")
-            if isinstance(section, dict):
-                section = {**sites.get(proper, {}), **section, "name": proper}
-            sites[proper] = section
+            sites[proper] = {**sites.get(proper, {}), **section, "name": proper} if isinstance(section, dict) else section
         return {**data, "sites": sites}
 
     @model_validator(mode="after")
@@ -193,7 +191,7 @@ class Settings(BaseSettings):
             raise SettingsError(
                 "server.host",
                 f"{self.server.host} can be reached from other machines, and callers are not authenticated",
-                "Listen on 127.0.0.1, or set server.serve_unauthenticated = true if everybody who can reach it may read all jobs.",
+                "Listen on 127.0.0.1, or set server.serve_unauthenticated = true if all who can reach it may read all jobs.",
             )
 
 

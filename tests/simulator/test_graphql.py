@@ -97,8 +97,6 @@ def test_a_parse_error_is_a_422() -> None:
     assert (response.status, _json(response)["errors"][0]["extensions"]["code"]) == (422, "GRAPHQL_PARSE_FAILED")
 
 
-@pytest.mark.parametrize(
-    ("compact", "count"), [("an[001-064]", 64), ("an[001-004,070],login1", 6), ("a1,b2", 2)]
-)
+@pytest.mark.parametrize(("compact", "count"), [("an[001-064]", 64), ("an[001-004,070],login1", 6), ("a1,b2", 2)])
 def test_node_lists_are_counted(compact: str, count: int) -> None:
     assert nodes_in(compact) == count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from collections.abc import Callable
 
@@ -17,9 +18,7 @@ LIST = "/api/jobs/"
 
 def _site(name: str = "aurora", *, latency: float = 0, per_job_cost: float = 0) -> SimulatedSite:
     jobs = [job(n) for n in range(1, 5)]
-    return SimulatedSite(
-        name, "1.5", jobs, clock=lambda: float(NOW), latency=latency, per_job_cost=per_job_cost
-    )
+    return SimulatedSite(name, "1.5", jobs, clock=lambda: float(NOW), latency=latency, per_job_cost=per_job_cost)
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -60,7 +59,7 @@ async def test_a_hanging_request_does_not_keep_a_site_from_stopping(fault: str) 
             asked = asyncio.ensure_future(client.get(running["aurora"].url + LIST))
             await _until(lambda: site.traffic.active > 0)
             begun = time.perf_counter()
-        assert time.perf_counter() - begun < 1
+        assert time.perf_counter() - begun < 3
         with pytest.raises(httpx.TransportError):
             await asked
     assert (site.traffic.active, site.open_connections) == (0, 0)
@@ -115,10 +114,12 @@ async def test_keep_alive_answers_come_at_once() -> None:
     site = _site()
     async with serve(site) as running, httpx.AsyncClient(headers=_auth(site)) as client:
         await client.get(running["aurora"].url + LIST)
-        begun = time.perf_counter()
-        for _ in range(20):
+        waits = []
+        for _ in range(21):
+            begun = time.perf_counter()
             await client.get(running["aurora"].url + LIST)
-        assert time.perf_counter() - begun < 20 * 0.03
+            waits.append(time.perf_counter() - begun)
+        assert statistics.median(waits) < 0.035
 
 
 async def test_two_sites_need_two_names() -> None:

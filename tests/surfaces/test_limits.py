@@ -98,6 +98,13 @@ async def test_introspection_is_bounded_all_the_same(ask: Ask) -> None:
     assert "the limit is 21" in await refused(ask, '{ __type(name: "Job") { ' + "ofType { " * 20 + "name" + " }" * 21 + " }")
 
 
+@pytest.mark.timeout(10)
+async def test_fragments_that_double_at_every_step_are_followed_once(ask: Ask) -> None:
+    steps = "".join(f" fragment F{i} on JobResultList {{ ...F{i + 1} ...F{i + 1} }}" for i in range(49))
+    answer = await ask("{ jobs { ...F0 } }" + steps + " fragment F49 on JobResultList { complete }")
+    assert answer == {"data": {"jobs": {"complete": True}}}
+
+
 async def test_aliases(ask: Ask) -> None:
     # 2 in the operation, 1 in a fragment
     query = "{ a: jobs { b: complete ...F } } fragment F on JobResultList { c: count }"
@@ -129,10 +136,15 @@ COSTS = [
     ("{ jobs { items { userData { name } } } }", None, 10 + 50 * 1.2 + 1000),
     ("{ a: jobs { count } b: jobs { count } ...F } fragment F on Query { c: jobs { count } }", None, 3 * 60),
     # one job with one field is 11.1, rounded up
-    ('{ a: job(id: "aurora:1") { id } b: job(id: "aurora:1") { id } clusters { name } }', None, 24 + 500),
+    ('{ a: job(id: "aurora:1") { id } b: job(id: "aurora:1") { id } clusters { name } }', None, 24 + 550),
     ('{ jobByKey(cluster: "alex", jobId: 1) { id userData { name } } }', None, 10 + 2 + 1000),
-    ("{ clusters { name } users { name } sites { name } __typename }", None, 1600),
-    ("{ __schema { description } }", None, 1000),
+    ("{ clusters { name } users { name } sites { name } __typename }", None, 550 + 1100 + 110),
+    (
+        "{ clusters { a: subClusters { metricConfig { name } } b: subClusters { metricConfig { name unit { base } } } } }",
+        None,
+        500 + 50 * 8,
+    ),
+    ("{ __schema { description types { ...T } } } fragment T on __Type { name a: fields { name } }", None, 1000 + 50 * 5),
 ]  # fmt: skip
 
 

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.questions import (
-    Answer, Caller, JobListAnswer, JobListQuestion, Policy, SiteCluster, SiteStatus, SiteUser,
+    Answer,
+    Caller,
+    JobListAnswer,
+    JobListQuestion,
+    Policy,
+    SiteCluster,
+    SiteStatus,
+    SiteUser,
 )  # fmt: skip
 from ccgateway.federation.readahead import ParkedWalks
 from ccgateway.federation.twins import Twins

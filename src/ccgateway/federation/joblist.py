@@ -163,7 +163,7 @@ class JobList:
         patience = self.limits.patience if question.policy is Policy.PARTIAL and self.limits.patience > 0 else None
         return Walk(parts, self.twins, self.limits.scan_budget, patience)
 
-    def _part(
+    def _part(  # noqa: PLR0917 - one caller, which has all of it at hand
         self,
         instance: Instance,
         others: Sequence[Instance],
@@ -172,14 +172,13 @@ class JobList:
         deadline: Deadline,
         latest: int,
     ) -> Part:
-        part = Part(instance, SiteReport(instance.name, instance.number), deadline.within(instance.settings.timeout))
-        part.started = asyncio.get_running_loop().time()
+        part = Part(instance, SiteReport(instance.name, instance.number), deadline)
         if (twin := self.twins.known(instance, others)) is not None:
             skip_twin(part, twin)
             return part
         wanted = JobsWanted(conditions_of(question.filters, instance.name), fields)
         try:
-            part.stream = JobStream(instance, instance.visit(part.deadline), wanted, latest=latest)
+            part.stream = JobStream(instance, instance.visit(part.due), wanted, latest=latest)
         except SiteError as error:
             part.fail(error)
         else:
@@ -222,7 +221,6 @@ class JobList:
         now = asyncio.get_running_loop().time()
         for part in walk.parts:
             part.settle()
-            part.report.elapsed = now - part.started
             part.report.returned = sum(row.site == part.instance.name for row in rows)
             if part.report.returned and not part.report.calls:
                 part.report.cache_age = now - part.read_at
@@ -237,7 +235,7 @@ class JobList:
             complete=all(report.is_complete for report in reports),
             count=count,
             offset=skip if question.page is not None else None,
-            limit=size,
+            limit=size if question.page is not None else None,
         )
 
 

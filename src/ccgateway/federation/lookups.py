@@ -11,7 +11,15 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
 from ccgateway.federation.joblist import JobList, judge
 from ccgateway.federation.questions import (
-    Answer, Caller, JobListQuestion, Policy, ReportStatus, SiteCluster, SiteReport, SiteStatus, SiteUser,
+    Answer,
+    Caller,
+    JobListQuestion,
+    Policy,
+    ReportStatus,
+    SiteCluster,
+    SiteReport,
+    SiteStatus,
+    SiteUser,
 )  # fmt: skip
 from ccgateway.federation.scatter import Ask, scatter
 from ccgateway.federation.twins import Twins
@@ -70,7 +78,8 @@ class Lookups:
             raise RequestError(Code.NOT_FOUND, f"No site shows a job {job_id} of cluster {cluster!r} with that start time.")
         first, *more = answer.rows
         if more and more[0].start_time == first.start_time and more[0].site != first.site:
-            message = f"Sites {first.site} and {more[0].site} both have a job {job_id} of cluster {cluster!r} started then: name the site."
+            both = f"{first.site} and {more[0].site}"
+            message = f"Sites {both} have a job {job_id} of cluster {cluster!r} started then: name the site."
             raise RequestError(Code.AMBIGUOUS_JOB, message)
         return first
 

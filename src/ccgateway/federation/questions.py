@@ -47,9 +47,10 @@ class Caller:
 class SiteReport:
     """What one site contributed to one answer.
 
-    ``OK``: everything asked. ``PARTIAL``: something is missing, ``code`` and ``message`` say what. ``FAILED``: nothing (more) came.
-    ``SKIPPED``: not asked, and nothing is missing because of it. ``elapsed`` in seconds; ``calls`` counts HTTP requests to the site,
-    ``scanned`` jobs read from it, ``returned`` jobs of it in the answer; ``cache_age`` in seconds where the answer came from a cache.
+    ``OK``: everything asked. ``PARTIAL``: something is missing, ``code`` and ``message`` say what. ``FAILED``: nothing (more)
+    came. ``SKIPPED``: not asked, and nothing is missing because of it. ``elapsed``: seconds spent on the site; ``calls`` counts
+    HTTP requests to it, ``scanned`` jobs read from it, ``returned`` jobs of it in the answer; ``cache_age``: seconds since the
+    answer was read, where nothing was asked for it.
     """
 
     site: str
@@ -105,7 +106,7 @@ class JobListQuestion:
     """
 
     filters: Sequence[JobFilter] = ()
-    order: JobOrder = JobOrder()
+    order: JobOrder = field(default_factory=JobOrder)
     first: int | None = None
     after: str | None = None
     page: PageRequest | None = None
@@ -160,7 +161,8 @@ class SiteStatus:
     """One configured site as it is now.
 
     ``release``: as configured or found (``None``: not yet known); ``reachable``: whether it just answered; ``since``: epoch
-    seconds since when that is so; ``elapsed``: seconds its answer took; ``last_error``: the newest failure, ``last_error_at`` its time.
+    seconds since when that is so; ``elapsed``: seconds its answer took; ``last_error``: the newest failure, ``last_error_at``
+    its time.
     """
 
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from ccgateway.deadline import Deadline
@@ -31,8 +31,11 @@ FIRST_SCAN = 100
 
 @dataclass(slots=True)
 class Part:
-    """One site's part in one answer. ``stream`` is ``None`` if the site could not even be asked; ``share``: of the list's newest jobs,
-    how many are expected to be this site's."""
+    """One site's part in one answer.
+
+    ``deadline``: of the request; the site itself has its own timeout for the time that it is asked (``spent``, s). ``stream`` is
+    ``None`` if the site could not even be asked. ``share``: which part of the list's newest jobs are expected to be this site's.
+    """
 
     instance: Instance
     report: SiteReport
@@ -41,7 +44,7 @@ class Part:
     share: float = 1.0
     failed: bool = False
     last_size: int = 0
-    started: float = 0.0
+    spent: float = 0.0
     read_at: float = 0.0
 
     @property
@@ -62,15 +65,23 @@ class Part:
         part = Part(self.instance, report, deadline, self.stream, self.share, read_at=self.read_at)
         if self.stream is not None:
             self.stream.begin(Visit(self.stream.visit.credential, deadline))
-        part.renew(deadline)
         return part
 
-    def renew(self, deadline: Deadline) -> None:
-        """Sets by when the site must have done its part, and starts its clock."""
-        self.deadline = deadline.within(self.instance.settings.timeout)
-        self.started = asyncio.get_running_loop().time()
-        if self.stream is not None:
-            self.stream.visit = replace(self.stream.visit, deadline=self.deadline)
+    @property
+    def due(self) -> Deadline:
+        """By when the site must answer now: what others took does not count against it."""
+        return self.deadline.within(max(0.0, self.instance.settings.timeout - self.spent))
+
+    async def read(self, stream: JobStream, size: int, down_to: int) -> None:
+        """Reads on in ``stream``, this part's own, on this site's time."""
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        stream.visit = replace(stream.visit, deadline=self.due)
+        try:
+            await stream.read(size, down_to=down_to)
+        finally:
+            self.read_at = clock()
+            self.spent += self.read_at - begun
 
     def fail(self, error: SiteError) -> None:
         """Ends the part with ``error``; what was read before stays."""
@@ -82,6 +93,7 @@ class Part:
         if self.stream is None:
             return
         self.report.calls, self.report.scanned = self.stream.visit.meter.calls, self.stream.scanned
+        self.report.elapsed = self.spent
         if missed := self.stream.unreadable:
             shown = "; ".join(str(one) for one in missed[:5]) + ("; …" if len(missed) > 5 else "")
             what = "1 job was" if len(missed) == 1 else f"{len(missed)} jobs were"
@@ -143,7 +155,7 @@ class Walk:
     def renew(self, deadline: Deadline) -> None:
         """Takes over the deadline of the request that now reads."""
         for part in self.parts:
-            part.renew(deadline)
+            part.deadline, part.spent = deadline, 0.0
 
     async def _read(self, readable: list[Part], want: float) -> None:
         lacking = want - self.held_rows
@@ -168,9 +180,8 @@ class Walk:
             stream, part.last_size = part.live, size
             if stream is not None:
                 required = part.instance.settings.required
-                questions.append(Ask(part.instance, _reading(stream, size, down_to), part.deadline, patient=required))
+                questions.append(Ask(part.instance, _reading(part, stream, size, down_to), part.due, patient=required))
         for name, outcome in (await scatter(questions, patience=self.patience)).items():
-            parts[name].read_at = asyncio.get_running_loop().time()
             if isinstance(outcome, SiteError):
                 parts[name].fail(outcome)
 
@@ -193,7 +204,7 @@ class Walk:
         self.ready += batch
 
     async def _are_twins(self, one: Part, two: Part) -> bool:
-        if not await self.twins.compare(one.instance, two.instance, two.deadline):
+        if not await self.twins.compare(one.instance, two.instance, two.due):
             return False
         skip_twin(two, one.instance)
         self.ready = [row for row in self.ready if row.site != two.instance.name]
@@ -209,8 +220,8 @@ def skip_twin(part: Part, other: Instance) -> None:
     )
 
 
-def _reading(stream: JobStream, size: int, down_to: int):  # type: ignore[no-untyped-def]
-    return lambda: stream.read(size, down_to=down_to)
+def _reading(part: Part, stream: JobStream, size: int, down_to: int) -> Callable[[], Awaitable[None]]:
+    return lambda: part.read(stream, size, down_to)
 
 
 def _size(part: Part, lacking: float) -> int:

@@ -118,18 +118,20 @@ class User(msgspec.Struct, rename="camel"):
     projects: list[str] | None = None
 
 
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+_HOSTS = re.compile(r"(?:[^,\[]|\[[^\]]*\]?)+")
+_GROUP = re.compile(r"\[([^\[\]]*)\]")
+_RANGE = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 
 
 def count_nodes(nodes: str) -> int:
     """How many hosts a compact node list names: ``"an[001-064],login1"`` → 65. What it cannot read counts as one host."""
     total = 0
-    for part in re.split(r",(?![^\[]*\])", nodes):
+    for part in _HOSTS.findall(nodes):
         if not part.strip():
             continue
         count = 1
-        for group in re.findall(r"\[([^\]]*)\]", part):
+        for group in _GROUP.findall(part):
             spans = [_RANGE.fullmatch(span.strip()) for span in group.split(",")]
-            count *= sum(int(m[2]) - int(m[1]) + 1 if m and m[2] else 1 for m in spans) or 1
+            count *= sum(max(1, int(m[2]) - int(m[1]) + 1) if m else 1 for m in spans)
         total += count
     return total

@@ -31,7 +31,7 @@ EARLIEST, LATEST = 0, 99_999_999_999
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """What a site can be asked to evaluate: ``state`` (a set of states), ``cluster``, ``project``, ``user`` (exact), ``min_nodes``."""
+    """What a site can be asked to evaluate: ``state`` (one of a set), exact ``cluster``, ``project``, ``user``; ``min_nodes``."""
 
     kind: PushKind
     value: Any

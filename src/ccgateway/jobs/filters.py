@@ -43,7 +43,7 @@ class FloatRange:
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """Epoch seconds, both ends inclusive, ``None`` open; ``range`` (last6h, last24h, last7d, last30d) counts only without ends."""
+    """Epoch seconds, both ends inclusive, ``None`` open; ``range`` (``last6h``, ``last24h``, …) counts only without ends."""
 
     from_: int | None = None
     to: int | None = None

@@ -134,7 +134,7 @@ JOB_FIELDS: Mapping[str, JobField] = {
     "meta_data": JobField(dict[str, Any] | None, None),
 }
 
-_JOB_ID = re.compile(r"([a-z0-9][a-z0-9-]*):(\d{1,18})")
+_JOB_ID = re.compile(r"([a-z0-9][a-z0-9-]*):([0-9]{1,18})")
 
 
 def parse_job_id(text: str) -> tuple[str, int]:

@@ -86,7 +86,8 @@ class Cursor:
         if wire.version != 1 or wire.digest != digest:
             raise RequestError(
                 Code.INVALID_CURSOR,
-                "This cursor belongs to another question (filter, order or sites differ). Repeat the question it came from, or start without one.",
+                "This cursor belongs to another question (filter, order or sites differ). "
+                "Repeat the question it came from, or start without one.",
             )
         return cls(wire.digest, wire.position, wire.value)
 
@@ -106,7 +107,8 @@ _COLUMNS = {
     "project": "project", "startTime": "start_time", "duration": "duration", "walltime": "walltime", "numNodes": "num_nodes",
     "numHwthreads": "num_hw_threads", "numHWThreads": "num_hw_threads", "numAcc": "num_acc", "smt": "smt", "SMT": "smt",
     "jobState": "state", "state": "state", "monitoringStatus": "monitoring_status", "arrayJobId": "array_job_id",
-    "user": "user", "hpcUser": "user", "partition": "partition", "clusterPartition": "partition", "shared": "shared", "energy": "energy",
+    "user": "user", "hpcUser": "user", "partition": "partition", "clusterPartition": "partition", "shared": "shared",
+    "energy": "energy",
 }  # fmt: skip
 
 
@@ -124,10 +126,9 @@ class SortPlan:
 
     def sort(self, rows: Iterable[JobRow]) -> list[JobRow]:
         """``rows`` in this order, equal values in the total order."""
-        have = sorted(((v, row) for row in rows if (v := self.value(row)) is not None), key=lambda pair: position_of(pair[1]))
-        have.sort(key=itemgetter(0), reverse=self.descending)
-        lack = sorted((row for row in rows if self.value(row) is None), key=position_of)
-        return [row for _, row in have] + lack
+        pairs = [(self.value(row), row) for row in sorted(rows, key=position_of)]
+        have = sorted((pair for pair in pairs if pair[0] is not None), key=itemgetter(0), reverse=self.descending)
+        return [row for _, row in have] + [row for value, row in pairs if value is None]
 
     def after(self, rows: Sequence[JobRow], cursor: Cursor) -> list[JobRow]:
         """The part of the sorted ``rows`` that comes after ``cursor``."""
@@ -155,7 +156,8 @@ def sort_plan(order: JobOrder) -> SortPlan:
         known = ", ".join(_COLUMNS)
         raise RequestError(
             Code.BAD_REQUEST,
-            f'OrderByInput.field: jobs cannot be ordered by {order.field[:40]!r}. Use one of {known}; or type "foot" with a footprint key.',
+            f"OrderByInput.field: jobs cannot be ordered by {order.field[:40]!r}. "
+            f'Use one of {known}; or type "foot" with a footprint key.',
         )
     return SortPlan(
         frozenset({column}),

@@ -2,14 +2,14 @@
 
 ::
 
-    SimulatedSite ── app, token, mint, faults, requests, mutations      site.py (asgi.py, wire.py below it)
+    SimulatedSite ── app, token, mint, faults, requests, mutations      site.py (asgi.py below it)
       ├── Keys           tokens and how each release refuses them       tokens.py, gate.py
-      ├── Router         paths → handlers                               routes.py
+      ├── Router         paths → handlers                               routes.py, call.py, messages.py
       │     ├── listing.py  reading.py (scopes.py, metrics.py)          REST
       │     └── graphql.py (sdl.py)                                     POST /query
       ├── Backend        jobs, clusters, users, tags, clock             backend.py, clusters.py
       │     └── JobStore   GeneratedJobs | LoadedJobs + overlay         store.py, generated.py, source.py
-      └── Faults         what goes wrong                                faults.py
+      └── Faults         what goes wrong                                faults.py, misbehaviour.py (wire.py)
     Release              the differences between releases, as values    release.py
     shapes.py            each release's JSON of a job (job.py)
     serve, demo_sites    on real sockets; the demo's five sites         serve.py, demo.py, __main__.py

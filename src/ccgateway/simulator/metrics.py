@@ -22,6 +22,7 @@ from ccgateway.simulator.job import Job
 __all__ = ["JobMetric", "Series", "StatisticsSeries", "footprint_of", "measured", "statistics_of", "summed_per_node"]
 
 _TABLE = 4096
+_LONGEST = 10_080  # samples of one series; only jobs whose clock is far off have more
 _encode = msgspec.json.Encoder().encode
 
 
@@ -115,7 +116,7 @@ def stored_scope(metric: Metric) -> str:
 
 def sample_all(job: Job, metric: Metric, hardware: Hardware, now: int) -> list[Samples]:
     """Samples of *metric* at its stored scope."""
-    length = max(1, job.lasted(now) // metric.timestep)
+    length = min(max(1, job.lasted(now) // metric.timestep), _LONGEST)
     return [_samples(job, metric, length, host, place) for host, place in _places(job, metric, hardware)]
 
 

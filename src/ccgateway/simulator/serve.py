@@ -58,6 +58,7 @@ class Address:
         """Listen, on the same port as before."""
         if self._server is not None:
             return
+        # the protocol must be named: asyncio sets TCP_NODELAY only on sockets that say they are TCP
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((_HOST, self.port))

@@ -35,7 +35,7 @@ class SiteClient:
 
     def __init__(self, settings: SiteSettings, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self._settings = settings
-        # the transport itself, without httpx2's client around it: that adds cookies, redirects and proxies, none of them wanted here
+        # the transport itself, without httpx2's client around it: cookies, redirects and proxies are not wanted here
         self._transport = transport or AiohttpTransport(
             connections=settings.concurrency, idle=IDLE_SECONDS, limit=settings.answer_bytes, verify=_verify(settings)
         )
@@ -117,9 +117,9 @@ def _verify(settings: SiteSettings) -> ssl.SSLContext | bool:
 def _retry_after(value: str | None) -> float | None:
     if value is None:
         return None
-    if value.strip().isdigit():
+    if value.strip().isdecimal():
         return float(value)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -15,7 +15,7 @@ from typing import TypeVar
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.clusters import Cluster, User
-from ccgateway.jobs.conditions import Conditions
+from ccgateway.jobs.conditions import EARLIEST, LATEST, Conditions
 from ccgateway.jobs.model import ALWAYS, JobRow
 from ccgateway.settings import SiteSettings
 from ccgateway.site.credentials import Credential
@@ -170,7 +170,11 @@ class Instance:
 
     async def greet(self, visit: Visit) -> None:
         """Reads at most one job, to see that the site answers and its release fits."""
-        await self.page(visit, JobsWanted(Conditions(), ALWAYS), Window(0, 99_999_999_999), size=1)
+        wanted = JobsWanted(Conditions(), ALWAYS)
+        try:
+            await self.page(visit, wanted, Window(EARLIEST, LATEST), size=1)
+        except PageFailedError:  # one job that it cannot read does not make the site unreachable
+            await self.page(visit, wanted, Window(1, 0), size=1)
 
     def lacking(self, wanted: JobsWanted) -> list[str]:
         """Notes on conditions that need what the site's release does not keep."""
@@ -200,7 +204,7 @@ class Instance:
         try:
             return await ask(dialect)
         except SiteError as error:
-            if error.code not in _MISFITS:
+            if error.code not in _MISFITS and not (self._is_auto and _is_shut_out(error, dialect)):
                 raise
             if not self._is_auto:
                 raise self._explained(error) from None
@@ -235,6 +239,11 @@ class Instance:
     def _explained(self, error: SiteError) -> SiteError:
         hint = f"It is configured as release {self.settings.release}; ccgateway check tells which one answers there."
         return SiteError(error.code, self.name, f"{error.message.rstrip('.')}. {hint}", retryable=error.retryable)
+
+
+def _is_shut_out(error: SiteError, dialect: Dialect) -> bool:
+    """Whether a site that isolated nobody, and so let everybody into ``/api``, may have become one that does not."""
+    return error.code is Code.SITE_UNAUTHORIZED and not dialect.isolates
 
 
 #: seconds for which a release that was found is taken for granted

@@ -1,6 +1,6 @@
 """Which release answers at a site, found out by safe reads only.
 
-No release has a version endpoint; they differ in what they accept. Asked in this order, each question for one job at most:
+No release has a version endpoint; they differ in what they accept. Asked in this order, with hardly a job in any answer:
 
 1. the list filtered by ``project``: accepted → 1.5; refused as unknown parameter → older, or ``howto``
 2. the list under ``/userapi``: there → 1.4; not there → up to 1.3
@@ -15,9 +15,12 @@ from ccgateway.site.replies import reason_of, refuse
 
 __all__ = ["find_release"]
 
+#: a list that holds none, so that a job which the site cannot read does not fail it
+NO_JOBS = "items-per-page=1&start-time=1-0"
+
 
 async def find_release(exchange: Exchange, visit: Visit, site: str) -> str:
-    """The release (``"1.2"`` … ``"1.5"``, ``"howto"``) that answers. Raises ``SiteError`` if none of them fits or nothing answers."""
+    """The release (``"1.2"`` … ``"1.5"``, ``"howto"``) that answers. Raises ``SiteError`` if none fits or nothing answers."""
     root = visit.credential.root
     by_project = await _list(exchange, visit, root, "items-per-page=1&project=-")
     if _is_list(by_project):
@@ -27,19 +30,19 @@ async def find_release(exchange: Exchange, visit: Visit, site: str) -> str:
         return await _up_to_1_3(exchange, visit, site)
     if by_project.status != 400:
         raise _unexpected(by_project, site)
-    if "items-per-page" in reason_of(by_project) or not _is_list(await _list(exchange, visit, root, "items-per-page=1")):
+    if "items-per-page" in reason_of(by_project) or not _is_list(await _list(exchange, visit, root, NO_JOBS)):
         documented = await _list(exchange, visit, root, "items_per_page=1")
         if _is_list(documented):
             return "howto"
         raise _unexpected(documented, site)
-    under_userapi = await _list(exchange, visit, "/userapi", "items-per-page=1")
+    under_userapi = await _list(exchange, visit, "/userapi", NO_JOBS)
     if under_userapi.status == 404:
         return await _up_to_1_3(exchange, visit, site)
     return "1.4"
 
 
 async def _up_to_1_3(exchange: Exchange, visit: Visit, site: str) -> str:
-    plain = await _list(exchange, visit, "/api", "items-per-page=1")
+    plain = await _list(exchange, visit, "/api", NO_JOBS)
     if not _is_list(plain):
         raise _unexpected(plain, site)
     cluster = await exchange.exchange(SiteRequest("GET", "/api/clusters/?cluster=-"), visit)

@@ -216,7 +216,7 @@ class JobStream:
         self._next = second - 1
 
     def _named(self, failure: PageFailedError) -> JobKey | None:
-        """The job whose archive entry the site's own error names: ``…/<cluster>/<jobId / 1000>/<jobId % 1000>/<startTime>/meta.json``."""
+        """The job whose archive entry the site's own error names: ``…/<cluster>/<jobId/1000>/<jobId%1000>/<start>/meta.json``."""
         match = _ENTRY.search(failure.message)
         if match is None:
             return None

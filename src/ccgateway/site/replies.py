@@ -18,6 +18,9 @@ __all__ = ["decode", "first_document", "reason_of", "refuse"]
 
 T = TypeVar("T")
 
+#: what decoding JSON raises: msgspec's own errors, and for broken text and abysmal nesting Python's
+NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 
 class _Reason(msgspec.Struct):
     error: str | dict[str, Any] | None = None
@@ -31,7 +34,7 @@ def reason_of(answer: SiteAnswer) -> str:
         return ""
     try:
         found = msgspec.json.decode(first_document(answer.body), type=_Reason)
-    except msgspec.MsgspecError:
+    except NOT_JSON:
         return redact(answer.body[:2000].decode("utf-8", "replace"))
     error = found.error.get("message") if isinstance(found.error, dict) else found.error
     return redact(str(error or found.message or found.msg or ""))
@@ -42,7 +45,7 @@ def first_document(body: bytes) -> bytes:
     text = body.decode("utf-8", "replace").lstrip()
     try:
         _, end = json.JSONDecoder().raw_decode(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body
     return text[:end].encode()
 
@@ -54,7 +57,8 @@ def refuse(answer: SiteAnswer, site: str) -> SiteError:
     if status in (401, 403):
         return SiteError(Code.SITE_UNAUTHORIZED, site, f"The site refuses the gateway's token (HTTP {status}){words}")
     if 300 <= status < 400:
-        message = f"The site redirects to {redact(answer.location or 'nowhere', limit=120)}; tokens are not sent on. Configure the final URL."
+        target = redact(answer.location or "nowhere", limit=120)
+        message = f"The site redirects to {target}; tokens are not sent on. Configure the final URL."
         return SiteError(Code.BAD_ANSWER, site, message)
     if status in (404, 405):
         return SiteError(Code.WRONG_RELEASE, site, f"The site does not know this endpoint (HTTP {status}){words}")
@@ -70,7 +74,7 @@ def decode(answer: SiteAnswer, decoder: msgspec.json.Decoder[T], site: str) -> T
     body = answer.body
     try:
         return decoder.decode(body)
-    except msgspec.MsgspecError as first:
+    except NOT_JSON as first:
         if not body.strip():
             raise SiteError(Code.BAD_ANSWER, site, "The site sent an empty answer: it failed without saying why.") from None
         if answer.media_type == "text/html" or body.lstrip()[:1] == b"<":
@@ -81,12 +85,12 @@ def decode(answer: SiteAnswer, decoder: msgspec.json.Decoder[T], site: str) -> T
         if len(shorter) < len(body.rstrip()):
             try:
                 return decoder.decode(shorter)
-            except msgspec.MsgspecError:
+            except NOT_JSON:
                 pass
         raise _misfit(answer, first, site) from None
 
 
-def _misfit(answer: SiteAnswer, error: msgspec.MsgspecError, site: str) -> SiteError:
+def _misfit(answer: SiteAnswer, error: Exception, site: str) -> SiteError:
     if isinstance(error, msgspec.ValidationError):
         if reason := _disguised(answer):
             return SiteError(Code.SITE_ERROR, site, f"The site failed, though it says HTTP {answer.status}: {reason}")
@@ -97,6 +101,6 @@ def _misfit(answer: SiteAnswer, error: msgspec.MsgspecError, site: str) -> SiteE
 def _disguised(answer: SiteAnswer) -> str:
     try:
         found = msgspec.json.decode(first_document(answer.body), type=dict[str, Any])
-    except msgspec.MsgspecError:
+    except NOT_JSON:
         return ""
     return reason_of(answer) if found.get("error") else ""

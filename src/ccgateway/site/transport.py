@@ -66,7 +66,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
             raise httpx2.ReadTimeout("no data in time", request=request) from error
         except aiohttp.ClientConnectorError as error:
             raise httpx2.ConnectError(_reason(error), request=request) from error
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, ConnectionError) as error:
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientPayloadError, ConnectionError) as error:
             raise httpx2.ReadError(type(error).__name__, request=request) from error
         except (aiohttp.ClientError, ValueError) as error:
             raise httpx2.RemoteProtocolError(type(error).__name__, request=request) from error
@@ -100,13 +100,19 @@ _STEP = 1 << 18
 
 
 class _Unpacker:
-    """Unpacks gzip or deflate in steps of bounded size."""
+    """Unpacks gzip or deflate in steps of bounded size. What Go calls deflate lacks zlib's header: the first byte tells."""
 
     def __init__(self, window: int) -> None:
         self._window = window
         self._zlib = zlib.decompressobj(window)
+        self._is_new = True
 
     def __call__(self, piece: bytes) -> Any:
+        if piece and self._is_new:
+            self._is_new = False
+            if self._window == zlib.MAX_WBITS and piece[0] & 0x0F != zlib.DEFLATED:
+                self._window = -zlib.MAX_WBITS
+                self._zlib = zlib.decompressobj(self._window)
         while piece:
             try:
                 plain = self._zlib.decompress(piece, _STEP)
@@ -127,7 +133,7 @@ def _unpacker(encoding: str) -> _Unpacker | None:
         case "gzip" | "x-gzip":
             return _Unpacker(31)
         case "deflate":
-            return _Unpacker(15)
+            return _Unpacker(zlib.MAX_WBITS)
         case _:
             raise ValueError("a content encoding that was not asked for")
 

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import msgspec
 
+from ccgateway.errors import Code, SiteError, redact
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.conditions import Condition, Conditions, Push
 from ccgateway.jobs.model import JobRow
@@ -64,11 +65,25 @@ class _Clusters(msgspec.Struct):
     clusters: list[Cluster]
 
 
+class _Complaint(msgspec.Struct):
+    message: str = ""
+
+
 class _Data(msgspec.Struct):
     data: _Clusters | None
+    errors: list[_Complaint] | None = None
+
+
+class _Told(msgspec.Struct):
+    """Clusters in either of the two forms in which they come."""
+
+    clusters: list[Cluster] | None = None
+    data: _Clusters | None = None
+    errors: list[_Complaint] | None = None
 
 
 _CLUSTERS = msgspec.json.Decoder(_Clusters)
+_TOLD = msgspec.json.Decoder(_Told)
 _DATA = msgspec.json.Decoder(_Data)
 _USERS = msgspec.json.Decoder(list[User])
 
@@ -133,14 +148,18 @@ class Dialect(ABC):
 
     def clusters(self, answer: SiteAnswer, site: str) -> list[Cluster]:
         """The clusters, from either of the two forms in which they come."""
-        if b'"data"' in answer.body[:40]:
+        told = decode(answer, _TOLD, site)
+        if told.data is not None or told.errors:
             return self.graphql_clusters(answer, site)
-        return decode(answer, _CLUSTERS, site).clusters
+        return told.clusters if told.clusters is not None else decode(answer, _CLUSTERS, site).clusters
 
     def graphql_clusters(self, answer: SiteAnswer, site: str) -> list[Cluster]:
         """The clusters of an answer to ``POST /query``."""
-        data = decode(answer, _DATA, site).data
-        return data.clusters if data is not None else []
+        told = decode(answer, _DATA, site)
+        if told.data is None:
+            words = redact("; ".join(one.message for one in told.errors or ()))
+            raise SiteError(Code.SITE_ERROR, site, f"The site's own GraphQL failed: {words or 'it gave no reason'}")
+        return told.data.clusters
 
     def partitions_request(self) -> SiteRequest | None:
         """The request for the partitions of every cluster, which REST does not tell; ``None`` if there is no way to ask."""

@@ -1,7 +1,7 @@
 """The API as ClusterCockpit's how-to page documents it: a dialect of its own, since no release behaves so.
 
-Filters ``user``, ``project``, ``startTime[from]``, ``startTime[to]``, ``numNodes[from]``, ``items_per_page``; a single job is the flat
-object, with ``state``. What the page leaves open is read leniently: ``jobState`` for ``state``, a job wrapped in ``Meta``,
+Filters ``user``, ``project``, ``startTime[from]``, ``startTime[to]``, ``numNodes[from]``, ``items_per_page``; a single job is the
+flat object, with ``state``. What the page leaves open is read leniently: ``jobState`` for ``state``, a job wrapped in ``Meta``,
 ``exclusive`` for ``shared``, a start time as text.
 """
 
@@ -70,8 +70,10 @@ class HowTo(Dialect):
         query: list[tuple[str, Any]] = [
             ("startTime[from]", window.earliest), ("startTime[to]", window.latest), ("items_per_page", size), ("page", page),
         ]  # fmt: skip
-        for push in plan.pushed:
-            query.append(("state", next(iter(push.value))) if push.kind == "state" else (_PARAMETERS[push.kind], push.value))
+        query += [
+            ("state", next(iter(push.value))) if push.kind == "state" else (_PARAMETERS[push.kind], push.value)
+            for push in plan.pushed
+        ]
         return SiteRequest("GET", f"{root}/jobs/?{urlencode(query)}")
 
     def list_rows(self, answer: SiteAnswer, site: str, attributes: frozenset[str]) -> list[JobRow]:

@@ -35,7 +35,7 @@ class _Executor(Executor[Any]):
 
     document: Document
 
-    def complete_list_value(
+    def complete_list_value(  # noqa: PLR0917 - graphql-core's own signature
         self,
         return_type: GraphQLList[Any],
         field_details_list: FieldDetailsList,

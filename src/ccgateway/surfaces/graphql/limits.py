@@ -6,10 +6,10 @@ its selections and arguments, variables included, as
 ====================  ==========================================================================================
 ``jobs``              10 + jobs skipped + jobs on the page * (1 + fields of one job / 10), + 1000 with ``userData``
 ``job`` ``jobByKey``  10 + 1 + fields of the job / 10, + 1000 with ``userData``
-``clusters``          500
-``users``             1000
-``sites``             100
-``__schema`` …        1000
+``clusters``          500 + 50 * fields of one cluster
+``users``             1000 + 100 * fields of one user
+``sites``             100 + 10 * fields of one site
+``__schema`` …        1000 + 50 * fields
 ====================  ==========================================================================================
 
 rounded up and added over all root fields, aliased ones included. "Fields of one job" counts nested ones too. "Jobs skipped" is
@@ -52,7 +52,15 @@ MOST_SPREADS = 100
 
 #: cost of a root field as such: it is at least one request to at least one site
 ROOT_COST = 10
-FLAT_COSTS = {"clusters": 500, "users": 1000, "sites": 100, "__schema": 1000, "__type": 1000, "__typename": 0}
+#: root fields whose size nobody can say beforehand: (cost as such, cost of each field selected below them)
+LIST_COSTS = {
+    "clusters": (500, 50),
+    "users": (1000, 100),
+    "sites": (100, 10),
+    "__schema": (1000, 50),
+    "__type": (1000, 50),
+    "__typename": (0, 0),
+}
 USER_LIST_COST = 1000
 
 
@@ -124,8 +132,9 @@ def operation_cost(roots: Sequence[Selection], limits: LimitSettings) -> int:
 
 
 def _root_cost(root: Selection, limits: LimitSettings) -> int:
-    if root.name in FLAT_COSTS:
-        return FLAT_COSTS[root.name]
+    if root.name in LIST_COSTS:
+        as_such, each = LIST_COSTS[root.name]
+        return as_such + each * (root.size() - 1)
     items = root.below("items") if root.name == "jobs" else root.children()
     skipped, jobs = _page(root, limits) if root.name == "jobs" else (0, 1)
     lists = USER_LIST_COST if any(item.name == "userData" for item in items) else 0

@@ -1,7 +1,7 @@
 """Lists of plain objects, written as JSON by a plan instead of field by field.
 
-A ``Projection`` is made once per selection: for every field a column (a function from objects to values), for every nested object a
-projection of its own, and one msgspec type that has the response keys in order. Writing a list is then a few C loops over whole
+A ``Projection`` is made once per selection: for every field a column (a function from objects to values), for every nested object
+a projection of its own, and one msgspec type that has the response keys in order. Writing a list is then a few C loops over whole
 columns. What it writes equals, byte for byte, what graphql-core's execution would: a property test holds the two together.
 
 A selection that needs more (a field with arguments, an asynchronous resolver) has no projection; a value that execution would

@@ -27,8 +27,10 @@ from graphql import (
     GraphQLSkipDirective,
     InlineFragmentNode,
     OperationDefinitionNode,
+    SchemaMetaFieldDef,
     SelectionNode,
     SelectionSetNode,
+    TypeMetaFieldDef,
     get_argument_values,
     get_directive_values,
     get_named_type,
@@ -42,6 +44,7 @@ from ccgateway.surfaces.graphql.fields import NEEDS
 __all__ = ["Selection", "SelectionRequest", "operation_selections", "row_attributes"]
 
 DEFINITION = "strawberry-definition"
+INTROSPECTION = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Selection:
 
     def children(self) -> list[Selection]:
         """The selected fields of the object (or of each object of the list) that the field gives."""
-        field = self.parent.fields.get(self.name)
+        field = self.parent.fields.get(self.name) or INTROSPECTION.get(self.name)
         below = get_named_type(field.type) if field else None
         if not isinstance(below, GraphQLObjectType):
             return []
