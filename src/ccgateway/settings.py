@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableVariableError
 
 from ccgateway.errors import SettingsError
 
@@ -107,6 +109,10 @@ class SiteSettings(_Frozen):
         found = re.fullmatch(r"(https?)://([^/?#\s@]+)(/[^?#\s]*)?", value)
         if not found:
             raise ValueError("needs the form http(s)://host[:port][/path] without user, query or fragment")
+        try:
+            _ = urlsplit(value).port
+        except ValueError:
+            raise ValueError("has no proper host or port") from None
         return value.rstrip("/")
 
     def read_token(self) -> SecretStr | None:
@@ -116,7 +122,7 @@ class SiteSettings(_Frozen):
         """
         key = f"sites.{self.name}"
         if self.token is not None:
-            return self.token
+            return self._checked(self.token.get_secret_value().strip(), f"{key}.token", "it is set, but empty")
         if self.token_file is not None:
             try:
                 text = self.token_file.read_text().strip()
@@ -208,6 +214,11 @@ def load_settings(path: Path | None, *, overrides: Mapping[str, Any] | None = No
         return Settings(**{**data, **(overrides or {})})
     except ValidationError as error:
         raise _first_problem(error) from None
+    except UnreadableVariableError as error:
+        found = re.search(r'field "(\w+)"', str(error))
+        key = found[1] if found else "settings"
+        problem = f"the environment variable {PREFIX}{key.upper()} does not hold JSON"
+        raise SettingsError(key, problem, f"Take it away, and set single values: {PREFIX}{key.upper()}__<KEY>.") from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -235,11 +246,18 @@ def _refuse_secrets(data: dict[str, Any]) -> None:
 
 
 def _resolve_files(data: dict[str, Any], folder: Path) -> None:
-    for section in data["sites"].values() if isinstance(data.get("sites"), dict) else ():
+    for name, section in data["sites"].items() if isinstance(data.get("sites"), dict) else ():
         if isinstance(section, dict):
             for key in ("token_file", "ca_file"):
                 if isinstance(section.get(key), str):
-                    section[key] = str(folder / Path(section[key]).expanduser())
+                    section[key] = str(folder / _expanded(section[key], f"sites.{name}.{key}"))
+
+
+def _expanded(path: str, key: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise SettingsError(key, f"{path} names a home directory that does not exist", "Write the whole path.") from None
 
 
 _REMEDIES = {

@@ -38,7 +38,7 @@ class RedactingFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrites the finished message; lets every record pass."""
         message = record.getMessage()
-        clean = redact(message, limit=10_000) if "." in message else message
+        clean = redact(message, limit=10_000) if "." in message or "bearer" in message.lower() else message
         if clean != " ".join(message.split()):
             record.msg, record.args = clean, None
         return True

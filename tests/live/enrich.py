@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -92,6 +93,8 @@ def _clear(site: Site) -> None:
     for row in upstream.listed(site):
         if row["jobId"] >= FIRST_JOB_ID:
             upstream.call(site, "DELETE", f"/api/jobs/delete_job/{row['id']}")
+    for entry in site.archive.glob(f"*/{FIRST_JOB_ID // 1000}") if site.folder else ():
+        shutil.rmtree(entry)
 
 
 def _fill(site: Site) -> None:

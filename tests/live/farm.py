@@ -49,6 +49,13 @@ class Site:
         """Whether it is a 1.5, whose own GraphQL gives filters their meaning."""
         return self.version >= (1, 5)
 
+    @property
+    def archive(self) -> Path:
+        """Where its job archive lies."""
+        if self.folder is None:
+            raise LookupError(f"farm.json does not say in which dir {self.name} runs")
+        return self.folder / "var/job-archive"
+
     def root(self, user: str) -> str:
         """The API root that ``user`` has to use."""
         return "/api" if user in ("demo", "robot") or not self.isolates else "/userapi"
@@ -79,6 +86,10 @@ class Farm:
 
     def __len__(self) -> int:
         return len(self.sites)
+
+    def one(self, name: str) -> Site:
+        """The instance with that name, as it is now."""
+        return next(site for site in self.sites if site.name == name)
 
     def settings(self, user: str = "demo", **changes: Any) -> list[SiteSettings]:
         """The gateway's settings for all of them."""

@@ -9,15 +9,16 @@ import pytest
 
 from live import upstream
 from live.conftest import World
+from live.faces import Http, InProcess
 from live.farm import Farm
 from live.meaning import matches
 from live.questions import FILTERS, FIT_FOR_1_5, FROM_JOBS, filters_named
-from live.truth import Job, in_order
+from live.truth import Job, in_order, truth_of
 from live.walking import ends_one_by_one, walk
 
 EVERY_FILTER = [*FILTERS, *FROM_JOBS]
-#: jobs of a list that are read one by one: all of a short list, of a longer one the first and the last
-ONE_BY_ONE = 60
+#: page sizes of filtered walks, and how many jobs at each end of the list are read one by one, by face
+SIZES: dict[type, tuple[tuple[int, ...], int]] = {InProcess: ((7, 100, 5000), 60), Http: ((100, 5000), 10)}
 
 
 def test_the_farm_has_hundreds_of_jobs_and_many_that_start_in_the_same_second(farm: Farm, farm_jobs: list[Job]) -> None:
@@ -50,15 +51,14 @@ async def test_a_filtered_walk_is_what_the_filter_means_among_jobs_of_every_kind
 async def _check_walks(world: World, name: str) -> None:
     filters = filters_named(name, world.jobs)
     expected = in_order(job for job in world.jobs if matches(job, filters))
-    for size in (7, 100, 5000):
+    sizes, part = SIZES[type(world.face)]
+    for size in sizes:
         assert await walk(world.face, filters, size) == expected, f"pages of {size}"
-    head, tail = await ends_one_by_one(world.face, filters, len(expected), part=ONE_BY_ONE)
-    assert (head, tail) == (expected[:ONE_BY_ONE], expected[-ONE_BY_ONE:] if expected else [])
+    head, tail = await ends_one_by_one(world.face, filters, len(expected), part=part)
+    assert (head, tail) == (expected[:part], expected[-part:])
 
 
 def test_every_filter_takes_in_some_jobs_and_leaves_out_others_somewhere(farm: Farm, scratch: Farm, farm_jobs: list[Job]) -> None:
-    from live.truth import truth_of
-
     both = (farm_jobs, truth_of(scratch))
     everything = {"none", "an empty one", "operators that are null", "nodes below 0", "node neq"}
     nothing = {"user in nothing", "no state", "filters that exclude each other", "a footprint value that nobody has"}
@@ -68,12 +68,14 @@ def test_every_filter_takes_in_some_jobs_and_leaves_out_others_somewhere(farm: F
 
 
 @pytest.mark.parametrize("name", [*FIT_FOR_1_5, *(name for name in FROM_JOBS if name not in ("database ids", "tag numbers"))])
-async def test_the_newest_release_evaluates_the_filter_to_the_same_jobs_itself(world: World, name: str) -> None:
-    filters = filters_named(name, world.jobs)
-    judges = [site for site in world.farm if site.is_newest]
+async def test_the_newest_release_evaluates_the_filter_to_the_same_jobs_itself(
+    farm: Farm, farm_jobs: list[Job], farm_http: Http, name: str
+) -> None:
+    filters = filters_named(name, farm_jobs)
+    judges = [site for site in farm if site.is_newest]
     if not judges:
         pytest.skip("no 1.5 among the instances")
-    walked = await walk(world.face, filters, 5000)
+    walked = await walk(farm_http, filters, 5000)
     for site in judges:
         answer = upstream.query(site, JUDGE, {"filter": [_closed(one) for one in filters]})["jobs"]
         ours = [key.job_id for key in walked if key.site == site.name]
@@ -94,7 +96,7 @@ def _closed(one: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("numbers", [[1], [1, 2, 3], [4], [11, 12]])
-async def test_pages_by_number_are_cut_from_the_same_list(farm_http: Any, farm_jobs: list[Job], numbers: Sequence[int]) -> None:
+async def test_pages_by_number_are_cut_from_the_same_list(farm_http: Http, farm_jobs: list[Job], numbers: Sequence[int]) -> None:
     expected = in_order(farm_jobs)
     for number in numbers:
         document = f"{{ jobs(page: {{itemsPerPage: 211, page: {number}}}) {{ items {{ site jobId }} count hasNextPage offset }} }}"
@@ -106,7 +108,7 @@ async def test_pages_by_number_are_cut_from_the_same_list(farm_http: Any, farm_j
 
 
 @pytest.mark.parametrize("name", ["none", "user eq", "two footprint values", "a state that only old releases know", "several fields"])
-async def test_the_count_is_exact(farm_http: Any, farm_jobs: list[Job], name: str) -> None:
+async def test_the_count_is_exact(farm_http: Http, farm_jobs: list[Job], name: str) -> None:
     filters = filters_named(name, farm_jobs)
     document = "query ($filter: [JobFilter!]) { jobs(filter: $filter, first: 3) { count items { id } } }"
     expected = sum(matches(job, filters) for job in farm_jobs)
@@ -121,7 +123,7 @@ ORDERS = [
 
 @pytest.mark.parametrize(("field", "direction", "column"), ORDERS)
 async def test_another_order_sorts_everything_and_equal_values_as_always(
-    farm_http: Any, farm_jobs: list[Job], field: str, direction: str, column: str
+    farm_http: Http, farm_jobs: list[Job], field: str, direction: str, column: str
 ) -> None:
     document = f"""query ($after: String) {{ jobs(first: 500, after: $after, order: {{field: "{field}", order: {direction}}})
         {{ items {{ site jobId }} pageInfo {{ endCursor hasNextPage }} }} }}"""

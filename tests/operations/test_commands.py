@@ -9,8 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -165,6 +168,29 @@ def test_serve_names_itself_to_nobody(site: Address, desk: Desk) -> None:
         url = written.split()[-1].replace("/graphql", "/health/live")
         with urllib.request.urlopen(url, timeout=10) as answer:
             assert "server" not in {name.lower() for name in answer.headers}
+
+
+def test_serve_ends_with_0_and_an_answer_for_who_still_waits(site: Address, desk: Desk) -> None:
+    desk.add("aurora", site.url, site.site.token("demo"), "timeout = 60")
+    site.site.faults.hang()
+    with started("serve", "--port", "0", folder=desk.folder, until="serves") as (process, written), ThreadPoolExecutor() as pool:
+        waiting = pool.submit(ask, written.split()[-1], "{ jobs(first: 1) { items { id } } }")
+        while not site.site.requests:
+            time.sleep(0.02)
+        status, rest = end(process, signal.SIGTERM)
+        assert status == 0 and "Traceback" not in rest
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            waiting.result(timeout=20)
+        body = json.load(refused.value)
+    assert refused.value.code == 503
+    assert body["errors"][0]["message"] == "The gateway is stopping." and body["errors"][0]["extensions"]["retryable"]
+
+
+def test_serve_listens_on_the_other_loopback_too(site: Address, desk: Desk) -> None:
+    desk.add("aurora", site.url, site.site.token("demo"))
+    with started("serve", "--port", "0", "--host", "::1", folder=desk.folder, until="serves") as (_, written):
+        assert re.search(r"http://\[::1\]:\d+/graphql", written)
+        assert ask(written.split()[-1], "{ sites { name } }") == {"data": {"sites": [{"name": "aurora"}]}}
 
 
 def test_serve_refuses_a_head_without_end(site: Address, desk: Desk) -> None:

@@ -2,7 +2,9 @@
 
 questions   what callers ask and what they get: questions, answers, one report per site
 scatter     ask many sites at once, each within its own limit
-joblist     the one exact job list: streams of the sites, merged, cut into pages
+walk        one walk down the merged list: streams of many sites, cut where all of them are complete
+readahead   walks kept open between two pages
+joblist     the one exact job list: planned, walked, cut into pages, reported
 lookups     one job by id or key; clusters; users; the sites themselves
 twins       two configured sites that are one and the same instance
 gateway     the façade over all of them

@@ -76,7 +76,7 @@ class JobList:
             raise RequestError(Code.LIMIT_EXCEEDED, f"More than {size} jobs match: read them page by page (first, after).")
         self._learn(walk.parts, rows)
         has_next = len(walk.ready) > skip + size or walk.stopped_at is not None
-        end = cursor.encode() if cursor else None
+        end = None
         if walk.stopped_at is not None and len(walk.ready) <= size:
             end = Cursor(digest, before_second(walk.stopped_at - 1)).encode()
             self._note_budget(walk)
@@ -124,7 +124,7 @@ class JobList:
             ordered = plan.after(ordered, cursor)
         skip, size = self._extent(question)
         rows = ordered[skip : skip + size]
-        end = question.after
+        end = None
         if rows:
             end = Cursor(digest, position_of(rows[-1]), plan.value(rows[-1])).encode()
         gaps = [] if count is not None else ["count: unknown, as not every site could be read to its end."]

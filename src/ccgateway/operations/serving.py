@@ -17,6 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ccgateway.errors import SettingsError
+from ccgateway.operations.stopping import Stoppable
 from ccgateway.settings import ServerSettings, Settings
 
 __all__ = ["GatewayServer", "bind", "quiet_signals", "refuse_without_sites", "run", "server_for", "url_of"]
@@ -83,7 +84,7 @@ def server_for(app: ASGIApp, *, access_log: bool = False, when_listening: Callab
     if access_log:
         logging.getLogger("uvicorn.access").setLevel(logging.INFO)
     config = uvicorn.Config(
-        app,
+        Stoppable(app),
         loop="auto",
         http=_protocol(),
         ws="none",

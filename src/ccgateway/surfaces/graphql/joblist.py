@@ -18,7 +18,8 @@ Page = strawberry.Parent[questions.JobListAnswer]
 @strawberry.type(description="Where a page ends.")
 class PageInfo:
     end_cursor: str | None = strawberry.field(
-        description="Give it as `after` to read on, with the same filter, order and sites; null if there is nothing to read on."
+        description="Give it as `after` to read on, with the same filter, order and sites; null if there is nothing here and "
+        "nothing to read on. Whether there is more, `hasNextPage` tells."
     )
     has_next_page: bool = strawberry.field(description="Whether there is more.")
 

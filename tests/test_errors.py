@@ -1,0 +1,182 @@
+"""The one table of errors, what errors carry, and what is taken out of a site's words; logs; deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from http import HTTPStatus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccgateway.deadline import Deadline
+from ccgateway.errors import CODES, Code, FederationError, GatewayError, RequestError, SettingsError, SiteError, redact
+from ccgateway.telemetry import LogObserver, RedactingFilter
+from support.profiles import use_profile
+
+use_profile()
+
+JWT = "eyJhbGciOiJFZERTQSIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJkZW1vIiwicm9sZXMiOlsiYXBpIl19.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg"
+
+GRPC = {
+    "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND", "FAILED_PRECONDITION",
+    "DEADLINE_EXCEEDED", "UNAVAILABLE", "UNIMPLEMENTED", "DATA_LOSS", "INTERNAL",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_every_code_has_a_row_with_real_statuses(code: Code) -> None:
+    row = CODES[code]
+    assert HTTPStatus(row.http) >= 400
+    assert row.grpc in GRPC
+    assert code.value == code.name
+
+
+def test_the_table_has_no_row_without_a_code() -> None:
+    assert set(CODES) == set(Code)
+
+
+@pytest.mark.parametrize("code", [code for code, row in CODES.items() if row.http < 500])
+def test_what_the_caller_did_wrong_is_not_worth_repeating(code: Code) -> None:
+    assert not CODES[code].retryable
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_an_error_is_retryable_as_its_row_says_unless_told_otherwise(code: Code) -> None:
+    assert GatewayError(code, "x").retryable is CODES[code].retryable
+    assert SiteError(code, "here", "x", retryable=True).retryable is True
+    assert SiteError(code, "here", "x", retryable=False).retryable is False
+    assert GatewayError(code, "x").row is CODES[code]
+
+
+def test_errors_carry_what_graphql_shows() -> None:
+    assert RequestError(Code.NOT_FOUND, "x").extensions() == {"code": "NOT_FOUND", "retryable": False}
+    shown = SiteError(Code.TIMEOUT, "here", "x").extensions()
+    assert shown == {"code": "TIMEOUT", "retryable": True, "site": "here"}
+
+
+def test_every_error_reads_as_its_message() -> None:
+    causes = [SiteError(Code.TIMEOUT, "here", "late")]
+    assert str(FederationError(Code.INCOMPLETE, "without here", causes)) == "without here"
+    assert str(SettingsError("a.b", "is wrong", "Mend it.")) == "a.b: is wrong. Mend it."
+
+
+# --- redaction
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        JWT,
+        f"token {JWT} is expired",
+        f"Authorization: Bearer {JWT}",
+        "authorization: bearer s3cret-canary",
+        "BEARER\ts3cret-canary",
+        f"x={JWT}&y={JWT}",
+        f"\n{JWT}\n",
+        f'"{JWT}"',
+        f"jwt:{JWT}.more",
+        f"{'é' * 290} {JWT}",
+        f"é{JWT}",
+        f"x-{JWT}",
+    ],
+)
+def test_a_token_is_taken_out(text: str) -> None:
+    clean = redact(text)
+    assert "s3cret-canary" not in clean
+    for part in JWT.split("."):
+        assert part not in clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "open ./var/job-archive/alex/100/029/1750000966/meta.json: no such file or directory",
+        "invalid query parameter: project",
+        "select a scope where possible",
+        "user alice may not update this from here",
+    ],
+)
+def test_plain_words_stay_as_they_are(text: str) -> None:
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize("text", ["SELECT id FROM job", "x: INSERT INTO job VALUES", "UPDATE job SET a=1", "DELETE\nFROM job"])
+def test_sql_is_not_shown(text: str) -> None:
+    assert "job" not in redact(text)
+
+
+@given(text=st.text(max_size=500))
+def test_any_text_becomes_one_short_line(text: str) -> None:
+    clean = redact(text)
+    assert len(clean) <= 300
+    assert clean == " ".join(clean.split())
+    assert redact(text, limit=10_000) == redact(redact(text, limit=10_000), limit=10_000)
+
+
+@pytest.mark.parametrize("text", ["a-" * 50_000, "SELECT " * 10_000, "a" * 100_000, "aaaaaaaa." * 20_000, "bearer " * 20_000])
+def test_hostile_text_takes_no_more_than_a_moment(text: str) -> None:
+    started = time.perf_counter()
+    redact(text[:10_000])
+    assert time.perf_counter() - started < 2.0
+
+
+# --- logs
+
+
+def logged(*arguments: object, message: str) -> str:
+    record = logging.LogRecord("x", logging.INFO, __file__, 1, message, arguments, None)
+    assert RedactingFilter().filter(record)
+    return record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"), [(f"got {JWT}", ()), ("got %s", (JWT,)), ("header %r", (f"Bearer {JWT}",)), ("Authorization: Bearer %s", ("s3cret-canary",))]
+)
+def test_no_token_reaches_the_log(message: str, arguments: tuple[object, ...]) -> None:
+    line = logged(*arguments, message=message)
+    assert "s3cret-canary" not in line
+    assert JWT not in line
+    assert "eyJzdWIi" not in line
+
+
+@pytest.mark.parametrize("message", ["plain", "two  blanks and. a dot", "100 % sure."])
+def test_other_lines_are_logged_as_they_are(message: str) -> None:
+    assert logged(message=message).split() == message.split()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "level"), [("200", "DEBUG"), ("404", "DEBUG"), ("500", "WARNING"), ("503", "WARNING"), ("TIMEOUT", "WARNING")]
+)
+def test_each_exchange_is_one_line(caplog: pytest.LogCaptureFixture, outcome: str, level: str) -> None:
+    with caplog.at_level(logging.DEBUG):
+        LogObserver().exchanged("here", "GET", "/api/jobs/", outcome, 0.0123)
+    [record] = caplog.records
+    assert (record.levelname, record.getMessage()) == (level, f"here GET /api/jobs/ -> {outcome} in 12 ms")
+
+
+# --- deadlines
+
+
+async def test_a_deadline_counts_down_and_never_grows() -> None:
+    whole = Deadline.after(10.0)
+    assert 9.5 < whole.remaining <= 10.0
+    assert whole.within(2.0).remaining <= 2.0
+    assert whole.within(60.0) == whole
+    assert Deadline.after(-1.0).remaining < 0
+
+
+async def test_a_limit_cancels_when_the_moment_comes() -> None:
+    with pytest.raises(TimeoutError):
+        async with Deadline.after(0.02).limit():
+            await asyncio.sleep(5)
+    async with Deadline.after(5.0).limit():
+        await asyncio.sleep(0)
+
+
+async def test_a_passed_deadline_cancels_at_the_first_wait() -> None:
+    with pytest.raises(TimeoutError):
+        async with Deadline.after(-5.0).limit():
+            await asyncio.sleep(5)

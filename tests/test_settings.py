@@ -1,0 +1,328 @@
+"""Settings: every refusal names the key, what is wrong and the remedy; secrets show nowhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from ccgateway.errors import Code, SettingsError
+from ccgateway.settings import CallerSettings, LimitSettings, ServerSettings, Settings, SiteSettings, load_settings
+
+CANARY = "eyJhbGciOiJFZERTQSJ9.canary-payload-canary.canary-signature-canary"
+
+GOOD = """
+[sites.aurora]
+number = 1
+url = "https://cc.example.org/base/"
+"""
+
+Load = Callable[..., Settings]
+
+
+@pytest.fixture(autouse=True)
+def no_settings_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.upper().startswith("CCGATEWAY_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    def from_text(text: str | bytes = GOOD) -> Settings:
+        path = tmp_path / "ccgateway.toml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return load_settings(path)
+
+    return from_text
+
+
+def refusal(load: Load, text: str | bytes) -> SettingsError:
+    with pytest.raises(SettingsError) as refused:
+        load(text)
+    error = refused.value
+    assert error.code is Code.SETTINGS
+    assert error.key
+    assert error.problem
+    assert len(error.remedy) > 5
+    assert error.message == f"{error.key}: {error.problem}. {error.remedy}"
+    assert CANARY not in error.message + repr(error)
+    return error
+
+
+def site(extra: str = "", *, name: str = "aurora", number: str = "1", url: str = '"https://cc.example.org"') -> str:
+    return f"[sites.{name}]\nnumber = {number}\nurl = {url}\n{extra}\n"
+
+
+# --- good files
+
+
+def test_a_small_file_is_enough(load: Load) -> None:
+    settings = load()
+    aurora = settings.sites["aurora"]
+    assert (aurora.name, aurora.number, aurora.url, aurora.release) == ("aurora", 1, "https://cc.example.org/base", "auto")
+    assert aurora.read_token() is None
+    assert settings.server.host == "127.0.0.1"
+    assert settings.limits == LimitSettings.model_validate({})
+
+
+def test_no_file_at_all_is_defaults() -> None:
+    assert load_settings(None).sites == {}
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8080", "https://[::1]:8443/x", "http://127.0.0.1/a/b/", "https://cc.example.org/@x"])
+def test_a_base_url_may_have_port_and_path(load: Load, url: str) -> None:
+    assert load(site(url=f'"{url}"')).sites["aurora"].url == url.rstrip("/")
+
+
+def test_settings_are_frozen(load: Load) -> None:
+    settings = load()
+    for target, name, value in [
+        (settings, "sites", {}), (settings.server, "port", 1), (settings.sites["aurora"], "url", "x"), (settings.limits, "page_jobs", 1)
+    ]:  # fmt: skip
+        with pytest.raises(Exception, match="frozen"):
+            setattr(target, name, value)
+
+
+@pytest.mark.parametrize("model", [ServerSettings, CallerSettings, LimitSettings, SiteSettings])
+def test_every_setting_is_described(model: type[BaseModel]) -> None:
+    undescribed = {name for name, field in model.model_fields.items() if not field.description}
+    assert undescribed <= {"name"}  # a site's name is its section's
+
+
+# --- bad files
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ("[server]\nport = 70000", "server.port", "65535"),
+        ("[server]\nport = -1", "server.port", "0"),
+        ('[server]\nport = "many"', "server.port", "integer"),
+        ("[server]\nprot = 80", "server.prot", "is not a setting"),
+        ("[sevrer]\nport = 80", "sevrer", "is not a setting"),
+        ("server = 5", "server", "dictionary"),
+        ('[server]\nserve_unauthenticated = "perhaps"', "server.serve_unauthenticated", "bool"),
+        ('[caller]\nsubject = ""', "caller.subject", "1 character"),
+        ("[limits]\nrequest_timeout = 0", "limits.request_timeout", "greater than 0"),
+        ("[limits]\nrequest_timeout = 4000", "limits.request_timeout", "3600"),
+        ("[limits]\nrequest_timeout = nan", "limits.request_timeout", ""),
+        ("[limits]\nrequest_timeout = inf", "limits.request_timeout", "3600"),
+        ("[limits]\npatience = -1", "limits.patience", "0"),
+        ("[limits]\npatience = nan", "limits.patience", ""),
+        ("[limits]\nscan_budget = 0", "limits.scan_budget", "1"),
+        ("[limits]\npage_jobs = 1.5", "limits.page_jobs", "integer"),
+        (site(url='""'), "sites.aurora.url", "http(s)://"),
+        (site(url='"cc.example.org"'), "sites.aurora.url", "http(s)://"),
+        (site(url='"ftp://cc.example.org"'), "sites.aurora.url", "http(s)://"),
+        (site(url='"https://"'), "sites.aurora.url", "http(s)://"),
+        (site(url='"https://user:pass@cc.example.org"'), "sites.aurora.url", "without user"),
+        (site(url='"https://cc.example.org?x=1"'), "sites.aurora.url", "query"),
+        (site(url='"https://cc.example.org/#x"'), "sites.aurora.url", "fragment"),
+        (site(url='"https://cc.example.org/a b"'), "sites.aurora.url", "http(s)://"),
+        (site(url='"https://cc.example.org:port"'), "sites.aurora.url", ""),
+        (site(url='"https://cc.example.org:99999"'), "sites.aurora.url", ""),
+        (site(url="5"), "sites.aurora.url", "string"),
+        (site(number="0"), "sites.aurora.number", "1"),
+        (site(number="1000"), "sites.aurora.number", "999"),
+        (site(number='"first"'), "sites.aurora.number", "integer"),
+        ('[sites.aurora]\nurl = "https://x"', "sites.aurora.number", "is missing"),
+        ("[sites.aurora]\nnumber = 1", "sites.aurora.url", "is missing"),
+        (site('release = "1.6"'), "sites.aurora.release", "1.5"),
+        (site("release = 1.5"), "sites.aurora.release", "1.5"),
+        (site("timeout = 0"), "sites.aurora.timeout", "greater than 0"),
+        (site("concurrency = 0"), "sites.aurora.concurrency", "1"),
+        (site("retries = 11"), "sites.aurora.retries", "10"),
+        (site("answer_bytes = 1"), "sites.aurora.answer_bytes", "4096"),
+        (site("tokn_file = 'x'"), "sites.aurora.tokn_file", "is not a setting"),
+        (site(f'token = "{CANARY}"'), "sites.aurora.token", "secret"),
+        (site(f'tokne = "{CANARY}"'), "sites.aurora.tokne", "is not a setting"),
+        (site() + site(name="borealis"), "sites.borealis.number", "already the number of site aurora"),
+        (site(name='"Aurora"'), "sites.Aurora", "site name"),
+        (site(name='"-x"'), "sites.-x", "site name"),
+        (site(name='"a.b"'), "sites.a.b", "site name"),
+        (site(name='"a:b"'), "sites.a:b", "site name"),
+        (site(name='"größe"'), "sites.größe", "site name"),
+        (site(name='""'), "sites.", "site name"),
+        ("[sites]\naurora = 5", "sites.aurora", ""),
+        ("sites = 5", "sites", "dictionary"),
+        (site("token_file = 5"), "sites.aurora.token_file", ""),
+        (site('token_file = "~nosuchuser/token"'), "sites.aurora.token_file", ""),
+    ],
+)
+def test_a_bad_value_is_refused_by_key_problem_and_remedy(load: Load, text: str, key: str, words: str) -> None:
+    error = refusal(load, text)
+    assert error.key == key
+    assert words in error.problem or words in error.remedy
+
+
+@pytest.mark.parametrize(
+    "text", ["[server", "port = ", "[server]\nport = 1\nport = 2", b"\xff\xfe", "[sites.aurora]\n[sites.aurora]\n", b"a = '\x00'"]
+)
+def test_what_is_no_toml_is_refused_with_its_place(load: Load, text: str | bytes) -> None:
+    error = refusal(load, text)
+    assert "not valid TOML" in error.problem
+    assert error.key.endswith("ccgateway.toml")
+
+
+def test_a_secret_in_broken_toml_is_not_repeated(load: Load) -> None:
+    refusal(load, site(f'token = "{CANARY}'))
+    refusal(load, f"[sites.aurora]\n{CANARY}")
+
+
+@pytest.mark.parametrize("kind", ["absent", "folder"])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path if kind == "folder" else tmp_path / "nowhere.toml"
+    with pytest.raises(SettingsError) as refused:
+        load_settings(path)
+    assert refused.value.key == str(path)
+
+
+# --- the environment
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "read"),
+    [
+        ("CCGATEWAY_SERVER__PORT", "9000", lambda s: s.server.port == 9000),
+        ("CCGATEWAY_SERVER__GRAPHIQL", "false", lambda s: s.server.graphiql is False),
+        ("CCGATEWAY_CALLER__SUBJECT", "ops", lambda s: s.caller.subject == "ops"),
+        ("CCGATEWAY_LIMITS__PATIENCE", "0.5", lambda s: s.limits.patience == 0.5),
+        ("CCGATEWAY_SITES__AURORA__URL", "http://other", lambda s: s.sites["aurora"].url == "http://other"),
+        ("CCGATEWAY_SITES__AURORA__NUMBER", "7", lambda s: s.sites["aurora"].number == 7),
+        ("CCGATEWAY_SITES__AURORA__REQUIRED", "true", lambda s: s.sites["aurora"].required),
+        ("CCGATEWAY_SITES__AURORA__TOKEN", CANARY, lambda s: s.sites["aurora"].read_token().get_secret_value() == CANARY),
+    ],
+)
+def test_the_environment_is_stronger_than_the_file(
+    load: Load, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, read: Callable[[Any], bool]
+) -> None:
+    monkeypatch.setenv(variable, value)
+    text = site("required = false") + '[server]\nport = 1\ngraphiql = true\n[caller]\nsubject = "x"\n[limits]\npatience = 9\n'
+    assert read(load(text))
+
+
+def test_a_dash_in_a_sites_name_is_an_underscore_in_its_variables(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CCGATEWAY_SITES__AURORA_2_EAST__TOKEN", CANARY)
+    monkeypatch.setenv("CCGATEWAY_SITES__AURORA_2_EAST__URL", "http://other")
+    sites = load(site(name="aurora-2-east")).sites
+    assert list(sites) == ["aurora-2-east"]
+    east = sites["aurora-2-east"]
+    assert (east.name, east.number, east.url) == ("aurora-2-east", 1, "http://other")
+    token = east.read_token()
+    assert token is not None
+    assert token.get_secret_value() == CANARY
+
+
+def test_a_site_can_stand_in_the_environment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CCGATEWAY_SITES__AURORA__URL", "http://x")
+    monkeypatch.setenv("CCGATEWAY_SITES__AURORA__NUMBER", "3")
+    assert load_settings(None).sites["aurora"].number == 3
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "key"),
+    [
+        ("CCGATEWAY_SERVER__PORT", "many", "server.port"),
+        ("CCGATEWAY_SERVER__PROT", "80", "server.prot"),
+        ("CCGATEWAY_LIMITS__PATIENCE", "soon", "limits.patience"),
+        ("CCGATEWAY_SITES__AURORA__RELEASE", "9", "sites.aurora.release"),
+        ("CCGATEWAY_SITES__BOREALIS__TOKEN", CANARY, "sites.borealis.number"),
+        ("CCGATEWAY_SITES__AURORA__TOKEN_", CANARY, "sites.aurora.token_"),
+        ("CCGATEWAY_SERVER", "8080", "server"),
+        ("CCGATEWAY_SERVER", "{not json", "server"),
+        ("CCGATEWAY_SITES", f"token={CANARY}", "sites"),
+        ("CCGATEWAY_SITES", json.dumps({"aurora": {"token": CANARY, "number": 0}}), "sites.aurora.number"),
+        ("CCGATEWAY_SITES", json.dumps([CANARY]), "sites"),
+    ],
+)
+def test_a_bad_variable_is_refused_like_a_bad_file(
+    load: Load, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, key: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert key in refusal(load, GOOD).key
+
+
+# --- tokens
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    path = tmp_path / "aurora.jwt"
+    path.write_text(f"\n  {CANARY} \n")
+    return path
+
+
+def test_a_token_comes_from_a_file_beside_the_settings(load: Load, token_file: Path) -> None:
+    token = load(site('token_file = "aurora.jwt"')).sites["aurora"].read_token()
+    assert token is not None
+    assert token.get_secret_value() == CANARY
+
+
+def test_a_token_comes_from_a_named_variable(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AURORA_JWT", CANARY)
+    token = load(site('token_env = "AURORA_JWT"')).sites["aurora"].read_token()
+    assert token is not None
+    assert token.get_secret_value() == CANARY
+
+
+@pytest.mark.parametrize("text", [b"", b" \n", b"\xff\xfe", f"{CANARY}\n{CANARY}".encode(), f"Bearer {CANARY}".encode(), "tökén".encode()])
+def test_a_file_without_one_token_is_refused(load: Load, token_file: Path, text: bytes) -> None:
+    token_file.write_bytes(text)
+    settings = load(site('token_file = "aurora.jwt"'))
+    with pytest.raises(SettingsError) as refused:
+        settings.sites["aurora"].read_token()
+    assert refused.value.key == "sites.aurora.token_file"
+    assert CANARY not in refused.value.message
+
+
+@pytest.mark.parametrize("text", ["", " ", f"{CANARY} {CANARY}", f"Bearer {CANARY}", "tökén", f"{CANARY}\r\nX-Evil: 1"])
+@pytest.mark.parametrize("where", ["token_env", "token"])
+def test_a_variable_without_one_token_is_refused(load: Load, monkeypatch: pytest.MonkeyPatch, where: str, text: str) -> None:
+    monkeypatch.setenv("AURORA_JWT" if where == "token_env" else "CCGATEWAY_SITES__AURORA__TOKEN", text)
+    settings = load(site('token_env = "AURORA_JWT"' if where == "token_env" else ""))
+    with pytest.raises(SettingsError) as refused:
+        settings.sites["aurora"].read_token()
+    assert refused.value.key == f"sites.aurora.{where}"
+    assert CANARY not in refused.value.message
+
+
+def test_a_trailing_line_end_in_a_variable_is_no_part_of_the_token(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CCGATEWAY_SITES__AURORA__TOKEN", f"{CANARY}\n")
+    token = load().sites["aurora"].read_token()
+    assert token is not None
+    assert token.get_secret_value() == CANARY
+
+
+@pytest.mark.parametrize("extra", ['token_file = "nowhere"', 'token_file = "."', 'token_env = "NOT_SET_ANYWHERE"'])
+def test_a_token_that_is_not_there_is_refused_by_key(load: Load, extra: str) -> None:
+    settings = load(site(extra))
+    with pytest.raises(SettingsError, match=r"sites\.aurora\.token_"):
+        settings.sites["aurora"].read_token()
+
+
+def test_a_token_shows_in_no_repr_and_no_dump(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CCGATEWAY_SITES__AURORA__TOKEN", CANARY)
+    settings = load()
+    for shown in (repr(settings), str(settings), settings.model_dump_json(), str(settings.model_dump()), repr(settings.sites["aurora"])):
+        assert "canary" not in shown
+
+
+# --- exposure
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "::1", "[::1]"])
+def test_loopback_may_be_served_without_authentication(load: Load, host: str) -> None:
+    load(f'[server]\nhost = "{host}"').check_exposure()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "cc.example.org", "", "localhost.example.org", "127.0.0.1.example.org"])
+def test_any_other_address_must_be_asked_for_aloud(load: Load, host: str) -> None:
+    with pytest.raises(SettingsError, match=r"server\.host.*serve_unauthenticated"):
+        load(f'[server]\nhost = "{host}"').check_exposure()
+    load(f'[server]\nhost = "{host}"\nserve_unauthenticated = true').check_exposure()
