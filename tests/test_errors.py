@@ -133,7 +133,8 @@ def logged(*arguments: object, message: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("message", "arguments"), [(f"got {JWT}", ()), ("got %s", (JWT,)), ("header %r", (f"Bearer {JWT}",)), ("Authorization: Bearer %s", ("s3cret-canary",))]
+    ("message", "arguments"),
+    [(f"got {JWT}", ()), ("got %s", (JWT,)), ("header %r", (f"Bearer {JWT}",)), ("Authorization: Bearer %s", ("s3cret-canary",))],
 )
 def test_no_token_reaches_the_log(message: str, arguments: tuple[object, ...]) -> None:
     line = logged(*arguments, message=message)

@@ -75,7 +75,9 @@ def test_no_file_at_all_is_defaults() -> None:
     assert load_settings(None).sites == {}
 
 
-@pytest.mark.parametrize("url", ["http://localhost:8080", "https://[::1]:8443/x", "http://127.0.0.1/a/b/", "https://cc.example.org/@x"])
+@pytest.mark.parametrize(
+    "url", ["http://localhost:8080", "https://[::1]:8443/x", "http://127.0.0.1/a/b/", "https://cc.example.org/@x"]
+)
 def test_a_base_url_may_have_port_and_path(load: Load, url: str) -> None:
     assert load(site(url=f'"{url}"')).sites["aurora"].url == url.rstrip("/")
 
@@ -271,7 +273,9 @@ def test_a_token_comes_from_a_named_variable(load: Load, monkeypatch: pytest.Mon
     assert token.get_secret_value() == CANARY
 
 
-@pytest.mark.parametrize("text", [b"", b" \n", b"\xff\xfe", f"{CANARY}\n{CANARY}".encode(), f"Bearer {CANARY}".encode(), "tökén".encode()])
+@pytest.mark.parametrize(
+    "text", [b"", b" \n", b"\xff\xfe", f"{CANARY}\n{CANARY}".encode(), f"Bearer {CANARY}".encode(), "tökén".encode()]
+)
 def test_a_file_without_one_token_is_refused(load: Load, token_file: Path, text: bytes) -> None:
     token_file.write_bytes(text)
     settings = load(site('token_file = "aurora.jwt"'))
@@ -309,7 +313,13 @@ def test_a_token_that_is_not_there_is_refused_by_key(load: Load, extra: str) -> 
 def test_a_token_shows_in_no_repr_and_no_dump(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CCGATEWAY_SITES__AURORA__TOKEN", CANARY)
     settings = load()
-    for shown in (repr(settings), str(settings), settings.model_dump_json(), str(settings.model_dump()), repr(settings.sites["aurora"])):
+    for shown in (
+        repr(settings),
+        str(settings),
+        settings.model_dump_json(),
+        str(settings.model_dump()),
+        repr(settings.sites["aurora"]),
+    ):
         assert "canary" not in shown
 
 
@@ -321,7 +331,9 @@ def test_loopback_may_be_served_without_authentication(load: Load, host: str) ->
     load(f'[server]\nhost = "{host}"').check_exposure()
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "cc.example.org", "", "localhost.example.org", "127.0.0.1.example.org"])
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "192.168.1.5", "cc.example.org", "", "localhost.example.org", "127.0.0.1.example.org"]
+)
 def test_any_other_address_must_be_asked_for_aloud(load: Load, host: str) -> None:
     with pytest.raises(SettingsError, match=r"server\.host.*serve_unauthenticated"):
         load(f'[server]\nhost = "{host}"').check_exposure()

@@ -86,7 +86,9 @@ def test_a_contradictory_question_is_refused(parts: dict[str, object]) -> None:
         (JobListQuestion(filters=[JobFilter(shared="x")], order=JobOrder("user")), Code.BAD_REQUEST),
     ],
 )
-async def test_a_bad_question_asks_nobody(sites: list[Instance], upstream: Upstream, question: JobListQuestion, code: Code) -> None:
+async def test_a_bad_question_asks_nobody(
+    sites: list[Instance], upstream: Upstream, question: JobListQuestion, code: Code
+) -> None:
     async with gateway_over(sites) as gateway:
         with pytest.raises(RequestError) as refused:
             await gateway.jobs(question, CALLER)
@@ -151,7 +153,9 @@ async def test_a_filter_on_what_a_site_does_not_keep_is_noted_in_its_report() ->
 
 
 @pytest.mark.parametrize("question", [JobListQuestion(first=5), JobListQuestion(order=JobOrder("user"))])
-async def test_cancelling_a_request_cancels_its_work(sites: list[Instance], upstream: Upstream, question: JobListQuestion) -> None:
+async def test_cancelling_a_request_cancels_its_work(
+    sites: list[Instance], upstream: Upstream, question: JobListQuestion
+) -> None:
     upstream.hangs = True
     before = asyncio.all_tasks()
     async with gateway_over(sites) as gateway:
@@ -231,7 +235,9 @@ async def test_the_same_cursor_twice_gives_the_same_page_twice(sites: list[Insta
         assert {tuple(row.job_id for row in page.rows) for page in pages} == {tuple(range(179, 159, -1))}
 
 
-async def test_a_site_that_fails_while_read_ahead_is_asked_again_by_the_next_page(upstream: Upstream, sites: list[Instance]) -> None:
+async def test_a_site_that_fails_while_read_ahead_is_asked_again_by_the_next_page(
+    upstream: Upstream, sites: list[Instance]
+) -> None:
     from ccgateway.errors import SiteError
 
     async with gateway_over(sites) as gateway:

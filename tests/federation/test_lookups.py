@@ -19,7 +19,12 @@ DOWN = SiteError(Code.UNREACHABLE, "two", "down")
 
 @pytest.fixture
 def one() -> Upstream:
-    jobs = [Job(7, 1000, id=1), Job(7, 5000, id=2), Job(8, 2000, id=3), *(Job(1000 + i, 6000 + i, id=100 + i) for i in range(300))]
+    jobs = [
+        Job(7, 1000, id=1),
+        Job(7, 5000, id=2),
+        Job(8, 2000, id=3),
+        *(Job(1000 + i, 6000 + i, id=100 + i) for i in range(300)),
+    ]
     return Upstream(jobs, release="1.5")
 
 
@@ -100,7 +105,9 @@ async def test_a_key_that_two_sites_have_is_ambiguous_until_the_site_is_named(si
     assert (await by_key(sites, "alex", 8, start, "two")).site == "two"
 
 
-@pytest.mark.parametrize(("cluster", "number", "start"), [("alex", 7, 1001), ("ALEX", 7, 1000), ("alex", 99, None), ("", 7, None)])
+@pytest.mark.parametrize(
+    ("cluster", "number", "start"), [("alex", 7, 1001), ("ALEX", 7, 1000), ("alex", 99, None), ("", 7, None)]
+)
 async def test_a_key_that_nobody_has_is_not_found(sites: list[Instance], cluster: str, number: int, start: int | None) -> None:
     with pytest.raises(RequestError) as refused:
         await by_key(sites, cluster, number, start)

@@ -296,7 +296,11 @@ def test_a_job_without_tags_has_none_of_them() -> None:
     assert not fits(JobFilter(tags=("4",)))
 
 
-@given(parts=st.tuples(st.text(), st.text(), st.text()).filter(lambda parts: not any("\ud800" <= c <= "\udfff" for c in "".join(parts))))
+@given(
+    parts=st.tuples(st.text(), st.text(), st.text()).filter(
+        lambda parts: not any("\ud800" <= c <= "\udfff" for c in "".join(parts))
+    )
+)
 def test_a_tag_id_holds_any_name_type_and_scope(parts: tuple[str, str, str]) -> None:
     kind, name, scope = parts
     text = encode_tag_id(Tag(kind, name, scope))

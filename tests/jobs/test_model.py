@@ -16,7 +16,8 @@ def test_a_job_id_is_read_as_it_was_written(site: str, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "7", "aurora", "aurora:", ":7", "aurora:-7", "aurora:7 ", "Aurora:7", "aurora:7:8", "aurora:7\n", "aurora:" + "9" * 40]
+    "text",
+    ["", "7", "aurora", "aurora:", ":7", "aurora:-7", "aurora:7 ", "Aurora:7", "aurora:7:8", "aurora:7\n", "aurora:" + "9" * 40],
 )
 def test_anything_else_is_no_job_id(text: str) -> None:
     with pytest.raises(RequestError) as refused:

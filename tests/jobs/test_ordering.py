@@ -14,7 +14,13 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.jobs.filters import IntRange, JobFilter, JobOrder, StringInput
 from ccgateway.jobs.model import JobRow
 from ccgateway.jobs.ordering import (
-    Cursor, Position, before_second, digest_of, position_of, sort_plan, take_through,
+    Cursor,
+    Position,
+    before_second,
+    digest_of,
+    position_of,
+    sort_plan,
+    take_through,
 )  # fmt: skip
 from support.oracle import row_of
 from support.upstream import Job

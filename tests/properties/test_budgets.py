@@ -17,7 +17,9 @@ budgets = st.sampled_from([1, 2, 5, 20])
 
 
 @given(world=worlds(most_sites=3), filters=filter_lists(), budget=budgets, size=st.sampled_from([1, 3, 50]))
-def test_a_walk_with_a_small_budget_still_finds_everything(world: World, filters: list[JobFilter], budget: int, size: int) -> None:
+def test_a_walk_with_a_small_budget_still_finds_everything(
+    world: World, filters: list[JobFilter], budget: int, size: int
+) -> None:
     question = JobListQuestion(filters=filters, first=size)
     walked = walked_over(world.instances, question, at_most=2 * world.total() + 5, scan_budget=budget)
     assert walked.keys == sorted(world.expected(filters), key=order_of)

@@ -18,7 +18,9 @@ sizes = st.sampled_from([1, 3, 7])
 
 
 @given(world=worlds(), size=sizes, seed=st.randoms(use_true_random=False), read_ahead=st.sampled_from([0.0, 2.0]))
-def test_sites_come_and_go_without_losing_or_doubling_a_job(world: World, size: int, seed: st.DataObject, read_ahead: float) -> None:
+def test_sites_come_and_go_without_losing_or_doubling_a_job(
+    world: World, size: int, seed: st.DataObject, read_ahead: float
+) -> None:
     """Jobs of the sites that stay all come; of one that is added, those that stand after the cursor."""
     import random
 

@@ -16,7 +16,9 @@ from properties.worlds import World, worlds
 from support.upstream import Job, Reading, Upstream, site_of
 from support.walking import CALLER, gateway_over, order_of, walked_over
 
-kinds: st.SearchStrategy[list[Reading]] = st.lists(st.sampled_from(["yes", "yes", "yes", "named", "silent"]), min_size=1, max_size=9)
+kinds: st.SearchStrategy[list[Reading]] = st.lists(
+    st.sampled_from(["yes", "yes", "yes", "named", "silent"]), min_size=1, max_size=9
+)
 
 
 def spoil(world: World, pattern: list[Reading]) -> int:

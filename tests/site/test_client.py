@@ -236,7 +236,9 @@ async def test_a_packed_body_is_unpacked_however_it_is_cut(encoding: str, packed
     assert (await ask(answer)).body == b"body" * 1000
 
 
-@pytest.mark.parametrize(("url", "accepts"), [("http://127.0.0.1", "identity"), ("http://localhost:1/x", "identity"), ("https://cc.example", "gzip")])
+@pytest.mark.parametrize(
+    ("url", "accepts"), [("http://127.0.0.1", "identity"), ("http://localhost:1/x", "identity"), ("https://cc.example", "gzip")]
+)
 def test_packing_is_asked_for_unless_the_site_is_on_this_machine(url: str, accepts: str) -> None:
     from ccgateway.site.client import _encodings
 
@@ -275,7 +277,9 @@ async def test_each_way_to_fail_has_its_code(pieces: tuple[bytes, ...], then: Th
     assert error.site == "here"
 
 
-@pytest.mark.parametrize("pieces", [(), (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",)], ids=["before headers", "within the body"])
+@pytest.mark.parametrize(
+    "pieces", [(), (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",)], ids=["before headers", "within the body"]
+)
 async def test_a_site_that_hangs_is_a_time_out_at_the_deadline(pieces: tuple[bytes, ...]) -> None:
     started = time.perf_counter()
     error = await failure(sends(*pieces, then="hold"), seconds=0.2)
@@ -322,7 +326,7 @@ async def test_a_connection_that_does_not_open_is_unreachable_after_its_own_limi
     fillers = []
     for _ in range(8):  # fills the backlog, so that the next connection waits
         one = socket.socket()
-        one.setblocking(False)  # noqa: FBT003
+        one.setblocking(False)
         one.connect_ex((host, port))
         fillers.append(one)
     try:
@@ -498,17 +502,22 @@ async def test_plain_http_where_tls_is_spoken_is_a_failure_not_a_crash(authority
 
 
 async def test_tls_where_plain_http_is_spoken_is_a_failure_not_a_crash() -> None:
-    async with raw_server(sends(plain_answer())) as server:
-        async with client_of(server.url.replace("http", "https")) as client:
-            with pytest.raises(SiteError) as error:
-                await client.exchange(LIST, visit(2.0))
+    async with raw_server(sends(plain_answer())) as server, client_of(server.url.replace("http", "https")) as client:
+        with pytest.raises(SiteError) as error:
+            await client.exchange(LIST, visit(2.0))
     assert error.value.code in (Code.UNREACHABLE, Code.CONNECTION_LOST, Code.TIMEOUT)
 
 
 # --- Retry-After
 
 
-@given(value=st.one_of(st.text(st.characters(max_codepoint=255), max_size=30), st.integers().map(str), st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]{1,5} [0-9:]{4,8} [-+A-Z0-9]{1,6}", fullmatch=True)))
+@given(
+    value=st.one_of(
+        st.text(st.characters(max_codepoint=255), max_size=30),
+        st.integers().map(str),
+        st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]{1,5} [0-9:]{4,8} [-+A-Z0-9]{1,6}", fullmatch=True),
+    )
+)
 def test_any_retry_after_is_seconds_or_nothing(value: str) -> None:
     found = _retry_after(value)
     assert found is None or found >= 0

@@ -71,7 +71,9 @@ def test_lists_from_later_in_the_recording_decode_too(release: str, case: str) -
 
 
 @pytest.mark.parametrize("release", ["1.3", "1.4", "1.5"])
-@pytest.mark.parametrize("case", ["job, one node", "job, several nodes", "job with tags as demo", "running job", "job after meta"])
+@pytest.mark.parametrize(
+    "case", ["job, one node", "job, several nodes", "job with tags as demo", "running job", "job after meta"]
+)
 def test_a_recorded_single_job_is_decoded_whatever_form_its_time_has(release: str, case: str) -> None:
     row = DIALECTS[release].job_row(recorded(release, case), "here", EVERYTHING)
     assert_row_is(row, body_of(release, case)["Meta"], release)
@@ -174,7 +176,9 @@ def test_the_howto_form_is_read_leniently(changes: dict[str, Any], attribute: st
 # --- asking
 
 
-def query_of(release: str, *filters: JobFilter, window: Window = Window(5, 9), size: int = 7, page: int = 1) -> list[tuple[str, str]]:
+def query_of(
+    release: str, *filters: JobFilter, window: Window = Window(5, 9), size: int = 7, page: int = 1
+) -> list[tuple[str, str]]:
     dialect = DIALECTS[release]
     plan = dialect.plan(conditions_of(filters, "here"), frozenset(), ADMIN)
     url = urlsplit(dialect.list_request("/api", plan, window, size, page).path)
@@ -212,7 +216,9 @@ def test_a_site_is_asked_only_for_states_that_it_knows(release: str, states: tup
     assert [value for key, value in query_of(release, JobFilter(state=states)) if key == "state"] == sent
 
 
-@pytest.mark.parametrize(("release", "state"), [("1.5", "stopped"), ("1.4", "node_fail"), ("1.2", "pending"), ("1.3", "nonsense")])
+@pytest.mark.parametrize(
+    ("release", "state"), [("1.5", "stopped"), ("1.4", "node_fail"), ("1.2", "pending"), ("1.3", "nonsense")]
+)
 def test_a_state_that_a_site_does_not_know_means_no_jobs_there(release: str, state: str) -> None:
     assert DIALECTS[release].plan(conditions_of([JobFilter(state=(state,))], "here"), frozenset(), ADMIN).never
 
@@ -232,7 +238,9 @@ def test_whatever_a_value_holds_it_stays_one_parameter(value: str) -> None:
 # --- isolation
 
 
-@pytest.mark.parametrize(("release", "root"), [("1.2", "/api"), ("1.3", "/api"), ("1.4", "/userapi"), ("1.5", "/userapi"), ("howto", "/userapi")])
+@pytest.mark.parametrize(
+    ("release", "root"), [("1.2", "/api"), ("1.3", "/api"), ("1.4", "/userapi"), ("1.5", "/userapi"), ("howto", "/userapi")]
+)
 def test_an_ordinary_user_is_sent_where_the_site_isolates_users_if_it_does(release: str, root: str) -> None:
     assert DIALECTS[release].root(user_credential("alice")) == root
 
@@ -241,6 +249,8 @@ def test_an_ordinary_user_is_sent_where_the_site_isolates_users_if_it_does(relea
 @pytest.mark.parametrize("needed", [frozenset(), frozenset({"project"})])
 def test_releases_that_isolate_nobody_are_isolated_here(release: str, needed: frozenset[str]) -> None:
     plan = DIALECTS[release].plan(conditions_of([], "here"), needed, user_credential("alice"))
-    rows = DIALECTS[release].list_rows(recorded(release, "list: all, with metadata (the starting state)"), "here", plan.attributes)
+    rows = DIALECTS[release].list_rows(
+        recorded(release, "list: all, with metadata (the starting state)"), "here", plan.attributes
+    )
     assert {row.user for row in plan.matching(rows)} == {"alice"}
     assert len({row.user for row in rows}) > 1

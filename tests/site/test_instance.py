@@ -60,11 +60,17 @@ async def test_auto_finds_the_release_once_for_all_who_wait(release: str) -> Non
     ("old", "new", "credential"),
     [
         ("1.3", "1.4", ALICE),
-        *((old, new, who) for old, new in [("1.3", "1.5"), ("1.2", "1.5"), ("1.4", "1.5"), ("1.5", "1.4"), ("1.5", "1.3")] for who in (ADMIN, ALICE)),
+        *(
+            (old, new, who)
+            for old, new in [("1.3", "1.5"), ("1.2", "1.5"), ("1.4", "1.5"), ("1.5", "1.4"), ("1.5", "1.3")]
+            for who in (ADMIN, ALICE)
+        ),
     ],
     ids=lambda value: getattr(value, "user", value),
 )
-async def test_an_upgrade_under_way_is_noticed_by_the_next_question_that_does_not_fit(old: str, new: str, credential: object) -> None:
+async def test_an_upgrade_under_way_is_noticed_by_the_next_question_that_does_not_fit(
+    old: str, new: str, credential: object
+) -> None:
     upstream = two_users(old)
     site = site_of(upstream, "here", release="auto", credential=credential)  # type: ignore[arg-type]
     everything = JobsWanted(conditions_of([JobFilter(project=StringInput(eq="p_a"))], "here"), EVERYTHING)
@@ -179,7 +185,9 @@ async def test_a_job_by_id_is_shown_to_its_owner_alone(release: str) -> None:
 
 @releases
 @pytest.mark.parametrize("fields", [frozenset(), frozenset({"tags"}), frozenset({"meta_data", "user"}), EVERYTHING])
-async def test_a_single_job_has_every_attribute_also_where_the_site_tells_some_only_in_lists(release: str, fields: frozenset[str]) -> None:
+async def test_a_single_job_has_every_attribute_also_where_the_site_tells_some_only_in_lists(
+    release: str, fields: frozenset[str]
+) -> None:
     upstream = two_users(release)
     row = await site_of(upstream, "here").job(visit_for(), 1, fields)
     assert row is not None

@@ -82,7 +82,9 @@ async def test_the_howto_form_is_found_whatever_it_complains_of_first() -> None:
     ids=lambda value: str(value)[:60],
 )
 @pytest.mark.parametrize("credential", [ADMIN, ALICE, OPAQUE], ids=["admin", "alice", "opaque"])
-async def test_what_is_no_cc_backend_is_an_error_that_says_what_came(answer: SiteAnswer, code: Code, credential: Credential) -> None:
+async def test_what_is_no_cc_backend_is_an_error_that_says_what_came(
+    answer: SiteAnswer, code: Code, credential: Credential
+) -> None:
     site = Scripted(answer)
     with pytest.raises(SiteError) as failed:
         await find_release(site, visit_for(credential=credential), "here")

@@ -97,9 +97,7 @@ async def test_selectivity_is_the_share_that_matched() -> None:
     assert (stream.selectivity, stream.scanned) == (0.25, 40)
 
 
-@pytest.mark.parametrize(
-    "starts", [[1, 2, 3], [5000, 1], [9, 8, 9]], ids=["oldest first", "outside the window", "not sorted"]
-)
+@pytest.mark.parametrize("starts", [[1, 2, 3], [5000, 1], [9, 8, 9]], ids=["oldest first", "outside the window", "not sorted"])
 async def test_a_list_that_is_not_what_was_asked_for_is_refused(starts: list[int]) -> None:
     upstream = Upstream()
     rows = ",".join(f'{{"id":{i},"jobId":{i},"cluster":"x","startTime":{start}}}' for i, start in enumerate(starts))

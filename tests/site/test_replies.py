@@ -155,7 +155,10 @@ def test_recorded_failures(release: str, case: str, code: Code, words: str) -> N
     assert words in error.value.message
 
 
-@given(body=st.one_of(st.binary(max_size=60), st.text('{}[]":,jobserr0e9.-nulltrue \n<', max_size=60).map(str.encode)), status=st.sampled_from([200, 500, 302]))
+@given(
+    body=st.one_of(st.binary(max_size=60), st.text('{}[]":,jobserr0e9.-nulltrue \n<', max_size=60).map(str.encode)),
+    status=st.sampled_from([200, 500, 302]),
+)
 def test_any_body_is_an_answer_or_a_site_error(body: bytes, status: int) -> None:
     for kind in ("application/json", "text/plain", "text/html", ""):
         try:

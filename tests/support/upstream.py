@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 from pydantic import SecretStr
 
-from ccgateway.errors import Code, SiteError
+from ccgateway.errors import SiteError
 from ccgateway.jobs.model import JobKey
 from ccgateway.settings import SiteSettings
 from ccgateway.site.credentials import Credential

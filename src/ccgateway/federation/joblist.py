@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +18,7 @@ from ccgateway.jobs.conditions import LATEST, conditions_of
 from ccgateway.jobs.model import JobRow
 from ccgateway.jobs.ordering import Cursor, SortPlan, before_second, digest_of, position_of, sort_plan
 from ccgateway.settings import LimitSettings
-from ccgateway.site.instance import Instance, JobsWanted
+from ccgateway.site.instance import JobsWanted
 from ccgateway.site.reading import JobStream
 from ccgateway.site.registry import Registry
 
@@ -42,62 +43,17 @@ class JobList:
         """One page. Raises ``RequestError``, or ``FederationError`` where the policy forbids the answer."""
         plan = sort_plan(question.order)
         digest = digest_of(question.filters, question.order, question.sites)
-        cursor = Cursor.decode(question.after, digest) if question.after is not None else None
-        deadline = Deadline.after(self.limits.request_timeout)
-        if plan.is_total:
-            answer = await self._in_total_order(question, caller, digest, cursor, deadline)
-        else:
-            answer = await self._sorted(question, plan, digest, cursor, deadline)
-        judge(answer.reports, self.registry, question.policy)
+        asked = _Asked(
+            question,
+            caller,
+            digest,
+            Cursor.decode(question.after, digest) if question.after is not None else None,
+            Deadline.after(self.limits.request_timeout),
+            *self._extent(question),
+        )
+        answer = await (self._in_total_order(asked) if plan.is_total else self._sorted(asked, plan))
+        judge(answer.reports, self.registry, question.policy, is_empty=not answer.rows)
         return answer
-
-    # --- the total order
-
-    async def _in_total_order(
-        self, question: JobListQuestion, caller: Caller, digest: str, cursor: Cursor | None, deadline: Deadline
-    ) -> JobListAnswer:
-        skip, size = self._extent(question)
-        position = cursor.position if cursor else None
-        walk = await self.parked.take(self._parking_place(question, caller, cursor))
-        if walk is None:
-            walk = self._walk(question, question.fields, deadline, latest=-position[0] if position else LATEST)
-            walk.after = position
-        else:
-            walk.renew(deadline)
-        async with asyncio.TaskGroup() as group:
-            counting = None
-            if question.wants_count and cursor is not None:
-                counting = group.create_task(self._count(question, deadline), name="count")
-            await walk.collect(skip + size + 1)
-        if walk.stopped_at is not None and question.page is not None:
-            raise self._beyond_budget("Pages by number read everything before them; read on by cursor (first, after) instead.")
-        rows = walk.ready[skip : skip + size]
-        if question.page is not None and question.page.size == -1 and len(walk.ready) > size:
-            raise RequestError(Code.LIMIT_EXCEEDED, f"More than {size} jobs match: read them page by page (first, after).")
-        self._learn(walk.parts, rows)
-        has_next = len(walk.ready) > skip + size or walk.stopped_at is not None
-        end = None
-        if walk.stopped_at is not None and len(walk.ready) <= size:
-            end = Cursor(digest, before_second(walk.stopped_at - 1)).encode()
-            self._note_budget(walk)
-        elif rows:
-            end = Cursor(digest, position_of(rows[-1])).encode()
-        if counting is not None:
-            count, gaps = counting.result()
-        elif question.wants_count:
-            count, gaps = await self._count_after(walk, question, deadline)
-        else:
-            count, gaps = None, []
-        answer = self._answer(question, walk, rows, end=end, has_next=has_next, count=count, count_gaps=gaps)
-        if has_next and rows and question.page is None and walk.is_whole:
-            walk.begin_page(len(rows), Deadline.after(self.limits.request_timeout))
-            ahead = min(size * 2 ** (walk.pages - 2), max(MOST_AHEAD, size)) if walk.pages > 2 else 0
-            self.parked.park(self._parking_place(question, caller, Cursor(digest, position_of(rows[-1]))), walk, read_ahead=ahead)
-        return answer
-
-    def _parking_place(self, question: JobListQuestion, caller: Caller, cursor: Cursor | None) -> Hashable:
-        """Only the same caller, with the same question and shown attributes, goes on with a parked walk."""
-        return caller, question.policy, question.fields, cursor
 
     def _extent(self, question: JobListQuestion) -> tuple[int, int]:
         """How many jobs to pass over, and how many to give. ``LIMIT_EXCEEDED`` for a larger page than the settings allow."""
@@ -109,81 +65,119 @@ class JobList:
             raise RequestError(Code.LIMIT_EXCEEDED, f"A page has {most} jobs at the most, not {size}.")
         return ((page.number - 1) * size if page is not None else 0), size
 
+    # --- the total order
+
+    async def _in_total_order(self, asked: _Asked) -> JobListAnswer:
+        walk = await self._resumed(asked)
+        page_end = asked.skip + asked.size
+        async with asyncio.TaskGroup() as group:
+            counting = None
+            if asked.question.wants_count and asked.cursor is not None:
+                counting = group.create_task(self._count(asked), name="count")
+            await walk.collect(page_end + 1)
+        self._refuse_short_pages(asked, walk)
+        rows = walk.ready[asked.skip : page_end]
+        self._learn(walk.parts, rows)
+        has_next = len(walk.ready) > page_end or walk.stopped_at is not None
+        if walk.stopped_at is not None and len(walk.ready) <= asked.size:
+            self._note_budget(walk)
+            end: Cursor | None = Cursor(asked.digest, before_second(walk.stopped_at - 1))
+        else:
+            end = Cursor(asked.digest, position_of(rows[-1])) if rows else None
+        if counting is not None:
+            count = counting.result()
+        elif asked.question.wants_count:
+            count = await self._count_after(walk, asked)
+        else:
+            count = _Count(None)
+        answer = self._answer(asked, walk, rows, end=end, has_next=has_next, count=count)
+        if has_next and end is not None and asked.question.page is None and walk.is_whole:
+            self._keep_open(asked, walk, len(rows), end)
+        return answer
+
+    async def _resumed(self, asked: _Asked) -> Walk:
+        """The walk that the cursor's page left open, or a new one from the cursor on."""
+        if asked.cursor is None:
+            return self._walk(asked, asked.question.fields)
+        walk = await self.parked.take(asked.place(asked.cursor))
+        if walk is not None:
+            walk.renew(asked.deadline)
+            return walk
+        walk = self._walk(asked, asked.question.fields, latest=-asked.cursor.position[0])
+        walk.after = asked.cursor.position
+        return walk
+
+    def _keep_open(self, asked: _Asked, walk: Walk, given: int, end: Cursor) -> None:
+        walk.begin_page(given, Deadline.after(self.limits.request_timeout))
+        ahead = min(asked.size * 2 ** (walk.pages - 2), max(MOST_AHEAD, asked.size)) if walk.pages > 2 else 0
+        self.parked.park(asked.place(end), walk, read_ahead=ahead)
+
+    def _refuse_short_pages(self, asked: _Asked, walk: Walk) -> None:
+        """A page by number, or of everything, is either right or refused."""
+        page = asked.question.page
+        if page is not None and walk.stopped_at is not None:
+            raise self._beyond_budget("Pages by number read everything before them; read on by cursor (first, after) instead.")
+        if page is not None and page.size == -1 and len(walk.ready) > asked.size:
+            raise RequestError(Code.LIMIT_EXCEEDED, f"More than {asked.size} jobs match: read them page by page (first, after).")
+
     # --- another order
 
-    async def _sorted(
-        self, question: JobListQuestion, plan: SortPlan, digest: str, cursor: Cursor | None, deadline: Deadline
-    ) -> JobListAnswer:
-        walk = self._walk(question, question.fields | plan.needs, deadline)
+    async def _sorted(self, asked: _Asked, plan: SortPlan) -> JobListAnswer:
+        walk = self._walk(asked, asked.question.fields | plan.needs)
         await walk.collect(math.inf)
         if walk.stopped_at is not None:
             raise self._beyond_budget("Another order than startTime descending reads everything that matches; narrow the filter.")
         ordered = plan.sort(walk.ready)
-        count = None if any(part.has_gaps for part in walk.parts) else len(ordered)
-        if cursor is not None:
-            ordered = plan.after(ordered, cursor)
-        skip, size = self._extent(question)
-        rows = ordered[skip : skip + size]
-        end = None
-        if rows:
-            end = Cursor(digest, position_of(rows[-1]), plan.value(rows[-1])).encode()
-        gaps = [] if count is not None else ["count: unknown, as not every site could be read to its end."]
-        return self._answer(question, walk, rows, end=end, has_next=len(ordered) > skip + size, count=count, count_gaps=gaps)
+        count = self._counted(walk)
+        if asked.cursor is not None:
+            ordered = plan.after(ordered, asked.cursor)
+        page_end = asked.skip + asked.size
+        rows = ordered[asked.skip : page_end]
+        end = Cursor(asked.digest, position_of(rows[-1]), plan.value(rows[-1])) if rows else None
+        return self._answer(asked, walk, rows, end=end, has_next=len(ordered) > page_end, count=count)
 
     # --- counting
 
-    async def _count_after(self, walk: Walk, question: JobListQuestion, deadline: Deadline) -> tuple[int | None, list[str]]:
-        if walk.exhausted and walk.after is None and not any(part.has_gaps for part in walk.parts):
-            return len(walk.ready), []
-        return await self._count(question, deadline)
+    async def _count_after(self, walk: Walk, asked: _Asked) -> _Count:
+        if walk.exhausted and walk.after is None:
+            return self._counted(walk)
+        return await self._count(asked)
 
-    async def _count(self, question: JobListQuestion, deadline: Deadline) -> tuple[int | None, list[str]]:
-        """All matching jobs, counted by reading them; ``None`` and the reasons where that does not come to an exact number."""
-        walk = self._walk(question, frozenset(), deadline)
+    async def _count(self, asked: _Asked) -> _Count:
+        """All matching jobs, counted by reading them."""
+        walk = self._walk(asked, frozenset())
         await walk.collect(math.inf)
-        gaps = []
-        for part in walk.parts:
-            part.settle()
-            if not part.report.is_complete:
-                gaps.append(f"count: unknown, as {part.instance.name} could not be read to its end.")
+        return self._counted(walk)
+
+    def _counted(self, walk: Walk) -> _Count:
+        gaps = [f"count: unknown, as {part.instance.name} could not be read to its end." for part in walk.parts if part.has_gaps]
         if walk.stopped_at is not None:
             gaps.append(f"count: unknown, as counting takes more than the scan budget of {self.limits.scan_budget} jobs a site.")
-        return (None, gaps) if gaps else (len(walk.ready), [])
+        return _Count(None, tuple(gaps)) if gaps else _Count(len(walk.ready))
 
     # --- parts
 
-    def _walk(self, question: JobListQuestion, fields: frozenset[str], deadline: Deadline, *, latest: int = LATEST) -> Walk:
+    def _walk(self, asked: _Asked, fields: frozenset[str], *, latest: int = LATEST) -> Walk:
+        question = asked.question
         instances = self.registry.chosen(question.sites)
-        parts = [self._part(instance, instances, question, fields, deadline, latest) for instance in instances]
+        parts = []
+        for instance in instances:
+            part = Part(instance, SiteReport(instance.name, instance.number), asked.deadline)
+            if (twin := self.twins.known(instance, instances)) is not None:
+                skip_twin(part, twin)
+            else:
+                _open(part, JobsWanted(conditions_of(question.filters, instance.name), fields), latest)
+            parts.append(part)
+        self._expect(parts)
+        patience = self.limits.patience if question.policy is Policy.PARTIAL and self.limits.patience > 0 else None
+        return Walk(parts, self.twins, self.limits.scan_budget, patience)
+
+    def _expect(self, parts: Sequence[Part]) -> None:
         active = [part for part in parts if part.stream is not None]
         known = sum(self.shares.get(part.instance.name, 0.0) for part in active)
         for part in active:
             even = 1 / len(active)
             part.share = max(self.shares.get(part.instance.name, 0.0) / known if known else even, even / 4)
-        patience = self.limits.patience if question.policy is Policy.PARTIAL and self.limits.patience > 0 else None
-        return Walk(parts, self.twins, self.limits.scan_budget, patience)
-
-    def _part(  # noqa: PLR0917 - one caller, which has all of it at hand
-        self,
-        instance: Instance,
-        others: Sequence[Instance],
-        question: JobListQuestion,
-        fields: frozenset[str],
-        deadline: Deadline,
-        latest: int,
-    ) -> Part:
-        part = Part(instance, SiteReport(instance.name, instance.number), deadline)
-        if (twin := self.twins.known(instance, others)) is not None:
-            skip_twin(part, twin)
-            return part
-        wanted = JobsWanted(conditions_of(question.filters, instance.name), fields)
-        try:
-            part.stream = JobStream(instance, instance.visit(part.due), wanted, latest=latest)
-        except SiteError as error:
-            part.fail(error)
-        else:
-            part.report.notes += instance.lacking(wanted)
-        return part
 
     def _learn(self, parts: Sequence[Part], rows: Sequence[JobRow]) -> None:
         if len(rows) < 10:
@@ -208,41 +202,68 @@ class JobList:
         )
 
     def _answer(
-        self,
-        question: JobListQuestion,
-        walk: Walk,
-        rows: list[JobRow],
-        *,
-        end: str | None,
-        has_next: bool,
-        count: int | None,
-        count_gaps: list[str],
+        self, asked: _Asked, walk: Walk, rows: list[JobRow], *, end: Cursor | None, has_next: bool, count: _Count
     ) -> JobListAnswer:
         now = asyncio.get_running_loop().time()
+        returned = Counter(row.site for row in rows)
         for part in walk.parts:
             part.settle()
-            part.report.returned = sum(row.site == part.instance.name for row in rows)
+            part.report.returned = returned[part.instance.name]
             if part.report.returned and not part.report.calls:
                 part.report.cache_age = now - part.read_at
-            part.report.notes += count_gaps
+            part.report.notes += count.gaps
         reports = [part.report for part in walk.parts]
-        skip, size = self._extent(question)
+        by_number = asked.question.page is not None
         return JobListAnswer(
             rows=rows,
             reports=reports,
-            end_cursor=end,
+            end_cursor=end.encode() if end is not None else None,
             has_next_page=has_next,
             complete=all(report.is_complete for report in reports),
-            count=count,
-            offset=skip if question.page is not None else None,
-            limit=size if question.page is not None else None,
+            count=count.jobs,
+            offset=asked.skip if by_number else None,
+            limit=asked.size if by_number else None,
         )
 
 
-def judge(reports: Sequence[SiteReport], registry: Registry, policy: Policy) -> None:
-    """Raises ``FederationError`` if the answer that ``reports`` belong to may not be given."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question with what follows from it: its digest, its cursor, its deadline, the jobs to pass over and to give."""
+
+    question: JobListQuestion
+    caller: Caller
+    digest: str
+    cursor: Cursor | None
+    deadline: Deadline
+    skip: int
+    size: int
+
+    def place(self, cursor: Cursor) -> Hashable:
+        """Where a walk waits for its next page: only the same caller with the same question and attributes goes on with it."""
+        return self.caller, self.question.policy, self.question.fields, cursor
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """How many jobs match, or ``None`` and the reasons why that is not known exactly."""
+
+    jobs: int | None
+    gaps: tuple[str, ...] = ()
+
+
+def _open(part: Part, wanted: JobsWanted, latest: int) -> None:
+    try:
+        part.stream = JobStream(part.instance, part.instance.visit(part.due), wanted, latest=latest)
+    except SiteError as error:
+        part.fail(error)
+    else:
+        part.report.notes += part.instance.lacking(wanted)
+
+
+def judge(reports: Sequence[SiteReport], registry: Registry, policy: Policy, *, is_empty: bool) -> None:
+    """Raises ``FederationError`` if the answer that ``reports`` belong to may not be given; ``is_empty``: it has no items."""
     failed = [report for report in reports if report.status is ReportStatus.FAILED]
-    if failed and all(report.status in (ReportStatus.FAILED, ReportStatus.SKIPPED) for report in reports):
+    if is_empty and failed and all(report.status in (ReportStatus.FAILED, ReportStatus.SKIPPED) for report in reports):
         raise FederationError(Code.ALL_SITES_FAILED, "No site answered.", [_error(report) for report in failed])
     gaps = [report for report in reports if not report.is_complete and report.code is not Code.SCAN_BUDGET]
     if policy is Policy.STRICT and gaps:

@@ -164,7 +164,7 @@ class Lookups:
                 reports[name].note_failure(outcome)
             else:
                 found[name] = outcome
-        judge(list(reports.values()), self.registry, policy)
+        judge(list(reports.values()), self.registry, policy, is_empty=not any(found.values()))
         return found, list(reports.values())
 
     async def _drop_twins(self, found: dict[str, list[Cluster]], reports: list[SiteReport]) -> None:
