@@ -27,7 +27,8 @@ __all__ = ["CallerSettings", "LimitSettings", "Release", "ServerSettings", "Sett
 Release = Literal["auto", "1.2", "1.3", "1.4", "1.5", "howto"]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
-SITE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+SITE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_SITE_NAME_REMEDY = "Use lower-case letters and digits, with a single '-' between them."
 PREFIX = "CCGATEWAY_"
 
 
@@ -126,7 +127,7 @@ class SiteSettings(_Frozen):
         if self.token_file is not None:
             try:
                 text = self.token_file.read_text().strip()
-            except (OSError, UnicodeDecodeError) as error:
+            except (OSError, ValueError) as error:
                 reason = error.strerror if isinstance(error, OSError) else "it is not text"
                 problem = f"{self.token_file} cannot be read ({reason})"
                 raise SettingsError(
@@ -184,7 +185,7 @@ class Settings(BaseSettings):
         numbers: dict[int, str] = {}
         for name, site in self.sites.items():
             if not SITE_NAME.fullmatch(name):
-                raise SettingsError(f"sites.{name}", "is not a site name", "Use lower-case letters, digits and '-'.")
+                raise SettingsError(f"sites.{name}", "is not a site name", _SITE_NAME_REMEDY)
             if site.number in numbers:
                 problem = f"{site.number} is already the number of site {numbers[site.number]}"
                 raise SettingsError(f"sites.{name}.number", problem, "Give every site a number of its own, 1 to 999.")
@@ -208,6 +209,7 @@ def load_settings(path: Path | None, *, overrides: Mapping[str, Any] | None = No
     """
     data: dict[str, Any] = _read_toml(path) if path is not None else {}
     _refuse_secrets(data)
+    _refuse_underscores(data)
     if path is not None:
         _resolve_files(data, path.parent)
     try:
@@ -243,6 +245,14 @@ def _refuse_secrets(data: dict[str, Any]) -> None:
                 f"sites.{name}.token", "a secret stands in the settings file",
                 f"Take it out (and replace the token: files get copied); use token_file, token_env, or the variable {variable}.",
             )  # fmt: skip
+
+
+def _refuse_underscores(data: dict[str, Any]) -> None:
+    """In variables ``_`` stands for ``-``: a file with ``_`` could name one site twice."""
+    sites = data.get("sites")
+    for name in sites if isinstance(sites, dict) else ():
+        if "_" in name:
+            raise SettingsError(f"sites.{name}", "is not a site name", _SITE_NAME_REMEDY)
 
 
 def _resolve_files(data: dict[str, Any], folder: Path) -> None:

@@ -51,7 +51,7 @@ async def gateway(*sites: SimulatedSite, limits: Mapping[str, Any] | None = None
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
         try:
-            while not server.started:
+            while not server.started:  # noqa: ASYNC110 - uvicorn has no event to wait for
                 await asyncio.sleep(0.01)
             port = server.servers[0].sockets[0].getsockname()[1]
             async with aiohttp.ClientSession() as session:

@@ -12,7 +12,8 @@ import pytest
 from acceptance.conftest import Front, gateway, site
 from ccgateway.simulator import SimulatedSite
 
-LIST = "query($first: Int) { jobs(first: $first) { items { id site user state } complete sites { site status code message retryable } } }"
+LIST = """query($first: Int) { jobs(first: $first) {
+    items { id site user state } complete sites { site status code message retryable } } }"""
 SITE_LIMIT = 1.5
 
 Fault = Callable[[SimulatedSite], object]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ccgateway.errors import Code, RequestError
+from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.federation.questions import Caller, JobListQuestion, PageRequest, Policy, ReportStatus
 from ccgateway.jobs.filters import FloatRange, JobFilter, JobOrder, StringInput
 from ccgateway.site.instance import Instance
@@ -238,8 +238,6 @@ async def test_the_same_cursor_twice_gives_the_same_page_twice(sites: list[Insta
 async def test_a_site_that_fails_while_read_ahead_is_asked_again_by_the_next_page(
     upstream: Upstream, sites: list[Instance]
 ) -> None:
-    from ccgateway.errors import SiteError
-
     async with gateway_over(sites) as gateway:
         after = None
         for _ in range(3):

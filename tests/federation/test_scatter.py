@@ -136,7 +136,8 @@ async def test_cancelling_the_caller_cancels_all_work(count: int) -> None:
 
     before = asyncio.all_tasks()
     names = [f"s{i}" for i in range(count)]
-    task = asyncio.create_task(scatter([ask(name, hanging(name)) for name in names], patience=1.0))
+    asks = [ask(name, hanging(name)) for name in names]
+    task = asyncio.create_task(timed(*asks, patience=1.0))
     await asyncio.sleep(0.02)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -13,7 +13,7 @@ from support.oracle import sqlite_like
 
 #: text without NUL (SQLite's own LIKE stops there) and without lone surrogates (which are not text)
 any_text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
-tricky = st.text("aAbBzZ%_äÄßſK[é\\.*\n", max_size=10)
+tricky = st.text("aAbBzZ%_äÄß\N{LATIN SMALL LETTER LONG S}\N{KELVIN SIGN}[é\\.*\n", max_size=10)
 
 
 @given(text=tricky, pattern=tricky)

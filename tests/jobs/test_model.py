@@ -37,7 +37,7 @@ def test_any_text_is_a_job_id_or_refused(text: str) -> None:
 
 def test_a_job_id_in_other_digits_is_refused() -> None:
     with pytest.raises(RequestError):
-        parse_job_id("aurora:٧")
+        parse_job_id("aurora:\N{ARABIC-INDIC DIGIT SEVEN}")
 
 
 def test_identity_is_on_every_row() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from ccgateway.federation.questions import JobListQuestion
 from ccgateway.jobs.filters import JobFilter, StringInput
 from support.upstream import Job, Upstream, site_of
-from support.walking import walked_over
+from support.walking import CALLER, gateway_over, walked_over
 
 
 def sites_of(*sizes: int, per_second: int) -> list[Upstream]:
@@ -48,9 +49,6 @@ def test_the_first_page_reads_little_more_than_it_gives() -> None:
     upstreams = sites_of(2000, 2000, per_second=1)
     instances = [site_of(upstream, f"s{i}", i + 1) for i, upstream in enumerate(upstreams)]
     question = JobListQuestion(first=50, filters=[])
-    import asyncio
-
-    from support.walking import CALLER, gateway_over
 
     async def run() -> int:
         async with gateway_over(instances) as gateway:

@@ -1,4 +1,4 @@
-"""The one exact job list, whatever the sites hold and whatever happens meanwhile: nothing lost, nothing doubled, one strict order."""
+"""The one exact job list, whatever the sites hold and whatever happens meanwhile: nothing lost or doubled, one strict order."""
 
 from __future__ import annotations
 

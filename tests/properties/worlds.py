@@ -23,6 +23,7 @@ CLUSTERS = ["alex", "fritz"]
 STATES = ["running", "completed", "failed", "stopped", "suspended"]
 HOSTS = ["n001", "n002", "N0010"]
 NAMES = ["interactive", "lammps", "LAMMPS 100%", "größe"]
+TAG_IDS = ["1", "2", "s1:3", "global/review/slow", "admin/review/%C3%84%2Fx", "x", ""]
 TAGS = [("review", "slow", "global", 1), ("review", "Ä/x", "admin", 2), ("note", "slow", "alice", 3)]
 
 
@@ -159,7 +160,7 @@ _float_ranges = st.builds(FloatRange, _fractions, _fractions)
 _times = st.sampled_from([None, 0, 1000, 1003, 1006, -7, 10**12])
 
 _fields: dict[str, st.SearchStrategy[object]] = {
-    "tags": st.lists(st.sampled_from(["1", "2", "s1:3", "global/review/slow", "admin/review/%C3%84%2Fx", "x", ""]), max_size=2).map(tuple),
+    "tags": st.lists(st.sampled_from(TAG_IDS), max_size=2).map(tuple),
     "db_id": st.lists(st.sampled_from(["100000", "100001", "s1:100002", "s2:200000", "nonsense"]), max_size=3).map(tuple),
     "job_id": _texts("1", "0003", "1000", "x", str(2**40)),
     "array_job_id": st.sampled_from([0, 7]),

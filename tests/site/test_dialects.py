@@ -21,6 +21,7 @@ from support.recordings import RECORDED, body_of, recorded, recorded_jobs
 from support.upstream import ADMIN, user_credential
 
 EVERYTHING = frozenset(JOB_FIELDS)
+WINDOW = Window(5, 9)
 releases = pytest.mark.parametrize("release", sorted(RECORDED))
 
 
@@ -176,9 +177,7 @@ def test_the_howto_form_is_read_leniently(changes: dict[str, Any], attribute: st
 # --- asking
 
 
-def query_of(
-    release: str, *filters: JobFilter, window: Window = Window(5, 9), size: int = 7, page: int = 1
-) -> list[tuple[str, str]]:
+def query_of(release: str, *filters: JobFilter, window: Window = WINDOW, size: int = 7, page: int = 1) -> list[tuple[str, str]]:
     dialect = DIALECTS[release]
     plan = dialect.plan(conditions_of(filters, "here"), frozenset(), ADMIN)
     url = urlsplit(dialect.list_request("/api", plan, window, size, page).path)

@@ -42,6 +42,7 @@ class RawServer:
     opened: int = 0
     open_now: int = 0
     most_open: int = 0
+    all_closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
@@ -60,13 +61,16 @@ class RawServer:
             pass
         finally:
             self.open_now -= 1
+            if not self.open_now:
+                self.all_closed.set()
             writer.close()
 
     async def until_closed(self, seconds: float = 2.0) -> None:
         """Waits until no connection is open any more."""
         async with asyncio.timeout(seconds):
-            while self.open_now:
-                await asyncio.sleep(0.005)
+            if self.open_now:
+                self.all_closed.clear()
+                await self.all_closed.wait()
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ whole, and ``before_each`` may start, end and delete jobs between any two reques
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import random
 import re
 from collections.abc import Callable, Iterable
@@ -272,7 +273,5 @@ def _json(status: int, value: Any) -> SiteAnswer:
     return SiteAnswer(status, "application/json", msgspec.json.encode(value))
 
 
-def _moment(seconds: int) -> Any:
-    import datetime as dt
-
+def _moment(seconds: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(seconds, dt.timezone(dt.timedelta(hours=2)))

@@ -35,6 +35,7 @@ class SiteClient:
 
     def __init__(self, settings: SiteSettings, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self._settings = settings
+        _check_url(settings)
         # the transport itself, without httpx2's client around it: cookies, redirects and proxies are not wanted here
         self._transport = transport or AiohttpTransport(
             connections=settings.concurrency, idle=IDLE_SECONDS, limit=settings.answer_bytes, verify=_verify(settings)
@@ -92,6 +93,14 @@ class SiteClient:
         await self._transport.aclose()
 
 
+def _check_url(settings: SiteSettings) -> None:
+    try:
+        httpx2.URL(settings.url)
+    except httpx2.InvalidURL as error:
+        key, problem = f"sites.{settings.name}.url", f"is not a URL ({error})"
+        raise SettingsError(key, problem.rstrip(".)") + ")", "Name the base URL of the site's cc-backend.") from None
+
+
 def _encodings(url: str) -> str:
     """Packing costs the site more time than loopback saves."""
     host = urlsplit(url).hostname or ""
@@ -107,8 +116,9 @@ def _verify(settings: SiteSettings) -> ssl.SSLContext | bool:
         return True
     try:
         return ssl.create_default_context(cafile=str(settings.ca_file))
-    except (OSError, ssl.SSLError) as error:
-        problem = f"{settings.ca_file} cannot be used ({error.strerror or 'not a certificate'})"
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        problem = f"{settings.ca_file} cannot be used ({reason or 'not a certificate'})"
         raise SettingsError(
             f"sites.{settings.name}.ca_file", problem, "Name a PEM file with the authority's certificate."
         ) from None
