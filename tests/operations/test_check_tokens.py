@@ -111,7 +111,7 @@ async def test_a_pure_api_token_is_good_but_cannot_read_metrics(release: str, st
     desk.add("aurora", address.url, address.site.token("robot"))
     result = await desk.check()
     assert result.is_good and result.sites[0].sees == "all jobs"
-    assert "cannot read their metrics" in one_warning(result).problem
+    assert "cannot choose the scopes of their metrics" in one_warning(result).problem
 
 
 async def test_no_token_is_a_problem_even_where_the_site_answers(start: Start, desk: Desk) -> None:

@@ -26,7 +26,7 @@ from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
 from ccgateway.site.instance import Instance
 from ccgateway.site.registry import Registry
 
-__all__ = ["ADMIN", "Job", "Sites", "Upstream", "site_of", "user_credential"]
+__all__ = ["ADMIN", "Job", "Sites", "Upstream", "piece", "site_of", "user_credential"]
 
 ADMIN = Credential(SecretStr("token-of-admin"), "demo", frozenset({"admin", "api"}), "/api")
 
@@ -100,6 +100,7 @@ class Upstream:
         self.hangs = False
         self.clusters: list[dict[str, Any]] = [{"name": "alex"}]
         self.users: list[dict[str, Any]] = [{"username": "alice", "roles": ["user"]}]
+        self.metrics: dict[int, list[dict[str, Any]]] = {}
         self._last_id = 0
         for job in jobs:
             self.add(job)
@@ -143,8 +144,14 @@ class Upstream:
             return _json(401, {"error": "unauthorized", "status": "Unauthorized"})
         if rest == "jobs/" and request.method == "GET":
             return self._list(query, credential)
-        if (found := re.fullmatch(r"jobs/(\d+)", rest)) and request.method == ("POST" if self.release == "1.2" else "GET"):
+        if (found := re.fullmatch(r"jobs/(\d+)", rest)) and (
+            request.body == b'["-"]' if self.release == "1.2" else request.method == "GET"
+        ):
             return self._single(int(found[1]), credential)
+        if found := re.fullmatch(r"jobs/metrics/(\d+)", rest):
+            return self._metrics(int(found[1]), query, credential)
+        if (found := re.fullmatch(r"jobs/(\d+)", rest)) and request.method == "POST":
+            return self._single_with_metrics(int(found[1]), request.body or b"", credential)
         if rest == "clusters/" and self.release != "1.2":
             return _json(200, {"clusters": self.clusters})
         if rest == "users/":
@@ -218,6 +225,30 @@ class Upstream:
             row["startTime"] = msgspec.to_builtins(_moment(found.start_time))
         return _json(200, {"Meta": row, "Data": None})
 
+    def _pieces(self, job: Job, names: list[str] | None) -> list[dict[str, Any]]:
+        """In another order with every request."""
+        pieces = self.metrics.get(job.id, [piece("cpu_load"), piece("mem_bw", "socket"), piece("mem_bw")])
+        found = [one for one in pieces if not names or one["name"] in names]
+        self.random.shuffle(found)
+        return found
+
+    def _metrics(self, db_id: int, query: list[tuple[str, str]], credential: Credential) -> SiteAnswer:
+        job = next((job for job in self._visible(credential) if job.id == db_id), None)
+        if job is None:
+            return _json(200, {"data": None, "error": {"message": "sql: no rows in result set"}})
+        roles = credential.roles or frozenset()
+        if job.user != credential.user and not roles & {"admin", "support", "manager"}:
+            return _json(200, {"data": None, "error": {"message": "you are not allowed to see this job"}})
+        found = self._pieces(job, [value for key, value in query if key == "metric"])
+        return _json(200, {"data": {"jobMetrics": found}, "error": None})
+
+    def _single_with_metrics(self, db_id: int, body: bytes, credential: Credential) -> SiteAnswer:
+        job = next((job for job in self._visible(credential) if job.id == db_id), None)
+        if job is None:
+            return _json(422, {"status": "Unprocessable Entity", "error": "finding job failed: sql: no rows in result set"})
+        found = [one for one in self._pieces(job, msgspec.json.decode(body)) if one["scope"] == "node"]
+        return _json(200, {"Meta": self._row(job, with_metadata=True), "Data": found})
+
     def _row(self, job: Job, *, with_metadata: bool) -> dict[str, Any]:
         row: dict[str, Any] = {
             "id": job.id, "jobId": job.job_id, "user": job.user, "project": job.project, "cluster": job.cluster,
@@ -267,6 +298,17 @@ def site_of(
     """An instance that asks ``upstream``; its release as the settings of an operator who knows it."""
     values = {"name": name, "number": number, "url": "http://upstream", "release": release or upstream.release, **settings}
     return Instance(SiteSettings.model_validate(values), upstream, credential)
+
+
+def piece(
+    name: str, scope: str = "node", values: tuple[float | None, ...] = (1.0, None, 2.5), timestep: int = 60
+) -> dict[str, Any]:
+    """One metric at one scope, as the JSON of ``jobMetrics`` has it."""
+    statistics = {"min": 1.0, "avg": 2.5, "max": 4.0}
+    series: dict[str, Any] = {"hostname": "n001", "statistics": statistics, "data": values}
+    if scope != "node":
+        series["id"] = "0"
+    return {"name": name, "scope": scope, "metric": {"unit": {"base": ""}, "series": [series], "timestep": timestep}}
 
 
 def _json(status: int, value: Any) -> SiteAnswer:

@@ -10,11 +10,13 @@ from typing import Any, cast
 
 from ccgateway.errors import Code, GatewayError, RequestError, SiteError
 from ccgateway.federation.gateway import Gateway
+from ccgateway.federation.metrics import MetricsBudget, Outcome
 from ccgateway.federation.questions import (
     Answer,
     Caller,
     JobListAnswer,
     JobListQuestion,
+    JobMetricsAnswer,
     Policy,
     ReportStatus,
     SiteCluster,
@@ -23,9 +25,10 @@ from ccgateway.federation.questions import (
     SiteUser,
 )  # fmt: skip
 from ccgateway.jobs import clusters as cluster_values
+from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
 from ccgateway.jobs.model import JobKey, JobRow, Resource, Tag, parse_job_id
 
-__all__ = ["FakeGateway", "aurora", "borealis_is_down", "make_cluster", "make_row", "make_status", "make_user"]
+__all__ = ["FakeGateway", "aurora", "borealis_is_down", "make_cluster", "make_piece", "make_row", "make_status", "make_user"]
 
 CALLER = Caller("tester")
 
@@ -92,6 +95,17 @@ def make_cluster(name: str = "alex", site: str = "aurora", **changes: Any) -> Si
     return SiteCluster(site, cluster_values.Cluster(name, **{**values, **changes}))
 
 
+LOAD = (
+    b'{"unit":{"base":""},"series":[{"hostname":"a0001","statistics":{"min":1.00,"avg":2.50,"max":4.00},"data":[1.00,null,4.00]},'
+    b'{"hostname":"a0002","id":"1","statistics":{"min":0.50,"avg":3.50,"max":5.00},"data":[0.50]}],"timestep":60,'
+    b'"statisticsSeries":{"mean":null,"median":[0.75],"min":[0.50],"max":[1.00]}}'
+)
+
+
+def make_piece(name: str = "cpu_load", scope: str = "node", text: bytes = LOAD) -> MetricPiece:
+    return MetricPiece.from_json(name, scope, text)
+
+
 def make_status(name: str = "aurora", **changes: Any) -> SiteStatus:
     values: dict[str, Any] = {
         "number": 1,
@@ -120,13 +134,16 @@ def borealis_is_down() -> SiteReport:
 
 @dataclass
 class FakeGateway(Gateway):
-    """Answers from its fields; ``questions`` holds what it was asked. ``fault`` is raised by every use case, ``hang`` makes
-    them wait for ever (``hanging`` tells that one does, ``cancelled`` that it was ended)."""
+    """Answers from its fields; ``questions`` holds what it was asked; ``pieces`` by job id (``make_piece()`` where there are
+    none). ``fault`` is raised by every use case, ``hang`` makes them wait for ever (``hanging`` tells that one does,
+    ``cancelled`` that it was ended)."""
 
     rows: list[JobRow] = field(default_factory=lambda: [make_row(1), make_row(2)])
     reports: list[SiteReport] = field(default_factory=lambda: [aurora()])
     accounts: list[SiteUser] = field(default_factory=lambda: [make_user()])
     lists: list[SiteCluster] = field(default_factory=lambda: [make_cluster()])
+    pieces: dict[str, list[MetricPiece] | GatewayError] = field(default_factory=dict)
+    metric_notes: list[str] = field(default_factory=list)
     statuses: list[SiteStatus] = field(default_factory=lambda: [make_status()])
     fault: Exception | None = None
     users_fault: GatewayError | None = None
@@ -174,6 +191,23 @@ class FakeGateway(Gateway):
     ) -> JobRow:
         await self._meet((cluster, job_id, start_time, site, fields))
         return self.rows[0]
+
+    async def job_metrics(self, job_id: str, wanted: MetricsWanted, caller: Caller, *, budget: MetricsBudget) -> JobMetricsAnswer:
+        await self._meet((job_id, wanted))
+        outcome = self._outcome(job_id)
+        if isinstance(outcome, GatewayError):
+            raise outcome
+        return outcome
+
+    async def metrics_of(
+        self, jobs: Sequence[JobRef], wanted: MetricsWanted, caller: Caller, *, budget: MetricsBudget
+    ) -> list[Outcome]:
+        await self._meet((tuple(jobs), wanted))
+        return [self._outcome(f"{job.site}:{job.db_id}") for job in jobs]
+
+    def _outcome(self, job_id: str) -> Outcome:
+        pieces = self.pieces.get(job_id, [make_piece()])
+        return pieces if isinstance(pieces, GatewayError) else JobMetricsAnswer(pieces, aurora(notes=list(self.metric_notes)))
 
     async def clusters(
         self, caller: Caller, *, sites: Sequence[str] | None, policy: Policy, with_partitions: bool

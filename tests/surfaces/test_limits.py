@@ -144,6 +144,14 @@ COSTS = [
         None,
         500 + 50 * 8,
     ),
+    # metrics: 10 for each that is named and each scope, 20 metrics where none is named
+    ('{ jobMetrics(id: "aurora:1") { name } }', None, 10 + 200),
+    ('{ jobMetrics(id: "aurora:1", metrics: ["a", "b", "c", "d"], scopes: [node, socket, core]) { name } }', None, 10 + 120),
+    ('query($m: [String!]) { jobStats(id: "a:1", metrics: $m) { name } }', {"m": [*"abcdefghij"]}, 10 + 100),
+    ('{ scopedJobStats(id: "aurora:1", scopes: [node, core]) { name } }', None, 10 + 400),
+    ('{ jobs(first: 100) { items { metrics(metrics: ["a", "b"]) { name } } } }', None, 10 + 100 * 1.2 + 100 * 20),
+    ('{ jobs(first: 10) { items { metrics { name } b: metrics(metrics: ["a"]) { name } } } }', None, 10 + 10 * 1.4 + 10 * 210),
+    ('{ job(id: "aurora:1") { metrics { name } } }', None, 10 + 2 + 200),
     ("{ __schema { description types { ...T } } } fragment T on __Type { name a: fields { name } }", None, 1000 + 50 * 5),
 ]  # fmt: skip
 

@@ -29,6 +29,14 @@ OUTPUTS = """
 Query.clusters: [Cluster!]!
 Query.job: Job
 Query.jobs: JobResultList!
+Query.jobMetrics: [JobMetricWithName!]!  Query.jobStats: [NamedStats!]!  Query.scopedJobStats: [NamedStatsWithScope!]!
+JobMetricWithName.name: String!  JobMetricWithName.scope: MetricScope!  JobMetricWithName.metric: JobMetric!
+JobMetric.unit: Unit  JobMetric.timestep: Int!  JobMetric.series: [Series!]  JobMetric.statisticsSeries: StatsSeries
+Series.hostname: String!  Series.id: String  Series.statistics: MetricStatistics
+MetricStatistics.avg: Float!  MetricStatistics.min: Float!  MetricStatistics.max: Float!
+NamedStats.name: String!  NamedStats.data: MetricStatistics!
+NamedStatsWithScope.name: String!  NamedStatsWithScope.scope: MetricScope!  NamedStatsWithScope.stats: [ScopedStats!]!
+ScopedStats.hostname: String!  ScopedStats.id: String  ScopedStats.data: MetricStatistics!
 Job.id: ID!  Job.jobId: Int!  Job.user: String!  Job.project: String!  Job.cluster: String!  Job.subCluster: String!
 Job.startTime: Time!  Job.duration: Int!  Job.walltime: Int!  Job.numNodes: Int!  Job.numHWThreads: Int!  Job.numAcc: Int!
 Job.energy: Float!  Job.SMT: Int!  Job.shared: String!  Job.partition: String!  Job.arrayJobId: Int!  Job.monitoringStatus: Int!
@@ -74,6 +82,9 @@ IntRange.from: Int!  IntRange.to: Int!  FloatRange.from: Float!  FloatRange.to: 
 TimeRange.range: String  TimeRange.from: Time  TimeRange.to: Time
 MetricStatItem.metricName: String!  MetricStatItem.range: FloatRange!
 PageRequest.itemsPerPage: Int!  PageRequest.page: Int!
+Query.jobMetrics.id: ID!  Query.jobMetrics.metrics: [String!]  Query.jobMetrics.scopes: [MetricScope!]
+Query.jobMetrics.resolution: Int  Query.jobStats.id: ID!  Query.jobStats.metrics: [String!]  Query.scopedJobStats.id: ID!
+Query.scopedJobStats.metrics: [String!]  Query.scopedJobStats.scopes: [MetricScope!]
 Query.jobs.filter: [JobFilter!]  Query.jobs.page: PageRequest  Query.jobs.order: OrderByInput  Query.job.id: ID!
 """
 
@@ -151,6 +162,14 @@ def test_the_text_is_the_whole_schema_and_the_same_every_time() -> None:
                  walltime,                  resources { hostname }, SMT, shared, partition, arrayJobId, monitoringStatus, state,
                  tags { id, type, name, scope }, userData { name }, metaData, footprint { name stat value } }
                count hasNextPage } }""",
+        """query($id: ID!, $metrics: [String!]!, $scopes: [MetricScope!]!, $selectedResolution: Int) {
+             singleUpdate: jobMetrics(id: $id, metrics: $metrics, scopes: $scopes, resolution: $selectedResolution) {
+               name scope metric { unit { prefix base } timestep statisticsSeries { min mean median max }
+                 series { hostname id data statistics { min avg max } } } } }""",
+        """query($dbid: ID!, $selectedMetrics: [String!]!, $selectedScopes: [MetricScope!]!) {
+             scopedJobStats(id: $dbid, metrics: $selectedMetrics, scopes: $selectedScopes) {
+               name scope stats { hostname id data { min avg max } } } jobStats(id: $dbid, metrics: $selectedMetrics) {
+               name data { min avg max } } }""",
         'query($id: ID!) { job(id: $id) { id jobId state concurrentJobs { items { id jobId } count listQuery } } }',
         '{ jobs(filter: {state: "running", user: {contains: "a"}}, order: {field: "id", type: "col", order: DESC}) { count }}',
         '{ jobs(filter: [{state: [running, completed], numNodes: {from: 1, to: 4}}]) { items { id } } }',

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
+from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
 from ccgateway.federation.questions import (
     Answer,
     Caller,
     JobListAnswer,
     JobListQuestion,
+    JobMetricsAnswer,
     Policy,
     SiteCluster,
     SiteStatus,
@@ -19,6 +21,7 @@ from ccgateway.federation.questions import (
 )  # fmt: skip
 from ccgateway.federation.readahead import ParkedWalks
 from ccgateway.federation.twins import Twins
+from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.model import JobRow
 from ccgateway.settings import LimitSettings
 from ccgateway.site.registry import Registry
@@ -42,6 +45,7 @@ class Gateway:
         self._parked = ParkedWalks(limits.read_ahead)
         self._joblist = JobList(registry, twins, limits, self._parked)
         self._lookups = Lookups(registry, twins, limits, self._joblist)
+        self._metrics = JobMetrics(registry)
 
     async def jobs(self, question: JobListQuestion, caller: Caller) -> JobListAnswer:
         """One page of the jobs of all sites asked, in one exact order."""
@@ -67,6 +71,28 @@ class Gateway:
         return await self._lookups.job_by_key(
             caller, cluster=cluster, job_id=job_id, start_time=start_time, site=site, fields=fields
         )
+
+    async def job_metrics(
+        self,
+        job_id: str,
+        wanted: MetricsWanted,
+        caller: Caller,  # noqa: ARG002
+        *,
+        budget: MetricsBudget,
+    ) -> JobMetricsAnswer:
+        """The metrics of the job with that ``"site:dbid"``; the ``SiteError`` of its site if it does not give them."""
+        return await self._metrics.one(job_id, wanted, budget)
+
+    async def metrics_of(
+        self,
+        jobs: Sequence[JobRef],
+        wanted: MetricsWanted,
+        caller: Caller,  # noqa: ARG002
+        *,
+        budget: MetricsBudget,
+    ) -> list[Outcome]:
+        """The same metrics of many jobs, one outcome for each, in their order: an answer, or the error it came to."""
+        return await self._metrics.many(jobs, wanted, budget)
 
     async def clusters(
         self,

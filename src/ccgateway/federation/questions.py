@@ -10,11 +10,12 @@ from typing import Generic, TypeVar
 from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.filters import JobFilter, JobOrder
+from ccgateway.jobs.metrics import MetricPiece
 from ccgateway.jobs.model import JobRow
 
 __all__ = [
-    "Answer", "Caller", "JobListAnswer", "JobListQuestion", "PageRequest", "Policy", "ReportStatus", "SiteCluster", "SiteReport",
-    "SiteStatus", "SiteUser",
+    "Answer", "Caller", "JobListAnswer", "JobListQuestion", "JobMetricsAnswer", "PageRequest", "Policy", "ReportStatus",
+    "SiteCluster", "SiteReport", "SiteStatus", "SiteUser",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -138,6 +139,14 @@ class JobListAnswer:
     count: int | None = None
     offset: int | None = None
     limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobMetricsAnswer:
+    """One job's metrics, in the order asked for, and what its site says about them (``report.notes``)."""
+
+    pieces: list[MetricPiece]
+    report: SiteReport
 
 
 @dataclass(frozen=True, slots=True)

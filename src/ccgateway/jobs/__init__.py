@@ -5,4 +5,5 @@ filters     the filter and order values, named as cc-backend's GraphQL names the
 conditions  a filter taken apart: what a site can evaluate, and a predicate for the rest
 ordering    the total order, cursors, the merge of many sites' rows
 clusters    clusters, their metrics and nodes; users
+metrics     measured series of a job: what is asked for, and the pieces that come
 """

@@ -3,6 +3,7 @@
 console    one place to write to: tables, errors as key, problem, remedy
 serving    run the application: socket, HTTP server, signals
 bounded    uvicorn's HTTP protocol, with a bound on what it takes in
+memory     how much freed memory the process keeps
 stopping   the end of requests under way when the gateway stops
 findings   what a check comes to: findings, one row per site
 tokens     what can be said of a site's token before the site is asked

@@ -159,8 +159,10 @@ class _Asked:
             # it was admitted all the same: with validate-user the site goes by its own list of users
             found.warn(key, f"the token's roles ({', '.join(facts.roles) or 'none'}) do not fit", roles_wanted(release))
         if facts.roles == ("api",):
-            remedy = "Use a token with the roles admin and api if metrics of everybody's jobs are wanted."
-            found.warn(key, "a token with the role api alone lists every job, but cannot read their metrics", remedy)
+            remedy = "Use a token with the roles admin and api if the scopes of metrics matter."
+            found.warn(
+                key, "a token with the role api alone reads every job, but cannot choose the scopes of their metrics", remedy
+            )
         if not dialect.isolates and not credential.sees_all:
             problem = f"cc-backend {release} shows this token everybody's jobs; the gateway shows those of {credential.user} only"
             found.warn(key, problem, "Use this token nowhere but in the gateway, or update the site to 1.4 or later.")

@@ -17,6 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ccgateway.errors import SettingsError
+from ccgateway.operations.memory import keep_freed_memory
 from ccgateway.operations.stopping import Stoppable
 from ccgateway.settings import ServerSettings, Settings
 
@@ -73,6 +74,7 @@ class GatewayServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's; then calls ``when_listening``."""
+        keep_freed_memory()
         await super().startup(sockets)
         if self.started:
             self._when_listening()

@@ -7,6 +7,7 @@ guard        deadline, retry of safe reads, concurrency limit
 credentials  what the gateway shows a site: token, API root, what that may see
 replies      what an answer means: JSON, refusal, failure in disguise
 decoding     row types compiled for just the attributes that are needed
+sampling     large answers with metrics: everything but the samples is decoded
 dialects     what each release accepts and answers
 probing      which release answers there
 reading      a site's jobs, newest first, without losing or doubling one

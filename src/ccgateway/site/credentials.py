@@ -48,6 +48,11 @@ class Credential:
         return self.roles is None or self.roles == {"api"} or bool(self.roles & PRIVILEGED)
 
     @property
+    def is_pure_api(self) -> bool:
+        """Whether its one role is ``api``: it sees every job, but other people's metrics only by way of the job itself."""
+        return self.roles == frozenset({"api"})
+
+    @property
     def visibility(self) -> str:
         """``all``, or ``user:<name>``: what was read with one visibility is never shown to another."""
         return "all" if self.sees_all else f"user:{self.user or ''}"

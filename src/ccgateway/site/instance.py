@@ -16,15 +16,16 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.conditions import EARLIEST, LATEST, Conditions
+from ccgateway.jobs.metrics import MetricPiece, MetricsWanted, in_order_of
 from ccgateway.jobs.model import ALWAYS, JobRow
 from ccgateway.settings import SiteSettings
 from ccgateway.site.credentials import Credential
-from ccgateway.site.dialects import DIALECTS, Dialect, ListPage, Window
+from ccgateway.site.dialects import DIALECTS, Dialect, ListPage, MetricsRefusedError, Window
 from ccgateway.site.exchange import Exchange, Visit
 from ccgateway.site.probing import find_release
 from ccgateway.site.replies import refuse
 
-__all__ = ["Instance", "JobsWanted", "PageFailedError", "SiteHealth"]
+__all__ = ["Instance", "JobsWanted", "MetricsFound", "PageFailedError", "SiteHealth"]
 
 T = TypeVar("T")
 
@@ -39,6 +40,14 @@ class JobsWanted:
 
     conditions: Conditions
     attributes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsFound:
+    """A job's metrics as the site gave them, in the order asked for, and what callers should know about them."""
+
+    pieces: list[MetricPiece]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -116,22 +125,50 @@ class Instance:
     async def job(self, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
         """The job with that database id, or ``None`` if there is none that the credential may see."""
 
-        async def ask(dialect: Dialect) -> JobRow | None:
-            plan = dialect.plan(Conditions(), attributes, visit.credential)
-            answer = await self._exchange.exchange(dialect.job_request(dialect.root(visit.credential), db_id), visit)
-            if answer.status == 422 or (answer.status == 404 and dialect.name == "howto"):
-                return None
-            missing = plan.attributes & dialect.missing_in_single
-            row = dialect.job_row(answer, self.name, plan.attributes - missing)
-            if not plan.matching([row]):
-                return None
-            if missing:
-                same_second = JobsWanted(Conditions(), attributes)
-                listed = await self.second(visit, same_second, row.start_time)
-                return next((other for other in listed.rows if other.id == db_id), None)
-            return row
+        return await self._asked(visit, lambda dialect: self._job(dialect, visit, db_id, attributes))
 
-        return await self._asked(visit, ask)
+    async def _job(self, dialect: Dialect, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
+        plan = dialect.plan(Conditions(), attributes, visit.credential)
+        answer = await self._exchange.exchange(dialect.job_request(dialect.root(visit.credential), db_id), visit)
+        if answer.status == 422 or (answer.status == 404 and dialect.name == "howto"):
+            return None
+        missing = plan.attributes & dialect.missing_in_single
+        row = dialect.job_row(answer, self.name, plan.attributes - missing)
+        if not plan.matching([row]):
+            return None
+        if missing:
+            same_second = JobsWanted(Conditions(), attributes)
+            listed = await self.second(visit, same_second, row.start_time)
+            return next((other for other in listed.rows if other.id == db_id), None)
+        return row
+
+    async def metrics(self, visit: Visit, db_id: int, wanted: MetricsWanted) -> MetricsFound:
+        """The metrics of the job with that database id, at the scopes that the site has them at, also where others were asked
+        for.
+
+        ``NOT_FOUND`` if there is no such job that the credential may see; ``SITE_UNAUTHORIZED`` if it may see the job, but not
+        its metrics; ``SITE_ERROR`` if the site cannot read them. Neither says anything about the site's health.
+        """
+        if wanted.is_nothing:
+            return MetricsFound([])
+
+        async def ask(dialect: Dialect) -> MetricsFound | MetricsRefusedError:
+            credential = visit.credential
+            if not dialect.isolates and not credential.sees_all and await self._job(dialect, visit, db_id, frozenset()) is None:
+                return MetricsRefusedError(Code.NOT_FOUND, self.name, f"Site {self.name} has no such job, or does not show it.")
+            route = dialect.metrics_route(credential)
+            request = dialect.metrics_request(dialect.root(credential), db_id, wanted, route)
+            try:
+                pieces = dialect.metric_pieces(await self._exchange.exchange(request, visit), self.name, wanted, route)
+            except MetricsRefusedError as refused:
+                return refused
+            notes = (*((route.note,) if route.note else ()), *dialect.metric_notes(pieces))
+            return MetricsFound(in_order_of(wanted, pieces), notes)
+
+        found = await self._asked(visit, ask)
+        if isinstance(found, MetricsRefusedError):
+            raise found
+        return found
 
     async def second(self, visit: Visit, wanted: JobsWanted, second: int) -> ListPage:
         """Every job that started in one second, in one page however many they are."""

@@ -1,15 +1,17 @@
 """What each release of cc-backend accepts and answers: everything that differs between them stands in this folder.
 
 base      the interface, and what all of them share
+metrics   how metrics are asked for and come back
 released  1.2, 1.3, 1.4 and 1.5, as real instances behave
 howto     the API as the how-to page documents it, which differs from every release
 """
 
 from ccgateway.site.dialects.base import Dialect, ListPage, ReadPlan, Window
 from ccgateway.site.dialects.howto import HOWTO
+from ccgateway.site.dialects.metrics import MetricsRefusedError, MetricsRoute
 from ccgateway.site.dialects.released import RELEASED
 
 #: every dialect by the name that settings use
 DIALECTS: dict[str, Dialect] = {**RELEASED, HOWTO.name: HOWTO}
 
-__all__ = ["DIALECTS", "Dialect", "ListPage", "ReadPlan", "Window"]
+__all__ = ["DIALECTS", "Dialect", "ListPage", "MetricsRefusedError", "MetricsRoute", "ReadPlan", "Window"]

@@ -16,8 +16,10 @@ import msgspec
 from ccgateway.errors import Code, SiteError, redact
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.conditions import Condition, Conditions, Push
+from ccgateway.jobs.metrics import MetricPiece, MetricsWanted
 from ccgateway.jobs.model import JobRow
 from ccgateway.site.credentials import Credential
+from ccgateway.site.dialects.metrics import MetricsRoute, metrics_request, released_pieces, route_for
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
 from ccgateway.site.replies import decode
 
@@ -141,6 +143,28 @@ class Dialect(ABC):
 
     #: attributes that a single job's answer lacks, though the list has them
     missing_in_single: ClassVar[frozenset[str]] = frozenset()
+
+    def metrics_route(self, credential: Credential) -> MetricsRoute:
+        """Which of the endpoints with metrics is open to a credential."""
+        return route_for(credential)
+
+    def metrics_request(self, root: str, db_id: int, wanted: MetricsWanted, route: MetricsRoute) -> SiteRequest:
+        """The request for a job's metrics."""
+        return metrics_request(root, db_id, wanted, route)
+
+    def metric_pieces(
+        self,
+        answer: SiteAnswer,
+        site: str,
+        wanted: MetricsWanted,  # noqa: ARG002 - a dialect that does not name scopes goes by it
+        route: MetricsRoute,
+    ) -> list[MetricPiece]:
+        """What the answer holds, wanted or not. ``MetricsRefusedError`` where the site has no metrics of the job to give."""
+        return released_pieces(answer, site, route)
+
+    def metric_notes(self, pieces: Sequence[MetricPiece]) -> list[str]:  # noqa: ARG002 - nothing, unless a release has its ways
+        """What is wrong with what the site gave, by its release's fault."""
+        return []
 
     @abstractmethod
     def clusters_request(self, credential: Credential) -> SiteRequest:

@@ -1,8 +1,8 @@
 """The API as ClusterCockpit's how-to page documents it: a dialect of its own, since no release behaves so.
 
-Filters ``user``, ``project``, ``startTime[from]``, ``startTime[to]``, ``numNodes[from]``, ``items_per_page``; a single job is the
-flat object, with ``state``. What the page leaves open is read leniently: ``jobState`` for ``state``, a job wrapped in ``Meta``,
-``exclusive`` for ``shared``, a start time as text.
+Filters ``user``, ``project``, ``startTime[from]``, ``startTime[to]``, ``numNodes[from]``, ``items_per_page``; a single job is
+the flat object, with ``state``; metrics are a flat list. What the page leaves open is read leniently: ``jobState`` for
+``state``, a job wrapped in ``Meta``, ``exclusive`` for ``shared``, a start time as text.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from urllib.parse import urlencode
 import msgspec
 
 from ccgateway.jobs.conditions import Push
+from ccgateway.jobs.metrics import MetricPiece, MetricsWanted
 from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, STATES, JobRow
 from ccgateway.site.credentials import Credential
 from ccgateway.site.decoding import Computed, Wire, epoch, flat_decoder, page_decoder, wrapped_decoder
 from ccgateway.site.dialects.base import Dialect, ReadPlan, Window
+from ccgateway.site.dialects.metrics import MetricsRoute, howto_pieces
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
 from ccgateway.site.replies import decode
 
@@ -89,6 +91,14 @@ class HowTo(Dialect):
         if answer.body.lstrip()[:20].replace(b" ", b"").startswith(b'{"Meta"'):
             return decode(answer, wrapped_decoder(site, _WIRE, attributes), site).meta
         return decode(answer, flat_decoder(site, _WIRE, attributes), site)
+
+    def metrics_route(self, credential: Credential) -> MetricsRoute:  # noqa: ARG002 - the page knows one way
+        """``GET jobs/metrics/{id}``, whatever the token."""
+        return MetricsRoute(by_post=False)
+
+    def metric_pieces(self, answer: SiteAnswer, site: str, wanted: MetricsWanted, route: MetricsRoute) -> list[MetricPiece]:  # noqa: ARG002
+        """``{"metrics": […]}``."""
+        return howto_pieces(answer, site, wanted)
 
     def clusters_request(self, credential: Credential) -> SiteRequest:  # noqa: ARG002 - the page knows one way
         """``GET clusters/``."""

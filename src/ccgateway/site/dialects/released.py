@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -11,10 +11,12 @@ from urllib.parse import urlencode
 import msgspec
 
 from ccgateway.jobs.conditions import Push
+from ccgateway.jobs.metrics import MetricPiece
 from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, JobRow
 from ccgateway.site.credentials import Credential
 from ccgateway.site.decoding import Computed, Wire, epoch, page_decoder, wrapped_decoder
 from ccgateway.site.dialects.base import Dialect, ReadPlan, Window, query_request
+from ccgateway.site.dialects.metrics import hosts_mixed
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
 from ccgateway.site.replies import decode
 
@@ -34,7 +36,8 @@ class Released(Dialect):
     """One released series. ``in_list`` and ``single``: how jobs are written in lists and alone.
 
     ``job_path``: whether ``GET jobs/{id}`` exists (else ``POST``, which knows neither tags nor metadata);
-    ``clusters_rest``: whether ``GET clusters/`` does; ``metrics_below``: the document part that metric settings stand in.
+    ``clusters_rest``: whether ``GET clusters/`` does; ``metrics_below``: the document part that metric settings stand in;
+    ``mixes_hosts``: whether metrics derived at node scope are of all hosts together.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Released(Dialect):
     clusters_rest: bool = True
     metrics_in_subclusters: bool = True
     lacks: Mapping[str, str] = field(default_factory=dict)
+    mixes_hosts: bool = True
 
     @property
     def missing_in_single(self) -> frozenset[str]:  # type: ignore[override]
@@ -82,6 +86,16 @@ class Released(Dialect):
     def job_row(self, answer: SiteAnswer, site: str, attributes: frozenset[str]) -> JobRow:
         """``{"Meta": …}``."""
         return decode(answer, wrapped_decoder(site, self.single, attributes), site).meta
+
+    def metric_notes(self, pieces: Sequence[MetricPiece]) -> list[str]:
+        """Up to 1.4: which metrics have the sum over all hosts where each host's own should stand."""
+        mixed = hosts_mixed(pieces) if self.mixes_hosts else []
+        if not mixed:
+            return []
+        words = (
+            f"scopes: at node scope, each host has the sum over all hosts in {', '.join(mixed)} (a fault of releases up to 1.4)."
+        )
+        return [f"{words} Ask for the finer scope that the site keeps."]
 
     def clusters_request(self, credential: Credential) -> SiteRequest:
         """REST where there is one and the token may use it; else the site's GraphQL, which any token may ask for clusters."""
@@ -149,5 +163,6 @@ RELEASED: dict[str, Released] = {
         in_list=Wire(_KEYS),
         single=Wire(_KEYS),
         capabilities=("jobs", "job", "clusters", "users", "isolation", "footprint", "energy", "project-filter"),
+        mixes_hosts=False,
     ),
 }

@@ -4,6 +4,7 @@ schema      the schema (see its map of the types), and its text
 selection   what a question selects → the row attributes the sites must send
 projection  lists of plain objects, written as JSON by a plan instead of field by field
 context     what the resolvers of one request share
+loading     the metrics of many jobs in few questions
 documents   query texts → parsed and validated documents, remembered
 limits      what a document and an operation may cost
 execution   one request → its response: limits, execution, what is missing

@@ -1,9 +1,11 @@
-"""What the resolvers of one request share: the gateway, who asks, the limits, what is missing, and the sites' user lists."""
+"""What the resolvers of one request share: the gateway, who asks, the limits, what is missing or worth knowing, and what is
+read once for all of them (user lists of sites, metrics of jobs).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -11,9 +13,12 @@ import strawberry
 
 from ccgateway.errors import GatewayError
 from ccgateway.federation.gateway import Gateway
+from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.questions import Caller, Policy, SiteReport
 from ccgateway.jobs.clusters import User
+from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.settings import LimitSettings
+from ccgateway.surfaces.graphql.loading import MetricsLoader, Outcome
 
 __all__ = ["Gap", "Info", "RequestContext"]
 
@@ -28,14 +33,26 @@ class Gap:
 
 @dataclass(slots=True)
 class RequestContext:
-    """One GraphQL request. ``gaps`` fills up while the resolvers run and becomes entries of ``errors``."""
+    """One GraphQL request. While the resolvers run, ``gaps`` fills up and becomes entries of ``errors``, ``notes`` (site and
+    words, each once) and becomes ``extensions.notes``."""
 
     gateway: Gateway
     caller: Caller
     limits: LimitSettings
     gaps: list[Gap] = field(default_factory=list)
+    notes: dict[tuple[str, str], None] = field(default_factory=dict)
+    budget: MetricsBudget = field(init=False)
+    metrics: MetricsLoader = field(init=False)
     _directories: dict[str, asyncio.Task[Mapping[str, User]]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.budget = MetricsBudget(self.limits)
+        self.metrics = MetricsLoader(self._read_metrics)
+
+    def note(self, report: SiteReport) -> None:
+        """Remembers what a report has to say beside its status."""
+        self.notes.update(((report.site, words), None) for words in report.notes)
 
     def note_gaps(self, info: Info, reports: Iterable[SiteReport]) -> None:
         """Remembers the reports that are not complete, for the field that ``info`` is about."""
@@ -63,9 +80,19 @@ class RequestContext:
         answer = await self.gateway.users(self.caller, sites=[site], policy=Policy.STRICT)
         return {one.user.username: one.user for one in answer.items if one.site == site}
 
+    async def _read_metrics(self, jobs: Sequence[JobRef], wanted: MetricsWanted) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for answer in await self.gateway.metrics_of(jobs, wanted, self.caller, budget=self.budget):
+            if isinstance(answer, GatewayError):
+                outcomes.append(answer)
+            else:
+                self.note(answer.report)
+                outcomes.append(answer.pieces)
+        return outcomes
+
     async def close(self) -> None:
         """Ends what the request started and nobody waits for any more."""
-        tasks = [task for task in self._directories.values() if not task.done()]
+        tasks = [task for task in (*self._directories.values(), *self.metrics.tasks) if not task.done()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

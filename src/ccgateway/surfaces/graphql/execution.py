@@ -1,25 +1,42 @@
 """One request → its response: the document, the limits, the execution, and what is missing from the answer.
 
-graphql-core executes everything but lists of jobs: those are written by a projection where their selection has one
-(``projection``). Plans are kept with the document, by selected nodes and the variables that decide what is included.
+graphql-core executes everything but lists of jobs and of their metrics: those are written by a projection where their selection
+has one (``projection``). Plans are kept with the document, by selected nodes and the variables that decide what is included.
+What a plan must ask for first is loaded for the whole list; a job whose part of it failed has null and an error there, as
+execution would have it.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from inspect import isawaitable
 from typing import Any
 
-from graphql import ExecutionResult, Executor, GraphQLList, GraphQLResolveInfo, GraphQLSchema, OperationType
+import msgspec
+from graphql import (
+    ExecutionResult,
+    Executor,
+    GraphQLError,
+    GraphQLList,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    OperationType,
+    get_argument_values,
+    get_named_type,
+    located_error,
+)
 from graphql.execution.collect_fields import FieldDetailsList
 from graphql.pyutils import AwaitableOrValue, Path
 
-from ccgateway.errors import Code, RequestError
+from ccgateway.errors import Code, GatewayError, RequestError
 from ccgateway.surfaces.graphql.context import RequestContext
 from ccgateway.surfaces.graphql.documents import Document, Documents
 from ccgateway.surfaces.graphql.failures import Refusal, field_entries, gap_entry, request_entries
-from ccgateway.surfaces.graphql.joblist import JobResultList
+from ccgateway.surfaces.graphql.jobs import Job
 from ccgateway.surfaces.graphql.limits import check_cost
-from ccgateway.surfaces.graphql.projection import NotPlainError, Projection
+from ccgateway.surfaces.graphql.metrics import JobMetricWithName, NamedStats, NamedStatsWithScope
+from ccgateway.surfaces.graphql.projection import Load, NotPlainError, Projection
 from ccgateway.surfaces.graphql.selection import Selection, SelectionRequest, operation_selections
 from ccgateway.surfaces.graphql.wire import GraphQLRequest
 
@@ -27,11 +44,12 @@ __all__ = ["Executions"]
 
 #: plans kept for one document: only documents with many switches come to more
 MOST_PLANS = 64
-ITEMS = "items"
+#: types whose lists are written by a projection where possible
+PROJECTED = frozenset(one.__name__ for one in (Job, JobMetricWithName, NamedStats, NamedStatsWithScope))
 
 
 class _Executor(Executor[Any]):
-    """graphql-core's executor, but for the lists of jobs that a projection can write."""
+    """graphql-core's executor, but for the lists that a projection can write or that are written already."""
 
     document: Document
 
@@ -44,15 +62,51 @@ class _Executor(Executor[Any]):
         result: Any,
         position_context: Any,
     ) -> AwaitableOrValue[Any]:
-        """As graphql-core, or the list's JSON text."""
-        if info.field_name == ITEMS and info.parent_type.name == JobResultList.__name__:
+        """As graphql-core, or values that are ready to be encoded."""
+        if isinstance(result, msgspec.Raw):
+            return result
+        if get_named_type(return_type).name in PROJECTED:
             projection = self._projection(info, path, field_details_list)
+            if projection is not None and projection.loads:
+                return self._loaded(projection, return_type, field_details_list, info, path, result, position_context)
             if projection is not None:
                 try:
-                    return projection.encode(result)
+                    return projection.objects(result)
                 except NotPlainError:
                     pass
         return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
+
+    async def _loaded(  # noqa: PLR0917 - as above
+        self,
+        projection: Projection,
+        return_type: GraphQLList[Any],
+        field_details_list: FieldDetailsList,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        try:
+            loaded = await self._load(projection.loads, result)
+            errors = _without_errors(loaded)
+            objects = projection.objects(result, loaded)
+        except (NotPlainError, GraphQLError):  # arguments that cannot be used are among them
+            executed = super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
+            return await executed if isawaitable(executed) else executed
+        by_place = {load.place: load for load in projection.loads}
+        for index, place, error in sorted(errors, key=lambda one: one[:2]):
+            where = path.add_key(index).add_key(by_place[place].key, get_named_type(return_type).name)
+            self.collected_errors.add(located_error(error, list(by_place[place].nodes), where.as_list()), where)
+        return objects
+
+    async def _load(self, loads: Sequence[Load], rows: Sequence[Any]) -> dict[int, list[Any]]:
+        arguments = [get_argument_values(load.field, load.nodes[0], self.variable_values) for load in loads]
+        async with asyncio.TaskGroup() as group:
+            tasks = {
+                load.place: group.create_task(_run(load, self.context_value, rows, given))
+                for load, given in zip(loads, arguments, strict=True)
+            }
+        return {place: task.result() for place, task in tasks.items()}
 
     def _projection(self, info: GraphQLResolveInfo[Any], path: Path, details: FieldDetailsList) -> Projection | None:
         nodes = tuple(detail.node for detail in details)
@@ -63,10 +117,25 @@ class _Executor(Executor[Any]):
                 plans.clear()
             request = SelectionRequest(self.schema, self.document.fragments, self.variable_values)
             try:
-                plans[key] = Projection(Selection(request, info.parent_type, str(path.key), nodes).children())
+                plans[key] = Projection(Selection(request, info.parent_type, str(path.key), nodes).children(), with_loads=True)
             except NotPlainError:
                 plans[key] = None
         return plans[key]
+
+
+async def _run(load: Load, context: RequestContext, rows: Sequence[Any], arguments: dict[str, Any]) -> list[Any]:
+    return await load.run(context, rows, arguments)
+
+
+def _without_errors(loaded: dict[int, list[Any]]) -> list[tuple[int, int, GatewayError]]:
+    """Puts ``None`` where an error is; gives the errors as (index in the list, place in the selection, error)."""
+    found = []
+    for place, outcomes in loaded.items():
+        for index, outcome in enumerate(outcomes):
+            if isinstance(outcome, GatewayError):
+                found.append((index, place, outcome))
+                outcomes[index] = None
+    return found
 
 
 class Executions:
@@ -88,7 +157,10 @@ class Executions:
             raise TypeError("the schema has no incremental fields")
         entries = [entry for error in result.errors or () for entry in field_entries(error, request_id)]
         entries += [gap_entry(gap) for gap in context.gaps]
-        return {"errors": entries, "data": result.data} if entries else {"data": result.data}
+        response: dict[str, Any] = {"errors": entries, "data": result.data} if entries else {"data": result.data}
+        if context.notes:
+            response["extensions"] = {"notes": [{"site": site, "message": words} for site, words in context.notes]}
+        return response
 
     def _prepare(self, request: GraphQLRequest, context: RequestContext) -> _Executor:
         document = self._documents.get(request.query)

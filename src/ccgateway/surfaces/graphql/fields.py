@@ -2,7 +2,7 @@
 
 A plain field (``strawberry.field``) shows the attribute of the same Python name of whatever value stands behind the type. A
 ``computed`` one calls a resolver; on a type that stands for job rows it declares which of their attributes the resolver reads, so
-that the sites are asked for what is shown and no more.
+that the sites are asked for what is shown and no more. A ``loaded`` one also says how it is had for a whole list of rows at once.
 """
 
 from __future__ import annotations
@@ -12,12 +12,21 @@ from typing import Any
 
 import strawberry
 
-__all__ = ["NEEDS", "computed"]
+__all__ = ["LOADS", "NEEDS", "computed", "loaded"]
 
 #: key of a field's metadata: the row attributes that its resolver reads
 NEEDS = "needs"
+#: key of a field's metadata: how it is loaded for many rows at once
+LOADS = "loads"
 
 
 def computed(resolver: Callable[..., Any], *, description: str, needs: str = "") -> Any:
     """A field that ``resolver`` gives, from the row attributes named in ``needs`` (separated by blanks), if it reads a row."""
     return strawberry.field(resolver=resolver, description=description, metadata={NEEDS: frozenset(needs.split())})
+
+
+def loaded(resolver: Callable[..., Any], load: Callable[..., Any], *, description: str, needs: str) -> Any:
+    """A nullable field that ``resolver`` gives for one row, and ``load`` for many: called with the request's context, the rows
+    and the field's arguments, it gives (awaitable) a value or an error for each row."""
+    metadata = {NEEDS: frozenset(needs.split()), LOADS: load}
+    return strawberry.field(resolver=resolver, description=description, metadata=metadata)

@@ -1,4 +1,5 @@
-"""``Job`` and what hangs on it. Every field reads a job row (``ccgateway.jobs.model.JobRow``) and nothing else.
+"""``Job`` and what hangs on it. Every field reads a job row (``ccgateway.jobs.model.JobRow``), and what its site keeps beside
+that.
 
 A plain field shows the row's attribute of the same Python name; a field with a resolver declares the attributes that it reads
 (``fields.computed``), so that the sites are asked for what is shown and no more.
@@ -13,7 +14,8 @@ import strawberry
 from ccgateway.jobs import model
 from ccgateway.jobs.conditions import encode_tag_id
 from ccgateway.surfaces.graphql.context import Info
-from ccgateway.surfaces.graphql.fields import computed
+from ccgateway.surfaces.graphql.fields import computed, loaded
+from ccgateway.surfaces.graphql.metrics import JobMetricWithName, load_metrics, metrics_of_row
 from ccgateway.surfaces.graphql.scalars import AnyValue, Int64, JobState, Time
 from ccgateway.surfaces.graphql.users import User
 
@@ -171,6 +173,13 @@ class Job:
     )
     meta_data: AnyValue | None = strawberry.field(
         description="What the site keeps with the job (`jobName`, `jobScript`, `slurmInfo`, …): an object of texts, or null."
+    )
+    metrics: list[JobMetricWithName] | None = loaded(
+        metrics_of_row,
+        load_metrics,
+        needs="id job_id cluster start_time state",
+        description="Its metrics, as `jobMetrics` gives them. In a list of jobs each site is asked for all of its jobs side by "
+        "side; a job whose metrics its site does not give has null here, with an error.",
     )
     user_data: User | None = computed(
         _user_data,

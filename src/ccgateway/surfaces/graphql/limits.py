@@ -9,13 +9,15 @@ its selections and arguments, variables included, as
 ``clusters``          500 + 50 * fields of one cluster
 ``users``             1000 + 100 * fields of one user
 ``sites``             100 + 10 * fields of one site
+``jobMetrics`` …      10 + metrics, as ``scopedJobStats`` and ``jobStats``
 ``__schema`` …        1000 + 50 * fields
 ====================  ==========================================================================================
 
 rounded up and added over all root fields, aliased ones included. "Fields of one job" counts nested ones too. "Jobs skipped" is
-what lies before a numbered page, as the gateway must read it; a cursor skips nothing. The number of sites does not count: a
-document that is accepted today stays accepted when a site is added. With the default limit of 50 000, a page of 10 000 jobs may
-show 39 fields of each.
+what lies before a numbered page, as the gateway must read it; a cursor skips nothing. "Metrics" are 10 for every metric and
+scope that is named (20 metrics where none are, one scope where none are); ``metrics`` selected of jobs adds that for every job
+on the page. The number of sites does not count: a document that is accepted today stays accepted when a site is added. With the
+default limit of 50 000, a page of 10 000 jobs may show 39 fields of each, and one of 1 000 jobs 4 metrics of each.
 """
 
 from __future__ import annotations
@@ -62,6 +64,9 @@ LIST_COSTS = {
     "__typename": (0, 0),
 }
 USER_LIST_COST = 1000
+#: one metric of one job at one scope, and how many metrics a job has when nobody says which
+METRIC_COST, ALL_METRICS = 10, 20
+METRIC_FIELDS = frozenset({"jobMetrics", "jobStats", "scopedJobStats"})
 
 
 def check_shape(document: DocumentNode, limits: LimitSettings) -> None:
@@ -135,23 +140,36 @@ def _root_cost(root: Selection, limits: LimitSettings) -> int:
     if root.name in LIST_COSTS:
         as_such, each = LIST_COSTS[root.name]
         return as_such + each * (root.size() - 1)
+    if root.name in METRIC_FIELDS:
+        return ROOT_COST + _metrics_cost(root)
     items = root.below("items") if root.name == "jobs" else root.children()
     skipped, jobs = _page(root, limits) if root.name == "jobs" else (0, 1)
     lists = USER_LIST_COST if any(item.name == "userData" for item in items) else 0
     fields = sum(item.size() for item in items)
-    return ROOT_COST + skipped + jobs + _tenth(jobs * fields) + lists
+    metrics = sum(_metrics_cost(item) for item in items if item.name == "metrics")
+    return ROOT_COST + skipped + jobs + _tenth(jobs * fields) + jobs * metrics + lists
+
+
+def _metrics_cost(selection: Selection) -> int:
+    arguments = _arguments(selection)
+    names, scopes = arguments.get("metrics"), arguments.get("scopes")
+    return METRIC_COST * (ALL_METRICS if names is None else len(names)) * max(1, len(scopes or ()))
 
 
 def _tenth(number: int) -> int:
     return -(-number // 10)  # rounded up, without the inexactness of fractions
 
 
+def _arguments(selection: Selection) -> dict[str, Any]:
+    try:
+        return selection.arguments()
+    except GraphQLError:  # execution comes to the same error and reports it
+        return {}
+
+
 def _page(root: Selection, limits: LimitSettings) -> tuple[int, int]:
     """(jobs before the page, jobs on it)."""
-    try:
-        arguments: dict[str, Any] = root.arguments()
-    except GraphQLError:  # execution comes to the same error and reports it
-        return 0, 0
+    arguments = _arguments(root)
     page, first = arguments.get("page"), arguments.get("first")
     if isinstance(page, dict):
         size, number = page["itemsPerPage"], page["page"]

@@ -4,20 +4,26 @@ A ``Projection`` is made once per selection: for every field a column (a functio
 a projection of its own, and one msgspec type that has the response keys in order. Writing a list is then a few C loops over whole
 columns. What it writes equals, byte for byte, what graphql-core's execution would: a property test holds the two together.
 
-A selection that needs more (a field with arguments, an asynchronous resolver) has no projection; a value that execution would
-turn into an error (an integer over 32 bits where the schema says ``Int``) raises ``NotPlainError``. Both are executed.
+A field that must be asked for (``fields.loaded``) is loaded for the whole list before it is written: ``Projection.loads`` says
+which, with which arguments. A list that is JSON text already (samples of metrics) is written as it stands.
+
+A selection that needs more (other fields with arguments, an asynchronous resolver) has no projection; a value that execution
+would turn into an error (an integer over 32 bits where the schema says ``Int``) raises ``NotPlainError``. Both are executed.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 from graphql import (
+    FieldNode,
+    GraphQLField,
     GraphQLFloat,
     GraphQLID,
     GraphQLInt,
@@ -31,12 +37,16 @@ from graphql import (
     is_non_null_type,
 )
 
+from ccgateway.surfaces.graphql.context import RequestContext
+from ccgateway.surfaces.graphql.fields import LOADS
 from ccgateway.surfaces.graphql.selection import DEFINITION, Selection
 
-__all__ = ["NotPlainError", "Projection"]
+__all__ = ["Load", "NotPlainError", "Projection"]
 
 Column = Callable[[Sequence[Any]], list[Any]]
 
+#: the scalar whose lists are JSON text already
+SAMPLE = "NullableFloat"
 _INT32 = range(-(1 << 31), 1 << 31)
 
 
@@ -44,24 +54,48 @@ class NotPlainError(Exception):
     """The selection, or a value in the list, needs graphql-core's execution."""
 
 
-class Projection:
-    """Writes objects of one type as one selection shows them. Raises ``NotPlainError`` if there is no plan for it."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A field whose values must be asked for: its place in the selection, its key in the answer, and how to load it for many
+    values."""
 
-    def __init__(self, selections: Sequence[Selection]) -> None:
+    place: int
+    key: str
+    field: GraphQLField
+    nodes: tuple[FieldNode, ...]
+    run: Callable[[RequestContext, Sequence[Any], Mapping[str, Any]], Awaitable[list[Any]]]
+
+
+class Projection:
+    """Writes objects of one type as one selection shows them. Raises ``NotPlainError`` if there is no plan for it.
+
+    ``loads``: what must be loaded first, and given to ``objects`` by place; only ``with_loads``, else there is no plan for it.
+    """
+
+    def __init__(self, selections: Sequence[Selection], *, with_loads: bool = False) -> None:
         if not selections:
             raise NotPlainError
+        self.loads = [load for place, one in enumerate(selections) if (load := _load(place, one))] if with_loads else []
+        loaded = {load.place for load in self.loads}
         names = [f"f{i}" for i in range(len(selections))]
         rename = {name: selection.key for name, selection in zip(names, selections, strict=True)}
-        self._columns = [_column(selection) for selection in selections]
+        self._columns = [
+            _completed(list, one.parent.fields[one.name].type, one) if place in loaded else _column(one)
+            for place, one in enumerate(selections)
+        ]
         self._shape = msgspec.defstruct("Projected", names, rename=rename, gc=False)
 
-    def objects(self, values: Sequence[Any]) -> list[msgspec.Struct]:
+    def objects(self, values: Sequence[Any], loaded: Mapping[int, Sequence[Any]] | None = None) -> list[msgspec.Struct]:
         """One object for every value, ready to be encoded."""
-        return list(map(self._shape, *(column(values) for column in self._columns)))
+        given = loaded or {}
+        return list(map(self._shape, *(column(given.get(place, values)) for place, column in enumerate(self._columns))))
 
-    def encode(self, values: Sequence[Any]) -> msgspec.Raw:
-        """The values as the JSON text of a list."""
-        return msgspec.Raw(msgspec.json.encode(self.objects(values)))
+
+def _load(place: int, selection: Selection) -> Load | None:
+    field = selection.parent.fields.get(selection.name)
+    definition = field.extensions.get(DEFINITION) if field else None
+    run = definition.metadata.get(LOADS) if definition else None
+    return Load(place, selection.key, field, selection.nodes, run) if field and run and not is_non_null_type(field.type) else None
 
 
 def _column(selection: Selection) -> Column:
@@ -95,6 +129,8 @@ def _completed(source: Column, kind: GraphQLOutputType, selection: Selection) ->
     is_required = is_non_null_type(kind)
     if is_non_null_type(kind):
         kind = kind.of_type
+    if is_list_type(kind) and get_named_type(kind).name == SAMPLE:
+        return lambda values: _filled(source(values), _unchanged, is_required=is_required)
     if is_list_type(kind):
         inner = _completed(list, kind.of_type, selection)
         return lambda values: _split(source(values), inner, is_required=is_required)

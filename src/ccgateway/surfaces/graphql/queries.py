@@ -18,6 +18,14 @@ from ccgateway.surfaces.graphql.fields import computed
 from ccgateway.surfaces.graphql.inputs import JobFilter, OrderByInput, PageRequest, Policy, filter_values, time_value
 from ccgateway.surfaces.graphql.joblist import JobResultList
 from ccgateway.surfaces.graphql.jobs import Job
+from ccgateway.surfaces.graphql.metrics import (
+    JobMetricWithName,
+    NamedStats,
+    NamedStatsWithScope,
+    job_metrics,
+    job_stats,
+    scoped_job_stats,
+)
 from ccgateway.surfaces.graphql.scalars import Int64, Time
 from ccgateway.surfaces.graphql.selection import Selection, row_attributes
 from ccgateway.surfaces.graphql.sites import Site
@@ -144,6 +152,17 @@ class Query:
         _job_by_key,
         description="One job by its key. Without `startTime` the newest of that cluster and number; without `site`, at any site; "
         "null with an error if there is none, or if several sites have one.",
+    )
+    job_metrics: list[JobMetricWithName] = computed(
+        job_metrics,
+        description="The metrics of one job, in the order asked for, then by name, scopes from coarse to fine. A metric that the "
+        "site does not have is left out. For many jobs, ask for `metrics` of `jobs`.",
+    )
+    job_stats: list[NamedStats] = computed(
+        job_stats, description="What the metrics of one job come to. A metric that the site does not have is left out."
+    )
+    scoped_job_stats: list[NamedStatsWithScope] = computed(
+        scoped_job_stats, description="What the metrics of one job come to at each of its places."
     )
     clusters: list[Cluster] = computed(_clusters, description="The clusters of all sites.")
     users: list[User] = computed(

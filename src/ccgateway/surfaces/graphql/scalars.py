@@ -14,20 +14,20 @@ import strawberry
 from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
+from ccgateway.jobs.metrics import SCOPES
 from ccgateway.jobs.model import STATES
 
-__all__ = ["NO_TIME", "SCALARS", "AnyValue", "Int64", "JobState", "MetricScope", "Time"]
+__all__ = ["NO_TIME", "SCALARS", "AnyValue", "Int64", "JobState", "MetricScope", "NullableFloat", "Time"]
 
 Time = NewType("Time", int)
 Int64 = NewType("Int64", int)
 JobState = NewType("JobState", str)
 MetricScope = NewType("MetricScope", str)
+NullableFloat = NewType("NullableFloat", float)
 AnyValue = NewType("AnyValue", object)
 
 #: what an empty text means where a time is expected: no restriction
 NO_TIME = Time(-(1 << 62))
-
-SCOPES = ("node", "socket", "memoryDomain", "core", "hwthread", "accelerator")
 
 _INT64 = range(-(1 << 63), 1 << 63)
 _PLAIN_TIME = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}", re.ASCII)
@@ -139,6 +139,12 @@ SCALARS: dict[object, ScalarDefinition] = {
         description=f"What one series of a metric measures: {', '.join(f'`{scope}`' for scope in SCOPES)}.",
         serialize=write_word,
         parse_value=read_scope,
+    ),
+    NullableFloat: strawberry.scalar(
+        name="NullableFloat",
+        description="A measured value: a number as the site wrote it, with two decimals, or null where there is none.",
+        serialize=lambda value: value,
+        parse_value=lambda value: value,
     ),
     AnyValue: strawberry.scalar(
         name="Any",

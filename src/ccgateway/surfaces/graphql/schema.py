@@ -2,9 +2,10 @@
 
 ::
 
-    scalars                     Time, Int64, JobState, MetricScope, Any
+    scalars                     Time, Int64, JobState, MetricScope, NullableFloat, Any
     inputs                      what callers write, translated into the gateway's values
     jobs  joblist               Job and what hangs on it; one page of jobs
+    metrics                     JobMetricWithName, statistics, and the fields that give them
     clusters  users  sites      the other types
     queries                     the root fields of Query; mutations get a module of their own beside it
     selection                   what a question selects → the row attributes the sites must send

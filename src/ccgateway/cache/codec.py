@@ -1,0 +1,97 @@
+"""Entries as bytes: a short MessagePack header, then the payload, compressed with zstd where that is worth it.
+
+zstd comes from Python itself from 3.14 on, and from ``backports.zstd``, the same code by the same people, before: one API, and
+nothing to migrate. Both let go of the interpreter's lock, so that a small pool of threads keeps large payloads off the event
+loop. Level 1: metrics get 2.5 × smaller at 4 ms for each megabyte; higher levels take twice the time for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from ccgateway.cache.entries import Entry, Stamp
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+__all__ = ["Codec", "Header"]
+
+LEVEL = 1
+#: payloads shorter than this stay as they are; up to these sizes, a thread would cost more than the work
+WORTH_PACKING, PACK_INLINE, UNPACK_INLINE = 256, 8 << 10, 64 << 10
+#: no payload is longer, so that a damaged or forged header cannot ask for more memory
+MOST_BYTES = 512 << 20
+_VERSION = 1
+_LENGTH_BYTES = 2
+
+
+class Header(msgspec.Struct, frozen=True, array_like=True):
+    """What of an entry can be known without unpacking its payload."""
+
+    version: int
+    filled_at: float
+    fresh_for: float
+    stale_for: float
+    absent: bool
+    stamp: Stamp
+    size: int
+    packed: bool
+
+
+class Codec:
+    """Packs and unpacks entries. Owns its threads: ``close`` ends them."""
+
+    def __init__(self, threads: int = 2) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="cache-zstd")
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(Header)
+
+    async def pack(self, entry: Entry) -> bytes:
+        """The entry as bytes."""
+        body, packed = entry.payload, len(entry.payload) >= WORTH_PACKING
+        if packed:
+            body = await self._run(len(body) > PACK_INLINE, zstd.compress, body, LEVEL)
+        header = Header(
+            _VERSION, entry.filled_at, entry.fresh_for, entry.stale_for, entry.absent, entry.stamp, len(entry.payload), packed
+        )
+        head = self._encoder.encode(header)
+        return len(head).to_bytes(_LENGTH_BYTES, "big") + head + body
+
+    def header(self, blob: bytes) -> Header | None:
+        """The header of an entry's bytes; ``None`` if that is not what they are."""
+        end = _LENGTH_BYTES + int.from_bytes(blob[:_LENGTH_BYTES], "big")
+        try:
+            header = self._decoder.decode(memoryview(blob)[_LENGTH_BYTES:end])
+        except (msgspec.DecodeError, ValueError):
+            return None
+        return header if header.version == _VERSION and 0 <= header.size <= MOST_BYTES else None
+
+    async def unpack(self, blob: bytes, header: Header) -> Entry | None:
+        """The entry; ``None`` if its payload is damaged."""
+        body = blob[_LENGTH_BYTES + int.from_bytes(blob[:_LENGTH_BYTES], "big") :]
+        if header.packed:
+            try:
+                if zstd.get_frame_info(body).decompressed_size != header.size:
+                    return None
+                body = await self._run(header.size > UNPACK_INLINE, zstd.decompress, body)
+            except zstd.ZstdError:
+                return None
+        if len(body) != header.size:
+            return None
+        return Entry(body, header.filled_at, header.fresh_for, header.stale_for, header.absent, header.stamp)
+
+    async def _run(self, threaded: bool, work: Callable[..., bytes], *args: object) -> bytes:  # noqa: FBT001
+        if not threaded:
+            return work(*args)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+
+    def close(self) -> None:
+        """Ends the threads once they have done what they are at."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

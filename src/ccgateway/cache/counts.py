@@ -1,0 +1,65 @@
+"""What happened in the cache since it was opened, and how it stands: for ``ccgateway cache stats``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["CacheStats", "Counts", "MemoryStats", "RedisStats"]
+
+
+@dataclass(slots=True)
+class Counts:
+    """Counters of this process; keys are counted, not calls.
+
+    ``waits``: keys that somebody in this process was already fetching; ``waits_elsewhere``: keys that another process was.
+    """
+
+    hits_memory: int = 0
+    hits_redis: int = 0
+    hits_stale: int = 0
+    hits_absent: int = 0
+    misses: int = 0
+    fills: int = 0
+    fill_failures: int = 0
+    waits: int = 0
+    waits_elsewhere: int = 0
+    refreshes: int = 0
+    refreshes_skipped: int = 0
+    bumps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryStats:
+    """The store within this process."""
+
+    entries: int
+    bytes: int
+    limit: int
+    evictions: int
+
+
+@dataclass(frozen=True, slots=True)
+class RedisStats:
+    """The shared store as this process sees it. ``state``: ``up`` or ``down``; ``reason``: why it is down; ``writes_refused``:
+    entries that a full Redis did not take; ``undelivered``: bumps it has still to be told before it is used again.
+    """
+
+    target: str
+    state: str
+    reason: str = ""
+    trips: int = 0
+    writes_refused: int = 0
+    undelivered: int = 0
+    used_bytes: int | None = None
+    max_bytes: int | None = None
+    policy: str | None = None
+    keys: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """All of it."""
+
+    counts: Counts = field(default_factory=Counts)
+    memory: MemoryStats | None = None
+    redis: RedisStats | None = None

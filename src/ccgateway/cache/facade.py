@@ -1,0 +1,173 @@
+"""The cache as its callers see it: what is known comes from where it is kept, the rest from their own fill, asked for once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Sequence
+
+from ccgateway.cache.counts import CacheStats, Counts
+from ccgateway.cache.entries import Entry, Hit, Source
+from ccgateway.cache.filling import Fill, Filler
+from ccgateway.cache.flights import Crew, Flights
+from ccgateway.cache.keys import EVERYTHING, Key, Realm
+from ccgateway.cache.memory import MemoryStore
+from ccgateway.cache.store import Store, Tokens, realms_of, stamp_of
+from ccgateway.deadline import Deadline
+from ccgateway.settings import CacheSettings
+
+__all__ = ["Cache", "open_cache"]
+
+
+class Cache:
+    """Entries by key, each filled once however many want it. Owns its store and its tasks: ``aclose`` ends them.
+
+    ``lock_timeout``: seconds that the death of a process that fetches costs the others; ``fill_timeout``: seconds that one fill
+    may take, whoever began it; ``refreshes``: fills in the background at any one time.
+    """
+
+    def __init__(
+        self, store: Store, *, lock_timeout: float = 5.0, fill_timeout: float = 30.0, refreshes: int = 8,
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self._store, self._clock = store, clock
+        self._counts = Counts()
+        self._flights = Flights()
+        self._filler = Filler(
+            store, self._flights, self._counts, lock_timeout=lock_timeout, fill_timeout=fill_timeout, clock=clock
+        )  # fmt: skip
+        self._most_refreshes, self._refreshing = refreshes, 0
+        #: tells flights apart that were begun before and after a bump of ours, while no token does
+        self._epoch = 0
+
+    def __repr__(self) -> str:
+        return f"Cache({self._store!r})"
+
+    async def fetch(self, keys: Sequence[Key], fill: Fill, *, deadline: Deadline) -> dict[Key, Hit]:
+        """What is there of the keys; for those that are neither kept nor being fetched, ``fill`` is called once.
+
+        A key of which the fill says nothing is left out. Raises what the fill raised, also if that was another caller's fill;
+        ``TimeoutError`` when the deadline comes first. Whether this caller stays or leaves makes no difference to others.
+        """
+        async with deadline.limit():
+            wanted = list(dict.fromkeys(keys))
+            look = await self._store.look(wanted)
+            now = self._clock()
+            hits: dict[Key, Hit] = {}
+            stale: list[Key] = []
+            for key, (entry, source) in look.entries.items():
+                hits[key] = self._hit(entry, source, now)
+                if hits[key].stale:
+                    stale.append(key)
+            if stale:
+                self._refresh(stale, look.tokens, fill)
+            missing = [key for key in wanted if key not in hits]
+            if missing:
+                hits |= await self._fetch(missing, dict(look.tokens), fill)
+            return hits
+
+    def _hit(self, entry: Entry, source: Source, now: float) -> Hit:
+        stale = not entry.is_fresh(now)
+        counts = self._counts
+        counts.hits_memory += source is Source.MEMORY
+        counts.hits_redis += source is Source.REDIS
+        counts.hits_stale += stale
+        counts.hits_absent += entry.absent
+        return Hit(entry.payload, entry.age(now), source, entry.absent, stale)
+
+    async def _fetch(self, keys: Sequence[Key], tokens: dict[Realm, bytes], fill: Fill) -> dict[Key, Hit]:
+        self._counts.misses += len(keys)
+        untold = [realm for realm in realms_of(keys) if realm not in tokens]
+        if untold:
+            tokens |= await self._store.stamp(untold)
+        # nothing is awaited from here until the wait, so that no flight found can end unseen
+        found = {key: self._flights.find(self._ident(key, tokens), self._clock()) for key in keys}
+        flights = [flight for flight in found.values() if flight is not None]
+        self._counts.waits += len(flights)
+        unserved = [(key, self._ident(key, tokens)) for key, flight in found.items() if flight is None]
+        if unserved:
+            flights += self._flights.start(unserved, lambda crew: self._filler.run(crew, fill))
+        landed = await self._flights.wait(flights)
+        now = self._clock()
+        return {
+            key: Hit(entry.payload, entry.age(now), landing.source, entry.absent)
+            for key, landing in landed.items()
+            if (entry := landing.entry) is not None
+        }
+
+    def _refresh(self, keys: Sequence[Key], tokens: Tokens, fill: Fill) -> None:
+        idents = [(key, self._ident(key, tokens)) for key in keys]
+        unserved = [(key, ident) for key, ident in idents if self._flights.find(ident, self._clock()) is None]
+        if not unserved:
+            return
+        if self._refreshing >= self._most_refreshes:
+            self._counts.refreshes_skipped += len(unserved)
+            return
+        self._refreshing += 1
+        self._counts.refreshes += len(unserved)
+
+        async def run(crew: Crew) -> None:
+            try:
+                await self._filler.run(crew, fill)
+            finally:
+                self._refreshing -= 1
+
+        self._flights.start(unserved, run, background=True)
+
+    def _ident(self, key: Key, tokens: Tokens) -> Hashable:
+        return key, stamp_of(key, tokens) or self._epoch
+
+    async def bump(self, site: str, *subjects: str) -> None:
+        """After a write: nothing that was kept, or is being fetched, of those subjects (none named: of the site) is a hit again.
+
+        Never fails. Redis not taking it takes Redis out of use, and with it all that is kept, until it does.
+        """
+        self._epoch += 1
+        self._counts.bumps += 1
+        await self._store.bump([Realm(site, subject) for subject in subjects] or [Realm(site)])
+
+    async def clear(self, *, site: str | None = None, subject: str | None = None) -> int:
+        """Bumps the subject, the site or (none named) everything, and frees the room; how many entries that were."""
+        self._epoch += 1
+        realm = Realm(site, subject or "") if site else EVERYTHING
+        if subject and not site:
+            raise ValueError("a subject belongs to a site")
+        return await self._store.clear(realm)
+
+    async def stats(self) -> CacheStats:
+        """What happened since it was opened, and how it stands."""
+        memory, redis = await self._store.stats()
+        return CacheStats(self._counts, memory, redis)
+
+    async def aclose(self) -> None:
+        """Ends whatever runs; those who wait get an error."""
+        await self._flights.aclose()
+        await self._store.aclose()
+
+
+def open_cache(settings: CacheSettings, *, clock: Callable[[], float] = time.time) -> Cache:
+    """The cache that the settings describe; reaches nothing yet. Raises ``SettingsError`` for a URL that cannot be used."""
+    memory = MemoryStore(settings.memory_bytes, clock)
+    url = settings.read_redis_url()
+    store: Store = memory
+    if url is not None:
+        # redis-py takes a third of a second to import: no need for those who have no Redis
+        from ccgateway.cache.layered import LayeredStore
+        from ccgateway.cache.redis import RedisStore
+        from ccgateway.cache.urls import parse_url
+
+        target = parse_url(url.get_secret_value())
+        redis = RedisStore(
+            target,
+            lambda: target.connect(
+                connect_timeout=settings.redis_connect_timeout, timeout=settings.redis_timeout, ca_file=settings.redis_ca_file
+            ),
+            prefix=settings.redis_prefix,
+            places=settings.redis_connections,
+            timeout=settings.redis_timeout,
+            retry_after=settings.redis_retry_after,
+            clock=clock,
+        )
+        store = LayeredStore(memory, redis)
+    return Cache(
+        store, lock_timeout=settings.lock_timeout, fill_timeout=settings.fill_timeout, refreshes=settings.refreshes, clock=clock
+    )  # fmt: skip

@@ -1,0 +1,154 @@
+"""One fill per key within this process: whoever wants a key that is being fetched waits for that, and may leave at any time.
+
+A *flight* fetches one key. A *crew* fetches the flights of one caller, in a task that belongs to nobody who waits: its first
+caller may be cancelled, and the others get their answer all the same. When nobody waits for any of its flights, it is ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ccgateway.cache.entries import Entry, Source
+from ccgateway.cache.keys import Key
+
+__all__ = ["Crew", "Flight", "Flights", "Landing"]
+
+T = TypeVar("T")
+
+#: seconds that ``aclose`` leaves to those who give claims back
+GRACE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """How a flight ended: with an entry from somewhere, or (``None``) without a word on the key."""
+
+    entry: Entry | None
+    source: Source = Source.SITE
+
+
+class Flight:
+    """One key being fetched. ``result``: how it ends; ``waiting``: how many want to know."""
+
+    __slots__ = ("crew", "ident", "key", "result", "waiting")
+
+    def __init__(self, key: Key, ident: Hashable, crew: Crew) -> None:
+        self.key, self.ident, self.crew = key, ident, crew
+        self.result: asyncio.Future[Landing] = asyncio.get_running_loop().create_future()
+        self.waiting = 0
+
+
+class Crew:
+    """The flights that one task fetches. ``background``: nobody has to wait for it to go on."""
+
+    def __init__(self, *, background: bool) -> None:
+        self.background = background
+        self.flights: dict[Key, Flight] = {}
+        self.task: asyncio.Task[None] | None = None
+
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for a flight that has not landed, or nobody needs to."""
+        under_way = [flight for flight in self.flights.values() if not flight.result.done()]
+        return self.background or not under_way or any(flight.waiting for flight in under_way)
+
+
+class Flights:
+    """All flights under way. Owns the crews' tasks, and others given to it: ``aclose`` ends them all."""
+
+    def __init__(self) -> None:
+        self._flights: dict[Hashable, Flight] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._crews: set[Crew] = set()
+
+    def find(self, ident: Hashable, now: float) -> Flight | None:
+        """The flight under that identity, if one is under way, or has just landed with what is still good."""
+        flight = self._flights.get(ident)
+        if flight is None or not flight.result.done():
+            return flight
+        entry = flight.result.result().entry
+        return flight if entry is not None and entry.is_fresh(now) else None
+
+    def start(self, wanted: Sequence[tuple[Key, Hashable]], run: Callable[[Crew], Coroutine[Any, Any, None]], *,
+              background: bool = False) -> list[Flight]:  # fmt: skip
+        """New flights for keys that have none, fetched by ``run``, which has to land them all."""
+        crew = Crew(background=background)
+        for key, ident in wanted:
+            self._flights[ident] = crew.flights[key] = Flight(key, ident, crew)
+        self._crews.add(crew)
+        crew.task = self.own(run(crew), f"fill {len(wanted)} keys")
+        crew.task.add_done_callback(lambda task: self._abandon(crew, task))
+        return list(crew.flights.values())
+
+    def own(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Runs ``work`` in a task that ends with this at the latest."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def land(self, flight: Flight, landing: Landing | BaseException) -> None:
+        """Tells everybody who waits; who comes later while the flight is known (see ``forget``) hears the same."""
+        if flight.result.done():
+            return
+        if isinstance(landing, BaseException):
+            self.forget(flight)
+            flight.result.set_exception(landing)
+            flight.result.exception()  # nobody has to be waiting for it
+        else:
+            flight.result.set_result(landing)
+
+    def forget(self, flight: Flight) -> None:
+        """Whoever comes now starts anew."""
+        if self._flights.get(flight.ident) is flight:
+            del self._flights[flight.ident]
+
+    async def wait(self, flights: Sequence[Flight]) -> dict[Key, Landing]:
+        """How each flight ended; raises the first failure among them. Leaving early (cancelled) fails nobody else."""
+        for flight in flights:
+            flight.waiting += 1
+        try:
+            await asyncio.wait([flight.result for flight in flights], return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for flight in flights:
+                flight.waiting -= 1
+            for crew in {flight.crew for flight in flights}:
+                if not crew.is_wanted():
+                    self._end(crew)
+        for flight in flights:
+            failure = None if not flight.result.done() or flight.result.cancelled() else flight.result.exception()
+            if failure is not None:
+                raise failure.with_traceback(None)  # else each who waits would add to one traceback
+        return {flight.key: flight.result.result() for flight in flights}
+
+    def _end(self, crew: Crew) -> None:
+        for flight in crew.flights.values():
+            self.forget(flight)
+        if crew.task is not None:
+            crew.task.cancel()
+
+    def _abandon(self, crew: Crew, task: asyncio.Task[None]) -> None:
+        """After the crew's task: whoever still waits must not wait for ever."""
+        self._crews.discard(crew)
+        failure = None if task.cancelled() else task.exception()
+        for flight in crew.flights.values():
+            if not flight.result.done():
+                self.land(flight, failure or _ClosedError("the cache was closed"))
+
+    async def aclose(self) -> None:
+        """Ends every task and waits for its end; claims are given back first, if that is quickly done."""
+        for crew in list(self._crews):
+            self._end(crew)
+        until = asyncio.get_running_loop().time() + GRACE
+        while self._tasks:
+            left = until - asyncio.get_running_loop().time()
+            if left <= 0:
+                for task in self._tasks:
+                    task.cancel()
+            await asyncio.wait(self._tasks, timeout=max(left, 0.1))
+
+
+class _ClosedError(RuntimeError):
+    """The cache was closed while somebody waited."""

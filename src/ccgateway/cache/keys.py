@@ -1,0 +1,80 @@
+"""What an entry is found by, and what a bump invalidates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from urllib.parse import quote
+
+__all__ = ["EVERYTHING", "Key", "Realm"]
+
+#: characters of a name beyond which its digest stands for it
+LONGEST = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Realm:
+    """What one bump invalidates: one subject of a site, a whole site, or (both empty) everything."""
+
+    site: str = ""
+    subject: str = ""
+
+    def __post_init__(self) -> None:
+        if self.subject and not self.site:
+            raise ValueError("a subject belongs to a site")
+
+    @property
+    def tag(self) -> str:
+        """A name without ``/ { } * :`` of its own, the same in every process."""
+        return "/".join(_safe(part) for part in (self.site, self.subject) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One thing that a site can be asked for.
+
+    ``subject``: the job (``cluster/jobId/startTime``) or ``clusters``, ``users``, ``jobs``; bumped as one. ``visibility``:
+    what the credential may see (``all``, ``user:<local name>``). The rest tells apart what there is of the subject.
+    """
+
+    site: str
+    subject: str
+    visibility: str
+    metric: str = ""
+    scope: str = ""
+    resolution: int | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.site and self.subject and self.visibility):
+            raise ValueError("a key needs a site, a subject and a visibility")
+
+    @property
+    def realms(self) -> tuple[Realm, Realm, Realm]:
+        """The three whose bump invalidates the key, widest first."""
+        return _realms(self.site, self.subject)
+
+    @property
+    def member(self) -> str:
+        """The key's name within its subject: injective, the same in every process."""
+        resolution = "" if self.resolution is None else str(self.resolution)
+        return "/".join(_safe(part) for part in (self.visibility, self.metric, self.scope, resolution))
+
+    @property
+    def text(self) -> str:
+        """The whole name."""
+        return f"{self.realms[2].tag}/{self.member}"
+
+
+EVERYTHING = Realm()
+
+
+@lru_cache(maxsize=10_000)
+def _realms(site: str, subject: str) -> tuple[Realm, Realm, Realm]:
+    return EVERYTHING, Realm(site), Realm(site, subject)
+
+
+def _safe(part: str) -> str:
+    name = quote(part, safe="")
+    # "#" is quoted in every other name, so that no name is another one's digest
+    return name if len(name) <= LONGEST else "#" + blake2b(part.encode(), digest_size=24).hexdigest()

@@ -1,0 +1,152 @@
+"""The store within this process: bounded in bytes, the least recently used go first.
+
+Payloads are kept as they are: to unpack 10 MB at each hit would cost more than everything else that is done with them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+
+from ccgateway.cache.counts import MemoryStats, RedisStats
+from ccgateway.cache.entries import Entry, Source
+from ccgateway.cache.keys import EVERYTHING, Key, Realm
+from ccgateway.cache.store import Claim, Claims, Look, Tokens, realms_of, stamp_of
+
+__all__ = ["MemoryStore"]
+
+#: bytes that an entry takes beside its payload and its name
+OVERHEAD = 600
+#: tokens kept; beyond that all are made anew
+MOST_TOKENS = 100_000
+
+
+class MemoryStore:
+    """Entries and tokens in dictionaries. ``limit``: bytes; 0 keeps nothing."""
+
+    def __init__(self, limit: int, clock: Callable[[], float] = time.time) -> None:
+        self._limit, self._clock = limit, clock
+        self._entries: OrderedDict[Key, Entry] = OrderedDict()
+        self._tokens: dict[Realm, bytes] = {}
+        self._bytes = 0
+        self._evictions = 0
+
+    # --- plain, for the layer above
+
+    def peek(self, key: Key) -> Entry | None:
+        """The entry if it is alive, whatever its stamp."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if not entry.is_alive(self._clock()):
+            self.drop(key)
+            return None
+        self._entries.move_to_end(key)
+        return entry
+
+    def keep(self, key: Key, entry: Entry) -> None:
+        """Keeps the entry, whatever its stamp, and drops what there is no more room for."""
+        self.drop(key)
+        size = _size(key, entry)
+        if size > self._limit:
+            return
+        self._entries[key] = entry
+        self._bytes += size
+        while self._bytes > self._limit:
+            self.drop(next(iter(self._entries)))
+            self._evictions += 1
+
+    def drop(self, key: Key) -> None:
+        """Forgets the entry."""
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._bytes -= _size(key, entry)
+
+    def drop_all(self, realm: Realm) -> int:
+        """Forgets every entry of the realm; how many there were."""
+        gone = [key for key in self._entries if realm in key.realms]
+        for key in gone:
+            self.drop(key)
+        return len(gone)
+
+    def stats_now(self) -> MemoryStats:
+        """How it stands."""
+        return MemoryStats(len(self._entries), self._bytes, self._limit, self._evictions)
+
+    # --- the port
+
+    async def look(self, keys: Sequence[Key]) -> Look:
+        """See ``Store``."""
+        look = Look(tokens={realm: self._token(realm) for realm in realms_of(keys)})
+        for key in keys:
+            entry = self.peek(key)
+            if entry is None:
+                continue
+            if entry.stamp == stamp_of(key, look.tokens):
+                look.entries[key] = entry, Source.MEMORY
+            else:
+                self.drop(key)
+        return look
+
+    async def stamp(self, realms: Sequence[Realm]) -> Tokens:
+        """See ``Store``."""
+        return {realm: self._token(realm) for realm in realms}
+
+    async def claim(self, keys: Sequence[Key], holder: bytes, seconds: float) -> Claims:  # noqa: ARG002
+        """See ``Store``: there is no other process."""
+        look = await self.look(keys)
+        return Claims(look.entries, look.tokens, dict.fromkeys(keys, Claim.MINE))
+
+    async def extend(self, keys: Sequence[Key], holder: bytes, seconds: float) -> None:
+        """See ``Store``."""
+
+    async def put(self, entries: Mapping[Key, Entry], holder: bytes | None) -> set[Key]:  # noqa: ARG002
+        """See ``Store``."""
+        tokens = {realm: self._token(realm) for realm in realms_of(entries)}
+        for key, entry in entries.items():
+            if entry.stamp == stamp_of(key, tokens):
+                self.keep(key, entry)
+        return set(entries)
+
+    async def release(self, keys: Sequence[Key], holder: bytes) -> None:
+        """See ``Store``."""
+
+    async def bump(self, realms: Sequence[Realm]) -> None:
+        """See ``Store``."""
+        for realm in realms:
+            self._tokens.pop(realm, None)
+
+    async def clear(self, realm: Realm) -> int:
+        """See ``Store``."""
+        await self.bump([realm])
+        return self.drop_all(realm)
+
+    async def stats(self) -> tuple[MemoryStats | None, RedisStats | None]:
+        """See ``Store``."""
+        return self.stats_now(), None
+
+    async def aclose(self) -> None:
+        """See ``Store``."""
+        self._entries.clear()
+        self._bytes = 0
+
+    def _token(self, realm: Realm) -> bytes:
+        token = self._tokens.get(realm)
+        if token is None:
+            if len(self._tokens) >= MOST_TOKENS:
+                # those of wide realms stay the same, else all that is being looked up would be missed at once
+                self._tokens = {one: token for one, token in self._tokens.items() if not one.subject}
+                if len(self._tokens) >= MOST_TOKENS:
+                    self._tokens = {EVERYTHING: _fresh_token()}
+            token = self._tokens.setdefault(realm, _fresh_token())
+        return token
+
+
+def _fresh_token() -> bytes:
+    return secrets.token_bytes(12)
+
+
+def _size(key: Key, entry: Entry) -> int:
+    return len(entry.payload) + len(key.subject) + len(key.metric) + OVERHEAD

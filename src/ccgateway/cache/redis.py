@@ -1,0 +1,287 @@
+"""The store that all processes share, in Redis. Every failure of it is a miss, or something not kept; none is an error.
+
+Names, each subject in one slot of a cluster::
+
+    ccgateway:1:{*}:t                     token of everything
+    ccgateway:1:{aurora}:t                token of a site
+    ccgateway:1:{aurora/c%2F1%2F17}:t     token of a subject
+    ccgateway:1:{aurora/c%2F1%2F17}:e:…   an entry
+    ccgateway:1:{aurora/c%2F1%2F17}:l:…   a claim: the holder, who has to live to keep it
+
+A bump deletes a token, which a full Redis does as well. A token that expired, was evicted or wiped is a bump nobody asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from redis.exceptions import OutOfMemoryError
+
+from ccgateway.cache.codec import Codec, Header
+from ccgateway.cache.counts import MemoryStats, RedisStats
+from ccgateway.cache.entries import Entry, Source
+from ccgateway.cache.keys import EVERYTHING, Key, Realm
+from ccgateway.cache.link import Link, Reply
+from ccgateway.cache.store import Claim, Claims, Look, Tokens, realms_of, stamp_of
+from ccgateway.cache.together import Together
+from ccgateway.cache.urls import Client, Pipeline, Target
+
+__all__ = ["RedisStore"]
+
+#: seconds after which a subject's token goes, if nothing of it was put meanwhile
+TOKEN_LIFE = 8 * 86400
+#: bumps remembered one by one while Redis does not take them; beyond that, everything is bumped
+MOST_UNDELIVERED = 10_000
+#: round trips for looks at any one time; more looks wait and go together
+LOOKS = 4
+#: bytes of payloads sent with one pipeline
+MOST_AT_ONCE = 4 << 20
+
+_PUT = """
+if ARGV[1] ~= '' and redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+if redis.call('GET', KEYS[3]) ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[3])
+redis.call('EXPIRE', KEYS[3], ARGV[5])
+if ARGV[1] ~= '' then redis.call('DEL', KEYS[2]) end
+return 1"""
+_EXTEND = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+_TRY = "return redis.call('DEL', KEYS[1])"
+
+
+class RedisStore:
+    """Entries, tokens and claims in Redis. Owns its link and its codec."""
+
+    def __init__(
+        self, target: Target, connect: Callable[[], Client], *, prefix: str = "ccgateway", places: int = 16, timeout: float = 0.5,
+        retry_after: float = 3.0, clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self._prefix, self._clock, self._kind = f"{prefix}:1:", clock, target.kind
+        self._codec = Codec()
+        self._undelivered: dict[Realm, int] = {}
+        self._probing: dict[Realm, int] = {}
+        self._bumps = 0
+        self._writes_refused = 0
+        self._looks: Together[Key | Realm, Look] = Together(self._look, at_once=LOOKS)
+        self._stamps: Together[Realm, Tokens] = Together(self._stamp, at_once=LOOKS)
+        self.link = Link(
+            connect, str(target), places=places, timeout=timeout, retry_after=retry_after,
+            probe=self._queue_probe, mended=self._note_probe,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"RedisStore({self.link.name})"
+
+    # --- reading
+
+    async def look(self, keys: Sequence[Key], confirm: Sequence[Key] = ()) -> Look:
+        """See ``Store``. ``confirm``: keys whose tokens only are wanted."""
+        if not self.link.is_up:
+            return Look()
+        realms = realms_of([*keys, *confirm])
+        found = await self._looks.want([*keys, *realms])
+        return Look(
+            {key: found.entries[key] for key in keys if key in found.entries},
+            {realm: found.tokens[realm] for realm in realms if realm in found.tokens},
+        )
+
+    async def _look(self, wanted: Sequence[Key | Realm]) -> Look:
+        keys = [item for item in wanted if isinstance(item, Key)]
+        realms = [item for item in wanted if isinstance(item, Realm)]
+
+        names = [*(self._entry(key) for key in keys), *(self._token(realm) for realm in realms)]
+
+        def queue(pipeline: Pipeline) -> None:
+            if self._kind != "cluster":
+                pipeline.execute_command("MGET", *names)  # one reply takes a third of the time of many
+                return
+            for name in names:
+                pipeline.execute_command("GET", name)
+
+        look = Look()
+        replies = await self.link.run(queue)
+        if replies is not None and self._kind != "cluster":
+            replies = replies[0] if isinstance(replies[0], list) else None
+        if replies is not None:
+            look.tokens = _tokens(realms, replies[len(keys) :])
+            await self._take(look, keys, replies)
+        return look
+
+    async def _take(self, look: Look, keys: Sequence[Key], blobs: Sequence[Reply]) -> None:
+        for key, blob in zip(keys, blobs, strict=False):
+            header = self._codec.header(blob) if isinstance(blob, bytes) else None
+            if isinstance(blob, bytes) and header is not None and self._holds(key, header, look.tokens):
+                entry = await self._codec.unpack(blob, header)
+                if entry is not None and entry.is_alive(self._clock()):
+                    look.entries[key] = entry, Source.REDIS
+
+    def _holds(self, key: Key, header: Header, tokens: Tokens) -> bool:
+        return header.stamp == stamp_of(key, tokens)
+
+    async def stamp(self, realms: Sequence[Realm]) -> Tokens:
+        """See ``Store``."""
+        return await self._stamps.want(realms) if self.link.is_up else {}
+
+    async def _stamp(self, realms: Sequence[Realm]) -> Tokens:
+        replies = await self.link.run(lambda pipeline: self._queue_stamps(pipeline, realms))
+        return {} if replies is None else _tokens(realms, replies[1::2])
+
+    def _queue_stamps(self, pipeline: Pipeline, realms: Iterable[Realm]) -> None:
+        for realm in realms:
+            name = self._token(realm)
+            life = ("EX", TOKEN_LIFE) if realm.subject else ()
+            pipeline.execute_command("SET", name, secrets.token_bytes(12), "NX", *life)
+            pipeline.execute_command("GET", name)
+
+    # --- filling
+
+    async def claim(self, keys: Sequence[Key], holder: bytes, seconds: float) -> Claims:
+        """See ``Store``."""
+        realms = realms_of(keys)
+
+        def queue(pipeline: Pipeline) -> None:
+            self._queue_stamps(pipeline, realms)
+            for key in keys:
+                pipeline.execute_command("SET", self._claim(key), holder, "NX", "PX", int(seconds * 1000))
+                pipeline.execute_command("GET", self._entry(key))
+
+        replies = await self.link.run(queue)
+        if replies is None:
+            return Claims(owners=dict.fromkeys(keys, Claim.OPEN))
+        of_realms, of_keys = replies[: 2 * len(realms)], replies[2 * len(realms) :]
+        claims = Claims(tokens=_tokens(realms, of_realms[1::2]))
+        claims.owners = {key: _owner(reply) for key, reply in zip(keys, of_keys[::2], strict=True)}
+        await self._take(claims, keys, of_keys[1::2])
+        return claims
+
+    async def extend(self, keys: Sequence[Key], holder: bytes, seconds: float) -> None:
+        """See ``Store``."""
+        await self._each_claim(_EXTEND, keys, holder, int(seconds * 1000))
+
+    async def release(self, keys: Sequence[Key], holder: bytes) -> None:
+        """See ``Store``."""
+        await self._each_claim(_RELEASE, keys, holder)
+
+    async def _each_claim(self, script: str, keys: Sequence[Key], *args: Any) -> None:
+        def queue(pipeline: Pipeline) -> None:
+            for key in keys:
+                pipeline.execute_command("EVAL", script, 1, self._claim(key), *args)
+
+        await self.link.run(queue)
+
+    async def put(self, entries: Mapping[Key, Entry], holder: bytes | None) -> set[Key]:
+        """See ``Store``."""
+        kept: set[Key] = set()
+        batch: dict[Key, tuple[int, Entry, bytes]] = {}
+        size = 0
+        for key, entry in entries.items():
+            life = int((entry.fresh_for + entry.stale_for - entry.age(self._clock())) * 1000)
+            if life <= 0 or not self.link.is_up:
+                continue
+            blob = await self._codec.pack(entry)
+            if batch and size + len(blob) > MOST_AT_ONCE:
+                kept |= await self._send(batch, holder)
+                batch, size = {}, 0
+            batch[key] = life, entry, blob
+            size += len(blob)
+        return kept | await self._send(batch, holder) if batch else kept
+
+    async def _send(self, batch: Mapping[Key, tuple[int, Entry, bytes]], holder: bytes | None) -> set[Key]:
+        def queue(pipeline: Pipeline) -> None:
+            for key, (life, entry, blob) in batch.items():
+                names = self._entry(key), self._claim(key), self._token(key.realms[2])
+                args = holder or b"", entry.stamp[2], life, blob, TOKEN_LIFE
+                pipeline.execute_command("EVAL", _PUT, 3, *names, *args)
+
+        replies = await self.link.run(queue) or []
+        self._writes_refused += sum(isinstance(reply, OutOfMemoryError) for reply in replies)
+        return {key for key, reply in zip(batch, replies, strict=False) if reply == 1}
+
+    # --- invalidating
+
+    async def bump(self, realms: Sequence[Realm]) -> None:
+        """See ``Store``. A bump that Redis did not take takes Redis out of use until it has."""
+        delivered = False
+        try:
+            replies = await self.link.run(lambda pipeline: self._queue_bumps(pipeline, realms))
+            delivered = replies is not None and not any(isinstance(reply, OutOfMemoryError) for reply in replies)
+        finally:  # also when the caller was cancelled: the write it tells of was made
+            if not delivered:
+                self._bumps += 1
+                self._undelivered.update(dict.fromkeys(realms, self._bumps))
+                if len(self._undelivered) > MOST_UNDELIVERED:
+                    self._undelivered = {EVERYTHING: self._bumps}
+                self.link.trip("a bump was not delivered")
+
+    def _queue_bumps(self, pipeline: Pipeline, realms: Iterable[Realm]) -> None:
+        for realm in realms:
+            pipeline.execute_command("DEL", self._token(realm))
+
+    def _queue_probe(self, pipeline: Pipeline) -> None:
+        self._probing = dict(self._undelivered)
+        self._queue_bumps(pipeline, self._probing)
+        pipeline.execute_command("EVAL", _TRY, 1, f"{self._prefix}{{?}}:try")
+
+    def _note_probe(self) -> bool:
+        # what was bumped once more while the probe was under way has to be delivered once more
+        self._undelivered = {realm: number for realm, number in self._undelivered.items() if self._probing.get(realm) != number}
+        return not self._undelivered
+
+    async def clear(self, realm: Realm) -> int:
+        """See ``Store``."""
+        await self.bump([realm])
+        pattern = realm.tag if realm.subject else f"{realm.tag}/*".removeprefix("/")
+        return await self.link.sweep(f"{self._prefix}{{{pattern}}}:e:*")
+
+    # --- telling
+
+    async def stats(self) -> tuple[MemoryStats | None, RedisStats | None]:
+        """See ``Store``."""
+        used: dict[str, Any] = {}
+        keys: Reply = None
+        if self._kind != "cluster":
+            replies = await self.link.run(_queue_info, dispensable=True)
+            if replies is not None:
+                told, keys = replies
+                used = told if isinstance(told, dict) else {}
+        return None, RedisStats(
+            self.link.name, "up" if self.link.is_up else "down", "" if self.link.is_up else self.link.reason, self.link.trips,
+            self._writes_refused, len(self._undelivered), used.get("used_memory"), used.get("maxmemory"),
+            used.get("maxmemory_policy"), keys if isinstance(keys, int) else None,
+        )  # fmt: skip
+
+    async def aclose(self) -> None:
+        """See ``Store``."""
+        await asyncio.gather(self._looks.aclose(), self._stamps.aclose())
+        await self.link.aclose()
+        self._codec.close()
+
+    # --- names
+
+    def _token(self, realm: Realm) -> str:
+        return f"{self._prefix}{{{realm.tag or '*'}}}:t"
+
+    def _entry(self, key: Key) -> str:
+        return f"{self._prefix}{{{key.realms[2].tag}}}:e:{key.member}"
+
+    def _claim(self, key: Key) -> str:
+        return f"{self._prefix}{{{key.realms[2].tag}}}:l:{key.member}"
+
+
+def _queue_info(pipeline: Pipeline) -> None:
+    pipeline.execute_command("INFO", "memory")
+    pipeline.execute_command("DBSIZE")
+
+
+def _tokens(realms: Sequence[Realm], replies: Sequence[Reply]) -> dict[Realm, bytes]:
+    return {realm: token for realm, token in zip(realms, replies, strict=True) if isinstance(token, bytes)}
+
+
+def _owner(reply: Reply) -> Claim:
+    if isinstance(reply, OutOfMemoryError):
+        return Claim.OPEN
+    return Claim.MINE if reply else Claim.BUSY

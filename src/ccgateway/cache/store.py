@@ -1,0 +1,98 @@
+"""The port: what the cache asks of a place where entries are kept. No method of it raises, whatever befalls that place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from ccgateway.cache.counts import MemoryStats, RedisStats
+from ccgateway.cache.entries import Entry, Source, Stamp
+from ccgateway.cache.keys import Key, Realm
+
+__all__ = ["Claim", "Claims", "Look", "Store", "Tokens", "realms_of", "stamp_of"]
+
+#: the tokens of realms; a realm that is missing has none, or it is not known
+Tokens = Mapping[Realm, bytes]
+
+
+def realms_of(keys: Iterable[Key]) -> list[Realm]:
+    """Every realm of the keys, once."""
+    return list(dict.fromkeys(realm for key in keys for realm in key.realms))
+
+
+def stamp_of(key: Key, tokens: Tokens) -> Stamp | None:
+    """The key's three tokens; ``None`` if one is missing."""
+    everything, site, subject = (tokens.get(realm) for realm in key.realms)
+    return None if everything is None or site is None or subject is None else (everything, site, subject)
+
+
+@dataclass(slots=True)
+class Look:
+    """What is there: entries whose stamp holds and which are alive, where each was found, and the tokens that confirm them."""
+
+    entries: dict[Key, tuple[Entry, Source]] = field(default_factory=dict)
+    tokens: dict[Realm, bytes] = field(default_factory=dict)
+
+
+class Claim(Enum):
+    """Whose a key's fill is."""
+
+    MINE = "mine"
+    BUSY = "busy"  # another process is at it
+    OPEN = "open"  # nobody can tell: fill it, as if there were no other process
+
+
+@dataclass(slots=True)
+class Claims(Look):
+    """Whose each key's fill is. An entry that is there all the same was put since one last looked."""
+
+    owners: dict[Key, Claim] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """A place where entries are kept; ``holder`` names one batch of fills and is never used again (the fencing token)."""
+
+    async def look(self, keys: Sequence[Key]) -> Look:
+        """What is there of the keys; as of a moment after the call."""
+        ...
+
+    async def stamp(self, realms: Sequence[Realm]) -> Tokens:
+        """The realms' tokens, made where there are none. Missing: not known, and nothing of that realm may be kept."""
+        ...
+
+    async def claim(self, keys: Sequence[Key], holder: bytes, seconds: float) -> Claims:
+        """Claims the keys' fills for so many seconds; looks and stamps at that."""
+        ...
+
+    async def extend(self, keys: Sequence[Key], holder: bytes, seconds: float) -> None:
+        """Keeps the claims that the holder still has for so many seconds from now."""
+        ...
+
+    async def put(self, entries: Mapping[Key, Entry], holder: bytes | None) -> set[Key]:
+        """Keeps each entry if its stamp, and the holder's claim, still hold (``None``: no claim needed).
+
+        Gives back those that were kept, whose claims have ended with that.
+        """
+        ...
+
+    async def release(self, keys: Sequence[Key], holder: bytes) -> None:
+        """Ends the claims that the holder still has."""
+        ...
+
+    async def bump(self, realms: Sequence[Realm]) -> None:
+        """Invalidates all that is kept, or being filled, of the realms."""
+        ...
+
+    async def clear(self, realm: Realm) -> int:
+        """Bumps, and frees the room as well; how many entries were found there."""
+        ...
+
+    async def stats(self) -> tuple[MemoryStats | None, RedisStats | None]:
+        """How it stands."""
+        ...
+
+    async def aclose(self) -> None:
+        """Ends whatever it runs."""
+        ...

@@ -1,0 +1,141 @@
+"""The metrics of one job, or the same metrics of many: every site asked side by side, every job an outcome of its own.
+
+A job's metrics are read through one function (``ReadMetrics``): these metrics of that job from its site. Whatever stands between
+the sites and the callers, such as a cache, takes its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ccgateway.deadline import Deadline
+from ccgateway.errors import Code, GatewayError, RequestError, SiteError
+from ccgateway.federation.questions import JobMetricsAnswer, SiteReport
+from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
+from ccgateway.jobs.model import parse_job_id
+from ccgateway.settings import LimitSettings
+from ccgateway.site.exchange import Visit
+from ccgateway.site.instance import Instance, MetricsFound
+from ccgateway.site.registry import Registry
+
+__all__ = ["JobMetrics", "MetricsBudget", "Outcome", "ReadMetrics", "read_from_site"]
+
+#: these metrics of that job, from its site
+ReadMetrics: TypeAlias = Callable[[Instance, Visit, JobRef, MetricsWanted], Awaitable[MetricsFound]]
+Outcome: TypeAlias = JobMetricsAnswer | GatewayError
+
+#: failures that the site's other jobs would meet as well
+_OF_THE_SITE = frozenset({Code.UNREACHABLE, Code.NO_CREDENTIAL, Code.TIMEOUT})
+
+
+class MetricsBudget:
+    """Until when, and how many bytes of samples, the fields of one request may take together. Made when the request begins."""
+
+    def __init__(self, limits: LimitSettings) -> None:
+        self.deadline = Deadline.after(limits.request_timeout)
+        self._most, self._taken = limits.metrics_bytes, 0
+
+    def take(self, pieces: Sequence[MetricPiece]) -> None:
+        """Counts ``pieces``; raises ``LIMIT_EXCEEDED`` if they are too many."""
+        self._taken += sum(piece.size for piece in pieces)
+        if self.is_spent:
+            raise self.error()
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing more may come."""
+        return self._taken > self._most
+
+    def error(self) -> RequestError:
+        """What those who come too late get."""
+        message = (
+            f"These metrics have more than {self._most} bytes, the most for one answer. Ask for fewer jobs, metrics or scopes."
+        )
+        return RequestError(Code.LIMIT_EXCEEDED, message)
+
+
+async def read_from_site(instance: Instance, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
+    """Asks the site, every time."""
+    return await instance.metrics(visit, job.db_id, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class JobMetrics:
+    """The use cases."""
+
+    registry: Registry
+    read: ReadMetrics = read_from_site
+
+    async def one(self, job_id: str, wanted: MetricsWanted, budget: MetricsBudget) -> JobMetricsAnswer:
+        """The metrics of the job with that ``"site:dbid"``. Raises ``RequestError`` or its site's ``SiteError``."""
+        site, db_id = parse_job_id(job_id)
+        instance = self.registry.one(site)
+        until = budget.deadline.within(instance.settings.timeout)
+        answer = await self._read(instance, JobRef(site, db_id), wanted, until)
+        budget.take(answer.pieces)
+        return answer
+
+    async def many(self, jobs: Sequence[JobRef], wanted: MetricsWanted, budget: MetricsBudget) -> list[Outcome]:
+        """One outcome for each job, in their order: what one of them comes to touches no other, unless its site is gone."""
+        places: dict[str, deque[int]] = {}
+        for place, job in enumerate(jobs):
+            places.setdefault(job.site, deque()).append(place)
+        outcomes: dict[int, Outcome] = {}
+
+        async def work_off(instance: Instance, waiting: deque[int], until: Deadline) -> None:
+            while waiting:
+                place = waiting.popleft()
+                try:
+                    if budget.is_spent:
+                        raise budget.error()
+                    answer = await self._read(instance, jobs[place], wanted, until)
+                    budget.take(answer.pieces)
+                    outcomes[place] = answer
+                except GatewayError as error:
+                    outcomes[place] = error
+                    if error.code in _OF_THE_SITE:
+                        outcomes.update(dict.fromkeys(waiting, error))
+                        waiting.clear()
+
+        async with asyncio.TaskGroup() as group:
+            for site, waiting in places.items():
+                try:
+                    instance = self.registry.one(site)
+                except RequestError as error:
+                    outcomes.update(dict.fromkeys(waiting, error))
+                    continue
+                until = budget.deadline.within(instance.settings.timeout)
+                for _ in range(min(instance.settings.concurrency, len(waiting))):
+                    group.create_task(work_off(instance, waiting, until), name=f"metrics from {site}")
+        return [outcomes[place] for place in range(len(jobs))]
+
+    async def _read(self, instance: Instance, job: JobRef, wanted: MetricsWanted, deadline: Deadline) -> JobMetricsAnswer:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        visit = instance.visit(deadline)
+        try:
+            async with deadline.limit():
+                found = await self.read(instance, visit, job, wanted)
+        except TimeoutError:
+            raise SiteError(Code.TIMEOUT, instance.name, "The site did not answer in time.") from None
+        report = SiteReport(instance.name, instance.number)
+        report.elapsed, report.calls, report.returned = loop.time() - started, visit.meter.calls, len(found.pieces)
+        report.notes = [*found.notes, *_notes(wanted, found.pieces)]
+        return JobMetricsAnswer(found.pieces, report)
+
+
+def _notes(wanted: MetricsWanted, pieces: Sequence[MetricPiece]) -> list[str]:
+    """What was delivered otherwise than asked for. The same words for every job of a site, so that they can be told once."""
+    notes = []
+    scopes = sorted({piece.scope for piece in pieces}.difference(wanted.scopes or ()))
+    if wanted.scopes and scopes:
+        notes.append(f"scopes: {', '.join(scopes)} came unasked, as the site gives a metric at the scopes that it keeps.")
+    if wanted.names and (missing := [name for name in wanted.names if all(piece.name != name for piece in pieces)]):
+        notes.append(f"metrics: there is no {', '.join(missing)[:200]}.")
+    if wanted.resolution is not None and any(piece.metric.timestep != wanted.resolution for piece in pieces):
+        notes.append("resolution: chosen by the site, as its REST interface takes none; timestep tells what it is.")
+    return notes

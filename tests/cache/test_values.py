@@ -1,0 +1,152 @@
+"""Keys, entries as bytes, Redis URLs, settings."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccgateway.cache.codec import Codec
+from ccgateway.cache.entries import Entry
+from ccgateway.cache.keys import EVERYTHING, Key, Realm
+from ccgateway.cache.memory import MemoryStore
+from ccgateway.cache.store import stamp_of
+from ccgateway.cache.urls import Target, parse_url
+from ccgateway.errors import SettingsError
+from ccgateway.settings import CacheSettings, load_settings
+
+TEXT = st.text(max_size=8) | st.sampled_from(["/", "a/b", "{x}", "#", "é", "*", "a" * 400])
+NAMED = TEXT.filter(bool)
+KEYS = st.builds(Key, NAMED, NAMED, NAMED, TEXT, TEXT, st.none() | st.integers(0, 99))
+STAMP = (b"e", b"s", b"j")
+
+
+@given(KEYS, KEYS)
+def test_two_keys_have_one_name_only_if_they_are_the_same(one: Key, other: Key) -> None:
+    assert (one.text == other.text) == (one == other)
+    assert not set(one.text) & set("{}*:[]?\\ ")
+
+
+def test_a_key_has_all_it_needs() -> None:
+    for site, subject, visibility in (("", "s", "v"), ("a", "", "v"), ("a", "s", "")):
+        with pytest.raises(ValueError, match="needs"):
+            Key(site, subject, visibility)
+    with pytest.raises(ValueError, match="belongs"):
+        Realm("", "job")
+
+
+@given(st.binary(max_size=2000), st.floats(0, 2e9), st.booleans())
+def test_an_entry_comes_back_from_its_bytes(payload: bytes, at: float, absent: bool) -> None:
+    async def there_and_back() -> Entry | None:
+        codec = Codec()
+        blob = await codec.pack(entry)
+        header = codec.header(blob)
+        assert header is not None
+        codec.close()
+        return await codec.unpack(blob, header)
+
+    entry = Entry(payload, at, 10, 5, absent, STAMP)
+    assert asyncio.run(there_and_back()) == entry
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_an_entry_or_none(junk: bytes) -> None:
+    async def read() -> None:
+        codec = Codec()
+        header = codec.header(junk)
+        if header is not None:
+            await codec.unpack(junk, header)
+        codec.close()
+
+    asyncio.run(read())
+
+
+def test_an_entry_from_the_future_is_not_believed() -> None:
+    entry = Entry(b"", 100, 10, 5, absent=False, stamp=STAMP)
+    assert [entry.is_fresh(now) for now in (98, 99.5, 109, 110)] == [False, True, True, False]
+    assert [entry.is_alive(now) for now in (98, 114, 115)] == [False, True, False]
+    assert entry.age(99) == 0
+
+
+async def test_too_many_tokens_outdate_rather_than_confuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ccgateway.cache.memory.MOST_TOKENS", 20)
+    store = MemoryStore(1 << 20)
+    for number in range(100):
+        key = Key(f"site{number % 30}", f"job{number}", "all")
+        stamp = stamp_of(key, await store.stamp(key.realms))
+        if stamp is not None:
+            await store.put({key: Entry(str(number).encode(), 2e9, 1, 1, absent=False, stamp=stamp)}, None)
+    assert len(store._tokens) <= 23
+    assert EVERYTHING in store._tokens
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://localhost", "redis://localhost:6379/0"),
+        ("redis://[::1]:7/3", "redis://[::1]:7/3"),
+        ("rediss://eve:p%40ss@r.example.org:6380/2", "rediss://eve:***@r.example.org:6380/2"),
+        ("redis://:secret@h", "redis://:***@h:6379/0"),
+        ("redis+sentinel://a,b:1/main", "redis+sentinel://a:26379,b:1/main/0"),
+        ("rediss+sentinel://u:p@a/main/4?sentinel_user=s&sentinel_password=q", "rediss+sentinel://u:***@a:26379/main/4"),
+        ("redis+cluster://u:p@a,b:7001", "redis+cluster://u:***@a:6379,b:7001"),
+        (" rediss+cluster://a/ \n", "rediss+cluster://a:6379"),
+    ],
+)
+def test_a_url_means(url: str, shown: str) -> None:
+    assert str(parse_url(url)) == shown
+
+
+def test_credentials_are_read_but_not_shown() -> None:
+    target = parse_url("redis+sentinel://eve:p%40ss%3A%2F@h/main?sentinel_user=s&sentinel_password=q%26")
+    assert (target.user, target.password, target.sentinel_user, target.sentinel_password) == ("eve", "p@ss:/", "s", "q&")
+    assert "p@ss" not in repr(target) + str(target)
+    assert "q&" not in repr(target) + str(target)
+    assert isinstance(target, Target)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "localhost", "http://h", "redis://", "redis://a,b", "redis://h:0", "redis://h:99999", "redis://h/x", "redis://h/1/2",
+        "redis://canary@h", "redis://h?timeout=1", "redis+sentinel://h", "redis+cluster://h/1", "redis+other://h", "redis://:canary@",
+        "redis://u:canary@h/x", "redis://u:canary@h name",
+    ],
+)  # fmt: skip
+def test_a_url_that_cannot_be_used_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        parse_url(url)
+    assert refused.value.key == "cache.redis_url"
+    assert "canary" not in refused.value.message
+    assert refused.value.__cause__ is None
+
+
+def test_the_url_comes_from_a_variable_or_a_file_but_not_the_settings_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tmp_path / "ccgateway.toml"
+    settings.write_text('[cache]\nredis_url = "redis://:canary@h"\n')
+    with pytest.raises(SettingsError) as refused:
+        load_settings(settings)
+    assert "canary" not in refused.value.message
+
+    settings.write_text('[cache]\nredis_url_file = "url"\nlock_timeout = 2\n')
+    with pytest.raises(SettingsError, match="redis_url_file"):
+        load_settings(settings).cache.read_redis_url()
+    (tmp_path / "url").write_text("\n")
+    with pytest.raises(SettingsError, match="empty"):
+        load_settings(settings).cache.read_redis_url()
+    (tmp_path / "url").write_text("redis://file\n")
+    found = load_settings(settings).cache
+    assert (found.lock_timeout, str(found.read_redis_url())) == (2, "**********")
+
+    monkeypatch.setenv("CCGATEWAY_CACHE__REDIS_URL", "redis://variable")
+    url = load_settings(settings).cache.read_redis_url()
+    assert url is not None and url.get_secret_value() == "redis://variable"
+
+
+def test_no_redis_by_default() -> None:
+    assert CacheSettings.model_validate({}).read_redis_url() is None

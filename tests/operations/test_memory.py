@@ -1,0 +1,38 @@
+"""Freed memory is kept for the next large answer, where the C library can be told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from ccgateway.operations import memory
+
+FAULTS = """
+import resource
+from ccgateway.operations.memory import keep_freed_memory
+if {keep}: assert keep_freed_memory()
+def body(): return bytes(bytearray(10_000_000))
+for _ in range(3): body()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20): body()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(*, keep: bool) -> int:
+    command = [sys.executable, "-c", FAULTS.format(keep=keep)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+def test_a_large_body_costs_no_page_faults_once_there_was_one() -> None:
+    if not memory.keep_freed_memory():
+        pytest.skip("this C library cannot be told")
+    assert faults(keep=True) < 200 < faults(keep=False)
+
+
+def test_another_c_library_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda _: object())
+    assert memory.keep_freed_memory() is False
