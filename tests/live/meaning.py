@@ -40,7 +40,7 @@ def _holds(name: str, wanted: Any, job: Job) -> bool:
         case "startTime":
             return _since(wanted) <= job["startTime"] <= _until(wanted)
         case "state":
-            return job["state"] in wanted
+            return bool(job["state"] in wanted)
         case "shared" | "arrayJobId":
             return bool(job[name] == wanted)
         case "schedule":

@@ -25,6 +25,8 @@ __all__ = ["Part", "Walk"]
 FIRST_PAGE = 1000
 #: rows asked for beyond those of interest, as a page's last second is put aside
 CUT_OFF = 10
+#: seconds that one page may take a site, by the pace it showed so far, and rows that a page has at least
+PAGE_SECONDS, LEAST_PAGE = 1.0, 20
 #: the first page of a scan, when nothing is known of how many rows will match
 FIRST_SCAN = 100
 
@@ -82,6 +84,13 @@ class Part:
         finally:
             self.read_at = clock()
             self.spent += self.read_at - begun
+
+    def at_pace(self, rows: int) -> int:
+        """``rows``, or as many as the site gives in ``PAGE_SECONDS``: one long page would run into the time limits."""
+        scanned = self.stream.scanned if self.stream is not None else 0
+        if not scanned or not self.spent:
+            return rows
+        return min(rows, max(int(scanned / self.spent * PAGE_SECONDS), LEAST_PAGE))
 
     def fail(self, error: SiteError) -> None:
         """Ends the part with ``error``; what was read before stays."""
@@ -177,10 +186,11 @@ class Walk:
         questions: list[Ask[None]] = []
         parts = {part.instance.name: part for part in self.parts}
         for part, size, down_to in asks:
-            stream, part.last_size = part.live, size
+            stream, required = part.live, part.instance.settings.required
             if stream is not None:
-                required = part.instance.settings.required
-                questions.append(Ask(part.instance, _reading(part, stream, size, down_to), part.due, patient=required))
+                part.last_size = min(size, self.budget - stream.scanned + 1)  # one more tells whether that was all
+                reading = _reading(part, stream, part.last_size, down_to)
+                questions.append(Ask(part.instance, reading, part.due, patient=required))
         for name, outcome in (await scatter(questions, patience=self.patience)).items():
             if isinstance(outcome, SiteError):
                 parts[name].fail(outcome)
@@ -231,15 +241,15 @@ def _size(part: Part, lacking: float) -> int:
     if stream is None:
         return 0
     if math.isinf(lacking):
-        return max(FIRST_PAGE, part.last_size * 2)
+        return part.at_pace(max(FIRST_PAGE, part.last_size * 2))
     expected = lacking * min(1.0, part.share * 1.25) / max(stream.selectivity, 0.01)
     least = FIRST_SCAN if stream.scanned == 0 and stream.is_filtered else 0
-    return max(math.ceil(expected) + 2, least, part.last_size * 2 if stream.is_filtered else part.last_size // 2)
+    return part.at_pace(max(math.ceil(expected) + 2, least, part.last_size * 2 if stream.is_filtered else part.last_size // 2))
 
 
 def _span_size(part: Part, most: float) -> int:
     """Rows to ask of a site that has ``most`` of interest at the most, in a span that may hold many more."""
-    return math.ceil(most / max(part.live.selectivity if part.live else 1.0, 0.01)) + CUT_OFF
+    return part.at_pace(math.ceil(most / max(part.live.selectivity if part.live else 1.0, 0.01)) + CUT_OFF)
 
 
 def _collide(batch: list[JobRow], one: Part, two: Part) -> bool:

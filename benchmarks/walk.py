@@ -1,0 +1,126 @@
+"""A walk over a million jobs: whether the last page costs what the first did, and whether memory stays where it was."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from statistics import median
+
+import msgspec
+
+from benchmarks.client import Client
+from benchmarks.processes import GatewayProcess, naive, ours, simulated
+
+__all__ = ["walk_over_a_million"]
+
+DOCUMENT = """query ($first: Int!, $after: String) { jobs(first: $first, after: $after) {
+  items { id site jobId user cluster startTime duration numNodes state } pageInfo { endCursor hasNextPage } } }"""
+BY_NUMBER = """{ jobs(page: {itemsPerPage: %d, page: %d}) {
+  items { id site jobId user cluster startTime duration numNodes state } hasNextPage } }"""
+
+
+class _Item(msgspec.Struct, rename="camel"):
+    start_time: str
+    site: str
+    job_id: int
+
+
+class _PageInfo(msgspec.Struct, rename="camel"):
+    end_cursor: str | None
+    has_next_page: bool
+
+
+class _Jobs(msgspec.Struct, rename="camel"):
+    items: list[_Item]
+    page_info: _PageInfo
+
+
+class _Data(msgspec.Struct):
+    jobs: _Jobs
+
+
+class _Answer(msgspec.Struct):
+    data: _Data
+
+
+@dataclass
+class _Walked:
+    """Milliseconds of every page, and the gateway's memory now and then."""
+
+    milliseconds: list[float] = field(default_factory=list)
+    megabytes: list[float] = field(default_factory=list)
+    jobs: int = 0
+    cpu_seconds: float = 0.0
+
+
+async def walk_over_a_million(total: int, size: int) -> None:
+    """Prints the tables: the walk, and what the same pages cost the baseline, as far as it gets."""
+    releases = ("1.5", "1.4", "1.3", "1.2")
+    with ExitStack() as stack:
+        sites = [
+            stack.enter_context(simulated(jobs=total // len(releases), release=release, cluster=cluster, seed=seed))
+            for seed, (release, cluster) in enumerate(zip(releases, ("aurora", "borealis", "cygnus", "draco"), strict=True), 1)
+        ]
+        gateway = stack.enter_context(ours(sites))
+        walked = await _walk(gateway, size)
+        if walked.jobs != total:
+            raise SystemExit(f"{walked.jobs} jobs came, not {total}")
+        _show(walked, size)
+        await _baseline(stack.enter_context(naive(sites)), walked, size)
+
+
+async def _walk(gateway: GatewayProcess, size: int) -> _Walked:
+    walked = _Walked()
+    decoder = msgspec.json.Decoder(_Answer)
+    previous, after = ("", "", 0), None
+    async with Client(gateway) as client:
+        cpu = gateway.cpu_seconds
+        while True:
+            started = time.perf_counter()
+            body = await client.ask(DOCUMENT, {"first": size, "after": after})
+            walked.milliseconds.append((time.perf_counter() - started) * 1000)
+            jobs = decoder.decode(body).data.jobs
+            for item in jobs.items:
+                place = (item.start_time, item.site, item.job_id)
+                if previous[0] and not (place[0] < previous[0] or (place[0] == previous[0] and place[1:] > previous[1:])):
+                    raise SystemExit(f"the order is not strict: {previous}, {place}")
+                previous = place
+            walked.jobs += len(jobs.items)
+            if len(walked.milliseconds) % 20 == 0:
+                walked.megabytes.append(gateway.megabytes)
+            if not jobs.page_info.has_next_page:
+                walked.cpu_seconds = gateway.cpu_seconds - cpu
+                return walked
+            after = jobs.page_info.end_cursor
+
+
+def _show(walked: _Walked, size: int) -> None:
+    times, pages = walked.milliseconds, len(walked.milliseconds)
+    tenth = max(1, pages // 10)
+    print(f"\n### A walk over {walked.jobs:,} jobs at four sites (1.5 to 1.2) in {pages} pages of {size}\n")
+    print("| part of the walk | ms/page median | ms/page p95 | gateway's memory, MB |\n|---|--:|--:|--:|")
+    memory = walked.megabytes or [0.0]
+    for name, share in (("first tenth", 0), ("fifth tenth", 4), ("last tenth", 9)):
+        part = times[share * tenth : (share + 1) * tenth] or times
+        held = memory[min(len(memory) - 1, (share * len(memory)) // 10) :][: max(1, len(memory) // 10)]
+        print(f"| {name} | {median(part):.1f} | {_late(part):.1f} | {max(held):.0f} |")
+    growth = median(times[-tenth:]) / median(times[:tenth])
+    print(f"| **last : first** | **{growth:.2f}×** | | **{memory[-1] / memory[0]:.2f}×** |")
+    rate, cpu = walked.jobs / sum(times) * 1000, walked.cpu_seconds * 1e6 / walked.jobs
+    print(f"\n{rate:,.0f} jobs/s from first to last; {cpu:.1f} µs of the gateway's processor time per job.")
+
+
+def _late(times: Sequence[float]) -> float:
+    return sorted(times)[int(0.95 * len(times))]
+
+
+async def _baseline(gateway: GatewayProcess, walked: _Walked, size: int) -> None:
+    print(f"\n| page of {size} | naive, ms | ccgateway, ms | ratio |\n|---|--:|--:|--:|")
+    async with Client(gateway) as client:
+        for number in (1, 5, 20):
+            document = BY_NUMBER % (size, number)
+            times = [(await client.load(document, requests=1)).milliseconds[0] for _ in range(3 if number < 20 else 2)]
+            mine = median(walked.milliseconds[max(0, number - 6) : number + 5])
+            print(f"| {number} | {median(times):.0f} | {mine:.1f} | **{median(times) / mine:.0f}×** |")
