@@ -128,6 +128,8 @@ class SiteSettings(_Frozen):
             try:
                 text = self.token_file.read_text().strip()
             except (OSError, ValueError) as error:
+                if _looks_like_a_token(self.token_file.name):
+                    raise _token_instead_of_its_place(f"{key}.token_file", "the path of a file that holds it") from None
                 reason = error.strerror if isinstance(error, OSError) else "it is not text"
                 problem = f"{self.token_file} cannot be read ({reason})"
                 raise SettingsError(
@@ -135,6 +137,8 @@ class SiteSettings(_Frozen):
                 ) from None
             return self._checked(text, f"{key}.token_file", f"{self.token_file} is empty")
         if self.token_env is not None:
+            if _looks_like_a_token(self.token_env):
+                raise _token_instead_of_its_place(f"{key}.token_env", "the name of an environment variable that holds it")
             return self._checked(os.environ.get(self.token_env, "").strip(), f"{key}.token_env", f"{self.token_env} is not set")
         return None
 
@@ -144,6 +148,15 @@ class SiteSettings(_Frozen):
         if not text.isascii() or any(c.isspace() for c in text):
             raise SettingsError(key, "what stands there is not one token", "It must hold the JWT alone, on one line.")
         return SecretStr(text)
+
+
+def _looks_like_a_token(text: str) -> bool:
+    return len(text) > 40 and text.count(".") >= 2
+
+
+def _token_instead_of_its_place(key: str, place: str) -> SettingsError:
+    remedy = f"Give {place}; and replace the token, as this file may have been read."
+    return SettingsError(key, "looks like the token itself (it is not shown)", remedy)
 
 
 class Settings(BaseSettings):

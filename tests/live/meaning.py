@@ -38,7 +38,7 @@ def _holds(name: str, wanted: Any, job: Job) -> bool:
         case "numAccelerators":
             return _range(wanted, job["numAcc"])
         case "startTime":
-            return _since(wanted) <= job["startTime"] <= _until(wanted)
+            return bool(_since(wanted) <= job["startTime"] <= _until(wanted))
         case "state":
             return bool(job["state"] in wanted)
         case "shared" | "arrayJobId":

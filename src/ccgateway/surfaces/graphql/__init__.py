@@ -5,6 +5,7 @@ selection   what a question selects → the row attributes the sites must send
 projection  lists of plain objects, written as JSON by a plan instead of field by field
 context     what the resolvers of one request share
 documents   query texts → parsed and validated documents, remembered
+lists       how much the lists in arguments hold
 limits      what a document and an operation may cost
 execution   one request → its response: limits, execution, what is missing
 failures    every error of a response, with its code

@@ -5,7 +5,8 @@ a projection of its own, and one msgspec type that has the response keys in orde
 columns. What it writes equals, byte for byte, what graphql-core's execution would: a property test holds the two together.
 
 A selection that needs more (a field with arguments, an asynchronous resolver) has no projection; a value that execution would
-turn into an error (an integer over 32 bits where the schema says ``Int``) raises ``NotPlainError``. Both are executed.
+turn into an error (an integer over 32 bits where the schema says ``Int``, a time that is none) raises ``NotPlainError``. Both are
+executed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import msgspec
 from graphql import (
+    GraphQLError,
     GraphQLFloat,
     GraphQLID,
     GraphQLInt,
@@ -153,5 +155,12 @@ def _writer(kind: object) -> Column:
         if (known := _WRITERS.get(kind.name)) is not None:
             return known
         coerce = kind.coerce_output_value
-        return lambda values: list(map(coerce, values))
+
+        def write(values: Sequence[Any]) -> list[Any]:
+            try:
+                return list(map(coerce, values))
+            except (TypeError, ValueError, GraphQLError):
+                raise NotPlainError from None
+
+        return write
     raise NotPlainError
