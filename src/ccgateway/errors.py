@@ -185,7 +185,7 @@ _SQL_VERB = re.compile(r"\b(?:select|insert|update|delete)\b", re.IGNORECASE)
 _SQL_PART = re.compile(r"\b(?:from|into|set|where|values)\b", re.IGNORECASE)
 _PLACE = re.compile(
     r"(?<![\w/])(?:\.{0,2}/[\w.@+-]{1,200}){2,20}/?"  # a path of the site's machine
-    r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?\b|\[[0-9a-fA-F:]{3,39}\](?::\d{1,5})?"  # an address of its network
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}:\d{1,5}\b|\[[0-9a-fA-F:]{3,39}\]:\d{1,5}\b"  # an address of its network
 )
 
 

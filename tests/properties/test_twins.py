@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccgateway.errors import Code
-from ccgateway.federation.questions import JobListQuestion, ReportStatus
+from ccgateway.federation.questions import JobListQuestion
 from properties.worlds import jobs
 from support.upstream import Job, Upstream, site_of
 from support.walking import Walked, gateway_over, order_of, walk

@@ -148,6 +148,7 @@ COSTS = [
     ("query($f: [JobFilter!]) { a: jobs(filter: $f) { complete } b: jobs(filter: $f) { complete } }",
      {"f": [{"state": ["failed"], "metricStats": [{"metricName": "m", "range": {}}]}]}, 2 * (60 + 2 * 100 + 10)),
     ("query($i: [ID!] = [1, 2]) { jobs(first: 100, filter: {dbId: $i}) { complete } }", None, 110 + 2 * 10),
+    ("query($f: JobFilter!, $i: ID!) { jobs(filter: [$f, {tags: [$i]}]) { complete } }", {"f": {}, "i": "1"}, 60 + 2 * 100 + 10),
     ('{ clusters(sites: ["a", "b"]) { name } }', None, 550 + 2 * 10),
     # one job with one field is 11.1, rounded up
     ('{ a: job(id: "aurora:1") { id } b: job(id: "aurora:1") { id } clusters { name } }', None, 24 + 550),

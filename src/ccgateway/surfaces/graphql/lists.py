@@ -29,23 +29,24 @@ def items_in(values: Iterable[object], variables: Mapping[str, object] | None = 
     objects = others = 0
     stack = list(values)
     while stack:
-        value = _content(stack.pop(), variables or {})
-        if isinstance(value, list):
-            inner = [_content(item, variables or {}) for item in value]
-            nested = sum(isinstance(item, dict) for item in inner)
-            objects, others = objects + nested, others + len(inner) - nested
-            stack += [item for item in inner if isinstance(item, (dict, list))]
-        elif isinstance(value, dict):
+        value = stack.pop()
+        if isinstance(value, ValueNode):
+            value = _content(value, variables or {})
+        if isinstance(value, dict):
             stack += value.values()
+        elif isinstance(value, list):
+            found = sum(isinstance(item, (dict, ObjectValueNode)) for item in value)
+            objects, others = objects + found, others + len(value) - found
+            stack += [item for item in value if isinstance(item, (dict, list, ValueNode))]
     return Items(objects, others)
 
 
-def _content(value: object, variables: Mapping[str, object]) -> object:
-    """A list, a dictionary, or what is neither."""
-    if isinstance(value, VariableNode):
-        value = variables.get(value.name.value)
-    if isinstance(value, ListValueNode):
-        return list(value.values)
-    if isinstance(value, ObjectValueNode):
-        return {field.name.value: field.value for field in value.fields}
-    return None if isinstance(value, ValueNode) else value
+def _content(node: ValueNode, variables: Mapping[str, object]) -> object:
+    if isinstance(node, VariableNode):
+        return variables.get(node.name.value)
+    if isinstance(node, ListValueNode):
+        # a variable in a list stands for the item that it holds
+        return [_content(item, variables) if isinstance(item, VariableNode) else item for item in node.values]
+    if isinstance(node, ObjectValueNode):
+        return {field.name.value: field.value for field in node.fields}
+    return None
