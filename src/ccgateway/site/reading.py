@@ -4,8 +4,9 @@ By start time, not by offset: a page of ``[earliest, latest]`` is read, its last
 and the next page ends with that second. A second that fills a whole page is read alone, in one page large enough for all of
 it. After each step the stream is complete down to ``floor``: every matching job that started in ``floor`` or later is known.
 
-One job whose archive entry the site cannot read fails every page that holds it (HTTP 500). The page is halved until it is
-found, its second is read job by job, and it is left out and remembered in ``unreadable``.
+One job whose archive entry the site cannot read fails every page that holds it (HTTP 500). What is newer is read first: down to
+the job that the site's error names, or else by halving the page until it is found. Then its second is read job by job, and
+it is left out and remembered in ``unreadable``.
 """
 
 from __future__ import annotations
@@ -111,10 +112,17 @@ class JobStream:
             try:
                 page = await self._page(window, size)
             except PageFailedError as failure:
-                if size == 1:
+                named = self._named(failure)
+                if named is not None and window.earliest <= named.start_time <= window.latest:
+                    if named.start_time == window.latest:
+                        await self._read_singly(named.start_time, failure)
+                        return
+                    window = Window(named.start_time + 1, window.latest)
+                elif size > 1:
+                    size = self._page_limit = max(1, size // 2)
+                else:
                     await self._pass_unreadable(window, failure)
                     return
-                size = self._page_limit = max(1, size // 2)
                 continue
             break
         self._page_limit = min(LARGEST_PAGE, self._page_limit * 4)
@@ -190,10 +198,6 @@ class JobStream:
 
     async def _pass_unreadable(self, window: Window, failure: PageFailedError) -> None:
         """The newest job of ``window`` cannot be read: finds its second and reads the others of that second."""
-        named = self._named(failure)
-        if named is not None and window.earliest <= named.start_time <= window.latest:
-            await self._read_singly(named.start_time, failure)
-            return
         # a site that fails on an empty window as well is broken altogether
         try:
             await self.instance.page(self.visit, self._wanted, Window(1, 0), size=1)
