@@ -47,12 +47,12 @@ class _Answer(msgspec.Struct):
 
 @dataclass
 class _Walked:
-    """Milliseconds of every page, and the gateway's memory now and then."""
+    """Of every page: milliseconds, the gateway's processor time so far (s) and its memory (MB)."""
 
     milliseconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
     megabytes: list[float] = field(default_factory=list)
     jobs: int = 0
-    cpu_seconds: float = 0.0
 
 
 async def walk_over_a_million(total: int, size: int) -> None:
@@ -76,8 +76,9 @@ async def _walk(gateway: GatewayProcess, size: int) -> _Walked:
     decoder = msgspec.json.Decoder(_Answer)
     previous, after = ("", "", 0), None
     async with Client(gateway) as client:
-        cpu = gateway.cpu_seconds
         while True:
+            walked.cpu_seconds.append(gateway.cpu_seconds)
+            walked.megabytes.append(gateway.megabytes)
             started = time.perf_counter()
             body = await client.ask(DOCUMENT, {"first": size, "after": after})
             walked.milliseconds.append((time.perf_counter() - started) * 1000)
@@ -88,28 +89,27 @@ async def _walk(gateway: GatewayProcess, size: int) -> _Walked:
                     raise SystemExit(f"the order is not strict: {previous}, {place}")
                 previous = place
             walked.jobs += len(jobs.items)
-            if len(walked.milliseconds) % 20 == 0:
-                walked.megabytes.append(gateway.megabytes)
             if not jobs.page_info.has_next_page:
-                walked.cpu_seconds = gateway.cpu_seconds - cpu
                 return walked
             after = jobs.page_info.end_cursor
 
 
 def _show(walked: _Walked, size: int) -> None:
-    times, pages = walked.milliseconds, len(walked.milliseconds)
-    tenth = max(1, pages // 10)
-    print(f"\n### A walk over {walked.jobs:,} jobs at four sites (1.5 to 1.2) in {pages} pages of {size}\n")
-    print("| part of the walk | ms/page median | ms/page p95 | gateway's memory, MB |\n|---|--:|--:|--:|")
-    memory = walked.megabytes or [0.0]
+    times, cpu, memory = walked.milliseconds, walked.cpu_seconds, walked.megabytes
+    tenth = max(1, len(times) // 10)
+    print(f"\n### A walk over {walked.jobs:,} jobs at four sites (1.5 to 1.2) in {len(times)} pages of {size}\n")
+    print("| part of the walk | gateway's CPU, ms/page | ms/page median | ms/page p95 | gateway's memory, MB |")
+    print("|---|--:|--:|--:|--:|")
+    per_page = []
     for name, share in (("first tenth", 0), ("fifth tenth", 4), ("last tenth", 9)):
-        part = times[share * tenth : (share + 1) * tenth] or times
-        held = memory[min(len(memory) - 1, (share * len(memory)) // 10) :][: max(1, len(memory) // 10)]
-        print(f"| {name} | {median(part):.1f} | {_late(part):.1f} | {max(held):.0f} |")
+        part = slice(share * tenth, (share + 1) * tenth)
+        per_page.append((cpu[part][-1] - cpu[part][0]) * 1000 / max(1, len(cpu[part]) - 1))
+        print(f"| {name} | {per_page[-1]:.1f} | {median(times[part]):.1f} | {_late(times[part]):.1f} | {max(memory[part]):.0f} |")
     growth = median(times[-tenth:]) / median(times[:tenth])
-    print(f"| **last : first** | **{growth:.2f}×** | | **{memory[-1] / memory[0]:.2f}×** |")
-    rate, cpu = walked.jobs / sum(times) * 1000, walked.cpu_seconds * 1e6 / walked.jobs
-    print(f"\n{rate:,.0f} jobs/s from first to last; {cpu:.1f} µs of the gateway's processor time per job.")
+    held = max(memory[-tenth:]) / max(memory[:tenth])
+    print(f"| **last : first** | **{per_page[-1] / per_page[0]:.2f}×** | **{growth:.2f}×** | | **{held:.2f}×** |")
+    rate, each = walked.jobs / sum(times) * 1000, (cpu[-1] - cpu[0]) * 1e6 / walked.jobs
+    print(f"\n{rate:,.0f} jobs/s from first to last; {each:.1f} µs of the gateway's processor time per job.")
 
 
 def _late(times: Sequence[float]) -> float:

@@ -159,7 +159,7 @@ COSTS = [
         None,
         500 + 50 * 8,
     ),
-    ("{ __schema { description types { ...T } } } fragment T on __Type { name a: fields { name } }", None, 1000 + 50 * 5),
+    ("{ __schema { description types { ...T } } } fragment T on __Type { name a: fields { name } }", None, 1000 + 100 * 5),
 ]  # fmt: skip
 
 

@@ -44,6 +44,7 @@ class BoundedHttp(HttpToolsProtocol):
         """Lets the connection in, if there are not too many."""
         super().connection_made(transport)
         if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
+            self.logger.warning("Too many connections: one was turned away.")
             self._refuse(_TOO_MANY)
         else:
             self._expect_head()

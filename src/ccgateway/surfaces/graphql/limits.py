@@ -11,7 +11,7 @@ included, as
 ``clusters``          500 + 50 * fields of one cluster
 ``users``             1000 + 100 * fields of one user
 ``sites``             100 + 10 * fields of one site
-``__schema`` …        1000 + 50 * fields
+``__schema`` …        1000 + 100 * fields
 any of them           + 100 for every filter, and + 10 for every other item, in the lists of its arguments
 ====================  ==========================================================================================
 
@@ -62,8 +62,8 @@ LIST_COSTS = {
     "clusters": (500, 50),
     "users": (1000, 100),
     "sites": (100, 10),
-    "__schema": (1000, 50),
-    "__type": (1000, 50),
+    "__schema": (1000, 100),
+    "__type": (1000, 100),
     "__typename": (0, 0),
 }
 USER_LIST_COST = 1000
