@@ -38,7 +38,12 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(headers={"Content-Type": "application/json"}, timeout=aiohttp.ClientTimeout(120))
+        self._session = aiohttp.ClientSession(
+            # uvicorn closes idle connections after 5 s: ours are given up before
+            connector=aiohttp.TCPConnector(keepalive_timeout=2),
+            headers={"Content-Type": "application/json"},
+            timeout=aiohttp.ClientTimeout(120),
+        )
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -52,6 +52,7 @@ class _Walked:
     milliseconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
     megabytes: list[float] = field(default_factory=list)
+    cursors: list[str | None] = field(default_factory=list)
     jobs: int = 0
 
 
@@ -68,6 +69,7 @@ async def walk_over_a_million(total: int, size: int) -> None:
         if walked.jobs != total:
             raise SystemExit(f"{walked.jobs} jobs came, not {total}")
         _show(walked, size)
+        await _first_and_last_in_turn(gateway, walked, size)
         await _baseline(stack.enter_context(naive(sites)), walked, size)
 
 
@@ -77,6 +79,7 @@ async def _walk(gateway: GatewayProcess, size: int) -> _Walked:
     previous, after = ("", "", 0), None
     async with Client(gateway) as client:
         while True:
+            walked.cursors.append(after)
             walked.cpu_seconds.append(gateway.cpu_seconds)
             walked.megabytes.append(gateway.megabytes)
             started = time.perf_counter()
@@ -105,11 +108,38 @@ def _show(walked: _Walked, size: int) -> None:
         part = slice(share * tenth, (share + 1) * tenth)
         per_page.append((cpu[part][-1] - cpu[part][0]) * 1000 / max(1, len(cpu[part]) - 1))
         print(f"| {name} | {per_page[-1]:.1f} | {median(times[part]):.1f} | {_late(times[part]):.1f} | {max(memory[part]):.0f} |")
-    growth = median(times[-tenth:]) / median(times[:tenth])
-    held = max(memory[-tenth:]) / max(memory[:tenth])
-    print(f"| **last : first** | **{per_page[-1] / per_page[0]:.2f}×** | **{growth:.2f}×** | | **{held:.2f}×** |")
     rate, each = walked.jobs / sum(times) * 1000, (cpu[-1] - cpu[0]) * 1e6 / walked.jobs
     print(f"\n{rate:,.0f} jobs/s from first to last; {each:.1f} µs of the gateway's processor time per job.")
+
+
+async def _first_and_last_in_turn(gateway: GatewayProcess, walked: _Walked, size: int) -> None:
+    """Whatever else the machine does meets both ends of the list alike: this is what says whether the cost is flat."""
+    decoder = msgspec.json.Decoder(_Answer)
+    pages, rounds = max(2, len(walked.cursors) // 40), 10
+    places = {"first": walked.cursors[0], "last": walked.cursors[-pages - 1]}
+    times: dict[str, list[float]] = {name: [] for name in places}
+    cpu = dict.fromkeys(places, 0.0)
+    async with Client(gateway) as client:
+        for _ in range(rounds):
+            for name, place in places.items():
+                after = place
+                used = gateway.cpu_seconds
+                for _ in range(pages):
+                    started = time.perf_counter()
+                    body = await client.ask(DOCUMENT, {"first": size, "after": after})
+                    times[name].append((time.perf_counter() - started) * 1000)
+                    after = decoder.decode(body).data.jobs.page_info.end_cursor
+                cpu[name] += gateway.cpu_seconds - used
+    print(f"\nThe first {pages} pages and the last {pages}, read again in turn, {rounds} times:\n")
+    print("| | first pages | last pages | last : first |\n|---|--:|--:|--:|")
+    each = {name: spent * 1000 / (rounds * pages) for name, spent in cpu.items()}
+    for what, one, two in (
+        ("ms/page median", median(times["first"]), median(times["last"])),
+        ("ms/page p95", _late(times["first"]), _late(times["last"])),
+        ("gateway's CPU, ms/page", each["first"], each["last"]),
+    ):
+        print(f"| {what} | {one:.1f} | {two:.1f} | **{two / one:.2f}×** |")
+    print(f"\nThe gateway's memory: {walked.megabytes[1]:.0f} MB after one page, {max(walked.megabytes):.0f} MB at the most.")
 
 
 def _late(times: Sequence[float]) -> float:
