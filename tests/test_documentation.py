@@ -184,5 +184,5 @@ def test_the_lock_files_agree_and_hold_what_the_project_needs() -> None:
     run, dev = ((ROOT / name).read_text().splitlines() for name in ("requirements.txt", "requirements-dev.txt"))
     assert set(run) <= set(dev)
     for needed, lines in ((project["project"]["dependencies"], run), (project["dependency-groups"]["dev"], dev)):
-        names = {re.split(r"[^\w-]", text, maxsplit=1)[0] for text in needed}
+        names = {re.split(r"[^\w.-]", text, maxsplit=1)[0].replace(".", "-") for text in needed}
         assert names <= {line.split("==")[0] for line in lines}

@@ -36,9 +36,9 @@ def create_app(settings: Settings) -> Starlette:
             await gateway.aclose()
 
     async def live(_request: Request) -> JSONResponse:
-        return JSONResponse({"status": "live"})
+        return JSONResponse({"status": "live"}, headers={"Cache-Control": "no-store"})
 
-    allowed = LOOPBACK_HOSTS if settings.server.is_loopback() else None
+    allowed = LOOPBACK_HOSTS | {settings.server.host.strip("[]")} if settings.server.is_loopback() else None
     return Starlette(
         routes=[
             *graphql_routes(gateway, lambda _request: caller, settings.limits, graphiql=settings.server.graphiql),

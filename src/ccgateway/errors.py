@@ -19,7 +19,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["CODES", "Code", "CodeRow", "FederationError", "GatewayError", "RequestError", "SettingsError", "SiteError", "redact"]
+__all__ = [
+    "CODES",
+    "Code",
+    "CodeRow",
+    "FederationError",
+    "GatewayError",
+    "RequestError",
+    "SettingsError",
+    "SiteError",
+    "redact",
+    "without_tokens",
+]
 
 
 class Code(StrEnum):
@@ -166,14 +177,30 @@ class SiteError(GatewayError):
         self.retry_after = retry_after
 
 
-_TOKEN = re.compile(r"\b[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}|(?i:bearer)\s+\S+")
-_SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE)\b.*\b(FROM|INTO|SET|WHERE)\b", re.DOTALL)
+#: what of a site's text is looked at: nothing beyond is shown, and patterns cost time
+_LOOKED_AT = 2000
+_JOIN = r"(?:\.|%2[eE]|\s{0,3}\.\s{0,3})"
+_TOKEN = re.compile(rf"(?<![\w-])[\w-]{{8,1024}}{_JOIN}[\w-]{{8,1024}}{_JOIN}[\w-]{{8,1024}}|(?i:bearer)\s+\S{{1,2000}}")
+_SQL_VERB = re.compile(r"\b(?:select|insert|update|delete)\b", re.IGNORECASE)
+_SQL_PART = re.compile(r"\b(?:from|into|set|where|values)\b", re.IGNORECASE)
+_PLACE = re.compile(
+    r"(?<![\w/])(?:\.{0,2}/[\w.@+-]{1,200}){2,20}/?"  # a path of the site's machine
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}:\d{1,5}\b|\[[0-9a-fA-F:]{3,39}\]:\d{1,5}\b"  # an address of its network
+)
+
+
+def without_tokens(text: str, *, limit: int) -> str:
+    """One line of at most ``limit`` characters, everything in it that looks like a token replaced."""
+    line = _TOKEN.sub("[redacted]", " ".join(text[: limit + 1].split()))
+    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def redact(text: str, *, limit: int = 300) -> str:
-    """A site's own words, fit to be shown: one line, at most ``limit`` characters, no token and no SQL statement in it."""
-    line = " ".join(text.split())
-    if _SQL.search(line):
+    """A site's own words, fit to be shown: one line of at most ``limit`` characters without tokens, SQL statements, or paths and
+    addresses of the site's inside."""
+    line = without_tokens(text, limit=_LOOKED_AT)
+    verb = _SQL_VERB.search(line)
+    if verb is not None and _SQL_PART.search(line, verb.end()):
         return "the site answered with a database error (its SQL is not shown)"
-    line = _TOKEN.sub("[redacted]", line)
+    line = _PLACE.sub("[…]", line)
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -22,16 +22,7 @@ from pydantic_settings import SettingsError as UnreadableVariableError
 
 from ccgateway.errors import SettingsError
 
-__all__ = [
-    "CacheSettings",
-    "CallerSettings",
-    "LimitSettings",
-    "Release",
-    "ServerSettings",
-    "Settings",
-    "SiteSettings",
-    "load_settings",
-]
+__all__ = ["CallerSettings", "LimitSettings", "Release", "ServerSettings", "Settings", "SiteSettings", "load_settings"]
 
 Release = Literal["auto", "1.2", "1.3", "1.4", "1.5", "howto"]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -96,59 +87,6 @@ class LimitSettings(_Frozen):
     scan_budget: int = Field(50_000, ge=1, description="Jobs read from one site for one request that needs a scan.")
 
 
-class CacheSettings(_Frozen):
-    """``[cache]``: what is remembered of the sites' answers, for how long, and where."""
-
-    memory_bytes: int = Field(256 << 20, ge=0, description="Bytes of answers kept in each process; 0 keeps none.")
-    redis_url: SecretStr | None = Field(
-        None, description="URL of the Redis that all processes share (it may hold a password); by environment variable only."
-    )
-    redis_url_file: Path | None = Field(None, description="File that holds the URL of the Redis that all processes share.")
-    redis_ca_file: Path | None = Field(None, description="PEM file of the authority that signed Redis's certificate.")
-    redis_prefix: str = Field(
-        "ccgateway",
-        pattern=r"^[a-z0-9-]+$",
-        description="First part of every name in Redis; gateways with other sites need another one.",
-    )
-    redis_connections: int = Field(16, ge=1, le=256, description="Connections of each process to Redis.")
-    redis_connect_timeout: Seconds = Field(0.25, description="Seconds for a connection to Redis to open.")
-    redis_timeout: Seconds = Field(0.5, description="Seconds Redis may take for an answer; then the gateway goes on without it.")
-    redis_retry_after: Seconds = Field(3.0, description="Longest pause, in seconds, between tries to reach a Redis that failed.")
-    lock_timeout: float = Field(
-        5.0, ge=0.1, le=300, description="Seconds that others wait for an answer if the process that fetches it dies."
-    )
-    fill_timeout: Seconds = Field(30.0, description="Seconds that one fetch may take, whoever waits for it.")
-    refreshes: int = Field(8, ge=0, description="Fetches in the background at any one time.")
-    ended_for: float = Field(86_400.0, ge=0, description="Seconds for which what is known of an ended job is served.")
-    running_for: float = Field(30.0, ge=0, description="Seconds for which what is known of a running job is served as it is.")
-    stale_for: float = Field(
-        30.0, ge=0, description="Seconds more for which what is known of a running job is served while it is fetched anew."
-    )
-    absent_for: float = Field(30.0, ge=0, description="Seconds for which a metric that the site does not have is not asked for.")
-    clusters_for: float = Field(300.0, ge=0, description="Seconds for which a site's clusters and users are served.")
-    list_for: float = Field(1.0, ge=0, le=60, description="Seconds for which a page of a site's job list is served.")
-
-    def read_redis_url(self) -> SecretStr | None:
-        """The URL from wherever the settings say it is; ``None`` if they name none.
-
-        Raises ``SettingsError`` when the file that they name cannot be read or is empty.
-        """
-        if self.redis_url is not None or self.redis_url_file is None:
-            return self.redis_url
-        try:
-            text = self.redis_url_file.read_text().strip()
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            problem = f"{self.redis_url_file} cannot be read ({reason})"
-            raise SettingsError("cache.redis_url_file", problem, _REDIS_REMEDY) from None
-        if not text:
-            raise SettingsError("cache.redis_url_file", f"{self.redis_url_file} is empty", _REDIS_REMEDY)
-        return SecretStr(text)
-
-
-_REDIS_REMEDY = "Put the URL of the Redis into that file, readable by the gateway, or take the setting away."
-
-
 class SiteSettings(_Frozen):
     """``[sites.<name>]``: one cc-backend instance."""
 
@@ -191,6 +129,8 @@ class SiteSettings(_Frozen):
             try:
                 text = self.token_file.read_text().strip()
             except (OSError, ValueError) as error:
+                if _looks_like_a_token(self.token_file.name):
+                    raise _token_instead_of_its_place(f"{key}.token_file", "the path of a file that holds it") from None
                 reason = error.strerror if isinstance(error, OSError) else "it is not text"
                 problem = f"{self.token_file} cannot be read ({reason})"
                 raise SettingsError(
@@ -198,6 +138,8 @@ class SiteSettings(_Frozen):
                 ) from None
             return self._checked(text, f"{key}.token_file", f"{self.token_file} is empty")
         if self.token_env is not None:
+            if _looks_like_a_token(self.token_env):
+                raise _token_instead_of_its_place(f"{key}.token_env", "the name of an environment variable that holds it")
             return self._checked(os.environ.get(self.token_env, "").strip(), f"{key}.token_env", f"{self.token_env} is not set")
         return None
 
@@ -207,6 +149,15 @@ class SiteSettings(_Frozen):
         if not text.isascii() or any(c.isspace() for c in text):
             raise SettingsError(key, "what stands there is not one token", "It must hold the JWT alone, on one line.")
         return SecretStr(text)
+
+
+def _looks_like_a_token(text: str) -> bool:
+    return len(text) > 40 and text.count(".") >= 2
+
+
+def _token_instead_of_its_place(key: str, place: str) -> SettingsError:
+    remedy = f"Give {place}; and replace the token, as this file may have been read."
+    return SettingsError(key, "looks like the token itself (it is not shown)", remedy)
 
 
 class Settings(BaseSettings):
@@ -219,7 +170,6 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()  # type: ignore[call-arg]
     caller: CallerSettings = CallerSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
-    cache: CacheSettings = CacheSettings()  # type: ignore[call-arg]
     sites: dict[str, SiteSettings] = Field(default_factory=dict)
 
     @classmethod
@@ -301,12 +251,6 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _refuse_secrets(data: dict[str, Any]) -> None:
-    cache = data.get("cache")
-    if isinstance(cache, dict) and "redis_url" in cache:
-        raise SettingsError(
-            "cache.redis_url", "stands in the settings file, and it may hold a password",
-            f"Take it out; use redis_url_file, or the variable {PREFIX}CACHE__REDIS_URL.",
-        )  # fmt: skip
     sites = data.get("sites")
     for name, section in sites.items() if isinstance(sites, dict) else ():
         if isinstance(section, dict) and "token" in section:
@@ -326,10 +270,6 @@ def _refuse_underscores(data: dict[str, Any]) -> None:
 
 
 def _resolve_files(data: dict[str, Any], folder: Path) -> None:
-    cache = data.get("cache")
-    for key in ("redis_url_file", "redis_ca_file"):
-        if isinstance(cache, dict) and isinstance(cache.get(key), str):
-            cache[key] = str(folder / _expanded(cache[key], f"cache.{key}"))
     for name, section in data["sites"].items() if isinstance(data.get("sites"), dict) else ():
         if isinstance(section, dict):
             for key in ("token_file", "ca_file"):
@@ -363,7 +303,6 @@ def _description(loc: tuple[int | str, ...]) -> str | None:
         "server": ServerSettings,
         "caller": CallerSettings,
         "limits": LimitSettings,
-        "cache": CacheSettings,
         "sites": SiteSettings,
     }
     model = models.get(str(loc[0])) if loc else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
-from ccgateway.errors import redact
+from ccgateway.errors import without_tokens
 
 __all__ = ["LogObserver", "Observer", "RedactingFilter", "configure_logging"]
 
@@ -38,7 +38,7 @@ class RedactingFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrites the finished message; lets every record pass."""
         message = record.getMessage()
-        clean = redact(message, limit=10_000) if "." in message or "bearer" in message.lower() else message
+        clean = without_tokens(message, limit=10_000)
         if clean != " ".join(message.split()):
             record.msg, record.args = clean, None
         return True

@@ -13,10 +13,11 @@ from ccgateway.cache.codec import Codec
 from ccgateway.cache.entries import Entry
 from ccgateway.cache.keys import EVERYTHING, Key, Realm
 from ccgateway.cache.memory import MemoryStore
+from ccgateway.cache.settings import CacheSettings
 from ccgateway.cache.store import stamp_of
 from ccgateway.cache.urls import Target, parse_url
 from ccgateway.errors import SettingsError
-from ccgateway.settings import CacheSettings, load_settings
+from ccgateway.settings import load_settings
 
 TEXT = st.text(max_size=8) | st.sampled_from(["/", "a/b", "{x}", "#", "é", "*", "a" * 400])
 NAMED = TEXT.filter(bool)
@@ -124,28 +125,25 @@ def test_a_url_that_cannot_be_used_is_refused_without_showing_it(url: str) -> No
     assert refused.value.__cause__ is None
 
 
-def test_the_url_comes_from_a_variable_or_a_file_but_not_the_settings_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = tmp_path / "ccgateway.toml"
-    settings.write_text('[cache]\nredis_url = "redis://:canary@h"\n')
-    with pytest.raises(SettingsError) as refused:
-        load_settings(settings)
-    assert "canary" not in refused.value.message
-
-    settings.write_text('[cache]\nredis_url_file = "url"\nlock_timeout = 2\n')
+def test_the_url_is_given_or_comes_from_a_file(tmp_path: Path) -> None:
+    from_file = CacheSettings.model_validate({"redis_url_file": tmp_path / "url", "lock_timeout": 2})
     with pytest.raises(SettingsError, match="redis_url_file"):
-        load_settings(settings).cache.read_redis_url()
+        from_file.read_redis_url()
     (tmp_path / "url").write_text("\n")
     with pytest.raises(SettingsError, match="empty"):
-        load_settings(settings).cache.read_redis_url()
+        from_file.read_redis_url()
     (tmp_path / "url").write_text("redis://file\n")
-    found = load_settings(settings).cache
-    assert (found.lock_timeout, str(found.read_redis_url())) == (2, "**********")
+    assert (from_file.lock_timeout, str(from_file.read_redis_url())) == (2, "**********")
 
-    monkeypatch.setenv("CCGATEWAY_CACHE__REDIS_URL", "redis://variable")
-    url = load_settings(settings).cache.read_redis_url()
-    assert url is not None and url.get_secret_value() == "redis://variable"
+    url = CacheSettings.model_validate({"redis_url": "redis://given", "redis_url_file": tmp_path / "url"}).read_redis_url()
+    assert url is not None and url.get_secret_value() == "redis://given"
+
+
+def test_the_operator_is_offered_no_cache_while_nothing_uses_it(tmp_path: Path) -> None:
+    settings = tmp_path / "ccgateway.toml"
+    settings.write_text("[cache]\nlock_timeout = 2\n")
+    with pytest.raises(SettingsError, match="not a setting"):
+        load_settings(settings)
 
 
 def test_no_redis_by_default() -> None:

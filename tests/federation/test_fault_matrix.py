@@ -93,7 +93,8 @@ FAULTS: dict[str, tuple[Handler, set[Code]]] = {
 async def gateway_with(urls: dict[str, str]) -> AsyncIterator[Gateway]:
     sites = [
         SiteSettings.model_validate(
-            {"name": name, "number": i, "url": url, "release": "1.5", "token": TOKEN, "timeout": SECONDS, "answer_bytes": 2**20}
+            {"name": name, "number": i, "url": url, "release": "1.5", "token": TOKEN, "answer_bytes": 2**20}
+            | ({} if name == "healthy" else {"timeout": SECONDS})
         )
         for i, (name, url) in enumerate(urls.items(), start=1)
     ]
@@ -139,7 +140,7 @@ async def test_one_site_fails_and_the_others_answer_comes(
         async with gateway_with({"healthy": healthy.url, "faulty": faulty.url}) as gateway:
             started = loop.time()
             items, reports = await question(gateway, Policy.PARTIAL)
-            assert loop.time() - started < SECONDS + 1.0
+            assert loop.time() - started < SECONDS + 2.5
             assert items
             assert reports["healthy"].status is ReportStatus.OK
             assert reports["faulty"].status is ReportStatus.FAILED

@@ -188,7 +188,7 @@ async def test_a_request_ends_at_its_own_deadline(sites: list[Instance], upstrea
         started = loop.time()
         with pytest.raises(Exception, match="No site answered"):
             await gateway.jobs(JobListQuestion(first=5, wants_count=True), CALLER)
-        assert loop.time() - started < 1.0
+        assert loop.time() - started < 3.0
 
 
 # --- walks kept between two pages

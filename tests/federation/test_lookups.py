@@ -186,7 +186,7 @@ async def test_a_slow_site_does_not_hold_up_the_clusters_of_the_others(sites: li
     async with gateway_over(sites, patience=0.1) as gateway:
         started = loop.time()
         answer = await gateway.clusters(CALLER, sites=None, policy=Policy.PARTIAL, with_partitions=False)
-        assert loop.time() - started < 1.0
+        assert loop.time() - started < 3.0
     assert answer.reports[1].code is Code.TIMEOUT
 
 

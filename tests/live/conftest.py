@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
 
 from live.enrich import enriched
-from live.faces import Face, Http, InProcess, gateway_over, served
+from live.faces import Http, InProcess, gateway_over, served
 from live.farm import FARM, SCRATCH, Farm
 from live.truth import Job, truth_of
+from live.worlds import World
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -67,15 +67,6 @@ def farm_http(farm_url: str) -> Iterator[Http]:
     client = Http(farm_url)
     yield client
     client.close()
-
-
-@dataclass(frozen=True)
-class World:
-    """One farm through one face of the gateway, and what the farm lists itself."""
-
-    farm: Farm
-    jobs: list[Job]
-    face: Face
 
 
 @pytest_asyncio.fixture(params=["in process", "over HTTP"])

@@ -1,4 +1,4 @@
-"""Jobs of every kind on the farm that may be altered: what a seeded archive lacks (ties across sites, tags, arrays, sharing, …)."""
+"""Jobs of every kind on the farm that may be altered: what a seeded archive lacks (ties across sites, tags, arrays, …)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from live import upstream
 from live.farm import Farm, Site
 
-__all__ = ["FIRST_JOB_ID", "enriched", "start", "stop", "wait_for"]
+__all__ = ["FIRST_JOB_ID", "enriched", "remove_from", "start", "stop", "wait_for"]
 
 #: numbers of jobs that tests add; whatever has such a number is removed again
 FIRST_JOB_ID = 9_000_000
@@ -89,10 +89,15 @@ def enriched(farm: Farm) -> Iterator[None]:
                 _clear(site)
 
 
-def _clear(site: Site) -> None:
+def remove_from(site: Site, first: int) -> None:
+    """Deletes every job whose number is ``first`` or higher."""
     for row in upstream.listed(site):
-        if row["jobId"] >= FIRST_JOB_ID:
+        if row["jobId"] >= first:
             upstream.call(site, "DELETE", f"/api/jobs/delete_job/{row['id']}")
+
+
+def _clear(site: Site) -> None:
+    remove_from(site, FIRST_JOB_ID)
     for entry in site.archive.glob(f"*/{FIRST_JOB_ID // 1000}") if site.folder else ():
         shutil.rmtree(entry)
 
@@ -104,7 +109,10 @@ def _fill(site: Site) -> None:
     last = "node_fail" if site.is_newest else "stopped"
     many: list[tuple[str | None, dict[str, Any]]] = [
         ("completed", {"shared": "multi_user", "user": "bob", "project": "p_b", "metaData": {"jobName": "interactive"}}),
-        ("cancelled", {"shared": "single_user", "partition": "devel", "numHwthreads": 0, "metaData": {"jobName": "100% Ünï_codé"}}),
+        (
+            "cancelled",
+            {"shared": "single_user", "partition": "devel", "numHwthreads": 0, "metaData": {"jobName": "100% Ünï_codé"}},
+        ),
         ("failed", {"arrayJobId": 4242, "numAcc": 2, "resources": two_hosts, "numHwthreads": 16, "smt": 1}),
         ("out_of_memory", {"arrayJobId": 4242, "user": "carol", "project": "", "walltime": 5_000_000_000}),
         (last, {"user": "DAVE", "project": "P_D", "partition": "", "metaData": {"jobName": "job12", "other": 'a "quoted" text'}}),

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.questions import Caller, JobListQuestion, Policy
+from ccgateway.federation.questions import Caller, JobListQuestion
 from ccgateway.jobs.filters import FloatRange, IntRange, JobFilter, MetricStat, StringInput, TimeRange
 from ccgateway.settings import LimitSettings, SiteSettings
 from ccgateway.site.registry import Registry
@@ -102,7 +103,8 @@ def filter_value(wanted: Mapping[str, Any]) -> JobFilter:
                 values[attribute] = FloatRange(value.get("from"), value.get("to"))
             case "metric_stats":
                 values[attribute] = tuple(
-                    MetricStat(item["metricName"], FloatRange(item["range"].get("from"), item["range"].get("to"))) for item in value
+                    MetricStat(item["metricName"], FloatRange(item["range"].get("from"), item["range"].get("to")))
+                    for item in value
                 )
             case "state" | "db_id" | "tags":
                 values[attribute] = tuple(value)
@@ -194,20 +196,20 @@ def served(sites: Sequence[SiteSettings], folder: Path, *, prefix: Sequence[str]
     config.write_text("\n".join(lines))
     command = [*prefix, sys.executable, "-m", "ccgateway", "serve", "--config", str(config), "--port", "0"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CCGATEWAY_")}
-    environment = {**clean, **tokens, "COLUMNS": "200"}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
+    said = folder / "stderr"
+    with said.open("w") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, env={**clean, **tokens, "COLUMNS": "200"})
     try:
-        yield _address(process)
+        yield _address(process, said)
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.wait(timeout=20)
 
 
-def _address(process: subprocess.Popen[str]) -> str:
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if found := re.search(r"(http://\S+?)/graphql", line):
+def _address(process: subprocess.Popen[bytes], said: Path) -> str:
+    """What the gateway says of where it listens, once it does."""
+    while process.poll() is None:
+        if found := re.search(r"(http://\S+?)/graphql", said.read_text()):
             return found[1]
-    raise RuntimeError(f"the gateway did not start: {''.join(said)}")
+        time.sleep(0.02)
+    raise RuntimeError(f"the gateway did not start: {said.read_text()}")

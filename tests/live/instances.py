@@ -1,4 +1,4 @@
-"""Instances as processes: made to hang, ended, started again. Only processes that ``farm.json`` names are touched, by their id."""
+"""Instances as processes: made to hang, ended, started again. Only those that ``farm.json`` names, by their id."""
 
 from __future__ import annotations
 

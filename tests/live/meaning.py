@@ -38,9 +38,9 @@ def _holds(name: str, wanted: Any, job: Job) -> bool:
         case "numAccelerators":
             return _range(wanted, job["numAcc"])
         case "startTime":
-            return _since(wanted) <= job["startTime"] <= _until(wanted)
+            return bool(_since(wanted) <= job["startTime"] <= _until(wanted))
         case "state":
-            return job["state"] in wanted
+            return bool(job["state"] in wanted)
         case "shared" | "arrayJobId":
             return bool(job[name] == wanted)
         case "schedule":

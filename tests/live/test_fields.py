@@ -15,10 +15,10 @@ from live.faces import CALLER, Http, gateway_over
 from live.farm import Farm, Site
 from live.truth import SHARED, Job, truth_of, utc
 
-PLAIN = (
-    "site jobId user project cluster subCluster duration walltime numNodes numHWThreads numAcc energy SMT shared partition "
-    "arrayJobId monitoringStatus state metaData"
-).split()
+PLAIN = [
+    "site", "jobId", "user", "project", "cluster", "subCluster", "duration", "walltime", "numNodes", "numHWThreads", "numAcc",
+    "energy", "SMT", "shared", "partition", "arrayJobId", "monitoringStatus", "state", "metaData",
+]  # fmt: skip
 EVERY_FIELD = f"""
 query ($after: String) {{
   jobs(first: 700, after: $after) {{

@@ -20,7 +20,9 @@ BY_KEY = f"""query ($cluster: String!, $jobId: Int64!, $startTime: Time, $site: 
 
 def _shown(job: Job) -> dict[str, Any]:
     plain = "site jobId cluster user state shared partition numNodes duration energy metaData tags"
-    return {"id": f"{job['site']}:{job['dbId']}", "startTime": utc(job["startTime"])} | {name: job[name] for name in plain.split()}
+    return {"id": f"{job['site']}:{job['dbId']}", "startTime": utc(job["startTime"])} | {
+        name: job[name] for name in plain.split()
+    }
 
 
 @pytest.fixture

@@ -37,7 +37,8 @@ async def test_a_user_cannot_see_somebody_elses_job_by_id_key_or_database_id_eit
     async with gateway_over(farm.settings("alice")) as gateway:
         for site in farm:
             mine, theirs = (
-                next(job for job in farm_jobs if job["site"] == site.name and (job["user"] == "alice") is own) for own in (True, False)
+                next(job for job in farm_jobs if job["site"] == site.name and (job["user"] == "alice") is own)
+                for own in (True, False)
             )
             row = await gateway.job(f"{site.name}:{mine['dbId']}", CALLER, fields=frozenset({"user"}))
             assert (row.job_id, row.user) == (mine["jobId"], "alice")

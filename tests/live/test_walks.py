@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from live import upstream
-from live.conftest import World
 from live.faces import Http, InProcess
 from live.farm import Farm
 from live.meaning import matches
 from live.questions import FILTERS, FIT_FOR_1_5, FROM_JOBS, filters_named
 from live.truth import Job, in_order, truth_of
 from live.walking import ends_one_by_one, walk
+from live.worlds import World
 
 EVERY_FILTER = [*FILTERS, *FROM_JOBS]
 #: page sizes of filtered walks, and how many jobs at each end of the list are read one by one, by face
@@ -99,7 +99,9 @@ def _closed(one: Any) -> dict[str, Any]:
 async def test_pages_by_number_are_cut_from_the_same_list(farm_http: Http, farm_jobs: list[Job], numbers: Sequence[int]) -> None:
     expected = in_order(farm_jobs)
     for number in numbers:
-        document = f"{{ jobs(page: {{itemsPerPage: 211, page: {number}}}) {{ items {{ site jobId }} count hasNextPage offset }} }}"
+        document = (
+            f"{{ jobs(page: {{itemsPerPage: 211, page: {number}}}) {{ items {{ site jobId }} count hasNextPage offset }} }}"
+        )
         jobs = farm_http.data(document)["jobs"]
         part = expected[(number - 1) * 211 : number * 211]
         assert [(item["site"], item["jobId"]) for item in jobs["items"]] == [(key.site, key.job_id) for key in part]
@@ -107,7 +109,9 @@ async def test_pages_by_number_are_cut_from_the_same_list(farm_http: Http, farm_
         assert jobs["hasNextPage"] is (number * 211 < len(expected))
 
 
-@pytest.mark.parametrize("name", ["none", "user eq", "two footprint values", "a state that only old releases know", "several fields"])
+@pytest.mark.parametrize(
+    "name", ["none", "user eq", "two footprint values", "a state that only old releases know", "several fields"]
+)
 async def test_the_count_is_exact(farm_http: Http, farm_jobs: list[Job], name: str) -> None:
     filters = filters_named(name, farm_jobs)
     document = "query ($filter: [JobFilter!]) { jobs(filter: $filter, first: 3) { count items { id } } }"

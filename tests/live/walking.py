@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -25,10 +26,12 @@ async def pages(face: Face, filters: Filters, size: int, *, after: str | None = 
         after = page.end
 
 
-async def walk(face: Face, filters: Filters, size: int, *, after: str | None = None, at_most: int | None = None) -> list[Key]:
+async def walk(
+    face: Face, filters: Filters, size: int, *, after: str | None = None, at_most: int | None = None, breath: float = 0.0
+) -> list[Key]:
     """Every key from ``after`` on, in the order in which they came; ``at_most`` ends the walk after that many pages.
 
-    Every page must be complete.
+    Every page must be complete. ``breath``: seconds between two pages.
     """
     keys: list[Key] = []
     number = 0
@@ -39,6 +42,8 @@ async def walk(face: Face, filters: Filters, size: int, *, after: str | None = N
         number += 1
         if number == at_most:
             break
+        if breath:
+            await asyncio.sleep(breath)
     return keys
 
 

@@ -4,16 +4,41 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ccgateway.errors import Code
 from ccgateway.federation.questions import JobListQuestion, ReportStatus
-from ccgateway.jobs.filters import JobFilter
+from ccgateway.jobs.filters import JobFilter, StringInput
 from properties.worlds import World, filter_lists, worlds
+from support.upstream import Job, Upstream, site_of
 from support.walking import CALLER, gateway_over, order_of, walked_over
 
 budgets = st.sampled_from([1, 2, 5, 20])
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a scan of a few jobs takes several pages, and may stop between any two of them."""
+    monkeypatch.setattr("ccgateway.federation.walk.FIRST_SCAN", 2)
+
+
+def test_a_needle_is_found_over_several_empty_pages_that_say_so() -> None:
+    upstream = Upstream([Job(i, 1000 + i // 2, user="rare" if i == 3 else "alice") for i in range(300)])
+    question = JobListQuestion(filters=[JobFilter(user=StringInput(eq="rare"))], first=10)
+    walked = walked_over([site_of(upstream, "here")], question, at_most=10, scan_budget=50)
+    assert [key.job_id for key in walked.keys] == [3]
+    *empty, last = walked.pages
+    assert len(empty) >= 2
+    for page in empty:
+        [report] = page.reports
+        assert (page.rows, page.complete, report.code, report.retryable) == ([], False, Code.SCAN_BUDGET, False)
+        assert 50 <= report.scanned <= 120
+        assert report.message is not None
+        assert "cursor continues" in report.message
+    assert last.complete
+    assert upstream.rows_sent <= 2 * 300
 
 
 @given(world=worlds(most_sites=3), filters=filter_lists(), budget=budgets, size=st.sampled_from([1, 3, 50]))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccgateway.errors import Code
-from ccgateway.federation.questions import JobListQuestion, ReportStatus
+from ccgateway.federation.questions import JobListQuestion
 from properties.worlds import jobs
 from support.upstream import Job, Upstream, site_of
 from support.walking import Walked, gateway_over, order_of, walk
@@ -38,8 +38,9 @@ def test_one_instance_under_two_names_is_listed_once(
     instances = [site_of(upstream, names[0], 1), site_of(upstream, names[1], 2)]
     walked = walk_over(instances, sites=asked, size=size, read_ahead=read_ahead)
     assert walked.keys == sorted((job.key_at(names[0]) for job in found), key=order_of)
-    skipped = [report for page in walked.pages for report in page.reports if report.site == names[1]]
-    assert all(report.status is ReportStatus.SKIPPED and report.code is Code.DUPLICATE_SITE for report in skipped)
+    reports = [report for page in walked.pages for report in page.reports if report.site == names[1]]
+    assert any(report.code is Code.DUPLICATE_SITE for report in reports)
+    assert all(report.returned == 0 and report.is_complete for report in reports)
 
 
 @given(found=job_lists, size=st.sampled_from([1, 3, 50]))
@@ -78,7 +79,20 @@ def test_jobs_that_come_and_go_do_not_hide_that_two_sites_are_one() -> None:
 
     upstream.before_each = one_more
     walked = walk_over([site_of(upstream, "a", 1), site_of(upstream, "b", 2)], size=20)
-    assert {key.site for key in walked.keys} == {"a"}
+    there_throughout = [key for key in walked.keys if key.start_time < 2000]
+    assert [key.site for key in there_throughout] == ["a"] * 60
+    assert len({key[1:] for key in walked.keys}) == len(walked.keys)
+
+
+def test_what_only_one_of_two_tokens_shows_is_listed_too() -> None:
+    here = [Job(i, 1000 + i, user="alice" if i % 3 else "bob") for i in range(60)]
+    part, whole = Upstream(copy.deepcopy([job for job in here if job.user == "alice"])), Upstream(copy.deepcopy(here))
+    for upstream in (part, whole):
+        for job in upstream.jobs.values():
+            job.id = 9000 + job.job_id
+    walked = walk_over([site_of(part, "a", 1), site_of(whole, "b", 2)], size=7)
+    assert sorted(key.job_id for key in walked.keys) == list(range(60))
+    assert {key.site for key in walked.keys if key.job_id % 3} == {"a"}
 
 
 @pytest.mark.parametrize("asked", [["a", "b"], ["b", "a"]])

@@ -285,7 +285,7 @@ async def test_a_site_that_hangs_is_a_time_out_at_the_deadline(pieces: tuple[byt
     error = await failure(sends(*pieces, then="hold"), seconds=0.2)
     assert error.code is Code.TIMEOUT
     assert error.retryable
-    assert 0.15 < time.perf_counter() - started < 1.5
+    assert 0.15 < time.perf_counter() - started < 3.0
 
 
 async def test_a_site_that_trickles_is_a_time_out_all_the_same() -> None:

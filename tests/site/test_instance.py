@@ -6,11 +6,13 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from pydantic import SecretStr
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import Conditions, conditions_of
 from ccgateway.jobs.filters import FloatRange, JobFilter, MetricStat, StringInput
 from ccgateway.jobs.model import JOB_FIELDS
+from ccgateway.site.credentials import Credential
 from ccgateway.site.dialects import Window
 from ccgateway.site.exchange import SiteAnswer
 from ccgateway.site.instance import Instance, JobsWanted, PageFailedError
@@ -165,7 +167,23 @@ async def test_an_ordinary_users_token_shows_only_that_users_jobs(release: str) 
 
 @releases
 async def test_a_token_without_a_name_shows_nothing_where_the_gateway_must_hide(release: str) -> None:
-    assert await users_seen(site_of(two_users(release), "here"), replace(ALICE, user=None)) == set()
+    nobody = replace(ALICE, user=None)
+    if release in ("1.4", "1.5"):  # the site itself knows better
+        assert await users_seen(site_of(two_users(release), "here"), nobody) == set()
+        return
+    with pytest.raises(SiteError) as refused:
+        await users_seen(site_of(two_users(release), "here"), nobody)
+    assert refused.value.code is Code.NO_CREDENTIAL
+
+
+@releases
+async def test_a_token_that_cannot_be_read_is_nobodys_where_the_gateway_must_hide(release: str) -> None:
+    unread = Credential.from_token(SecretStr("not.a.jwt-that-can-be-read"))
+    assert not unread.sees_all
+    if release in ("1.2", "1.3"):
+        with pytest.raises(SiteError) as refused:
+            await users_seen(site_of(two_users(release), "here"), unread)
+        assert refused.value.code is Code.NO_CREDENTIAL
 
 
 @releases

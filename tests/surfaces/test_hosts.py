@@ -8,7 +8,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import Message, Scope
 
+from ccgateway.app import create_app
+from ccgateway.settings import CallerSettings, LimitSettings, ServerSettings, Settings
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
+from surfaces.apps import client_of
 
 
 async def status(hosts: list[str], allowed: frozenset[str] | None = LOOPBACK_HOSTS) -> int:
@@ -57,6 +60,28 @@ async def test_other_names_are_not(host: str) -> None:
 async def test_a_missing_or_doubled_name_is_not() -> None:
     assert await status([]) == 403
     assert await status(["localhost", "localhost"]) == 403
+
+
+@pytest.mark.parametrize("host", ["[::ffff:127.0.0.1]:8080", "[::ffff:7f00:1]", "[0:0:0:0:0:0:0:1]:8080", "[::FFFF:127.0.0.1]"])
+async def test_an_address_may_be_written_in_any_way(host: str) -> None:
+    assert await status([host]) == 200
+    assert await status([host], frozenset({"127.0.0.2"})) == 403
+
+
+@pytest.mark.parametrize(
+    ("listens", "host", "found"),
+    [
+        ("127.0.0.2", "127.0.0.2:8080", 200), ("127.0.0.2", "localhost", 200), ("127.0.0.2", "127.0.0.3", 403),
+        ("[::1]", "[::1]:8080", 200), ("127.0.0.1", "127.0.0.2", 403), ("127.0.0.1", "evil.example", 403),
+    ],
+)  # fmt: skip
+async def test_the_gateway_answers_under_the_address_it_listens_on(listens: str, host: str, found: int) -> None:
+    server = ServerSettings(host=listens)  # type: ignore[call-arg]
+    app = create_app(Settings.model_construct(server=server, caller=CallerSettings(), limits=LimitSettings(), sites={}))  # type: ignore[call-arg]
+    async with client_of(app) as client:
+        response = await client.get("/health/live", headers={"host": host})
+    assert response.status_code == found
+    assert response.headers["cache-control"] == "no-store"
 
 
 async def test_the_names_can_be_others_or_all() -> None:

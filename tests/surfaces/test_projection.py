@@ -26,7 +26,7 @@ ROWS = st.fixed_dictionaries(
     {
         "user": texts,
         "job_id": st.integers(0, 2**63 - 1),
-        "start_time": st.integers(0, 4_000_000_000),
+        "start_time": st.integers(0, 4_000_000_000) | st.integers(-(2**63), 2**63 - 1),
         "duration": small,
         "energy": st.floats(0, 1e6, allow_nan=False),
         "state": st.sampled_from(["running", "completed", "stopped"]),
@@ -72,9 +72,9 @@ async def test_what_must_be_looked_up_is_executed() -> None:
     assert executed_instead["data"]["jobs"]["items"][0]["userData"]["name"] == "Alice A."
 
 
-@pytest.mark.parametrize("changes", [{"duration": 2**31}, {"num_nodes": -(2**31) - 1}, {"user": None}])
+@pytest.mark.parametrize("changes", [{"duration": 2**31}, {"num_nodes": -(2**31) - 1}, {"user": None}, {"start_time": "soon"}])
 async def test_a_value_that_does_not_fit_the_schema_is_the_error_that_execution_makes_of_it(changes: dict[str, Any]) -> None:
-    document, rows = "{ jobs { items { id user duration numNodes } complete } }", [make_row(1), make_row(2, **changes)]
+    document, rows = "{ jobs { items { id user startTime duration numNodes } complete } }", [make_row(1), make_row(2, **changes)]
     projected, plain = await answer(document, rows), await executed(document, rows)
     assert projected == plain
     assert projected["errors"]

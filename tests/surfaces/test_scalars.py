@@ -57,7 +57,7 @@ def test_what_is_no_time_is_refused_with_an_example(value: object) -> None:
     assert len(caught.value.message) < 300
 
 
-@given(st.integers(0, 253_402_300_799))
+@given(st.integers(-62_135_596_800, 253_402_300_799))
 def test_a_time_that_is_written_is_read_back(seconds: int) -> None:
     text = write_time(seconds)
     assert read_time(text) == seconds
@@ -69,7 +69,23 @@ def test_a_written_time_is_utc_whole_seconds_whatever_the_zone_here(monkeypatch:
     assert write_time(NOON + 0.9) == "2024-06-01T12:00:00Z"
 
 
-@pytest.mark.parametrize("value", [None, "2024", True])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-62_135_596_800, "0001-01-01T00:00:00Z"),
+        (-62_135_596_801, "0001-01-01T00:00:00Z"),
+        (-(1 << 63), "0001-01-01T00:00:00Z"),
+        (-30_610_224_000, "1000-01-01T00:00:00Z"),
+        (253_402_300_800, "9999-12-31T23:59:59Z"),
+        ((1 << 63) - 1, "9999-12-31T23:59:59Z"),
+        (1e300, "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_a_written_time_has_a_year_of_four_digits(seconds: float, text: str) -> None:
+    assert write_time(seconds) == text
+
+
+@pytest.mark.parametrize("value", [None, "2024", True, float("nan"), float("inf")])
 def test_only_numbers_are_written_as_times(value: object) -> None:
     with pytest.raises(TypeError):
         write_time(value)

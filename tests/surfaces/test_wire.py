@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -138,6 +139,16 @@ class TestBodySize:
         assert response.status_code == 413
         assert sent < 10_000
 
+    async def test_a_body_that_does_not_come_is_408(self, gateway: FakeGateway) -> None:
+        async def stuck() -> AsyncIterator[bytes]:
+            yield b"{"
+            await asyncio.sleep(3600)
+
+        async with client_of(make_app(gateway, request_timeout=0.05)) as client:
+            response = await client.post("/graphql", content=stuck(), headers={"content-type": JSON})
+        assert (response.status_code, code_of(response)) == (408, "BAD_REQUEST")
+        assert response.headers["connection"] == "close"
+
 
 class TestGet:
     async def test_a_query_in_the_address(self, client: httpx.AsyncClient, gateway: FakeGateway) -> None:
@@ -160,6 +171,33 @@ class TestGet:
         assert response.status_code == 405
         assert {"GET", "POST"} <= set(response.headers["allow"].replace(" ", "").split(","))
         assert gateway.questions == []
+
+
+class TestOrigins:
+    """Browsers say where the page comes from that asks; programs say nothing."""
+
+    @pytest.mark.parametrize("site", ["cross-site", "same-site"])
+    async def test_a_page_of_another_origin_cannot_ask_by_address(
+        self, client: httpx.AsyncClient, gateway: FakeGateway, site: str
+    ) -> None:
+        response = await client.get("/graphql", params={"query": QUERY}, headers={"sec-fetch-site": site})
+        assert (response.status_code, code_of(response)) == (403, "FORBIDDEN")
+        assert gateway.questions == []
+
+    async def test_nor_by_post(self, client: httpx.AsyncClient, gateway: FakeGateway) -> None:
+        response = await client.post("/graphql", json={"query": QUERY}, headers={"sec-fetch-site": "cross-site"})
+        assert (response.status_code, code_of(response)) == (403, "FORBIDDEN")
+        assert gateway.questions == []
+
+    @pytest.mark.parametrize("site", ["same-origin", "none"])
+    async def test_the_own_page_and_the_address_bar_can(self, client: httpx.AsyncClient, site: str) -> None:
+        headers = {"sec-fetch-site": site}
+        assert (await client.get("/graphql", params={"query": QUERY}, headers=headers)).json() == ANSWER
+        assert (await client.post("/graphql", json={"query": QUERY}, headers=headers)).json() == ANSWER
+
+    async def test_a_link_from_elsewhere_leads_to_the_page(self, client: httpx.AsyncClient) -> None:
+        response = await client.get("/graphql", headers={"accept": BROWSER, "sec-fetch-site": "cross-site"})
+        assert (response.status_code, kind_of(response)) == (200, "text/html")
 
 
 class TestNegotiation:

@@ -11,9 +11,9 @@ from ccgateway.cache.filling import Fill, Filler
 from ccgateway.cache.flights import Crew, Flights
 from ccgateway.cache.keys import EVERYTHING, Key, Realm
 from ccgateway.cache.memory import MemoryStore
+from ccgateway.cache.settings import CacheSettings
 from ccgateway.cache.store import Store, Tokens, realms_of, stamp_of
 from ccgateway.deadline import Deadline
-from ccgateway.settings import CacheSettings
 
 __all__ = ["Cache", "open_cache"]
 

@@ -13,7 +13,7 @@ from ccgateway.errors import Code, FederationError, RequestError, SiteError
 from ccgateway.federation.questions import Caller, JobListAnswer, JobListQuestion, Policy, ReportStatus, SiteReport
 from ccgateway.federation.readahead import ParkedWalks
 from ccgateway.federation.twins import Twins
-from ccgateway.federation.walk import Part, Walk, skip_twin
+from ccgateway.federation.walk import Part, Walk
 from ccgateway.jobs.conditions import LATEST, conditions_of
 from ccgateway.jobs.model import JobRow
 from ccgateway.jobs.ordering import Cursor, SortPlan, before_second, digest_of, position_of, sort_plan
@@ -163,10 +163,8 @@ class JobList:
         parts = []
         for instance in instances:
             part = Part(instance, SiteReport(instance.name, instance.number), asked.deadline)
-            if (twin := self.twins.known(instance, instances)) is not None:
-                skip_twin(part, twin)
-            else:
-                _open(part, JobsWanted(conditions_of(question.filters, instance.name), fields), latest)
+            part.twin = self.twins.known(instance, instances)
+            _open(part, JobsWanted(conditions_of(question.filters, instance.name), fields), latest)
             parts.append(part)
         self._expect(parts)
         patience = self.limits.patience if question.policy is Policy.PARTIAL and self.limits.patience > 0 else None
@@ -193,7 +191,7 @@ class JobList:
     def _note_budget(self, walk: Walk) -> None:
         for part in walk.parts:
             if part.live and part.live.scanned >= walk.budget:
-                message = f"{part.live.scanned} jobs were read, the most for one request. The cursor continues where that ended."
+                message = f"{walk.budget} jobs were read, the most for one request. The cursor continues where that ended."
                 part.report.note_gap(Code.SCAN_BUDGET, message, retryable=False)
 
     def _beyond_budget(self, remedy: str) -> RequestError:
@@ -209,6 +207,8 @@ class JobList:
         for part in walk.parts:
             part.settle()
             part.report.returned = returned[part.instance.name]
+            if part.twin is not None and part.report.status is ReportStatus.OK and not part.report.returned:
+                part.report.status = ReportStatus.SKIPPED
             if part.report.returned and not part.report.calls:
                 part.report.cache_age = now - part.read_at
             part.report.notes += count.gaps
@@ -271,7 +271,8 @@ def judge(reports: Sequence[SiteReport], registry: Registry, policy: Policy, *, 
         raise FederationError(
             Code.INCOMPLETE, f"Not complete without {names}, and STRICT was asked for.", [_error(g) for g in gaps]
         )
-    needed = [report for report in gaps if registry.one(report.site).settings.required]
+    # a job that its own site cannot read is reported, but keeps nobody from reading on
+    needed = [r for r in gaps if r.code is not Code.UNREADABLE_JOBS and registry.one(r.site).settings.required]
     if needed:
         names = ", ".join(report.site for report in needed)
         raise FederationError(Code.INCOMPLETE, f"Not complete without {names}, which is required.", [_error(n) for n in needed])

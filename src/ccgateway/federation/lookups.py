@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TypeVar
 
 from ccgateway.deadline import Deadline
@@ -67,6 +68,10 @@ class Lookups:
         sites = [site] if site is not None else None
         answer = await self.joblist.page(JobListQuestion(filters=(wanted,), first=2, sites=sites, fields=fields), caller)
         failed = [SiteError(r.code or Code.INTERNAL, r.site, r.message or "") for r in answer.reports if not r.is_complete]
+        if answer.rows and failed and start_time is None:
+            raise FederationError(
+                Code.INCOMPLETE, "Not every site could be asked, so this may not be the newest such job.", failed
+            )
         if not answer.rows:
             if any(error.code is Code.SCAN_BUDGET for error in failed):
                 remedy = "Give startTime: then it is found at once."
@@ -90,7 +95,8 @@ class Lookups:
             return await instance.clusters(visit, with_partitions=with_partitions)
 
         found, reports = await self._of_each(sites, policy, ask)
-        await self._drop_twins(found, reports)
+        await self._find_twins(found)
+        self._drop_twins(found, reports)
         items = [SiteCluster(name, cluster) for name, clusters in found.items() for cluster in clusters]
         return Answer(items, reports)
 
@@ -101,6 +107,7 @@ class Lookups:
             return await instance.users(visit)
 
         found, reports = await self._of_each(sites, policy, ask)
+        self._drop_twins(found, reports)
         return Answer([SiteUser(name, user) for name, users in found.items() for user in users], reports)
 
     async def sites(self, names: Sequence[str] | None) -> list[SiteStatus]:
@@ -143,12 +150,6 @@ class Lookups:
         loop = asyncio.get_running_loop()
         instances = self.registry.chosen(sites)
         reports = {one.name: SiteReport(one.name, one.number) for one in instances}
-        asked: list[Instance] = []
-        for one in instances:
-            if (twin := self.twins.known(one, instances)) is None:
-                asked.append(one)
-            else:
-                _report_twin(reports[one.name], twin)
 
         async def measured(instance: Instance, visit: Visit) -> list[T]:
             started, report = loop.time(), reports[instance.name]
@@ -159,7 +160,7 @@ class Lookups:
 
         patience = self.limits.patience if policy is Policy.PARTIAL and self.limits.patience > 0 else None
         found: dict[str, list[T]] = {}
-        for name, outcome in (await self._scattered(asked, measured, patience=patience)).items():
+        for name, outcome in (await self._scattered(instances, measured, patience=patience)).items():
             if isinstance(outcome, SiteError):
                 reports[name].note_failure(outcome)
             else:
@@ -167,29 +168,27 @@ class Lookups:
         judge(list(reports.values()), self.registry, policy, is_empty=not any(found.values()))
         return found, list(reports.values())
 
-    async def _drop_twins(self, found: dict[str, list[Cluster]], reports: list[SiteReport]) -> None:
-        """Two sites with the same cluster names may be one: then the clusters are listed once."""
+    async def _find_twins(self, found: dict[str, list[Cluster]]) -> None:
+        """Sites with the same cluster names may be one and the same instance."""
         deadline = Deadline.after(self.limits.request_timeout)
         names = {site: frozenset(cluster.name for cluster in clusters) for site, clusters in found.items()}
-        for site in list(found):
-            for other in found:
-                if other == site:
-                    break
-                if names[other] and names[other] == names[site]:
-                    one, two = self.registry.one(other), self.registry.one(site)
-                    if await self.twins.compare(one, two, deadline.within(two.settings.timeout)):
-                        del found[site]
-                        _report_twin(next(r for r in reports if r.site == site), one)
-                        break
+        for first, second in combinations(found, 2):
+            if names[first] and names[first] == names[second]:
+                one, two = self.registry.one(first), self.registry.one(second)
+                await self.twins.compare(one, two, deadline.within(two.settings.timeout))
+
+    def _drop_twins(self, found: dict[str, list[T]], reports: list[SiteReport]) -> None:
+        """What one and the same instance gave twice is given once."""
+        for report in reports:
+            others = [self.registry.one(site) for site in found if site != report.site]
+            if report.site in found and (twin := self.twins.known(self.registry.one(report.site), others)) is not None:
+                del found[report.site]
+                report.status, report.code = ReportStatus.SKIPPED, Code.DUPLICATE_SITE
+                report.message = f"The same instance as site {twin.name}, which stands for both. Configure it once."
 
 
 def _bound(ask: Callable[[Instance, Visit], Awaitable[T]], instance: Instance, visit: Visit) -> Callable[[], Awaitable[T]]:
     return lambda: ask(instance, visit)
-
-
-def _report_twin(report: SiteReport, other: Instance) -> None:
-    report.status, report.code = ReportStatus.SKIPPED, Code.DUPLICATE_SITE
-    report.message = f"The same instance as site {other.name}, which stands for both. Configure it once."
 
 
 def _status(instance: Instance, outcome: object, elapsed: float | None, twin: Instance | None) -> SiteStatus:

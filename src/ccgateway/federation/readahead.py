@@ -17,7 +17,9 @@ from ccgateway.federation.walk import Walk
 __all__ = ["ParkedWalks"]
 
 #: walks parked at any one time, and rows of one walk beyond which it is not worth the memory
-MOST_WALKS, MOST_ROWS = 64, 20_000
+MOST_WALKS, MOST_ROWS = 64, 10_000
+#: seconds to wait for what is being read ahead; beyond, the page is read afresh
+_MOST_WAIT = 1.0
 
 
 @dataclass(slots=True)
@@ -57,10 +59,12 @@ class ParkedWalks:
         found.timer.cancel()
         if found.reading is not None:
             try:
-                await found.reading
-            except asyncio.CancelledError:
-                found.reading.cancel()
-                raise
+                await asyncio.wait((found.reading,), timeout=_MOST_WAIT)
+            finally:
+                if not found.reading.done():
+                    found.reading.cancel()
+            if found.reading.cancelled() or not found.reading.done() or found.reading.exception() is not None:
+                return None
         return found.walk if found.walk.is_whole else None
 
     def _drop(self, key: Hashable) -> None:

@@ -7,17 +7,20 @@ seconds once the first has answered, so that a slow site delays an answer by tha
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ccgateway.deadline import Deadline
-from ccgateway.errors import Code, SiteError
+from ccgateway.errors import Code, GatewayError, SiteError
 from ccgateway.site.instance import Instance
 
 __all__ = ["Ask", "scatter"]
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,13 @@ class Ask(Generic[T]):
     patient: bool = False
 
 
-async def scatter(asks: Sequence[Ask[T]], *, patience: float | None) -> Mapping[str, T | SiteError]:
-    """The answer, or the failure, of each site by name. ``patience`` (s): ``None`` waits for everybody to the end.
+async def scatter(
+    asks: Sequence[Ask[T]], *, patience: float | None, is_answer: Callable[[T], bool] = lambda _: True
+) -> Mapping[str, T | SiteError]:
+    """The answer, or the failure, of each site by name. Whatever goes wrong with one becomes its ``SiteError``.
 
-    Leaves no task behind: on return, and when cancelled, every question has ended.
+    ``patience`` (s): ``None`` waits for everybody to the end. ``is_answer``: whether a site has really answered, so that the
+    others may be called slow. Leaves no task behind: on return, and when cancelled, every question has ended.
     """
     outcomes: dict[str, T | SiteError] = {}
     limits: dict[str, asyncio.Timeout] = {}
@@ -44,16 +50,24 @@ async def scatter(asks: Sequence[Ask[T]], *, patience: float | None) -> Mapping[
         try:
             async with ask.deadline.limit() as limit:
                 limits[name] = limit
-                outcomes[name] = await ask.run()
+                outcomes[name] = answer = await ask.run()
         except TimeoutError:
             late = (
                 f"The site was over {patience:g} s slower than others." if name in hurried else "The site did not answer in time."
             )
-            outcomes[name] = SiteError(Code.TIMEOUT, name, late)
+            outcomes[name] = failure = SiteError(Code.TIMEOUT, name, late)
+            ask.instance.health.note(failure)
         except SiteError as error:
             outcomes[name] = error
+        except GatewayError:
+            raise
+        except Exception:
+            # a fault of ours in handling this site's answer: the other sites' answers are not to blame
+            log.exception("failed on what site %s answered", name)
+            outcomes[name] = SiteError(Code.INTERNAL, name, "The gateway failed on what the site answered.")
         else:
-            hurry()
+            if is_answer(answer):
+                hurry()
 
     def hurry() -> None:
         if patience is None:
@@ -70,7 +84,14 @@ async def scatter(asks: Sequence[Ask[T]], *, patience: float | None) -> Mapping[
     if len(asks) == 1:
         await one(asks[0])
         return outcomes
-    async with asyncio.TaskGroup() as group:
-        for ask in asks:
-            group.create_task(one(ask), name=f"ask {ask.instance.name}")
+    try:
+        async with asyncio.TaskGroup() as group:
+            for ask in asks:
+                group.create_task(one(ask), name=f"ask {ask.instance.name}")
+    except BaseExceptionGroup as failures:
+        # only what concerns the question as a whole gets here: it speaks for itself
+        first, *others = failures.exceptions
+        if others or not isinstance(first, GatewayError):
+            raise
+        raise first from None
     return outcomes

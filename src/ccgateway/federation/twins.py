@@ -1,7 +1,8 @@
-"""Two configured sites that are one and the same instance: noticed by their jobs, reported, never listed twice.
+"""Two configured sites that are one and the same instance: noticed by their jobs, reported, their jobs never listed twice.
 
-Suspicion costs nothing: two sites give a job with the same cluster, number and start. Then their newest jobs are compared,
-database ids included; what was found holds for a while.
+Suspicion costs nothing: two sites give a job with the same cluster, number, start and database id. Then their newest jobs are
+compared; what was found holds for a while. Both go on being asked, as their tokens may open different parts of the instance;
+only what both give is given once.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from dataclasses import dataclass
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import SiteError
-from ccgateway.jobs.conditions import Conditions
+from ccgateway.jobs.conditions import EARLIEST, LATEST, Conditions
 from ccgateway.jobs.model import JobRow
-from ccgateway.site.instance import Instance, JobsWanted
-from ccgateway.site.reading import JobStream
+from ccgateway.site.dialects import Window
+from ccgateway.site.instance import Instance, JobsWanted, PageFailedError
 
 __all__ = ["Twins", "same_jobs"]
 
@@ -46,13 +47,13 @@ class Twins:
         return None
 
     async def compare(self, one: Instance, two: Instance, deadline: Deadline) -> bool:
-        """Whether the two are the same instance; remembered. ``False``, not remembered, if one cannot be read."""
+        """Whether the two are the same instance, remembered; ``False`` if one cannot be read."""
         finding = self._fresh(one, two)
         if finding is None:
             try:
                 same = same_jobs(await _newest(one, deadline), await _newest(two, deadline))
             except SiteError:
-                return False
+                same = False
             finding = _Finding(same, time.monotonic() + (SAME_FOR if same else DISTINCT_FOR))
             self._findings[_pair(one, two)] = finding
         return finding.same
@@ -67,10 +68,14 @@ def _pair(one: Instance, two: Instance) -> tuple[str, str]:
 
 
 async def _newest(instance: Instance, deadline: Deadline) -> list[JobRow]:
-    stream = JobStream(instance, instance.visit(deadline), JobsWanted(Conditions(), _ATTRIBUTES))
-    while len(stream.rows) < COMPARED // 2 and not stream.done:
-        await stream.read(COMPARED)
-    return stream.rows
+    """The newest jobs that the site sends, also those that the gateway would not show; fewer where one cannot be read."""
+    wanted, visit = JobsWanted(Conditions(), _ATTRIBUTES), instance.visit(deadline)
+    for size in (COMPARED, COMPARED // 4, COMPARED // 20):
+        try:
+            return (await instance.page(visit, wanted, Window(EARLIEST, LATEST), size=size)).rows
+        except PageFailedError:
+            continue
+    return []
 
 
 def same_jobs(one: Sequence[JobRow], two: Sequence[JobRow]) -> bool:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
-from ccgateway.federation.questions import ReportStatus, SiteReport
+from ccgateway.federation.questions import SiteReport
 from ccgateway.federation.scatter import Ask, scatter
 from ccgateway.federation.twins import Twins
 from ccgateway.jobs.conditions import EARLIEST
-from ccgateway.jobs.model import JobRow
+from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.ordering import Position, position_of, take_through
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance
@@ -25,6 +25,8 @@ __all__ = ["Part", "Walk"]
 FIRST_PAGE = 1000
 #: rows asked for beyond those of interest, as a page's last second is put aside
 CUT_OFF = 10
+#: seconds that one page may take a site, by the pace it showed so far, and rows that a page has at least
+PAGE_SECONDS, LEAST_PAGE = 1.0, 20
 #: the first page of a scan, when nothing is known of how many rows will match
 FIRST_SCAN = 100
 
@@ -44,6 +46,7 @@ class Part:
     share: float = 1.0
     failed: bool = False
     last_size: int = 0
+    twin: Instance | None = None
     spent: float = 0.0
     read_at: float = 0.0
 
@@ -60,9 +63,7 @@ class Part:
     def again(self, deadline: Deadline) -> Part:
         """The same site's part in the next page of the same walk."""
         report = SiteReport(self.instance.name, self.instance.number, notes=self.report.notes[:])
-        if self.report.status is ReportStatus.SKIPPED:
-            report.status, report.code, report.message = self.report.status, self.report.code, self.report.message
-        part = Part(self.instance, report, deadline, self.stream, self.share, read_at=self.read_at)
+        part = Part(self.instance, report, deadline, self.stream, self.share, twin=self.twin, read_at=self.read_at)
         if self.stream is not None:
             self.stream.begin(Visit(self.stream.visit.credential, deadline))
         return part
@@ -72,16 +73,24 @@ class Part:
         """By when the site must answer now: what others took does not count against it."""
         return self.deadline.within(max(0.0, self.instance.settings.timeout - self.spent))
 
-    async def read(self, stream: JobStream, size: int, down_to: int) -> None:
-        """Reads on in ``stream``, this part's own, on this site's time."""
-        clock = asyncio.get_running_loop().time
-        begun = clock()
+    async def read(self, stream: JobStream, size: int, down_to: int) -> bool:
+        """Reads on in ``stream``, this part's own, on this site's time. Whether the site had to be asked."""
+        clock, meter = asyncio.get_running_loop().time, stream.visit.meter
+        begun, calls = clock(), meter.calls
         stream.visit = replace(stream.visit, deadline=self.due)
         try:
             await stream.read(size, down_to=down_to)
         finally:
             self.read_at = clock()
             self.spent += self.read_at - begun
+        return meter.calls > calls
+
+    def at_pace(self, rows: int) -> int:
+        """``rows``, or as many as the site gives in ``PAGE_SECONDS``: one long page would run into the time limits."""
+        scanned = self.stream.scanned if self.stream is not None else 0
+        if not scanned or not self.spent:
+            return rows
+        return min(rows, max(int(scanned / self.spent * PAGE_SECONDS), LEAST_PAGE))
 
     def fail(self, error: SiteError) -> None:
         """Ends the part with ``error``; what was read before stays."""
@@ -92,11 +101,17 @@ class Part:
         """Writes what the stream went through into the report."""
         if self.stream is None:
             return
-        self.report.calls, self.report.scanned = self.stream.visit.meter.calls, self.stream.scanned
-        self.report.elapsed = self.spent
+        if self.twin is not None:
+            self.report.code = Code.DUPLICATE_SITE
+            self.report.message = f"The same instance as site {self.twin.name}: jobs that both give are listed once, there."
+        hidden = self.instance.hides_others(self.stream.visit.credential)
+        self.report.calls, self.report.elapsed = self.stream.visit.meter.calls, self.spent
+        self.report.scanned = self.stream.matched if hidden else self.stream.scanned
         if missed := self.stream.unreadable:
-            shown = "; ".join(str(one) for one in missed[:5]) + ("; …" if len(missed) > 5 else "")
             what = "1 job was" if len(missed) == 1 else f"{len(missed)} jobs were"
+            shown = "; ".join(str(one) for one in missed[:5]) + ("; …" if len(missed) > 5 else "")
+            if hidden:  # somebody else's, for all that is known
+                what, shown = "Some jobs may have been", "whose they are is not known"
             self.report.note_gap(Code.UNREADABLE_JOBS, f"{what} left out, as the site cannot read the archive entry: {shown}.")
 
 
@@ -105,7 +120,7 @@ class Walk:
     """Reads on until ``want`` jobs after ``after`` are final, everything is read, or a site's ``budget`` is spent.
 
     ``ready``: final jobs in total order. ``stopped_at``: the second down to which the answer is complete when the budget
-    ended it, else ``None``. ``pages``: which page of the walk this is, from 1.
+    ended it, else ``None``. ``answered``: whether any site has answered yet. ``pages``: which page of the walk this is, from 1.
     """
 
     parts: list[Part]
@@ -114,6 +129,7 @@ class Walk:
     patience: float | None
     after: Position | None = None
     ready: list[JobRow] = field(default_factory=list)
+    answered: bool = False
     stopped_at: int | None = None
     pages: int = 1
 
@@ -174,16 +190,21 @@ class Walk:
         return sorted(starts, reverse=True)[place - 1]
 
     async def _round(self, asks: Iterable[tuple[Part, int, int]]) -> None:
-        questions: list[Ask[None]] = []
+        questions: list[Ask[bool]] = []
         parts = {part.instance.name: part for part in self.parts}
         for part, size, down_to in asks:
-            stream, part.last_size = part.live, size
+            stream, required, due = part.live, part.instance.settings.required, part.due
             if stream is not None:
-                required = part.instance.settings.required
-                questions.append(Ask(part.instance, _reading(part, stream, size, down_to), part.due, patient=required))
-        for name, outcome in (await scatter(questions, patience=self.patience)).items():
+                part.last_size = min(size, self.budget - stream.scanned + 1)  # one more tells whether that was all
+                if self.answered and self.patience is not None and not required and len(self.parts) > 1:
+                    due = due.within(self.patience)  # others wait for this page already
+                questions.append(Ask(part.instance, _reading(part, stream, part.last_size, down_to), due, patient=required))
+        outcomes = await scatter(questions, patience=self.patience, is_answer=bool)
+        for name, outcome in outcomes.items():
             if isinstance(outcome, SiteError):
                 parts[name].fail(outcome)
+            elif outcome:
+                self.answered = True
 
     async def _finish(self, floor: int) -> None:
         """Moves what has become final to ``ready``, in order."""
@@ -194,33 +215,24 @@ class Walk:
                 final, part.stream.rows = take_through(part.stream.rows, floor)
                 batch += final
                 clusters.append((part, {row.cluster for row in final}))
-        batch.sort(key=position_of)
-        if self.after is not None:
-            batch = [row for row in batch if position_of(row) > self.after]
         for i, (one, names) in enumerate(clusters):
             for two, others in clusters[i + 1 :]:
-                if names & others and _collide(batch, one, two) and await self._are_twins(one, two):
-                    batch = [row for row in batch if row.site != two.instance.name]
+                if names & others and (doubled := _doubled(batch, one, two)):
+                    batch = await self._without_doubles(batch, doubled, one, two)
+        batch.sort(key=position_of)
+        if self.after is not None:  # only now: a job is given twice also where its first giving was on the page before
+            batch = [row for row in batch if position_of(row) > self.after]
         self.ready += batch
 
-    async def _are_twins(self, one: Part, two: Part) -> bool:
+    async def _without_doubles(self, batch: list[JobRow], doubled: set[JobKey], one: Part, two: Part) -> list[JobRow]:
+        """``batch`` without the jobs that ``two`` gives again, if the two sites are one and the same instance."""
         if not await self.twins.compare(one.instance, two.instance, two.due):
-            return False
-        skip_twin(two, one.instance)
-        self.ready = [row for row in self.ready if row.site != two.instance.name]
-        return True
+            return batch
+        two.twin = one.instance
+        return [row for row in batch if row.key not in doubled]
 
 
-def skip_twin(part: Part, other: Instance) -> None:
-    """Leaves the part out, as its site is the same instance as ``other``."""
-    part.stream = None
-    part.report.status, part.report.code = ReportStatus.SKIPPED, Code.DUPLICATE_SITE
-    part.report.message = (
-        f"The same instance as site {other.name}: its jobs are listed once, under {other.name}. Configure it once."
-    )
-
-
-def _reading(part: Part, stream: JobStream, size: int, down_to: int) -> Callable[[], Awaitable[None]]:
+def _reading(part: Part, stream: JobStream, size: int, down_to: int) -> Callable[[], Awaitable[bool]]:
     return lambda: part.read(stream, size, down_to)
 
 
@@ -231,17 +243,18 @@ def _size(part: Part, lacking: float) -> int:
     if stream is None:
         return 0
     if math.isinf(lacking):
-        return max(FIRST_PAGE, part.last_size * 2)
+        return part.at_pace(max(FIRST_PAGE, part.last_size * 2))
     expected = lacking * min(1.0, part.share * 1.25) / max(stream.selectivity, 0.01)
     least = FIRST_SCAN if stream.scanned == 0 and stream.is_filtered else 0
-    return max(math.ceil(expected) + 2, least, part.last_size * 2 if stream.is_filtered else part.last_size // 2)
+    return part.at_pace(max(math.ceil(expected) + 2, least, part.last_size * 2 if stream.is_filtered else part.last_size // 2))
 
 
 def _span_size(part: Part, most: float) -> int:
     """Rows to ask of a site that has ``most`` of interest at the most, in a span that may hold many more."""
-    return math.ceil(most / max(part.live.selectivity if part.live else 1.0, 0.01)) + CUT_OFF
+    return part.at_pace(math.ceil(most / max(part.live.selectivity if part.live else 1.0, 0.01)) + CUT_OFF)
 
 
-def _collide(batch: list[JobRow], one: Part, two: Part) -> bool:
-    first = {row.key[1:] for row in batch if row.site == one.instance.name}
-    return any(row.key[1:] in first for row in batch if row.site == two.instance.name)
+def _doubled(batch: list[JobRow], one: Part, two: Part) -> set[JobKey]:
+    """The jobs of ``two`` that ``one`` has as well: same cluster, number, start and database id."""
+    first = {(row.key[1:], row.id) for row in batch if row.site == one.instance.name}
+    return {row.key for row in batch if row.site == two.instance.name and (row.key[1:], row.id) in first}

@@ -10,6 +10,8 @@ import re
 
 import msgspec
 
+from ccgateway.jobs.model import Int32
+
 __all__ = [
     "Accelerator",
     "Cluster",
@@ -57,7 +59,7 @@ class MetricConfig(_Named):
     unit: Unit = msgspec.field(default_factory=Unit)
     scope: str = "node"
     aggregation: str = ""
-    timestep: int = 0
+    timestep: Int32 = 0
     peak: float = 0.0
     normal: float | None = None
     caution: float = 0.0
@@ -76,11 +78,11 @@ class Accelerator(_Named):
 class Topology(_Named):
     """Hardware threads by level; ``die`` and ``accelerators`` are ``None`` where the site does not give them."""
 
-    node: list[int] | None = None
-    socket: list[list[int]] | None = None
-    memory_domain: list[list[int]] | None = None
-    die: list[list[int] | None] | None = None
-    core: list[list[int]] | None = None
+    node: list[Int32] | None = None
+    socket: list[list[Int32]] | None = None
+    memory_domain: list[list[Int32]] | None = None
+    die: list[list[Int32] | None] | None = None
+    core: list[list[Int32]] | None = None
     accelerators: list[Accelerator] | None = None
 
 
@@ -88,9 +90,9 @@ class SubCluster(_Named):
     name: str = ""
     nodes: str = ""
     processor_type: str = ""
-    sockets_per_node: int = 0
-    cores_per_socket: int = 0
-    threads_per_core: int = 0
+    sockets_per_node: Int32 = 0
+    cores_per_socket: Int32 = 0
+    threads_per_core: Int32 = 0
     flop_rate_scalar: MetricValue = msgspec.field(default_factory=MetricValue)
     flop_rate_simd: MetricValue = msgspec.field(default_factory=MetricValue)
     memory_bandwidth: MetricValue = msgspec.field(default_factory=MetricValue)
@@ -120,6 +122,8 @@ class User(msgspec.Struct, rename="camel"):
 
 _HOSTS = re.compile(r"(?:[^,\[]|\[[^\]]*\]?)+")
 _GROUP = re.compile(r"\[([^\[\]]*)\]")
+#: what the schema can show; no cluster has more
+MOST_NODES = 2**31 - 1
 _RANGE = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 
 
@@ -133,5 +137,7 @@ def count_nodes(nodes: str) -> int:
         for group in _GROUP.findall(part):
             spans = [_RANGE.fullmatch(span.strip()) for span in group.split(",")]
             count *= sum(max(1, int(m[2]) - int(m[1]) + 1) if m else 1 for m in spans)
+            if count > MOST_NODES:
+                return MOST_NODES
         total += count
-    return total
+    return min(total, MOST_NODES)

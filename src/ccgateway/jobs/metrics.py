@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ccgateway.jobs.clusters import Unit
-from ccgateway.jobs.model import JobKey, JobRow
+from ccgateway.jobs.model import Int32, JobKey, JobRow
 
 __all__ = [
     "SCOPES", "JobMetric", "JobRef", "MetricPiece", "MetricsWanted", "Series", "Statistics", "StatisticsSeries", "in_order_of",
@@ -119,7 +119,7 @@ class JobMetric(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     """One metric at one scope: ``timestep`` seconds from sample to sample, from the job's start on."""
 
     unit: Unit | None = None
-    timestep: int = 0
+    timestep: Int32 = 0
     series: list[Series] | None = None
     statistics_series: StatisticsSeries | None = None
 

@@ -9,14 +9,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
 
 from ccgateway.errors import Code, RequestError
 
 __all__ = [
-    "ALWAYS", "JOB_FIELDS", "SHARED_BY_EXCLUSIVE", "STATES", "JobField", "JobKey", "JobRow", "Resource", "Tag", "parse_job_id",
+    "ALWAYS",
+    "JOB_FIELDS",
+    "SHARED_BY_EXCLUSIVE",
+    "STATES",
+    "Epoch",
+    "Int32",
+    "JobField",
+    "JobKey",
+    "JobRow",
+    "Resource",
+    "Tag",
+    "parse_job_id",
 ]  # fmt: skip
 
 #: every state that some release knows (``stopped`` up to 1.4 only)
@@ -29,13 +40,19 @@ STATES = (
 SHARED_BY_EXCLUSIVE: Mapping[int, str] = {0: "multi_user", 1: "none", 2: "single_user"}
 
 
+#: what the schema can show: a site that sends more is not one that this gateway understands
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Epoch = Annotated[int, msgspec.Meta(ge=-62_135_596_800, le=253_402_300_799)]
+
+
 class Tag(msgspec.Struct, frozen=True, gc=False):
     """A tag on a job. Releases up to 1.3 have no scopes: everybody sees every tag, hence ``global``."""
 
     type: str
     name: str
     scope: str = "global"
-    id: int = 0
+    id: Int64 = 0
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -47,7 +64,7 @@ class Resource(msgspec.Struct, frozen=True):
     """One host of a job; ``hwthreads`` and ``accelerators`` are ``None`` where the job was started without them."""
 
     hostname: str
-    hwthreads: list[int] | None = None
+    hwthreads: list[Int32] | None = None
     accelerators: list[str] | None = None
     configuration: str | None = None
 
@@ -109,29 +126,29 @@ class JobField:
 ALWAYS = frozenset({"id", "job_id", "cluster", "start_time"})
 
 JOB_FIELDS: Mapping[str, JobField] = {
-    "id": JobField(int),
-    "job_id": JobField(int),
+    "id": JobField(Int64),
+    "job_id": JobField(Int64),
     "cluster": JobField(str),
-    "start_time": JobField(int),
+    "start_time": JobField(Epoch),
     "user": JobField(str, ""),
     "project": JobField(str, ""),
     "sub_cluster": JobField(str, ""),
     "partition": JobField(str, ""),
-    "array_job_id": JobField(int, 0),
-    "num_nodes": JobField(int, 0),
-    "num_hw_threads": JobField(int, 0),
-    "num_acc": JobField(int, 0),
-    "smt": JobField(int, 0),
+    "array_job_id": JobField(Int64, 0),
+    "num_nodes": JobField(Int32, 0),
+    "num_hw_threads": JobField(Int32, 0),
+    "num_acc": JobField(Int32, 0),
+    "smt": JobField(Int32, 0),
     "shared": JobField(str, "none"),
     "state": JobField(str),
-    "monitoring_status": JobField(int, 0),
-    "duration": JobField(int, 0),
-    "walltime": JobField(int, 0),
+    "monitoring_status": JobField(Int32, 0),
+    "duration": JobField(Int32, 0),
+    "walltime": JobField(Int64, 0),
     "energy": JobField(float, 0.0),
     "tags": JobField(list[Tag] | None, None),
     "resources": JobField(list[Resource] | None, None),
     "footprint": JobField(dict[str, float | None] | None, None),
-    "meta_data": JobField(dict[str, Any] | None, None),
+    "meta_data": JobField(dict[str, str | float | int | bool | None] | None, None),
 }
 
 _JOB_ID = re.compile(r"([a-z0-9][a-z0-9-]*):([0-9]{1,18})")

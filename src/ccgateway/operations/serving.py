@@ -25,6 +25,8 @@ __all__ = ["GatewayServer", "bind", "quiet_signals", "refuse_without_sites", "ru
 
 #: seconds that requests under way get to end when the gateway stops
 GRACE = 5
+#: connections at any one time: with those to the sites they stay below the 1024 open files that a process usually may have
+MOST_CONNECTIONS = 512
 
 EXAMPLE = """\
 [sites.aurora]
@@ -95,6 +97,7 @@ def server_for(app: ASGIApp, *, access_log: bool = False, when_listening: Callab
         access_log=access_log,
         proxy_headers=False,
         server_header=False,
+        limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=GRACE,
         h11_max_incomplete_event_size=64 << 10,
     )

@@ -11,6 +11,8 @@ from ccgateway.errors import Code, GatewayError
 
 __all__ = ["Stoppable"]
 
+HEADERS = {"Cache-Control": "no-store", "Connection": "close"}
+
 
 class Stoppable:
     """ASGI middleware, outermost: a request that the server cancels (it does so only when it stops) ends with a 503."""
@@ -34,4 +36,4 @@ class Stoppable:
             if not has_begun:
                 error = GatewayError(Code.INTERNAL, "The gateway is stopping.", retryable=True)
                 content = {"errors": [{"message": error.message, "extensions": error.extensions()}]}
-                await JSONResponse(content, 503, {"Connection": "close"})(scope, receive, send)
+                await JSONResponse(content, 503, HEADERS)(scope, receive, send)

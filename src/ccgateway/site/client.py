@@ -80,11 +80,12 @@ class SiteClient:
             raise SiteError(Code.CONNECTION_LOST, name, "The connection broke before the answer was complete.") from None
         except httpx2.HTTPError:
             raise SiteError(Code.BAD_ANSWER, name, "What the site sent is not a proper HTTP answer.") from None
+        secrets = _secret_parts(visit.credential.token.get_secret_value())
         return SiteAnswer(
             answer.status_code,
             answer.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
-            answer.content,
-            answer.headers.get("Location"),
+            _without(answer.content, secrets),
+            _without(answer.headers.get("Location", "").encode(), secrets).decode() or None,
             _retry_after(answer.headers.get("Retry-After")),
         )
 
@@ -99,6 +100,19 @@ def _check_url(settings: SiteSettings) -> None:
     except httpx2.InvalidURL as error:
         key, problem = f"sites.{settings.name}.url", f"is not a URL ({error})"
         raise SettingsError(key, problem.rstrip(".)") + ")", "Name the base URL of the site's cc-backend.") from None
+
+
+def _secret_parts(token: str) -> list[bytes]:
+    """The token, and of a JWT its claims and its signature by themselves."""
+    return [token.encode(), *(part.encode() for part in token.split(".")[1:] if len(part) >= 16)]
+
+
+def _without(text: bytes, secrets: list[bytes]) -> bytes:
+    """``text`` with every secret replaced: whatever a site sends back, no caller sees its token."""
+    for secret in secrets:
+        if secret in text:
+            text = text.replace(secret, b"[redacted]")
+    return text
 
 
 def _encodings(url: str) -> str:

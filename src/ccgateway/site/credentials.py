@@ -21,7 +21,10 @@ PRIVILEGED = frozenset({"admin", "support"})
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """The token for one site, its holder's name there and roles (``None``: not a readable JWT), and the API root to use."""
+    """The token for one site, its holder's name there and roles (``None``: not a readable JWT), and the API root to use.
+
+    A token that cannot be read is nobody's: it opens what the site itself grants it, and nothing where the site hides nothing.
+    """
 
     token: SecretStr = field(repr=False)
     user: str | None
@@ -45,7 +48,7 @@ class Credential:
     @property
     def sees_all(self) -> bool:
         """Whether the token's holder may see everybody's jobs on a release that knows roles."""
-        return self.roles is None or self.roles == {"api"} or bool(self.roles & PRIVILEGED)
+        return self.roles is not None and (self.roles == {"api"} or bool(self.roles & PRIVILEGED))
 
     @property
     def is_pure_api(self) -> bool:

@@ -109,4 +109,6 @@ def flat_decoder(site: str, wire: Wire, attributes: frozenset[str]) -> msgspec.j
 
 def epoch(value: int | dt.datetime) -> int:
     """Epoch seconds of either form in which releases write a start time."""
-    return value if isinstance(value, int) else int(value.timestamp())
+    if isinstance(value, int):
+        return value
+    return int((value if value.tzinfo is not None else value.replace(tzinfo=dt.UTC)).timestamp())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -31,7 +32,19 @@ T = TypeVar("T")
 
 
 class PageFailedError(SiteError):
-    """The site failed on a page of its list (HTTP 500), as it does when it cannot read one job's archive entry."""
+    """The site failed on a page of its list (HTTP 500), as it does when it cannot read one job's archive entry.
+
+    ``entry``: (cluster, job number, start second) of that job, where the site's own words name it.
+    """
+
+    def __init__(self, failure: SiteError, body: bytes) -> None:
+        super().__init__(failure.code, failure.site, failure.message)
+        match = _ENTRY.search(body[:4096])
+        self.entry = (match[1].decode(), int(match[2]) * 1000 + int(match[3]), int(match[4])) if match else None
+
+
+#: the end of an archive entry's path: ``/<cluster>/<jobId / 1000>/<jobId % 1000>/<startTime>/meta.json``
+_ENTRY = re.compile(rb"/([\w.@+-]{1,100})/(\d{1,15})/(\d{3})/(\d{1,12})/meta\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +128,10 @@ class Instance:
                 dialect.list_request(dialect.root(visit.credential), plan, window, size, page), visit
             )
             if answer.status == 500:
-                failed = refuse(answer, self.name)
-                raise PageFailedError(failed.code, self.name, failed.message)
+                raise PageFailedError(refuse(answer, self.name), answer.body)
             rows = dialect.list_rows(answer, self.name, plan.attributes)
+            if len(rows) > size:
+                raise SiteError(Code.WRONG_RELEASE, self.name, f"The site sent {len(rows)} jobs where {size} were asked for.")
             return ListPage(rows, plan.matching(rows) if plan.residual else rows)
 
         return await self._asked(visit, ask)
@@ -173,11 +187,12 @@ class Instance:
     async def second(self, visit: Visit, wanted: JobsWanted, second: int) -> ListPage:
         """Every job that started in one second, in one page however many they are."""
         size = 32
-        while True:
+        while size <= MOST_OF_A_SECOND:
             found = await self.page(visit, wanted, Window(second, second), size=size)
             if len(found.rows) < size:
                 return found
             size *= 4
+        raise SiteError(Code.ANSWER_TOO_LARGE, self.name, f"More than {MOST_OF_A_SECOND} jobs of the site started in one second.")
 
     async def clusters(self, visit: Visit, *, with_partitions: bool) -> list[Cluster]:
         """The site's clusters; their partitions only if asked for, as they take a request of their own."""
@@ -238,6 +253,7 @@ class Instance:
     async def _in_dialect(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T]]) -> T:
         begun = time.monotonic()
         dialect = await self._current(visit)
+        self._check_identity(dialect, visit.credential)
         try:
             return await ask(dialect)
         except SiteError as error:
@@ -250,7 +266,18 @@ class Instance:
             again = await self._probe(visit, instead_of=dialect)
             if again is dialect:
                 raise
+            self._check_identity(again, visit.credential)
             return await ask(again)
+
+    def _check_identity(self, dialect: Dialect, credential: Credential) -> None:
+        """Where the gateway itself must hide other people's jobs, it has to know whose the token is."""
+        if not dialect.isolates and credential.user is None and not credential.sees_all:
+            message = f"Release {dialect.name} shows every token everything, and this token does not say whose it is: not asked."
+            raise SiteError(Code.NO_CREDENTIAL, self.name, message)
+
+    def hides_others(self, credential: Credential) -> bool:
+        """Whether other people's jobs come from the site and are dropped here: then nothing about them may be told."""
+        return self._dialect is not None and not self._dialect.isolates and not credential.sees_all
 
     @property
     def _is_auto(self) -> bool:
@@ -283,6 +310,8 @@ def _is_shut_out(error: SiteError, dialect: Dialect) -> bool:
     return error.code is Code.SITE_UNAUTHORIZED and not dialect.isolates
 
 
+#: jobs of one second that are looked through for one of them
+MOST_OF_A_SECOND = 32_768
 #: seconds for which a release that was found is taken for granted
 REMEMBERED_FOR = 300.0
 

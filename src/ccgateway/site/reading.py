@@ -4,13 +4,14 @@ By start time, not by offset: a page of ``[earliest, latest]`` is read, its last
 and the next page ends with that second. A second that fills a whole page is read alone, in one page large enough for all of
 it. After each step the stream is complete down to ``floor``: every matching job that started in ``floor`` or later is known.
 
-One job whose archive entry the site cannot read fails every page that holds it (HTTP 500). The page is halved until it is
-found, its second is read job by job, and it is left out and remembered in ``unreadable``.
+One job whose archive entry the site cannot read fails every page that holds it (HTTP 500). What is newer is read first: down to
+the job that the site's error names, or else by halving the page until it is found. Then its second is read job by job, and
+it is left out and remembered in ``unreadable``.
 """
 
 from __future__ import annotations
 
-import re
+import asyncio
 from dataclasses import dataclass
 
 from ccgateway.errors import Code, SiteError
@@ -26,6 +27,10 @@ __all__ = ["JobStream", "Unreadable"]
 LARGEST_PAGE = 5000
 #: rows of one second that are still read in one page, so that nothing can shift between two
 LARGEST_SECOND = 40_000
+#: jobs of one second at the most: more are no cluster's
+MOST_OF_A_SECOND = 200_000
+#: jobs of a second that are read one by one
+MOST_SINGLES = 2000
 #: unreadable jobs, and pages that failed because of them, after which the site counts as broken
 MOST_UNREADABLE, MOST_FAILED_PAGES = 200, 500
 
@@ -78,6 +83,11 @@ class JobStream:
         return bool(self._wanted.conditions.items)
 
     @property
+    def matched(self) -> int:
+        """Rows that matched, since the stream began."""
+        return self._matched
+
+    @property
     def selectivity(self) -> float:
         """The share of rows read so far that matched; 1 while nothing was read."""
         return self._matched / self._seen if self._seen else 1.0
@@ -102,10 +112,17 @@ class JobStream:
             try:
                 page = await self._page(window, size)
             except PageFailedError as failure:
-                if size == 1:
+                named = self._named(failure)
+                if named is not None and window.earliest <= named.start_time <= window.latest:
+                    if named.start_time == window.latest:
+                        await self._read_singly(named.start_time, failure)
+                        return
+                    window = Window(named.start_time + 1, window.latest)
+                elif size > 1:
+                    size = self._page_limit = max(1, size // 2)
+                else:
                     await self._pass_unreadable(window, failure)
                     return
-                size = self._page_limit = max(1, size // 2)
                 continue
             break
         self._page_limit = min(LARGEST_PAGE, self._page_limit * 4)
@@ -156,11 +173,20 @@ class JobStream:
             while len(page.rows) == size < LARGEST_SECOND:
                 size = min(size * 4, LARGEST_SECOND)
                 page = await self._page(window, size)
+            seen = {row.key for row in page.rows}
             found = {row.key: row for row in page.matching}
             number = 1
             while len(page.rows) == size:
                 number += 1
                 page = await self._page(window, size, number)
+                known = len(seen)
+                seen.update(row.key for row in page.rows)
+                if len(seen) == known and page.rows:
+                    message = "The site's pages repeat themselves: it does not heed which page was asked for."
+                    raise SiteError(Code.WRONG_RELEASE, self.instance.name, message)
+                if len(seen) > MOST_OF_A_SECOND:
+                    message = f"More than {MOST_OF_A_SECOND} jobs of the site started in one second."
+                    raise SiteError(Code.ANSWER_TOO_LARGE, self.instance.name, message)
                 found.update((row.key, row) for row in page.matching)
         except PageFailedError as failure:
             await self._read_singly(second, failure)
@@ -172,10 +198,6 @@ class JobStream:
 
     async def _pass_unreadable(self, window: Window, failure: PageFailedError) -> None:
         """The newest job of ``window`` cannot be read: finds its second and reads the others of that second."""
-        named = self._named(failure)
-        if named is not None and window.earliest <= named.start_time <= window.latest:
-            await self._read_singly(named.start_time, failure)
-            return
         # a site that fails on an empty window as well is broken altogether
         try:
             await self.instance.page(self.visit, self._wanted, Window(1, 0), size=1)
@@ -211,31 +233,39 @@ class JobStream:
                     break
                 found.update((row.key, row) for row in page.matching)
             number += 1
+            if number > MOST_SINGLES:
+                raise failure from None
         self.unreadable += missed
         self._keep(list(found.values()))
         self._next = second - 1
 
     def _named(self, failure: PageFailedError) -> JobKey | None:
-        """The job whose archive entry the site's own error names: ``…/<cluster>/<jobId/1000>/<jobId%1000>/<start>/meta.json``."""
-        match = _ENTRY.search(failure.message)
-        if match is None:
-            return None
-        return JobKey(self.instance.name, match[1], int(match[2]) * 1000 + int(match[3]), int(match[4]))
+        """The job whose archive entry the site's own error names."""
+        return JobKey(self.instance.name, *failure.entry) if failure.entry is not None else None
 
     # --- jobs asked for by database id
 
     async def _read_ids(self, ids: frozenset[int]) -> None:
         tests = self._wanted.conditions.items
         attributes = self._wanted.attributes.union(*(condition.needs for condition in tests))
-        for db_id in sorted(ids):
-            row = await self.instance.job(self.visit, db_id, attributes)
-            if row is None:
-                continue
-            self.scanned += 1
-            self._seen += 1
-            if self._earliest <= row.start_time <= self._next and all(condition.test(row) for condition in tests):
-                self._keep([row])
+        rows: list[JobRow | None] = []
+        failed: SiteError | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self.instance.job(self.visit, db_id, attributes)) for db_id in sorted(ids)]
+            rows = [task.result() for task in tasks]
+        except* SiteError as failures:
+            failed = _first_of(failures)
+        if failed is not None:
+            raise failed
+        found = [row for row in rows if row is not None]
+        self.scanned += len(found)
+        self._seen += len(found)
+        within = [row for row in found if self._earliest <= row.start_time <= self._next]
+        self._keep([row for row in within if all(condition.test(row) for condition in tests)])
         self._next = self._earliest - 1
 
 
-_ENTRY = re.compile(r"/([^/\s]+)/(\d+)/(\d{3})/(\d+)/meta\.json")
+def _first_of(failures: BaseExceptionGroup[SiteError]) -> SiteError:
+    first = failures.exceptions[0]
+    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first

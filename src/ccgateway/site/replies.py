@@ -6,15 +6,15 @@ documents in one body. Each becomes either plain bytes of one JSON document or a
 
 from __future__ import annotations
 
-import json
+import re
 from typing import Any, TypeVar
 
 import msgspec
 
-from ccgateway.errors import Code, SiteError, redact
+from ccgateway.errors import Code, SiteError, redact, without_tokens
 from ccgateway.site.exchange import SiteAnswer
 
-__all__ = ["decode", "first_document", "reason_of", "refuse"]
+__all__ = ["decode", "reason_of", "refuse"]
 
 T = TypeVar("T")
 
@@ -30,24 +30,32 @@ class _Reason(msgspec.Struct):
 
 def reason_of(answer: SiteAnswer) -> str:
     """The site's own reason for its error answer, fit to be shown; empty if it gave none."""
-    if answer.media_type == "text/html" or answer.body.lstrip()[:1] == b"<":
+    head = answer.body[:_REASON_BYTES].decode("utf-8", "replace").encode()
+    if answer.media_type == "text/html" or _MARKUP.match(head):
         return ""
     try:
-        found = msgspec.json.decode(first_document(answer.body), type=_Reason)
+        found = _first(head, _REASON)
     except NOT_JSON:
-        return redact(answer.body[:2000].decode("utf-8", "replace"))
+        return redact(head.decode())
     error = found.error.get("message") if isinstance(found.error, dict) else found.error
     return redact(str(error or found.message or found.msg or ""))
 
 
-def first_document(body: bytes) -> bytes:
-    """The first JSON document of ``body``, which cc-backend sometimes follows with a second one; ``body`` if it is none."""
-    text = body.decode("utf-8", "replace").lstrip()
+#: an error answer says what it has to say in its first bytes
+_REASON_BYTES = 16_384
+_REASON = msgspec.json.Decoder(_Reason)
+_TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
+
+
+def _first(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """The first JSON document of ``body``: cc-backend sometimes sends two."""
     try:
-        _, end = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError):
-        return body
-    return text[:end].encode()
+        return decoder.decode(body)
+    except msgspec.DecodeError as error:
+        more = _TRAILING.search(str(error))
+        if more is None or isinstance(error, msgspec.ValidationError):
+            raise
+        return decoder.decode(body[: int(more[1]) - 1])  # counted from 1
 
 
 def refuse(answer: SiteAnswer, site: str) -> SiteError:
@@ -57,7 +65,7 @@ def refuse(answer: SiteAnswer, site: str) -> SiteError:
     if status in (401, 403):
         return SiteError(Code.SITE_UNAUTHORIZED, site, f"The site refuses the gateway's token (HTTP {status}){words}")
     if 300 <= status < 400:
-        target = redact(answer.location or "nowhere", limit=120)
+        target = without_tokens(answer.location or "nowhere", limit=120)
         message = f"The site redirects to {target}; tokens are not sent on. Configure the final URL."
         return SiteError(Code.BAD_ANSWER, site, message)
     if status in (404, 405):
@@ -71,23 +79,18 @@ def decode(answer: SiteAnswer, decoder: msgspec.json.Decoder[T], site: str) -> T
     """The decoded body of a 2xx answer; ``SiteError`` for any other status and for a body that is not what was asked for."""
     if not 200 <= answer.status < 300:
         raise refuse(answer, site)
-    body = answer.body
     try:
-        return decoder.decode(body)
-    except NOT_JSON as first:
-        if not body.strip():
+        return _first(answer.body, decoder)
+    except NOT_JSON as error:
+        if _BLANK.fullmatch(answer.body):
             raise SiteError(Code.BAD_ANSWER, site, "The site sent an empty answer: it failed without saying why.") from None
-        if answer.media_type == "text/html" or body.lstrip()[:1] == b"<":
-            raise SiteError(
-                Code.BAD_ANSWER, site, "The site sent a web page, not data: is this the address of a cc-backend?"
-            ) from None
-        shorter = first_document(body)
-        if len(shorter) < len(body.rstrip()):
-            try:
-                return decoder.decode(shorter)
-            except NOT_JSON:
-                pass
-        raise _misfit(answer, first, site) from None
+        if answer.media_type == "text/html" or _MARKUP.match(answer.body):
+            message = "The site sent a web page, not data: is this the address of a cc-backend?"
+            raise SiteError(Code.BAD_ANSWER, site, message) from None
+        raise _misfit(answer, error, site) from None
+
+
+_BLANK, _MARKUP = re.compile(rb"\s*"), re.compile(rb"\s*<")
 
 
 def _misfit(answer: SiteAnswer, error: Exception, site: str) -> SiteError:
@@ -100,7 +103,7 @@ def _misfit(answer: SiteAnswer, error: Exception, site: str) -> SiteError:
 
 def _disguised(answer: SiteAnswer) -> str:
     try:
-        found = msgspec.json.decode(first_document(answer.body), type=dict[str, Any])
+        found = _first(answer.body[:_REASON_BYTES], _REASON)
     except NOT_JSON:
         return ""
-    return reason_of(answer) if found.get("error") else ""
+    return reason_of(answer) if found.error else ""

@@ -76,8 +76,11 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
             raise self._too_large(answer, request)
         unpack = _unpacker(answer.headers.get("Content-Encoding", "identity"))
         pieces: list[bytes] = []
-        size = 0
+        size = packed = 0
         async for piece in answer.content.iter_any():
+            packed += len(piece)
+            if packed > self._limit:
+                raise self._too_large(answer, request)
             for plain in unpack(piece) if unpack else (piece,):
                 size += len(plain)
                 if size > self._limit:
@@ -96,7 +99,8 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
             self._session = None
 
 
-_STEP = 1 << 18
+#: bytes unpacked at once; pieces that one body may be packed in, each of which costs time though it may be empty
+_STEP, _MOST_MEMBERS = 1 << 18, 16
 
 
 class _Unpacker:
@@ -105,6 +109,7 @@ class _Unpacker:
     def __init__(self, window: int) -> None:
         self._window = window
         self._zlib = zlib.decompressobj(window)
+        self._members = 1
         self._is_new = True
 
     def __call__(self, piece: bytes) -> Any:
@@ -124,6 +129,9 @@ class _Unpacker:
             if self._zlib.eof and self._zlib.unused_data:
                 piece = self._zlib.unused_data
                 self._zlib = zlib.decompressobj(self._window)
+                self._members += 1
+                if self._members > _MOST_MEMBERS:
+                    raise ValueError("packed in too many pieces")
 
 
 def _unpacker(encoding: str) -> _Unpacker | None:

@@ -8,6 +8,7 @@ server. Such a request carries the page's name in ``Host``; refusing names that 
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address, ip_address
 
 import msgspec
 from starlette.responses import Response
@@ -26,11 +27,13 @@ _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]/@\s]+?)\.?)(?::\d{1,5})?", re
 class HostCheck:
     """ASGI middleware: answers 403 where the ``Host`` header is missing, doubled, or not in ``allowed_hosts``.
 
-    ``allowed_hosts``: lower-case names and addresses without port or brackets; ``None`` lets every host through.
+    ``allowed_hosts``: names and addresses without port or brackets; ``None`` lets every host through. An address may be written
+    in any way.
     """
 
     def __init__(self, app: ASGIApp, allowed_hosts: frozenset[str] | None) -> None:
-        self._app, self._allowed = app, allowed_hosts
+        self._app = app
+        self._allowed = None if allowed_hosts is None else frozenset(map(_plain, allowed_hosts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._allowed is None or scope["type"] not in ("http", "websocket") or self._is_allowed(scope, self._allowed):
@@ -40,11 +43,22 @@ class HostCheck:
             Code.FORBIDDEN, "This gateway does not answer under that host name. Use the address it listens on, such as localhost."
         )
         body = msgspec.json.encode({"errors": [{"message": error.message, "extensions": error.extensions()}]})
-        response = Response(body, error.row.http, {"X-Content-Type-Options": "nosniff"}, media_type="application/json")
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        response = Response(body, error.row.http, headers, media_type="application/json")
         await response(scope, receive, send)
 
     @staticmethod
     def _is_allowed(scope: Scope, allowed: frozenset[str]) -> bool:
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
-        return found is not None and (found[1] or found[2]).lower() in allowed
+        return found is not None and _plain(found[1] or found[2]) in allowed
+
+
+def _plain(host: str) -> str:
+    """The one way in which ``host`` is compared: lower case, addresses at their shortest, IPv4 within IPv6 as IPv4."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host.lower()
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)

@@ -17,7 +17,7 @@ import msgspec
 
 from ccgateway.jobs.conditions import Push
 from ccgateway.jobs.metrics import MetricPiece, MetricsWanted
-from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, STATES, JobRow
+from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, STATES, Epoch, JobRow
 from ccgateway.site.credentials import Credential
 from ccgateway.site.decoding import Computed, Wire, epoch, flat_decoder, page_decoder, wrapped_decoder
 from ccgateway.site.dialects.base import Dialect, ReadPlan, Window
@@ -31,7 +31,7 @@ _WIRE = Wire(
     {"num_hw_threads": "numHwthreads"},
     {
         "state": Computed((("state", str, ""), ("jobState", str, "")), lambda state, job_state: state or job_state),
-        "start_time": Computed((("startTime", int | dt.datetime, msgspec.NODEFAULT),), epoch),
+        "start_time": Computed((("startTime", Epoch | dt.datetime, msgspec.NODEFAULT),), epoch),
         "shared": Computed(
             (("shared", str | None, None), ("exclusive", int, 1)),
             lambda shared, exclusive: shared or SHARED_BY_EXCLUSIVE.get(exclusive, "none"),

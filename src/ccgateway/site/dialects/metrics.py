@@ -23,6 +23,7 @@ import msgspec
 from ccgateway.errors import Code, SiteError, redact
 from ccgateway.jobs.clusters import Unit
 from ccgateway.jobs.metrics import JobMetric, MetricPiece, MetricsWanted, Series, StatisticsSeries
+from ccgateway.jobs.model import Int32
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
 from ccgateway.site.replies import refuse
@@ -92,7 +93,7 @@ class _Flat(msgspec.Struct, rename="camel"):
     name: str
     scope: str | None = None
     unit: Unit | None = None
-    timestep: int = 0
+    timestep: Int32 = 0
     series: list[Series] | None = None
     statistics_series: StatisticsSeries | None = None
 

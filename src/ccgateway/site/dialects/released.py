@@ -12,7 +12,7 @@ import msgspec
 
 from ccgateway.jobs.conditions import Push
 from ccgateway.jobs.metrics import MetricPiece
-from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, JobRow
+from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, Epoch, JobRow
 from ccgateway.site.credentials import Credential
 from ccgateway.site.decoding import Computed, Wire, epoch, page_decoder, wrapped_decoder
 from ccgateway.site.dialects.base import Dialect, ReadPlan, Window, query_request
@@ -24,7 +24,7 @@ __all__ = ["RELEASED", "Released"]
 
 _KEYS = {"num_hw_threads": "numHwthreads", "state": "jobState"}
 _EXCLUSIVE = {"shared": Computed((("exclusive", int, msgspec.NODEFAULT),), lambda n: SHARED_BY_EXCLUSIVE.get(n, "none"))}
-_START_TEXT = {"start_time": Computed((("startTime", int | dt.datetime, msgspec.NODEFAULT),), epoch)}
+_START_TEXT = {"start_time": Computed((("startTime", Epoch | dt.datetime, msgspec.NODEFAULT),), epoch)}
 _BEFORE_1_4 = frozenset({"energy", "footprint"})
 
 _OLD_STATES = frozenset({"running", "completed", "failed", "cancelled", "stopped", "timeout", "preempted", "out_of_memory"})

@@ -6,6 +6,7 @@ projection  lists of plain objects, written as JSON by a plan instead of field b
 context     what the resolvers of one request share
 loading     the metrics of many jobs in few questions
 documents   query texts → parsed and validated documents, remembered
+lists       how much the lists in arguments hold
 limits      what a document and an operation may cost
 execution   one request → its response: limits, execution, what is missing
 failures    every error of a response, with its code

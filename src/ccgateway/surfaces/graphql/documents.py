@@ -15,6 +15,7 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.failures import Refusal, request_entries
 from ccgateway.surfaces.graphql.limits import check_shape
+from ccgateway.surfaces.graphql.lists import Items
 from ccgateway.surfaces.graphql.projection import Projection
 
 __all__ = ["Document", "Documents"]
@@ -27,7 +28,7 @@ MOST_ERRORS = 20
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document that is valid against the schema; ``weight``: estimated bytes it takes in memory.
+    """A document that is valid against the schema; ``weight``: estimated bytes it takes in memory; ``items``: of its lists.
 
     ``plans`` holds what execution works out once per document (see ``execution``) and goes with it.
     """
@@ -35,6 +36,7 @@ class Document:
     node: DocumentNode
     fragments: Mapping[str, FragmentDefinitionNode]
     weight: int
+    items: Items
     plans: dict[Hashable, Projection | None] = field(default_factory=dict)
 
 
@@ -72,14 +74,14 @@ class Documents:
     def _read(self, text: str) -> Document:
         node = _parse(text, self._limits.query_tokens)
         try:
-            check_shape(node, self._limits)
+            items = check_shape(node, self._limits)
         except RequestError as error:
             raise Refusal.of(error) from None
         if errors := validate(self._schema, node, max_errors=MOST_ERRORS):
             code = Code.GRAPHQL_VALIDATION_FAILED
             raise Refusal(code, request_entries(code, errors))
         fragments = {one.name.value: one for one in node.definitions if isinstance(one, FragmentDefinitionNode)}
-        return Document(node, fragments, len(text) + BYTES_PER_TOKEN * (node.token_count or 0))
+        return Document(node, fragments, len(text) + BYTES_PER_TOKEN * (node.token_count or 0), items)
 
 
 def _parse(text: str, most_tokens: int) -> DocumentNode:

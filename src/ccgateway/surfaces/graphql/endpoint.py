@@ -22,12 +22,22 @@ from ccgateway.surfaces.graphql.execution import Executions
 from ccgateway.surfaces.graphql.failures import Refusal, internal_entry
 from ccgateway.surfaces.graphql.graphiql import graphiql_page, graphiql_static
 from ccgateway.surfaces.graphql.schema import core_schema
-from ccgateway.surfaces.graphql.wire import JSON, answer_type, json_response, prefers_page, read_get, read_post
+from ccgateway.surfaces.graphql.wire import (
+    JSON,
+    NO_STORE,
+    answer_type,
+    json_response,
+    prefers_page,
+    read_get,
+    read_post,
+    refuse_other_origins,
+)  # fmt: skip
 
 __all__ = ["PATH", "graphql_routes"]
 
 PATH = "/graphql"
 METHODS = "GET, POST"
+CLOSE = {"Connection": "close"}
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -73,13 +83,14 @@ class _Endpoint:
             return json_response({"errors": [internal_entry(error, request_id)]}, kind, 500)
 
     async def _answer(self, request: Request, kind: str, request_id: str) -> Response:
+        refuse_other_origins(request)
         match request.method:
             case "POST":
-                question = await read_post(request, self._limits.body_bytes)
+                question = await read_post(request, self._limits.body_bytes, self._limits.request_timeout)
             case "GET":
                 question = read_get(request)
             case _:  # HEAD, which comes with GET
-                return Response(status_code=405, headers={"Allow": METHODS})
+                return Response(status_code=405, headers={**NO_STORE, "Allow": METHODS})
         context = RequestContext(self._gateway, self._caller_of(request), self._limits)
         try:
             content = await _while_connected(request, self._executions.run(question, context, request_id))
@@ -91,7 +102,7 @@ class _Endpoint:
 
 def _refused(refusal: Refusal, kind: str, *, status: int | None = None) -> Response:
     status = refusal.status if status is None else status
-    headers = {413: {"Connection": "close"}, 405: {"Allow": METHODS}}.get(status, {})
+    headers = {408: CLOSE, 413: CLOSE, 405: {"Allow": METHODS}}.get(status, {})
     return json_response({"errors": refusal.entries}, kind, status, headers)
 
 

@@ -34,7 +34,8 @@ from ccgateway.surfaces.graphql.context import RequestContext
 from ccgateway.surfaces.graphql.documents import Document, Documents
 from ccgateway.surfaces.graphql.failures import Refusal, field_entries, gap_entry, request_entries
 from ccgateway.surfaces.graphql.jobs import Job
-from ccgateway.surfaces.graphql.limits import check_cost
+from ccgateway.surfaces.graphql.limits import check_cost, check_items
+from ccgateway.surfaces.graphql.lists import items_in
 from ccgateway.surfaces.graphql.metrics import JobMetricWithName, NamedStats, NamedStatsWithScope
 from ccgateway.surfaces.graphql.projection import Load, NotPlainError, Projection
 from ccgateway.surfaces.graphql.selection import Selection, SelectionRequest, operation_selections
@@ -164,6 +165,13 @@ class Executions:
 
     def _prepare(self, request: GraphQLRequest, context: RequestContext) -> _Executor:
         document = self._documents.get(request.query)
+        try:
+            check_items(document.items + items_in([request.variables]))
+            return self._affordable(request, document, context)
+        except RequestError as error:
+            raise Refusal.of(error) from None
+
+    def _affordable(self, request: GraphQLRequest, document: Document, context: RequestContext) -> _Executor:
         executor = _Executor.build(
             self._schema,
             document.node,
@@ -181,8 +189,5 @@ class Executions:
             message = f"A {operation.operation.value} needs a POST request."
             raise Refusal.because(Code.BAD_REQUEST, message, status=405)
         roots = operation_selections(self._schema, operation, document.fragments, executor.variable_values)
-        try:
-            check_cost(roots, context.limits)
-        except RequestError as error:
-            raise Refusal.of(error) from None
+        check_cost(roots, context.limits)
         return executor

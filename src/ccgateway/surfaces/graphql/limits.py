@@ -1,23 +1,27 @@
 """What a document and an operation may cost. Over a limit means refused with ``LIMIT_EXCEEDED``, the number and the limit.
 
-Depth and aliases are counted on the parsed document, before the work of validating it. The cost of an operation is computed from
-its selections and arguments, variables included, as
+Depth, aliases and the items of lists are counted on the parsed document, before the work of validating it; items of lists in
+variables before that of coercing them. The cost of an operation is computed from its selections and arguments, variables
+included, as
 
 ====================  ==========================================================================================
-``jobs``              10 + jobs skipped + jobs on the page * (1 + fields of one job / 10), + 1000 with ``userData``
+``jobs``              10 + jobs skipped + jobs on the page * (1 + fields of one job / 10), + 1000 with ``userData``,
+                      + 5000 if all jobs that match are read: for ``count``, or for another order than newest first
 ``job`` ``jobByKey``  10 + 1 + fields of the job / 10, + 1000 with ``userData``
 ``clusters``          500 + 50 * fields of one cluster
 ``users``             1000 + 100 * fields of one user
 ``sites``             100 + 10 * fields of one site
-``jobMetrics`` …      10 + metrics, as ``scopedJobStats`` and ``jobStats``
-``__schema`` …        1000 + 50 * fields
+``jobMetrics`` …      10 + metrics + fields of one metric / 10, as ``scopedJobStats`` and ``jobStats``
+``__schema`` …        1000 + 100 * fields
+any of them           + 100 for every filter, and + 10 for every other item, in the lists of its arguments
 ====================  ==========================================================================================
 
 rounded up and added over all root fields, aliased ones included. "Fields of one job" counts nested ones too. "Jobs skipped" is
 what lies before a numbered page, as the gateway must read it; a cursor skips nothing. "Metrics" are 10 for every metric and
-scope that is named (20 metrics where none are, one scope where none are); ``metrics`` selected of jobs adds that for every job
-on the page. The number of sites does not count: a document that is accepted today stays accepted when a site is added. With the
-default limit of 50 000, a page of 10 000 jobs may show 39 fields of each, and one of 1 000 jobs 4 metrics of each.
+scope that is named (20 metrics and one scope where none are, one where a list is empty); ``metrics`` selected of jobs adds that
+for every job on the page, of one job once. The number of sites does not count: a document that is accepted today stays accepted
+when a site is added. With the default limit of 50 000, a page of 10 000 jobs may show 39 fields of each, and one of 1 000 jobs 4
+metrics of each. What reading everything costs does not follow ``scan_budget``: a larger budget must not take counts away.
 """
 
 from __future__ import annotations
@@ -39,10 +43,12 @@ from graphql import (
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.settings import LimitSettings
+from ccgateway.surfaces.graphql.inputs import SortDirection
+from ccgateway.surfaces.graphql.lists import Items, items_in
 from ccgateway.surfaces.graphql.queries import DEFAULT_PAGE, EVERYTHING
 from ccgateway.surfaces.graphql.selection import Selection
 
-__all__ = ["check_cost", "check_shape", "operation_cost"]
+__all__ = ["check_cost", "check_items", "check_shape", "operation_cost"]
 
 #: fields inside of one another that GraphiQL's question for the schema needs, and some more
 INTROSPECTION_DEPTH = 20
@@ -59,32 +65,57 @@ LIST_COSTS = {
     "clusters": (500, 50),
     "users": (1000, 100),
     "sites": (100, 10),
-    "__schema": (1000, 50),
-    "__type": (1000, 50),
+    "__schema": (1000, 100),
+    "__type": (1000, 100),
     "__typename": (0, 0),
 }
 USER_LIST_COST = 1000
 #: one metric of one job at one scope, and how many metrics a job has when nobody says which
 METRIC_COST, ALL_METRICS = 10, 20
 METRIC_FIELDS = frozenset({"jobMetrics", "jobStats", "scopedJobStats"})
+SCAN_COST = 5000
+#: a filter is some twenty fields to coerce, and is looked at for every job read
+FILTER_COST = 100
+ITEM_COST = 10
+
+#: objects (filters, and what they list) and other items in all lists of a document and its variables
+MOST_OBJECTS = 100
+MOST_ITEMS = 1000
 
 
-def check_shape(document: DocumentNode, limits: LimitSettings) -> None:
-    """Refuses documents that nest too deep, use too many aliases, or say the same too often; survives cycles of fragments."""
+def check_shape(document: DocumentNode, limits: LimitSettings) -> Items:
+    """Refuses documents that nest too deep, use too many aliases, say the same too often, or list too much.
+
+    Survives cycles of fragments. Gives the items of the document's lists.
+    """
     counts: Counter[str] = Counter()
+    items = Items()
     fragments = {one.name.value: one for one in document.definitions if isinstance(one, FragmentDefinitionNode)}
     for definition in document.definitions:
         if isinstance(definition, (OperationDefinitionNode, FragmentDefinitionNode)):
-            counts += _count(definition.selection_set)
+            counted, listed = _count(definition.selection_set)
+            counts, items = counts + counted, items + listed
         if isinstance(definition, OperationDefinitionNode):
+            items += items_in(one.default_value for one in definition.variable_definitions or ())
             _check_depth(definition, fragments, limits.query_depth)
     for what, limit in (("aliases", limits.query_aliases), ("fragment spreads", MOST_SPREADS), ("repeated fields", MOST_REPEATS)):
         if counts[what] > limit:
             raise _over("uses", counts[what], what, limit)
+    check_items(items)
+    return items
 
 
-def _count(top: SelectionSetNode) -> Counter[str]:
+def check_items(items: Items) -> None:
+    """Refuses lists with too many items in all."""
+    if items.objects > MOST_OBJECTS:
+        raise _over("lists", items.objects, "filters", MOST_OBJECTS)
+    if items.others > MOST_ITEMS:
+        raise _over("lists", items.others, "values in its arguments", MOST_ITEMS)
+
+
+def _count(top: SelectionSetNode) -> tuple[Counter[str], Items]:
     counts: Counter[str] = Counter()
+    items = Items()
     stack = [top]
     while stack:
         keys: set[str] = set()
@@ -94,10 +125,12 @@ def _count(top: SelectionSetNode) -> Counter[str]:
                 counts["aliases"] += node.alias is not None
                 counts["repeated fields"] += key in keys
                 keys.add(key)
+                if node.arguments:
+                    items += items_in(argument.value for argument in node.arguments)
             counts["fragment spreads"] += isinstance(node, FragmentSpreadNode)
             if isinstance(node, (FieldNode, InlineFragmentNode)) and node.selection_set:
                 stack.append(node.selection_set)
-    return counts
+    return counts, items
 
 
 def _check_depth(operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode], limit: int) -> None:
@@ -137,48 +170,54 @@ def operation_cost(roots: Sequence[Selection], limits: LimitSettings) -> int:
 
 
 def _root_cost(root: Selection, limits: LimitSettings) -> int:
+    items = items_in(root.written, root.request.variables.coerced)
+    lists = FILTER_COST * items.objects + ITEM_COST * items.others
     if root.name in LIST_COSTS:
         as_such, each = LIST_COSTS[root.name]
-        return as_such + each * (root.size() - 1)
+        return as_such + each * (root.size() - 1) + lists
     if root.name in METRIC_FIELDS:
-        return ROOT_COST + _metrics_cost(root)
-    items = root.below("items") if root.name == "jobs" else root.children()
-    skipped, jobs = _page(root, limits) if root.name == "jobs" else (0, 1)
-    lists = USER_LIST_COST if any(item.name == "userData" for item in items) else 0
-    fields = sum(item.size() for item in items)
-    metrics = sum(_metrics_cost(item) for item in items if item.name == "metrics")
-    return ROOT_COST + skipped + jobs + _tenth(jobs * fields) + jobs * metrics + lists
+        return ROOT_COST + _metrics_cost(root) + _tenth(root.size() - 1) + lists
+    rows = root.below("items") if root.name == "jobs" else root.children()
+    skipped, jobs, scan = _extent(root, limits) if root.name == "jobs" else (0, 1, 0)
+    users = USER_LIST_COST if any(row.name == "userData" for row in rows) else 0
+    fields = sum(row.size() for row in rows)
+    metrics = sum(_metrics_cost(row) for row in rows if row.name == "metrics")
+    return ROOT_COST + skipped + jobs + _tenth(jobs * fields) + jobs * metrics + users + scan + lists
 
 
 def _metrics_cost(selection: Selection) -> int:
-    arguments = _arguments(selection)
+    try:
+        arguments = selection.arguments("metrics", "scopes")
+    except GraphQLError:  # execution comes to the same error and reports it
+        arguments = {}
     names, scopes = arguments.get("metrics"), arguments.get("scopes")
-    return METRIC_COST * (ALL_METRICS if names is None else len(names)) * max(1, len(scopes or ()))
+    return METRIC_COST * (ALL_METRICS if names is None else max(1, len(names))) * max(1, len(scopes or ()))
 
 
 def _tenth(number: int) -> int:
     return -(-number // 10)  # rounded up, without the inexactness of fractions
 
 
-def _arguments(selection: Selection) -> dict[str, Any]:
+def _extent(root: Selection, limits: LimitSettings) -> tuple[int, int, int]:
+    """(jobs before the page, jobs on it, what reading all jobs costs if that is needed)."""
     try:
-        return selection.arguments()
+        arguments: dict[str, Any] = root.arguments("page", "first", "order")
     except GraphQLError:  # execution comes to the same error and reports it
-        return {}
-
-
-def _page(root: Selection, limits: LimitSettings) -> tuple[int, int]:
-    """(jobs before the page, jobs on it)."""
-    arguments = _arguments(root)
+        return 0, 0, 0
     page, first = arguments.get("page"), arguments.get("first")
+    scan = SCAN_COST if root.selects("count") or not _is_newest_first(arguments.get("order")) else 0
     if isinstance(page, dict):
         size, number = page["itemsPerPage"], page["page"]
     else:
         size, number = (DEFAULT_PAGE if first is None else first), 1
     if size == EVERYTHING:
-        return 0, limits.page_jobs
+        return 0, limits.page_jobs, scan
     size = max(size, 0)
-    return size * max(number - 1, 0), size
+    return size * max(number - 1, 0), size, scan
+
+
+def _is_newest_first(order: Mapping[str, Any] | None) -> bool:
+    return order is None or (order["field"], order["type"], order["order"]) == ("startTime", "col", SortDirection.DESC)
 
 
 def _over(verb: str, found: int, what: str, limit: int) -> RequestError:

@@ -8,7 +8,8 @@ A field that must be asked for (``fields.loaded``) is loaded for the whole list 
 which, with which arguments. A list that is JSON text already (samples of metrics) is written as it stands.
 
 A selection that needs more (other fields with arguments, an asynchronous resolver) has no projection; a value that execution
-would turn into an error (an integer over 32 bits where the schema says ``Int``) raises ``NotPlainError``. Both are executed.
+would turn into an error (an integer over 32 bits where the schema says ``Int``, a time that is none) raises ``NotPlainError``.
+Both are executed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 import msgspec
 from graphql import (
     FieldNode,
+    GraphQLError,
     GraphQLField,
     GraphQLFloat,
     GraphQLID,
@@ -189,5 +191,12 @@ def _writer(kind: object) -> Column:
         if (known := _WRITERS.get(kind.name)) is not None:
             return known
         coerce = kind.coerce_output_value
-        return lambda values: list(map(coerce, values))
+
+        def write(values: Sequence[Any]) -> list[Any]:
+            try:
+                return list(map(coerce, values))
+            except (TypeError, ValueError, GraphQLError):
+                raise NotPlainError from None
+
+        return write
     raise NotPlainError

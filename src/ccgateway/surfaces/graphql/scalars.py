@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from math import isfinite
 from typing import NewType
 
 import strawberry
@@ -29,16 +30,21 @@ AnyValue = NewType("AnyValue", object)
 #: what an empty text means where a time is expected: no restriction
 NO_TIME = Time(-(1 << 62))
 
+#: what can be written with a year of four digits
+FIRST_SECOND = int(datetime(1, 1, 1, tzinfo=UTC).timestamp())
+LAST_SECOND = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
+
 _INT64 = range(-(1 << 63), 1 << 63)
 _PLAIN_TIME = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}", re.ASCII)
 _RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(?:\.\d{1,30})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
 def write_time(value: object) -> str:
-    """Epoch seconds → ``2024-06-01T12:00:00Z``; fractions are cut off."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    """Epoch seconds → ``2024-06-01T12:00:00Z``; fractions are cut off, and times outside of the years 1 to 9999 at their ends."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or (isinstance(value, float) and not isfinite(value)):
         raise TypeError(f"not epoch seconds: {type(value).__name__}")
-    return datetime.fromtimestamp(int(value), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    seconds = min(max(int(value), FIRST_SECOND), LAST_SECOND)
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
 def read_time(value: object) -> Time:

@@ -7,6 +7,9 @@ fragments followed, ``@skip`` and ``@include`` applied with the request's variab
   what it declares (``fields.computed``). Resolvers read nothing else off a row; a test holds them to it.
 * the number of fields of one item (``size``), for the cost of a question.
 
+Fragments can multiply one another to any size, so whatever is worked out for one request ends with ``LIMIT_EXCEEDED`` once it has
+looked at ``MOST_STEPS`` selections.
+
 This is where a compiled projection takes over from field-by-field execution: a plan for a list needs exactly what is here, the
 response keys in order, the attribute behind each, and which fields are not plain.
 """
@@ -14,13 +17,15 @@ response keys in order, the attribute behind each, and which fields are not plai
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLField,
     GraphQLIncludeDirective,
     GraphQLObjectType,
     GraphQLSchema,
@@ -31,6 +36,7 @@ from graphql import (
     SelectionNode,
     SelectionSetNode,
     TypeMetaFieldDef,
+    ValueNode,
     get_argument_values,
     get_directive_values,
     get_named_type,
@@ -38,6 +44,7 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
+from ccgateway.errors import Code, RequestError
 from ccgateway.surfaces.graphql.context import Info
 from ccgateway.surfaces.graphql.fields import NEEDS
 
@@ -45,6 +52,8 @@ __all__ = ["Selection", "SelectionRequest", "operation_selections", "row_attribu
 
 DEFINITION = "strawberry-definition"
 INTROSPECTION = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
+#: selections looked at for one request, those that directives leave out included: each takes up to ten microseconds
+MOST_STEPS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,13 @@ class SelectionRequest:
     schema: GraphQLSchema
     fragments: Mapping[str, FragmentDefinitionNode]
     variables: VariableValues
+    _steps: Iterator[int] = field(default_factory=lambda: count(1), compare=False)
+
+    def step(self) -> None:
+        """Counts one selection more. Raises ``RequestError`` when they are too many."""
+        if next(self._steps) > MOST_STEPS:
+            message = f"The query comes to more than {MOST_STEPS} fields once its fragments are written out."
+            raise RequestError(Code.LIMIT_EXCEEDED, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +93,17 @@ class Selection:
         """The field's name in the schema."""
         return self.nodes[0].name.value
 
-    def arguments(self) -> dict[str, Any]:
-        """The field's arguments, coerced, defaults filled in. Raises ``GraphQLError`` where a variable does not fit."""
-        return get_argument_values(self.parent.fields[self.name], self.nodes[0], self.request.variables)
+    @property
+    def written(self) -> tuple[ValueNode, ...]:
+        """The values of the field's arguments as the document has them."""
+        return tuple(argument.value for argument in self.nodes[0].arguments or ())
+
+    def arguments(self, *names: str) -> dict[str, Any]:
+        """Those of these arguments that the field has, coerced, defaults filled in. Raises ``GraphQLError`` where a variable does
+        not fit."""
+        whole = self.parent.fields[self.name]
+        part = GraphQLField(whole.type, args={name: whole.args[name] for name in names if name in whole.args})
+        return get_argument_values(part, self.nodes[0], self.request.variables)
 
     def children(self) -> list[Selection]:
         """The selected fields of the object (or of each object of the list) that the field gives."""
@@ -122,7 +146,7 @@ def operation_selections(
     fragments: Mapping[str, FragmentDefinitionNode],
     variables: VariableValues,
 ) -> list[Selection]:
-    """The root fields of an operation."""
+    """The root fields of an operation. Raises ``RequestError`` when they are too many, as every look into them does."""
     root = schema.get_root_type(operation.operation)
     return _collect(SelectionRequest(schema, fragments, variables), root, [operation.selection_set]) if root else []
 
@@ -140,6 +164,7 @@ def _fields(
     request: SelectionRequest, parent: GraphQLObjectType, one: SelectionSetNode, visited: set[str]
 ) -> Iterator[FieldNode]:
     for node in one.selections:
+        request.step()
         if not _is_included(node, request.variables):
             continue
         match node:

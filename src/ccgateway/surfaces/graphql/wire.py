@@ -7,6 +7,7 @@ a well-formed request is 200 whatever comes of it, as cc-backend's clients expec
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -18,13 +19,21 @@ from starlette.responses import Response
 from ccgateway.errors import Code, RequestError
 from ccgateway.surfaces.graphql.failures import Refusal
 
-__all__ = ["GRAPHQL_JSON", "JSON", "GraphQLRequest", "answer_type", "json_response", "prefers_page", "read_get", "read_post"]
+__all__ = [
+    "GRAPHQL_JSON", "JSON", "NO_STORE", "GraphQLRequest", "answer_type", "json_response", "prefers_page", "read_get", "read_post",
+    "refuse_other_origins",
+]  # fmt: skip
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 HTML = "text/html"
 
-HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+NO_STORE = {"Cache-Control": "no-store"}
+HEADERS = {**NO_STORE, "X-Content-Type-Options": "nosniff"}
+
+#: Whose pages must not ask, in the words of ``Sec-Fetch-Site``. "same-site" is any other port of this machine too. A GET needs
+#: nobody's permission; a POST of JSON from there does, which the gateway never gives but a proxy in front of it may.
+FOREIGN = {"GET": frozenset({"cross-site", "same-site"}), "POST": frozenset({"cross-site"})}
 
 
 class GraphQLRequest(msgspec.Struct, rename="camel", frozen=True):
@@ -46,10 +55,20 @@ class _Body(msgspec.Struct, rename="camel"):
 _DECODER = msgspec.json.Decoder(_Body)
 
 
-async def read_post(request: Request, most_bytes: int) -> GraphQLRequest:
-    """The request of a POST. Raises ``Refusal``; stops reading as soon as the body is larger than ``most_bytes``."""
+def refuse_other_origins(request: Request) -> None:
+    """Raises ``Refusal`` (403) where the browser says that a page of another origin asks."""
+    if FOREIGN.get(request.method, frozenset()).intersection(request.headers.getlist("sec-fetch-site")):
+        raise Refusal.because(Code.FORBIDDEN, "Pages of other origins cannot ask this gateway.")
+
+
+async def read_post(request: Request, most_bytes: int, seconds: float) -> GraphQLRequest:
+    """The request of a POST. Raises ``Refusal``; stops reading when the body is larger than ``most_bytes`` or takes longer."""
     _check_content_type(request)
-    body = await _read_body(request, most_bytes)
+    try:
+        async with asyncio.timeout(seconds):
+            body = await _read_body(request, most_bytes)
+    except TimeoutError:
+        raise Refusal.because(Code.BAD_REQUEST, f"The body did not come within {seconds:g} s.", status=408) from None
     try:
         found = _DECODER.decode(body)
     except msgspec.ValidationError as error:

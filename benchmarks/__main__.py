@@ -1,0 +1,45 @@
+"""``python -m benchmarks [pages] [walk] [slow] [--quick]``: prints its results as Markdown."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+from pathlib import Path
+
+from benchmarks.pages import pages_of_500
+from benchmarks.processes import pin_to_upstream
+from benchmarks.slow_site import one_slow_site
+from benchmarks.walk import walk_over_a_million
+
+ALL = ("pages", "slow", "walk")
+
+
+async def main(chosen: list[str], *, quick: bool) -> None:
+    """Runs what was chosen, one after the other."""
+    pin_to_upstream()
+    machine = f"{os.cpu_count()} cores ({_processor()})"
+    print(f"{machine}, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f} at the start.")
+    if "pages" in chosen:
+        await pages_of_500(rounds=3 if quick else 9)
+    if "slow" in chosen:
+        await one_slow_site(rounds=2 if quick else 5)
+    if "walk" in chosen:
+        await walk_over_a_million(total=100_000 if quick else 1_000_000, size=1000)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("what", nargs="*", choices=[*ALL, []], default=list(ALL), metavar="|".join(ALL))
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, and 100,000 jobs instead of a million")
+    given = parser.parse_args()
+    asyncio.run(main(given.what or list(ALL), quick=given.quick))

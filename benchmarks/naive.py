@@ -1,0 +1,144 @@
+"""The baseline: the gateway as one would write it in an afternoon.
+
+Strawberry resolves field by field in its own ASGI view; the sites are asked one after the other through httpx2's client, page by
+page by number from the first page on; answers are decoded with ``json`` into dataclasses, sorted and cut.
+``python -m benchmarks.naive`` serves it with uvicorn for the sites in ``NAIVE_SITES``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx2
+import strawberry
+import uvicorn
+from strawberry.asgi import GraphQL
+from strawberry.scalars import JSON
+
+SITES: list[dict[str, str]] = json.loads(os.environ.get("NAIVE_SITES", "[]"))
+CLIENT = httpx2.AsyncClient(timeout=60, headers={"Accept-Encoding": "identity"})
+SHARED = {0: "multi_user", 1: "none", 2: "single_user"}
+
+
+@strawberry.type
+@dataclass
+class Resource:
+    hostname: str
+    hwthreads: list[int] | None
+
+
+@strawberry.type
+@dataclass
+class Tag:
+    type: str
+    name: str
+    scope: str
+
+
+@strawberry.type
+@dataclass
+class Job:
+    id: strawberry.ID
+    site: str
+    job_id: int
+    user: str
+    project: str
+    cluster: str
+    sub_cluster: str
+    partition: str
+    start_time: str
+    duration: int
+    walltime: int
+    num_nodes: int
+    state: str
+    shared: str
+    energy: float
+    resources: list[Resource]
+    tags: list[Tag]
+    meta_data: JSON | None
+    start: strawberry.Private[int]
+
+
+@strawberry.type
+@dataclass
+class JobResultList:
+    items: list[Job]
+    has_next_page: bool
+
+
+@strawberry.input
+class PageRequest:
+    items_per_page: int
+    page: int
+
+
+def job_of(site: str, row: dict[str, Any]) -> Job:
+    """A row of any release."""
+    return Job(
+        id=strawberry.ID(f"{site}:{row['id']}"),
+        site=site,
+        job_id=row["jobId"],
+        user=row["user"],
+        project=row["project"],
+        cluster=row["cluster"],
+        sub_cluster=row["subCluster"],
+        partition=row.get("partition", ""),
+        start_time=datetime.fromtimestamp(row["startTime"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        duration=row["duration"],
+        walltime=row.get("walltime", 0),
+        num_nodes=row["numNodes"],
+        state=row["jobState"],
+        shared=row["shared"] if "shared" in row else SHARED[row["exclusive"]],
+        energy=row.get("energy", 0.0),
+        resources=[Resource(hostname=host["hostname"], hwthreads=host.get("hwthreads")) for host in row["resources"]],
+        tags=[Tag(type=tag["type"], name=tag["name"], scope=tag.get("scope", "global")) for tag in row.get("tags", ())],
+        meta_data=row.get("metaData"),
+        start=row["startTime"],
+    )
+
+
+async def newest(site: dict[str, str], count: int, size: int) -> list[Job]:
+    """The newest ``count`` jobs of a site, in pages of ``size``."""
+    jobs: list[Job] = []
+    page = 1
+    while len(jobs) < count:
+        answer = await CLIENT.get(
+            f"{site['url']}/api/jobs/?items-per-page={size}&page={page}", headers={"X-Auth-Token": site["token"]}
+        )
+        rows = json.loads(answer.content)["jobs"]
+        jobs += [job_of(site["name"], row) for row in rows]
+        if len(rows) < size:
+            break
+        page += 1
+    return jobs
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    async def jobs(self, page: PageRequest) -> JobResultList:
+        end, size = page.page * page.items_per_page, page.items_per_page
+        found: list[Job] = []
+        for site in SITES:
+            found += await newest(site, end, size)
+        found.sort(key=lambda job: (-job.start, job.site, job.cluster, job.job_id))
+        return JobResultList(items=found[end - size : end], has_next_page=len(found) > end)
+
+
+def main() -> None:
+    """Serves it on a free port and says which."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    sys.stderr.write(f"http://127.0.0.1:{listener.getsockname()[1]}\n")
+    sys.stderr.flush()
+    app: Any = GraphQL(strawberry.Schema(Query))
+    uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""What a caller may take up: the size of heads and trailers, the time for them, connections, and answers nobody reads."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ccgateway.operations.bounded import HEAD_BYTES, BoundedHttp
+
+HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+LARGE = 8 << 20
+
+
+class Impatient(BoundedHttp):
+    head_seconds = read_seconds = 0.3
+
+
+class Echo:
+    """Answers with the body, or without having read it (``/unread``), or at length (``/large``); remembers what it met."""
+
+    def __init__(self) -> None:
+        self.headers: list[dict[str, str]] = []
+        self.departures = 0
+
+    async def answer(self, request: Request) -> Response:
+        if request.url.path == "/unread":
+            return Response("unread")
+        if request.url.path == "/large":
+            return Response(b"x" * LARGE)
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            self.departures += 1
+            return Response(status_code=499)
+        self.headers.append(dict(request.headers))
+        return Response(body)
+
+
+@asynccontextmanager
+async def serving(protocol: type[BoundedHttp], echo: Echo | None = None, **config: Any) -> AsyncIterator[uvicorn.Server]:
+    answer = (echo or Echo()).answer
+    app = Starlette(routes=[Route(path, answer, methods=["GET", "POST"]) for path in ("/", "/unread", "/large")])
+    config = {"http": protocol, "host": "127.0.0.1", "port": 0, "log_config": None, "lifespan": "off", **config}
+    server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=1, **config))
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells in no other way
+        await asyncio.sleep(0.01)
+    try:
+        yield server
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def connect(server: uvicorn.Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    port = server.servers[0].sockets[0].getsockname()[1]
+    return await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
+
+
+async def rest(reader: asyncio.StreamReader) -> bytes:
+    """What still comes until the server closes; it has to do so."""
+    async with asyncio.timeout(10):
+        try:
+            return await reader.read()
+        except ConnectionError:
+            return b""
+
+
+async def connections(server: uvicorn.Server, count: int) -> None:
+    """Waits until the server has that many."""
+    async with asyncio.timeout(10):
+        while len(server.server_state.connections) != count:  # noqa: ASYNC110 - uvicorn tells in no other way
+            await asyncio.sleep(0.01)
+
+
+async def pour(writer: asyncio.StreamWriter, piece: bytes, *, most: int) -> int:
+    """Bytes sent until the server closes, ``most`` at most."""
+    sent = 0
+    try:
+        async with asyncio.timeout(20):
+            while sent < most and not writer.is_closing():
+                writer.write(piece)
+                await writer.drain()
+                sent += len(piece)
+                await asyncio.sleep(0)
+    except ConnectionError:
+        pass
+    return sent
+
+
+async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, drop: bytes) -> bool:
+    """Whether the server closes while drop after drop comes."""
+    ended = asyncio.create_task(rest(reader))
+    for _ in range(400):
+        if ended.done():
+            break
+        writer.write(drop)
+        await asyncio.sleep(0.02)
+    closed = ended.done()
+    await asyncio.wait([ended])
+    return closed and not ended.exception()
+
+
+TRAILERS = b"".join(b"x%05d: aaaaaaaaaaaaaaaaaaaa\r\n" % number for number in range(2000))
+
+
+@pytest.mark.parametrize("piece", [TRAILERS, b"x: " + b"a" * 60_000, b"\r\n" * 30_000], ids=["many", "one long", "no"])
+async def test_trailers_without_end_are_refused(piece: bytes) -> None:
+    echo = Echo()
+    async with serving(BoundedHttp, echo) as server:
+        reader, writer = await connect(server)
+        writer.write(CHUNKED + b"1\r\n{\r\n0\r\n")
+        assert await pour(writer, piece, most=64 << 20) < 16 << 20
+        answered = await rest(reader)
+        assert answered == b"" or b" 431 " in answered or b" 200 OK" in answered
+        writer.close()
+    assert len(echo.headers) + echo.departures == 1 and not any("x00001" in headers for headers in echo.headers)
+
+
+async def test_refused_trailers_are_431() -> None:
+    async with serving(BoundedHttp) as server:
+        reader, writer = await connect(server)
+        writer.write(CHUNKED + b"1\r\n{\r\n0\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.1)  # a piece of its own
+        writer.write(b"x: " + b"a" * (HEAD_BYTES + 1000))
+        assert (await rest(reader)).startswith(b"HTTP/1.1 431 ")
+        writer.close()
+
+
+async def test_some_trailers_are_read_over() -> None:
+    echo = Echo()
+    async with serving(BoundedHttp, echo) as server:
+        reader, writer = await connect(server)
+        writer.write(CHUNKED + b"2\r\n{}\r\n0\r\nHost: evil.example\r\nX-Sum: 1\r\n\r\n" + HEAD + b"Connection: close\r\n\r\n")
+        answered = await rest(reader)
+        assert answered.count(b"HTTP/1.1 200 OK") == 2 and b"{}" in answered
+        writer.close()
+    assert [headers["host"] for headers in echo.headers] == ["localhost", "localhost"]
+    assert not any("x-sum" in headers for headers in echo.headers)
+
+
+async def test_a_long_body_in_small_chunks_passes() -> None:
+    async with serving(BoundedHttp) as server:
+        reader, writer = await connect(server)
+        writer.write(HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(20):
+            writer.write(b"1;ext=value\r\nx\r\n" * 2000)
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        assert (await rest(reader)).endswith(b"\r\n\r\n" + b"x" * 40_000)
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [(b"", b""), (b"\r\n", b""), (b"POST / HT", b"HTTP/1.1 408 "), (HEAD + b"X: ", b"HTTP/1.1 408 ")],
+    ids=["nothing", "an empty line", "half a line", "half a head"],
+)
+async def test_a_head_that_does_not_come_is_not_waited_for(sent: bytes, answer: bytes) -> None:
+    async with serving(Impatient) as server:
+        reader, writer = await connect(server)
+        writer.write(sent)
+        answered = await rest(reader)
+        assert answered.startswith(answer) and (answered == b"") is (answer == b"")
+        writer.close()
+
+
+async def test_a_head_that_comes_drop_by_drop_is_not_waited_for_either() -> None:
+    async with serving(Impatient) as server:
+        reader, writer = await connect(server)
+        writer.write(HEAD)
+        assert await drip(reader, writer, b"X: y\r\n")
+        writer.close()
+
+
+async def test_an_answered_request_whose_body_drips_on_is_cut_off() -> None:
+    async with serving(Impatient) as server:
+        reader, writer = await connect(server)
+        writer.write(b"POST /unread HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n")
+        async with asyncio.timeout(10):
+            assert (await reader.readuntil(b"unread")).startswith(b"HTTP/1.1 200 OK")
+        assert await drip(reader, writer, b"x")
+        writer.close()
+
+
+async def test_a_request_under_way_and_an_idle_connection_are_not_late() -> None:
+    async with serving(Impatient, timeout_keep_alive=30) as server:
+        reader, writer = await connect(server)
+        for _ in range(2):
+            writer.write(HEAD + b"Content-Length: 2\r\n\r\n")
+            await asyncio.sleep(0.6)  # the body's time is the application's matter
+            writer.write(b"ok")
+            async with asyncio.timeout(10):
+                assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 OK")
+            await asyncio.sleep(0.6)
+        writer.close()
+
+
+async def test_an_answer_that_nobody_reads_is_dropped() -> None:
+    async with serving(Impatient) as server:
+        with socket.create_connection(server.servers[0].sockets[0].getsockname()) as deaf:
+            deaf.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n" * 4)
+            await connections(server, 1)
+            await connections(server, 0)
+
+
+async def test_an_answer_that_is_read_slowly_comes_whole() -> None:
+    async with serving(Impatient, timeout_keep_alive=30) as server:
+        reader, writer = await connect(server)
+        writer.write(b"GET /large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        async with asyncio.timeout(20):
+            await reader.readuntil(b"\r\n\r\n")
+            got = 0
+            while piece := await reader.read(1 << 20):
+                got += len(piece)
+                await asyncio.sleep(0.05)
+        assert got == LARGE
+        writer.close()
+
+
+async def test_connections_beyond_the_limit_are_turned_away_and_the_others_stay() -> None:
+    async with serving(BoundedHttp, limit_concurrency=3) as server:
+        first, second = await connect(server), await connect(server)
+        await connections(server, 2)
+        reader, writer = await connect(server)
+        assert (await rest(reader)).startswith(b"HTTP/1.1 503 ")
+        writer.close()
+        for reader, writer in (first, second):
+            writer.write(HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\nok")
+            assert (await rest(reader)).endswith(b"ok")
+            writer.close()
