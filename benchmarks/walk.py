@@ -70,7 +70,7 @@ async def walk_over_a_million(total: int, size: int) -> None:
             raise SystemExit(f"{walked.jobs} jobs came, not {total}")
         _show(walked, size)
         await _first_and_last_in_turn(gateway, walked, size)
-        await _baseline(stack.enter_context(naive(sites)), walked, size)
+        await _baseline(stack.enter_context(naive(sites)), gateway, walked, size)
 
 
 async def _walk(gateway: GatewayProcess, size: int) -> _Walked:
@@ -146,11 +146,14 @@ def _late(times: Sequence[float]) -> float:
     return sorted(times)[int(0.95 * len(times))]
 
 
-async def _baseline(gateway: GatewayProcess, walked: _Walked, size: int) -> None:
+async def _baseline(baseline: GatewayProcess, gateway: GatewayProcess, walked: _Walked, size: int) -> None:
+    """The same pages in turn: by number from the baseline, by their cursor from the gateway."""
     print(f"\n| page of {size} | naive, ms | ccgateway, ms | ratio |\n|---|--:|--:|--:|")
-    async with Client(gateway) as client:
+    async with Client(baseline) as theirs, Client(gateway) as mine:
         for number in (1, 5, 20):
-            document = BY_NUMBER % (size, number)
-            times = [(await client.load(document, requests=1)).milliseconds[0] for _ in range(3 if number < 20 else 2)]
-            mine = median(walked.milliseconds[max(0, number - 6) : number + 5])
-            print(f"| {number} | {median(times):.0f} | {mine:.1f} | **{median(times) / mine:.0f}×** |")
+            slow, fast = [], []
+            for _ in range(3):
+                slow += (await theirs.load(BY_NUMBER % (size, number), requests=1)).milliseconds
+                place = {"first": size, "after": walked.cursors[number - 1]}
+                fast += (await mine.load(DOCUMENT, requests=3, variables=place)).milliseconds
+            print(f"| {number} | {median(slow):.0f} | {median(fast):.1f} | **{median(slow) / median(fast):.0f}×** |")

@@ -163,7 +163,7 @@ def test_other_lines_are_logged_as_they_are(message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "level"), [("200", "DEBUG"), ("404", "DEBUG"), ("500", "WARNING"), ("503", "WARNING"), ("TIMEOUT", "WARNING")]
+    ("outcome", "level"), [("200", "DEBUG"), ("404", "DEBUG"), ("500", "DEBUG"), ("CANCELLED", "DEBUG"), ("TIMEOUT", "WARNING")]
 )
 def test_each_exchange_is_one_line(caplog: pytest.LogCaptureFixture, outcome: str, level: str) -> None:
     with caplog.at_level(logging.DEBUG):

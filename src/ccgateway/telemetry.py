@@ -24,11 +24,11 @@ class Observer(Protocol):
 
 
 class LogObserver:
-    """Writes each exchange as a debug line, each failed one as a warning."""
+    """Writes each exchange as a debug line; as a warning where no answer came. Answers that say no are in the reports."""
 
     def exchanged(self, site: str, method: str, path: str, outcome: str, seconds: float) -> None:
         """One log line."""
-        level = logging.DEBUG if outcome < "500" and outcome.isdigit() else logging.WARNING
+        level = logging.DEBUG if outcome.isdigit() or outcome == "CANCELLED" else logging.WARNING
         logger.log(level, "%s %s %s -> %s in %.0f ms", site, method, path, outcome, seconds * 1000)
 
 

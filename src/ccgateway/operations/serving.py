@@ -25,6 +25,8 @@ __all__ = ["GatewayServer", "bind", "quiet_signals", "refuse_without_sites", "ru
 
 #: seconds that requests under way get to end when the gateway stops
 GRACE = 5
+#: seconds that an unused connection stays open: longer than the callers' pools keep theirs, so that they close first
+KEEP_ALIVE = 75
 #: connections at any one time: with those to the sites they stay below the 1024 open files that a process usually may have
 MOST_CONNECTIONS = 512
 
@@ -99,6 +101,7 @@ def server_for(app: ASGIApp, *, access_log: bool = False, when_listening: Callab
         server_header=False,
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=KEEP_ALIVE,
         h11_max_incomplete_event_size=64 << 10,
     )
     return GatewayServer(config, when_listening)
