@@ -62,7 +62,14 @@ def test_a_piece_can_be_kept_as_json_and_read_again() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b'{"series":[{"data":"x"}]}', b'{"series":[{"data":{}}]}', b'{"series":[{"data":[NaN]}]}', b'{"timestep":"x"}', b'{"timestep":2147483648}', b"[]"],
+    [
+        b'{"series":[{"data":"x"}]}',
+        b'{"series":[{"data":{}}]}',
+        b'{"series":[{"data":[NaN]}]}',
+        b'{"timestep":"x"}',
+        b'{"timestep":2147483648}',
+        b"[]",
+    ],
 )
 def test_what_is_no_metric_is_refused(text: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
