@@ -278,3 +278,15 @@ async def test_strict_and_partial_do_not_share_a_kept_walk(upstream: Upstream, s
         before = len(upstream.requests)
         await gateway.jobs(JobListQuestion(first=20, after=cursor, policy=Policy.STRICT), CALLER)
         assert len(upstream.requests) > before
+
+
+async def test_a_walk_kept_open_says_of_each_page_only_what_concerns_it() -> None:
+    upstream = Upstream([Job(i, 1000 + i) for i in range(60)])
+    async with gateway_over([site_of(upstream, "here")], scan_budget=20) as gateway:
+        after, notes = None, []
+        for _ in range(3):
+            page = await gateway.jobs(JobListQuestion(first=5, after=after, wants_count=True), CALLER)
+            notes.append(page.reports[0].notes)
+            after = page.end_cursor
+    assert [len(one) for one in notes] == [1, 1, 1]
+    assert all("scan budget" in one[0] for one in notes)

@@ -12,6 +12,7 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
 from ccgateway.federation.questions import Caller, JobListAnswer, JobListQuestion, Policy, ReportStatus, SiteReport
 from ccgateway.federation.readahead import ParkedWalks
+from ccgateway.federation.scatter import patience_of
 from ccgateway.federation.twins import Twins
 from ccgateway.federation.walk import Part, Walk
 from ccgateway.jobs.conditions import LATEST, conditions_of
@@ -167,8 +168,7 @@ class JobList:
             _open(part, JobsWanted(conditions_of(question.filters, instance.name), fields), latest)
             parts.append(part)
         self._expect(parts)
-        patience = self.limits.patience if question.policy is Policy.PARTIAL and self.limits.patience > 0 else None
-        return Walk(parts, self.twins, self.limits.scan_budget, patience)
+        return Walk(parts, self.twins, self.limits.scan_budget, patience_of(question.policy, self.limits))
 
     def _expect(self, parts: Sequence[Part]) -> None:
         active = [part for part in parts if part.stream is not None]
@@ -257,7 +257,7 @@ def _open(part: Part, wanted: JobsWanted, latest: int) -> None:
     except SiteError as error:
         part.fail(error)
     else:
-        part.report.notes += part.instance.lacking(wanted)
+        part.notes = part.instance.lacking(wanted)
 
 
 def judge(reports: Sequence[SiteReport], registry: Registry, policy: Policy, *, is_empty: bool) -> None:

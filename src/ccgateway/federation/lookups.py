@@ -22,7 +22,7 @@ from ccgateway.federation.questions import (
     SiteStatus,
     SiteUser,
 )  # fmt: skip
-from ccgateway.federation.scatter import Ask, scatter
+from ccgateway.federation.scatter import Ask, patience_of, scatter
 from ccgateway.federation.twins import Twins
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
@@ -158,7 +158,7 @@ class Lookups:
             finally:
                 report.elapsed, report.calls = loop.time() - started, visit.meter.calls
 
-        patience = self.limits.patience if policy is Policy.PARTIAL and self.limits.patience > 0 else None
+        patience = patience_of(policy, self.limits)
         found: dict[str, list[T]] = {}
         for name, outcome in (await self._scattered(instances, measured, patience=patience)).items():
             if isinstance(outcome, SiteError):

@@ -14,13 +14,20 @@ from typing import Generic, TypeVar
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError, SiteError
+from ccgateway.federation.questions import Policy
+from ccgateway.settings import LimitSettings
 from ccgateway.site.instance import Instance
 
-__all__ = ["Ask", "scatter"]
+__all__ = ["Ask", "patience_of", "scatter"]
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+
+def patience_of(policy: Policy, limits: LimitSettings) -> float | None:
+    """Seconds that slower sites get once one has answered; ``None``: everybody is waited for."""
+    return limits.patience if policy is Policy.PARTIAL and limits.patience > 0 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ccgateway.deadline import Deadline
@@ -37,6 +37,7 @@ class Part:
 
     ``deadline``: of the request; the site itself has its own timeout for the time that it is asked (``spent``, s). ``stream`` is
     ``None`` if the site could not even be asked. ``share``: which part of the list's newest jobs are expected to be this site's.
+    ``notes``: on the question as such, for this site.
     """
 
     instance: Instance
@@ -47,6 +48,7 @@ class Part:
     failed: bool = False
     last_size: int = 0
     twin: Instance | None = None
+    notes: Sequence[str] = ()
     spent: float = 0.0
     read_at: float = 0.0
 
@@ -62,8 +64,10 @@ class Part:
 
     def again(self, deadline: Deadline) -> Part:
         """The same site's part in the next page of the same walk."""
-        report = SiteReport(self.instance.name, self.instance.number, notes=self.report.notes[:])
-        part = Part(self.instance, report, deadline, self.stream, self.share, twin=self.twin, read_at=self.read_at)
+        report = SiteReport(self.instance.name, self.instance.number)
+        part = Part(
+            self.instance, report, deadline, self.stream, self.share, twin=self.twin, notes=self.notes, read_at=self.read_at
+        )
         if self.stream is not None:
             self.stream.begin(Visit(self.stream.visit.credential, deadline))
         return part
@@ -101,6 +105,7 @@ class Part:
         """Writes what the stream went through into the report."""
         if self.stream is None:
             return
+        self.report.notes = list(self.notes)
         if self.twin is not None:
             self.report.code = Code.DUPLICATE_SITE
             self.report.message = f"The same instance as site {self.twin.name}: jobs that both give are listed once, there."
