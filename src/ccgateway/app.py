@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.questions import Caller
+from ccgateway.identity.principal import Principal
 from ccgateway.settings import Settings
 from ccgateway.site.registry import Registry
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
@@ -26,7 +26,7 @@ def create_app(settings: Settings) -> Starlette:
     settings.check_exposure()
     registry = Registry(settings.sites.values())
     gateway = Gateway(registry, settings.limits)
-    caller = Caller(settings.caller.subject)
+    caller = Principal(settings.caller.subject)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

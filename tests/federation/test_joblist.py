@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from ccgateway.errors import Code, RequestError, SiteError
-from ccgateway.federation.questions import Caller, JobListQuestion, PageRequest, Policy, ReportStatus
+from ccgateway.federation.questions import JobListQuestion, PageRequest, Policy, ReportStatus
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.filters import FloatRange, JobFilter, JobOrder, StringInput
 from ccgateway.site.instance import Instance
 from support.upstream import Job, Upstream, site_of
@@ -194,7 +195,7 @@ async def test_a_request_ends_at_its_own_deadline(sites: list[Instance], upstrea
 # --- walks kept between two pages
 
 
-async def walk_pages(sites: list[Instance], count: int, *, read_ahead: float, caller: Caller = CALLER) -> list[int]:
+async def walk_pages(sites: list[Instance], count: int, *, read_ahead: float, caller: Principal = CALLER) -> list[int]:
     async with gateway_over(sites, read_ahead=read_ahead) as gateway:
         after, given = None, []
         for _ in range(count):
@@ -216,7 +217,7 @@ async def test_a_kept_walk_serves_nobody_else(upstream: Upstream, sites: list[In
     async with gateway_over(sites) as gateway:
         cursor = (await gateway.jobs(JobListQuestion(first=20), CALLER)).end_cursor
         before = len(upstream.requests)
-        answer = await gateway.jobs(JobListQuestion(first=20, after=cursor), Caller("somebody else"))
+        answer = await gateway.jobs(JobListQuestion(first=20, after=cursor), Principal("somebody else"))
         assert len(upstream.requests) > before
         assert answer.rows[0].job_id == 179
 

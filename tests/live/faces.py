@@ -18,7 +18,8 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.questions import Caller, JobListQuestion
+from ccgateway.federation.questions import JobListQuestion
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.filters import FloatRange, IntRange, JobFilter, MetricStat, StringInput, TimeRange
 from ccgateway.settings import LimitSettings, SiteSettings
 from ccgateway.site.registry import Registry
@@ -26,7 +27,7 @@ from live.truth import Key
 
 __all__ = ["CALLER", "Face", "Http", "InProcess", "Page", "gateway_over", "served"]
 
-CALLER = Caller("live")
+CALLER = Principal("live")
 
 Filters = Sequence[Mapping[str, Any]]
 

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from ccgateway.errors import Code, SiteError
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import Conditions, conditions_of
 from ccgateway.jobs.filters import FloatRange, JobFilter, MetricStat, StringInput
 from ccgateway.jobs.model import JOB_FIELDS
@@ -302,7 +303,7 @@ async def test_health_remembers_the_last_failure_and_since_when_it_is_well() -> 
 
 def test_a_site_without_a_token_cannot_be_visited() -> None:
     async def visit() -> None:
-        site_of(two_users("1.5"), "here", credential=None).visit(visit_for().deadline)
+        await site_of(two_users("1.5"), "here", credential=None).visit(Principal("anybody"), visit_for().deadline)
 
     with pytest.raises(SiteError) as refused:
         asyncio.run(visit())

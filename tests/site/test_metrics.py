@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.metrics import MetricsWanted
 from ccgateway.settings import SiteSettings
-from ccgateway.site.credentials import Credential
+from ccgateway.site.credentials import Credential, OneToken
 from ccgateway.site.exchange import SiteAnswer
 from ccgateway.site.instance import Instance, MetricsFound
 from support.scripted import Scripted, visit_for
@@ -43,7 +43,7 @@ def shown(found: MetricsFound) -> list[tuple[str, str]]:
 def scripted(answer: SiteAnswer, release: str = "1.5") -> tuple[Instance, Scripted]:
     exchange = Scripted(answer)
     settings = SiteSettings(name="here", number=1, url="http://here", release=release)  # type: ignore[arg-type, call-arg]
-    return Instance(settings, exchange, ADMIN), exchange
+    return Instance(settings, exchange, OneToken(ADMIN)), exchange
 
 
 async def answered(status: int, body: bytes, release: str = "1.5", credential: Credential = ADMIN) -> MetricsFound:

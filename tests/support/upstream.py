@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from ccgateway.errors import SiteError
 from ccgateway.jobs.model import JobKey
 from ccgateway.settings import SiteSettings
-from ccgateway.site.credentials import Credential
+from ccgateway.site.credentials import Credential, OneToken
 from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
 from ccgateway.site.instance import Instance
 from ccgateway.site.registry import Registry
@@ -297,7 +297,7 @@ def site_of(
 ) -> Instance:
     """An instance that asks ``upstream``; its release as the settings of an operator who knows it."""
     values = {"name": name, "number": number, "url": "http://upstream", "release": release or upstream.release, **settings}
-    return Instance(SiteSettings.model_validate(values), upstream, credential)
+    return Instance(SiteSettings.model_validate(values), upstream, OneToken(credential))
 
 
 def piece(

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.questions import Caller, JobListAnswer, JobListQuestion
+from ccgateway.federation.questions import JobListAnswer, JobListQuestion
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import JobKey
 from ccgateway.settings import LimitSettings
 from ccgateway.site.instance import Instance
@@ -17,7 +18,7 @@ from support.upstream import Sites
 
 __all__ = ["CALLER", "Walked", "gateway_over", "order_of", "walk", "walked_over"]
 
-CALLER = Caller("tester")
+CALLER = Principal("tester")
 
 
 @dataclass

@@ -13,7 +13,6 @@ from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget, Outcome
 from ccgateway.federation.questions import (
     Answer,
-    Caller,
     JobListAnswer,
     JobListQuestion,
     JobMetricsAnswer,
@@ -24,13 +23,14 @@ from ccgateway.federation.questions import (
     SiteStatus,
     SiteUser,
 )  # fmt: skip
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs import clusters as cluster_values
 from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
 from ccgateway.jobs.model import JobKey, JobRow, Resource, Tag, parse_job_id
 
 __all__ = ["FakeGateway", "aurora", "borealis_is_down", "make_cluster", "make_piece", "make_row", "make_status", "make_user"]
 
-CALLER = Caller("tester")
+CALLER = Principal("tester")
 
 
 class Row(SimpleNamespace):
@@ -170,7 +170,7 @@ class FakeGateway(Gateway):
             self.cancelled.set()
             raise
 
-    async def jobs(self, question: JobListQuestion, caller: Caller) -> JobListAnswer:
+    async def jobs(self, question: JobListQuestion, caller: Principal) -> JobListAnswer:
         assert caller == CALLER
         await self._meet(question)
         complete = all(report.status is ReportStatus.OK for report in self.reports)
@@ -178,7 +178,7 @@ class FakeGateway(Gateway):
             self.rows, self.reports, self.end_cursor, self.has_next_page, complete, 42 if question.wants_count else None
         )
 
-    async def job(self, job_id: str, caller: Caller, *, fields: frozenset[str]) -> JobRow:
+    async def job(self, job_id: str, caller: Principal, *, fields: frozenset[str]) -> JobRow:
         await self._meet((job_id, fields))
         site, number = parse_job_id(job_id)
         for row in self.rows:
@@ -187,12 +187,14 @@ class FakeGateway(Gateway):
         raise RequestError(Code.NOT_FOUND, f"{site} has no job {number}.", site=site)
 
     async def job_by_key(
-        self, caller: Caller, *, cluster: str, job_id: int, start_time: int | None, site: str | None, fields: frozenset[str]
+        self, caller: Principal, *, cluster: str, job_id: int, start_time: int | None, site: str | None, fields: frozenset[str]
     ) -> JobRow:
         await self._meet((cluster, job_id, start_time, site, fields))
         return self.rows[0]
 
-    async def job_metrics(self, job_id: str, wanted: MetricsWanted, caller: Caller, *, budget: MetricsBudget) -> JobMetricsAnswer:
+    async def job_metrics(
+        self, job_id: str, wanted: MetricsWanted, caller: Principal, *, budget: MetricsBudget
+    ) -> JobMetricsAnswer:
         await self._meet((job_id, wanted))
         outcome = self._outcome(job_id)
         if isinstance(outcome, GatewayError):
@@ -200,7 +202,7 @@ class FakeGateway(Gateway):
         return outcome
 
     async def metrics_of(
-        self, jobs: Sequence[JobRef], wanted: MetricsWanted, caller: Caller, *, budget: MetricsBudget
+        self, jobs: Sequence[JobRef], wanted: MetricsWanted, caller: Principal, *, budget: MetricsBudget
     ) -> list[Outcome]:
         await self._meet((tuple(jobs), wanted))
         return [self._outcome(f"{job.site}:{job.db_id}") for job in jobs]
@@ -210,12 +212,12 @@ class FakeGateway(Gateway):
         return pieces if isinstance(pieces, GatewayError) else JobMetricsAnswer(pieces, aurora(notes=list(self.metric_notes)))
 
     async def clusters(
-        self, caller: Caller, *, sites: Sequence[str] | None, policy: Policy, with_partitions: bool
+        self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy, with_partitions: bool
     ) -> Answer[SiteCluster]:
         await self._meet((sites, policy, with_partitions))
         return Answer(self.lists, self.reports)
 
-    async def users(self, caller: Caller, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
+    async def users(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
         await self._meet((sites, policy))
         if self.users_hang:
             await self._hang()
@@ -223,6 +225,6 @@ class FakeGateway(Gateway):
             raise self.users_fault
         return Answer(self.accounts, self.reports)
 
-    async def sites(self, caller: Caller, *, sites: Sequence[str] | None = None) -> list[SiteStatus]:
+    async def sites(self, caller: Principal, *, sites: Sequence[str] | None = None) -> list[SiteStatus]:
         await self._meet(sites)
         return self.statuses

@@ -10,7 +10,6 @@ from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
 from ccgateway.federation.questions import (
     Answer,
-    Caller,
     JobListAnswer,
     JobListQuestion,
     JobMetricsAnswer,
@@ -21,6 +20,7 @@ from ccgateway.federation.questions import (
 )  # fmt: skip
 from ccgateway.federation.readahead import ParkedWalks
 from ccgateway.federation.twins import Twins
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.model import JobRow
 from ccgateway.settings import LimitSettings
@@ -47,19 +47,19 @@ class Gateway:
         self._lookups = Lookups(registry, twins, limits, self._joblist)
         self._metrics = JobMetrics(registry)
 
-    async def jobs(self, question: JobListQuestion, caller: Caller) -> JobListAnswer:
+    async def jobs(self, question: JobListQuestion, caller: Principal) -> JobListAnswer:
         """One page of the jobs of all sites asked, in one exact order."""
         answer = await self._joblist.page(question, caller)
         logger.debug("jobs for %s: %d rows, complete=%s", caller.subject, len(answer.rows), answer.complete)
         return answer
 
-    async def job(self, job_id: str, caller: Caller, *, fields: frozenset[str]) -> JobRow:  # noqa: ARG002 - identities come
+    async def job(self, job_id: str, caller: Principal, *, fields: frozenset[str]) -> JobRow:
         """The job with that ``"site:dbid"``; ``NOT_FOUND`` if the site has none or does not show it."""
-        return await self._lookups.job(job_id, fields)
+        return await self._lookups.job(job_id, caller, fields)
 
     async def job_by_key(
         self,
-        caller: Caller,
+        caller: Principal,
         *,
         cluster: str,
         job_id: int,
@@ -76,42 +76,42 @@ class Gateway:
         self,
         job_id: str,
         wanted: MetricsWanted,
-        caller: Caller,  # noqa: ARG002
+        caller: Principal,
         *,
         budget: MetricsBudget,
     ) -> JobMetricsAnswer:
         """The metrics of the job with that ``"site:dbid"``; the ``SiteError`` of its site if it does not give them."""
-        return await self._metrics.one(job_id, wanted, budget)
+        return await self._metrics.one(job_id, wanted, caller, budget)
 
     async def metrics_of(
         self,
         jobs: Sequence[JobRef],
         wanted: MetricsWanted,
-        caller: Caller,  # noqa: ARG002
+        caller: Principal,
         *,
         budget: MetricsBudget,
     ) -> list[Outcome]:
         """The same metrics of many jobs, one outcome for each, in their order: an answer, or the error it came to."""
-        return await self._metrics.many(jobs, wanted, budget)
+        return await self._metrics.many(jobs, wanted, caller, budget)
 
     async def clusters(
         self,
-        caller: Caller,  # noqa: ARG002
+        caller: Principal,
         *,
         sites: Sequence[str] | None,
         policy: Policy,
         with_partitions: bool,
     ) -> Answer[SiteCluster]:
         """The clusters of every site asked; ``with_partitions`` fills ``Cluster.partitions``."""
-        return await self._lookups.clusters(sites=sites, policy=policy, with_partitions=with_partitions)
+        return await self._lookups.clusters(caller, sites=sites, policy=policy, with_partitions=with_partitions)
 
-    async def users(self, caller: Caller, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:  # noqa: ARG002
+    async def users(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
         """The user tables of every site asked (needs an admin's token there)."""
-        return await self._lookups.users(sites=sites, policy=policy)
+        return await self._lookups.users(caller, sites=sites, policy=policy)
 
-    async def sites(self, caller: Caller, *, sites: Sequence[str] | None = None) -> list[SiteStatus]:  # noqa: ARG002
+    async def sites(self, caller: Principal, *, sites: Sequence[str] | None = None) -> list[SiteStatus]:
         """The configured sites, each asked just now."""
-        return await self._lookups.sites(sites)
+        return await self._lookups.sites(caller, sites)
 
     async def aclose(self) -> None:
         """Closes the connections to every site."""

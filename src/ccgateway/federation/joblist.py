@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
-from ccgateway.federation.questions import Caller, JobListAnswer, JobListQuestion, Policy, ReportStatus, SiteReport
+from ccgateway.federation.questions import JobListAnswer, JobListQuestion, Policy, ReportStatus, SiteReport
 from ccgateway.federation.readahead import ParkedWalks
 from ccgateway.federation.scatter import patience_of
 from ccgateway.federation.twins import Twins
 from ccgateway.federation.walk import Part, Walk
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import LATEST, conditions_of
 from ccgateway.jobs.model import JobRow
 from ccgateway.jobs.ordering import Cursor, SortPlan, before_second, digest_of, position_of, sort_plan
@@ -40,7 +41,7 @@ class JobList:
     parked: ParkedWalks
     shares: dict[str, float] = field(default_factory=dict)
 
-    async def page(self, question: JobListQuestion, caller: Caller) -> JobListAnswer:
+    async def page(self, question: JobListQuestion, caller: Principal) -> JobListAnswer:
         """One page. Raises ``RequestError``, or ``FederationError`` where the policy forbids the answer."""
         plan = sort_plan(question.order)
         digest = digest_of(question.filters, question.order, question.sites)
@@ -99,12 +100,12 @@ class JobList:
     async def _resumed(self, asked: _Asked) -> Walk:
         """The walk that the cursor's page left open, or a new one from the cursor on."""
         if asked.cursor is None:
-            return self._walk(asked, asked.question.fields)
+            return await self._walk(asked, asked.question.fields)
         walk = await self.parked.take(asked.place(asked.cursor))
         if walk is not None:
             walk.renew(asked.deadline)
             return walk
-        walk = self._walk(asked, asked.question.fields, latest=-asked.cursor.position[0])
+        walk = await self._walk(asked, asked.question.fields, latest=-asked.cursor.position[0])
         walk.after = asked.cursor.position
         return walk
 
@@ -124,7 +125,7 @@ class JobList:
     # --- another order
 
     async def _sorted(self, asked: _Asked, plan: SortPlan) -> JobListAnswer:
-        walk = self._walk(asked, asked.question.fields | plan.needs)
+        walk = await self._walk(asked, asked.question.fields | plan.needs)
         await walk.collect(math.inf)
         if walk.stopped_at is not None:
             raise self._beyond_budget("Another order than startTime descending reads everything that matches; narrow the filter.")
@@ -146,7 +147,7 @@ class JobList:
 
     async def _count(self, asked: _Asked) -> _Count:
         """All matching jobs, counted by reading them."""
-        walk = self._walk(asked, frozenset())
+        walk = await self._walk(asked, frozenset())
         await walk.collect(math.inf)
         return self._counted(walk)
 
@@ -158,14 +159,14 @@ class JobList:
 
     # --- parts
 
-    def _walk(self, asked: _Asked, fields: frozenset[str], *, latest: int = LATEST) -> Walk:
+    async def _walk(self, asked: _Asked, fields: frozenset[str], *, latest: int = LATEST) -> Walk:
         question = asked.question
         instances = self.registry.chosen(question.sites)
         parts = []
         for instance in instances:
-            part = Part(instance, SiteReport(instance.name, instance.number), asked.deadline)
+            part = Part(instance, asked.caller, SiteReport(instance.name, instance.number), asked.deadline)
             part.twin = self.twins.known(instance, instances)
-            _open(part, JobsWanted(conditions_of(question.filters, instance.name), fields), latest)
+            await _open(part, JobsWanted(conditions_of(question.filters, instance.name), fields), latest)
             parts.append(part)
         self._expect(parts)
         return Walk(parts, self.twins, self.limits.scan_budget, patience_of(question.policy, self.limits))
@@ -231,7 +232,7 @@ class _Asked:
     """A question with what follows from it: its digest, its cursor, its deadline, the jobs to pass over and to give."""
 
     question: JobListQuestion
-    caller: Caller
+    caller: Principal
     digest: str
     cursor: Cursor | None
     deadline: Deadline
@@ -251,9 +252,9 @@ class _Count:
     gaps: tuple[str, ...] = ()
 
 
-def _open(part: Part, wanted: JobsWanted, latest: int) -> None:
+async def _open(part: Part, wanted: JobsWanted, latest: int) -> None:
     try:
-        part.stream = JobStream(part.instance, part.instance.visit(part.due), wanted, latest=latest)
+        part.stream = JobStream(part.instance, await part.instance.visit(part.caller, part.due), wanted, latest=latest)
     except SiteError as error:
         part.fail(error)
     else:

@@ -13,7 +13,6 @@ from ccgateway.errors import Code, FederationError, RequestError, SiteError
 from ccgateway.federation.joblist import JobList, judge
 from ccgateway.federation.questions import (
     Answer,
-    Caller,
     JobListQuestion,
     Policy,
     ReportStatus,
@@ -24,6 +23,7 @@ from ccgateway.federation.questions import (
 )  # fmt: skip
 from ccgateway.federation.scatter import Ask, patience_of, scatter
 from ccgateway.federation.twins import Twins
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
 from ccgateway.jobs.model import JobRow, parse_job_id
@@ -46,18 +46,18 @@ class Lookups:
     limits: LimitSettings
     joblist: JobList
 
-    async def job(self, job_id: str, fields: frozenset[str]) -> JobRow:
+    async def job(self, job_id: str, caller: Principal, fields: frozenset[str]) -> JobRow:
         """One job by ``"site:dbid"``. ``NOT_FOUND`` also where it may not be seen; ``SiteError`` if the site does not answer."""
         name, db_id = parse_job_id(job_id)
         instance = self.registry.one(name)
         deadline = Deadline.after(self.limits.request_timeout).within(instance.settings.timeout)
-        row = await instance.job(instance.visit(deadline), db_id, fields)
+        row = await instance.job(await instance.visit(caller, deadline), db_id, fields)
         if row is None:
             raise RequestError(Code.NOT_FOUND, f"Site {name} has no job {db_id}, or does not show it.")
         return row
 
     async def job_by_key(
-        self, caller: Caller, *, cluster: str, job_id: int, start_time: int | None, site: str | None, fields: frozenset[str]
+        self, caller: Principal, *, cluster: str, job_id: int, start_time: int | None, site: str | None, fields: frozenset[str]
     ) -> JobRow:
         """One job by its key. ``AMBIGUOUS_JOB`` if several sites have it, ``INCOMPLETE`` if it may be at one that failed."""
         wanted = JobFilter(
@@ -88,29 +88,31 @@ class Lookups:
             raise RequestError(Code.AMBIGUOUS_JOB, message)
         return first
 
-    async def clusters(self, *, sites: Sequence[str] | None, policy: Policy, with_partitions: bool) -> Answer[SiteCluster]:
+    async def clusters(
+        self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy, with_partitions: bool
+    ) -> Answer[SiteCluster]:
         """Every site's clusters, sites by number, clusters as the site orders them."""
 
         async def ask(instance: Instance, visit: Visit) -> list[Cluster]:
             return await instance.clusters(visit, with_partitions=with_partitions)
 
-        found, reports = await self._of_each(sites, policy, ask)
-        await self._find_twins(found)
+        found, reports = await self._of_each(caller, sites, policy, ask)
+        await self._find_twins(caller, found)
         self._drop_twins(found, reports)
         items = [SiteCluster(name, cluster) for name, clusters in found.items() for cluster in clusters]
         return Answer(items, reports)
 
-    async def users(self, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
+    async def users(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
         """Every site's user table, sites by number."""
 
         async def ask(instance: Instance, visit: Visit) -> list[User]:
             return await instance.users(visit)
 
-        found, reports = await self._of_each(sites, policy, ask)
+        found, reports = await self._of_each(caller, sites, policy, ask)
         self._drop_twins(found, reports)
         return Answer([SiteUser(name, user) for name, users in found.items() for user in users], reports)
 
-    async def sites(self, names: Sequence[str] | None) -> list[SiteStatus]:
+    async def sites(self, caller: Principal, names: Sequence[str] | None) -> list[SiteStatus]:
         """How every site is, found out by reading at most one job there."""
         loop = asyncio.get_running_loop()
         took: dict[str, float] = {}
@@ -122,13 +124,18 @@ class Lookups:
             return []
 
         instances = self.registry.chosen(names)
-        outcomes = await self._scattered(instances, ask, patience=None)
+        outcomes = await self._scattered(caller, instances, ask, patience=None)
         return [_status(one, outcomes[one.name], took.get(one.name), self.twins.known(one, instances)) for one in instances]
 
     # --- asking each
 
     async def _scattered(
-        self, instances: Sequence[Instance], ask: Callable[[Instance, Visit], Awaitable[T]], *, patience: float | None
+        self,
+        caller: Principal,
+        instances: Sequence[Instance],
+        ask: Callable[[Instance, Visit], Awaitable[T]],
+        *,
+        patience: float | None,
     ) -> dict[str, T | SiteError]:
         deadline = Deadline.after(self.limits.request_timeout)
         asks: list[Ask[T]] = []
@@ -136,7 +143,7 @@ class Lookups:
         for instance in instances:
             own = deadline.within(instance.settings.timeout)
             try:
-                visit = instance.visit(own)
+                visit = await instance.visit(caller, own)
             except SiteError as error:
                 refused[instance.name] = error
                 continue
@@ -145,7 +152,7 @@ class Lookups:
         return {one.name: refused[one.name] if one.name in refused else answered[one.name] for one in instances}
 
     async def _of_each(
-        self, sites: Sequence[str] | None, policy: Policy, ask: Callable[[Instance, Visit], Awaitable[list[T]]]
+        self, caller: Principal, sites: Sequence[str] | None, policy: Policy, ask: Callable[[Instance, Visit], Awaitable[list[T]]]
     ) -> tuple[dict[str, list[T]], list[SiteReport]]:
         loop = asyncio.get_running_loop()
         instances = self.registry.chosen(sites)
@@ -160,7 +167,7 @@ class Lookups:
 
         patience = patience_of(policy, self.limits)
         found: dict[str, list[T]] = {}
-        for name, outcome in (await self._scattered(instances, measured, patience=patience)).items():
+        for name, outcome in (await self._scattered(caller, instances, measured, patience=patience)).items():
             if isinstance(outcome, SiteError):
                 reports[name].note_failure(outcome)
             else:
@@ -168,14 +175,14 @@ class Lookups:
         judge(list(reports.values()), self.registry, policy, is_empty=not any(found.values()))
         return found, list(reports.values())
 
-    async def _find_twins(self, found: dict[str, list[Cluster]]) -> None:
+    async def _find_twins(self, caller: Principal, found: dict[str, list[Cluster]]) -> None:
         """Sites with the same cluster names may be one and the same instance."""
         deadline = Deadline.after(self.limits.request_timeout)
         names = {site: frozenset(cluster.name for cluster in clusters) for site, clusters in found.items()}
         for first, second in combinations(found, 2):
             if names[first] and names[first] == names[second]:
                 one, two = self.registry.one(first), self.registry.one(second)
-                await self.twins.compare(one, two, deadline.within(two.settings.timeout))
+                await self.twins.compare(one, two, caller, deadline.within(two.settings.timeout))
 
     def _drop_twins(self, found: dict[str, list[T]], reports: list[SiteReport]) -> None:
         """What one and the same instance gave twice is given once."""

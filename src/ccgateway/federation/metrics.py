@@ -15,6 +15,7 @@ from typing import TypeAlias
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError, RequestError, SiteError
 from ccgateway.federation.questions import JobMetricsAnswer, SiteReport
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
 from ccgateway.jobs.model import parse_job_id
 from ccgateway.settings import LimitSettings
@@ -70,16 +71,18 @@ class JobMetrics:
     registry: Registry
     read: ReadMetrics = read_from_site
 
-    async def one(self, job_id: str, wanted: MetricsWanted, budget: MetricsBudget) -> JobMetricsAnswer:
+    async def one(self, job_id: str, wanted: MetricsWanted, caller: Principal, budget: MetricsBudget) -> JobMetricsAnswer:
         """The metrics of the job with that ``"site:dbid"``. Raises ``RequestError`` or its site's ``SiteError``."""
         site, db_id = parse_job_id(job_id)
         instance = self.registry.one(site)
         until = budget.deadline.within(instance.settings.timeout)
-        answer = await self._read(instance, JobRef(site, db_id), wanted, until)
+        answer = await self._read(instance, JobRef(site, db_id), wanted, caller, until)
         budget.take(answer.pieces)
         return answer
 
-    async def many(self, jobs: Sequence[JobRef], wanted: MetricsWanted, budget: MetricsBudget) -> list[Outcome]:
+    async def many(
+        self, jobs: Sequence[JobRef], wanted: MetricsWanted, caller: Principal, budget: MetricsBudget
+    ) -> list[Outcome]:
         """One outcome for each job, in their order: what one of them comes to touches no other, unless its site is gone."""
         places: dict[str, deque[int]] = {}
         for place, job in enumerate(jobs):
@@ -92,7 +95,7 @@ class JobMetrics:
                 try:
                     if budget.is_spent:
                         raise budget.error()
-                    answer = await self._read(instance, jobs[place], wanted, until)
+                    answer = await self._read(instance, jobs[place], wanted, caller, until)
                     budget.take(answer.pieces)
                     outcomes[place] = answer
                 except GatewayError as error:
@@ -113,10 +116,12 @@ class JobMetrics:
                     group.create_task(work_off(instance, waiting, until), name=f"metrics from {site}")
         return [outcomes[place] for place in range(len(jobs))]
 
-    async def _read(self, instance: Instance, job: JobRef, wanted: MetricsWanted, deadline: Deadline) -> JobMetricsAnswer:
+    async def _read(
+        self, instance: Instance, job: JobRef, wanted: MetricsWanted, caller: Principal, deadline: Deadline
+    ) -> JobMetricsAnswer:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        visit = instance.visit(deadline)
+        visit = await instance.visit(caller, deadline)
         try:
             async with deadline.limit():
                 found = await self.read(instance, visit, job, wanted)

@@ -14,7 +14,7 @@ from ccgateway.jobs.metrics import MetricPiece
 from ccgateway.jobs.model import JobRow
 
 __all__ = [
-    "Answer", "Caller", "JobListAnswer", "JobListQuestion", "JobMetricsAnswer", "PageRequest", "Policy", "ReportStatus",
+    "Answer", "JobListAnswer", "JobListQuestion", "JobMetricsAnswer", "PageRequest", "Policy", "ReportStatus",
     "SiteCluster", "SiteReport", "SiteStatus", "SiteUser",
 ]  # fmt: skip
 
@@ -35,13 +35,6 @@ class ReportStatus(StrEnum):
     PARTIAL = "PARTIAL"
     FAILED = "FAILED"
     SKIPPED = "SKIPPED"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: the subject under which the call appears in logs."""
-
-    subject: str
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import SiteError
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import EARLIEST, LATEST, Conditions
 from ccgateway.jobs.model import JobRow
 from ccgateway.site.dialects import Window
@@ -46,12 +47,12 @@ class Twins:
                     return other
         return None
 
-    async def compare(self, one: Instance, two: Instance, deadline: Deadline) -> bool:
-        """Whether the two are the same instance, remembered; ``False`` if one cannot be read."""
+    async def compare(self, one: Instance, two: Instance, caller: Principal, deadline: Deadline) -> bool:
+        """Whether the two are the same instance, as far as ``caller`` sees, remembered; ``False`` if one cannot be read."""
         finding = self._fresh(one, two)
         if finding is None:
             try:
-                same = same_jobs(await _newest(one, deadline), await _newest(two, deadline))
+                same = same_jobs(await _newest(one, caller, deadline), await _newest(two, caller, deadline))
             except SiteError:
                 same = False
             finding = _Finding(same, time.monotonic() + (SAME_FOR if same else DISTINCT_FOR))
@@ -67,9 +68,9 @@ def _pair(one: Instance, two: Instance) -> tuple[str, str]:
     return (one.name, two.name) if one.number < two.number else (two.name, one.name)
 
 
-async def _newest(instance: Instance, deadline: Deadline) -> list[JobRow]:
+async def _newest(instance: Instance, caller: Principal, deadline: Deadline) -> list[JobRow]:
     """The newest jobs that the site sends, also those that the gateway would not show; fewer where one cannot be read."""
-    wanted, visit = JobsWanted(Conditions(), _ATTRIBUTES), instance.visit(deadline)
+    wanted, visit = JobsWanted(Conditions(), _ATTRIBUTES), await instance.visit(caller, deadline)
     for size in (COMPARED, COMPARED // 4, COMPARED // 20):
         try:
             return (await instance.page(visit, wanted, Window(EARLIEST, LATEST), size=size)).rows

@@ -12,6 +12,7 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.federation.questions import SiteReport
 from ccgateway.federation.scatter import Ask, scatter
 from ccgateway.federation.twins import Twins
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import EARLIEST
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.ordering import Position, position_of, take_through
@@ -41,6 +42,7 @@ class Part:
     """
 
     instance: Instance
+    caller: Principal
     report: SiteReport
     deadline: Deadline
     stream: JobStream | None = None
@@ -65,9 +67,8 @@ class Part:
     def again(self, deadline: Deadline) -> Part:
         """The same site's part in the next page of the same walk."""
         report = SiteReport(self.instance.name, self.instance.number)
-        part = Part(
-            self.instance, report, deadline, self.stream, self.share, twin=self.twin, notes=self.notes, read_at=self.read_at
-        )
+        part = Part(self.instance, self.caller, report, deadline, self.stream, self.share)
+        part.twin, part.notes, part.read_at = self.twin, self.notes, self.read_at
         if self.stream is not None:
             self.stream.begin(Visit(self.stream.visit.credential, deadline))
         return part
@@ -231,7 +232,7 @@ class Walk:
 
     async def _without_doubles(self, batch: list[JobRow], doubled: set[JobKey], one: Part, two: Part) -> list[JobRow]:
         """``batch`` without the jobs that ``two`` gives again, if the two sites are one and the same instance."""
-        if not await self.twins.compare(one.instance, two.instance, two.due):
+        if not await self.twins.compare(one.instance, two.instance, two.caller, two.due):
             return batch
         two.twin = one.instance
         return [row for row in batch if row.key not in doubled]

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SettingsError, SiteError
 from ccgateway.federation.twins import Twins
+from ccgateway.identity.principal import Principal
 from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
 from ccgateway.operations.refusals import ISSUE, advise
 from ccgateway.operations.serving import refuse_without_sites
@@ -38,6 +39,7 @@ T = TypeVar("T")
 SOON = 14 * 86400
 #: shown to a site for which there is no token, to see that it is there and refuses it
 NO_TOKEN = SecretStr("none")
+OPERATOR = Principal("ccgateway check")
 
 
 class _Silent:
@@ -221,7 +223,7 @@ async def _find_twins(asked: list[_Asked]) -> None:
             same = one.site.url == two.site.url
             if not same and one.instance and two.instance and set(one.found.clusters) & set(two.found.clusters):
                 deadline = Deadline.after(max(one.site.timeout, two.site.timeout))
-                same = await twins.compare(one.instance, two.instance, deadline)
+                same = await twins.compare(one.instance, two.instance, OPERATOR, deadline)
             if same:
                 two.found.same_as = one.site.name
                 two.found.problem("url", f"this is the same instance as site {one.site.name}", "Remove one of the two sections.")

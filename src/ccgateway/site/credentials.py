@@ -7,12 +7,15 @@ and what the gateway itself must hide, and hiding errs on the side of too much.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import jwt
 from pydantic import SecretStr
 
-__all__ = ["ApiRoot", "Credential"]
+from ccgateway.deadline import Deadline
+from ccgateway.identity.principal import Principal
+
+__all__ = ["ApiRoot", "Credential", "Credentials", "OneToken"]
 
 ApiRoot = Literal["/api", "/userapi"]
 
@@ -59,3 +62,22 @@ class Credential:
     def visibility(self) -> str:
         """``all``, or ``user:<name>``: what was read with one visibility is never shown to another."""
         return "all" if self.sees_all else f"user:{self.user or ''}"
+
+
+class Credentials(Protocol):
+    """What one site is shown, caller by caller."""
+
+    async def of(self, caller: Principal, deadline: Deadline) -> Credential | None:
+        """The credential for that caller; ``None`` if there is none, and the site is not to be asked."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OneToken:
+    """The same credential for everybody (``None``: for nobody)."""
+
+    credential: Credential | None
+
+    async def of(self, caller: Principal, deadline: Deadline) -> Credential | None:  # noqa: ARG002
+        """That credential."""
+        return self.credential

@@ -15,12 +15,13 @@ from typing import TypeVar
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.conditions import EARLIEST, LATEST, Conditions
 from ccgateway.jobs.metrics import MetricPiece, MetricsWanted, in_order_of
 from ccgateway.jobs.model import ALWAYS, JobRow
 from ccgateway.settings import SiteSettings
-from ccgateway.site.credentials import Credential
+from ccgateway.site.credentials import Credential, Credentials
 from ccgateway.site.dialects import DIALECTS, Dialect, ListPage, MetricsRefusedError, Window
 from ccgateway.site.exchange import Exchange, Visit
 from ccgateway.site.probing import find_release
@@ -84,13 +85,13 @@ class SiteHealth:
 class Instance:
     """One configured site. Every question raises ``SiteError`` if it comes to nothing."""
 
-    def __init__(self, settings: SiteSettings, exchange: Exchange, credential: Credential | None) -> None:
+    def __init__(self, settings: SiteSettings, exchange: Exchange, credentials: Credentials) -> None:
         self.settings = settings
         self.name = settings.name
         self.number = settings.number
         self.health = SiteHealth()
         self._exchange = exchange
-        self._credential = credential
+        self._credentials = credentials
         self._dialect = DIALECTS.get(settings.release)
         self._probing = asyncio.Lock()
         self._probed_at = -math.inf
@@ -108,12 +109,13 @@ class Instance:
         """What the site's release can do; empty while it is not known."""
         return self._dialect.capabilities if self._dialect else ()
 
-    def visit(self, deadline: Deadline) -> Visit:
-        """A visit on behalf of the configured caller. Raises ``NO_CREDENTIAL`` if there is no token for the site."""
-        if self._credential is None:
+    async def visit(self, caller: Principal, deadline: Deadline) -> Visit:
+        """A visit on behalf of ``caller``. Raises ``NO_CREDENTIAL`` if there is no token for the site."""
+        credential = await self._credentials.of(caller, deadline)
+        if credential is None:
             message = "No token for this site is configured, so it was not asked."
             raise SiteError(Code.NO_CREDENTIAL, self.name, message)
-        return Visit(self._credential, deadline)
+        return Visit(credential, deadline)
 
     # --- questions
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ccgateway.errors import Code, RequestError
 from ccgateway.settings import SiteSettings
 from ccgateway.site.client import SiteClient
-from ccgateway.site.credentials import Credential
+from ccgateway.site.credentials import Credential, OneToken
 from ccgateway.site.guard import Limited, Observed, Retrying
 from ccgateway.site.instance import Instance
 from ccgateway.telemetry import LogObserver, Observer
@@ -28,9 +28,9 @@ class Registry:
             observed = Observed(client, settings.name, observer or LogObserver())
             limited = Limited(observed, settings.name, settings.concurrency)
             guarded = Retrying(limited, settings.name, settings.retries)
-            credential = Credential.from_token(token) if token is not None else None
+            credentials = OneToken(Credential.from_token(token) if token is not None else None)
             self._clients.append(client)
-            self._instances[settings.name] = Instance(settings, guarded, credential)
+            self._instances[settings.name] = Instance(settings, guarded, credentials)
 
     def __iter__(self) -> Iterator[Instance]:
         return iter(self._instances.values())

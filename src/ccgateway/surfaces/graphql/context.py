@@ -14,7 +14,8 @@ import strawberry
 from ccgateway.errors import GatewayError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget
-from ccgateway.federation.questions import Caller, Policy, SiteReport
+from ccgateway.federation.questions import Policy, SiteReport
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import User
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.settings import LimitSettings
@@ -37,7 +38,7 @@ class RequestContext:
     words, each once) and becomes ``extensions.notes``."""
 
     gateway: Gateway
-    caller: Caller
+    caller: Principal
     limits: LimitSettings
     gaps: list[Gap] = field(default_factory=list)
     notes: dict[tuple[str, str], None] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from ccgateway.errors import GatewayError
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.questions import Caller
+from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.context import RequestContext
 from ccgateway.surfaces.graphql.documents import Documents
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 def graphql_routes(
-    gateway: Gateway, caller_of: Callable[[Request], Caller], limits: LimitSettings, *, graphiql: bool
+    gateway: Gateway, caller_of: Callable[[Request], Principal], limits: LimitSettings, *, graphiql: bool
 ) -> list[Route]:
     """The routes: ``/graphql``, and with ``graphiql`` the page for browsers and its files.
 
@@ -59,7 +59,7 @@ def graphql_routes(
 
 class _Endpoint:
     def __init__(
-        self, gateway: Gateway, caller_of: Callable[[Request], Caller], limits: LimitSettings, *, graphiql: bool
+        self, gateway: Gateway, caller_of: Callable[[Request], Principal], limits: LimitSettings, *, graphiql: bool
     ) -> None:
         self._gateway, self._caller_of, self._limits, self._graphiql = gateway, caller_of, limits, graphiql
         schema = core_schema()
