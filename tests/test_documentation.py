@@ -20,7 +20,18 @@ from pydantic_core import PydanticUndefined
 from ccgateway import __version__
 from ccgateway.errors import CODES, Code
 from ccgateway.operations.published import drift
-from ccgateway.settings import CallerSettings, LimitSettings, ServerSettings, Settings, SiteSettings, load_settings
+from ccgateway.settings import (
+    ApiKeySettings,
+    CallerSettings,
+    ExchangeSettings,
+    IdentitySettings,
+    IssuerSettings,
+    LimitSettings,
+    ServerSettings,
+    Settings,
+    SiteSettings,
+    load_settings,
+)
 from ccgateway.surfaces.graphql.schema import sdl
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +43,10 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "server": ServerSettings,
     "caller": CallerSettings,
     "limits": LimitSettings,
+    "issuers.NAME": IssuerSettings,
+    "api_keys.NAME": ApiKeySettings,
+    "identities": IdentitySettings,
+    "exchange": ExchangeSettings,
     "sites.NAME": SiteSettings,
 }
 
@@ -55,7 +70,7 @@ SETTING_ROWS = [
     setting_row(section, key, model)
     for section, model in SECTIONS.items()
     for key in model.model_fields
-    if (section, key) != ("sites.NAME", "name")
+    if (section.endswith(".NAME"), key) != (True, "name")
 ]
 
 
@@ -65,7 +80,7 @@ def test_a_setting_is_documented_with_its_default_and_its_description(row: str) 
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:
-    rows = [line for line in README.splitlines() if re.match(r"\| `(server|caller|limits|sites)\.", line)]
+    rows = [line for line in README.splitlines() if re.match(r"\| `(server|caller|limits|issuers|api_keys|identities|exchange|sites)\.", line)]
     assert sorted(rows) == sorted(SETTING_ROWS)
 
 
