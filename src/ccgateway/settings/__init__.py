@@ -174,7 +174,7 @@ class Settings(BaseSettings):
             for name in names:
                 if not SITE_NAME.fullmatch(name):
                     raise SettingsError(f"{kind}.{name}", "is not a name", _SITE_NAME_REMEDY)
-        check_issuers(self.issuers, self.sites)
+        check_issuers(self.issuers, self.api_keys, self.sites)
         if self.caller.anonymous and (self.caller.roles is None or not self.authenticates):
             remedy = "Set caller.roles, and an issuer or API keys for those who do say who they are."
             raise SettingsError("caller.anonymous", "it is not said what callers without a token may do", remedy)

@@ -76,7 +76,7 @@ class IssuerSettings(Frozen):
     prefix: str | None = Field(
         None,
         pattern=rf"^{SUBJECT}{{0,32}}$",
-        description="Put before its subjects; needed with several issuers. The same says that they name the same people.",
+        description="Put before its subjects; needed with other issuers or API keys. The same says that a name is one person.",
     )
     site_names: dict[str, str] = Field(
         {}, description="Site → the claim that holds the caller's user name there, if the issuer is to be believed that."
@@ -236,16 +236,16 @@ def safe_url(value: str) -> str:
     return value
 
 
-def check_issuers(issuers: Mapping[str, IssuerSettings], sites: Collection[str]) -> None:
-    """Refuses issuers whose subjects could be mistaken for one another's, or that name sites which do not exist."""
+def check_issuers(issuers: Mapping[str, IssuerSettings], api_keys: Mapping[str, ApiKeySettings], sites: Collection[str]) -> None:
+    """Refuses issuers whose subjects could be mistaken for others' or for those of API keys, or that name unknown sites."""
     for name, issuer in issuers.items():
         for site in issuer.site_names:
             if site not in sites:
                 problem = f"no site {site} is configured"
                 raise SettingsError(f"issuers.{name}.site_names", problem, f"Sites: {', '.join(sites) or 'none'}.")
-        if len(issuers) > 1 and issuer.prefix is None:
-            remedy = 'Give each a prefix, such as "robots:"; the same, or "" for all, if a name is one person whoever says it.'
-            raise SettingsError(f"issuers.{name}.prefix", "is missing, and there is more than one issuer", remedy)
+        if len(issuers) + bool(api_keys) > 1 and issuer.prefix is None:
+            remedy = 'Give each issuer a prefix, such as "sso:"; "" says that a name is one person, whoever it comes from.'
+            raise SettingsError(f"issuers.{name}.prefix", "is missing, and names come from elsewhere too", remedy)
     for (one, first), (two, second) in combinations(issuers.items(), 2):
         shorter, longer = sorted((first.prefix or "", second.prefix or ""), key=len)
         if shorter and shorter != longer and longer.startswith(shorter):
