@@ -14,6 +14,7 @@ from starlette.routing import Route
 from ccgateway.federation.gateway import Gateway
 from ccgateway.identity.callers import Callers
 from ccgateway.settings import Settings
+from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.registry import Registry
 from ccgateway.surfaces.callers import caller_of
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
@@ -25,7 +26,7 @@ __all__ = ["create_app"]
 def create_app(settings: Settings) -> Starlette:
     """The gateway's application. Raises ``SettingsError`` where the settings cannot be used; reaches no site yet."""
     settings.check_exposure()
-    registry = Registry(settings.sites.values())
+    registry = Registry(settings.sites.values(), keyring=Keyring(settings))
     gateway = Gateway(registry, settings.limits)
     callers = Callers(settings)
 

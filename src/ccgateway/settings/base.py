@@ -82,11 +82,14 @@ class SecretPlace:
 
 
 def exposed_to(path: Path) -> str:
-    """Who else on this machine can read or alter the file, in words; empty if nobody can. Raises ``OSError``."""
+    """What others on this machine can do with the file, in words; empty if nothing. Raises ``OSError``.
+
+    Its group may read it: that is how a file is given to a service, and what a mode looks like where an access list does it.
+    """
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o022:
         return "can be altered by others on this machine"
-    return "can be read by others on this machine" if mode & 0o077 else ""
+    return "can be read by everybody on this machine" if mode & 0o004 else ""
 
 
 def is_loopback(host: str) -> bool:
