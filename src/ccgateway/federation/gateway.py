@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
-from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
+from ccgateway.federation.metrics import FromSites, JobMetrics, MetricsBudget, Outcome
 from ccgateway.federation.questions import (
     Answer,
     JobListAnswer,
@@ -19,6 +19,8 @@ from ccgateway.federation.questions import (
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.readahead import ParkedWalks
+from ccgateway.federation.remembered.directory import Directory
+from ccgateway.federation.remembered.metrics import RememberedMetrics
 from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.federation.twins import Twins
 from ccgateway.identity.principal import Principal
@@ -45,9 +47,9 @@ class Gateway:
         self._shelf = shelf or Shelf.empty()
         twins = Twins()
         self._parked = ParkedWalks(limits.read_ahead)
-        self._joblist = JobList(registry, twins, limits, self._parked)
-        self._lookups = Lookups(registry, twins, limits, self._joblist)
-        self._metrics = JobMetrics(registry)
+        self._joblist = JobList(registry, twins, limits, self._parked, self._shelf)
+        self._lookups = Lookups(registry, twins, limits, self._joblist, Directory(self._shelf))
+        self._metrics = JobMetrics(registry, RememberedMetrics(self._shelf) if self._shelf.is_used else FromSites())
 
     async def jobs(self, question: JobListQuestion, caller: Principal) -> JobListAnswer:
         """One page of the jobs of all sites asked, in one exact order."""
