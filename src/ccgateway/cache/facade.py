@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 
 from ccgateway.cache.counts import CacheStats, Counts
 from ccgateway.cache.entries import Entry, Hit, Source
@@ -11,11 +12,18 @@ from ccgateway.cache.filling import Fill, Filler
 from ccgateway.cache.flights import Crew, Flights
 from ccgateway.cache.keys import EVERYTHING, Key, Realm
 from ccgateway.cache.memory import MemoryStore
-from ccgateway.cache.settings import CacheSettings
 from ccgateway.cache.store import Store, Tokens, realms_of, stamp_of
 from ccgateway.deadline import Deadline
+from ccgateway.settings import CacheSettings
 
-__all__ = ["Cache", "open_cache"]
+__all__ = ["Cache", "Mark", "open_cache"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How the tokens of some realms were at one moment: whatever was read since then is from after the last bump before it."""
+
+    tokens: Tokens
 
 
 class Cache:
@@ -45,8 +53,9 @@ class Cache:
     async def fetch(self, keys: Sequence[Key], fill: Fill, *, deadline: Deadline) -> dict[Key, Hit]:
         """What is there of the keys; for those that are neither kept nor being fetched, ``fill`` is called once.
 
-        A key of which the fill says nothing is left out. Raises what the fill raised, also if that was another caller's fill;
-        ``TimeoutError`` when the deadline comes first. Whether this caller stays or leaves makes no difference to others.
+        A key of which the fill says nothing is left out; keys beyond those asked for that came with them may be there. Raises
+        what the fill raised, also if that was another caller's fill; ``TimeoutError`` when the deadline comes first. Whether
+        this caller stays or leaves makes no difference to others.
         """
         async with deadline.limit():
             wanted = list(dict.fromkeys(keys))
@@ -64,6 +73,12 @@ class Cache:
             if missing:
                 hits |= await self._fetch(missing, dict(look.tokens), fill)
             return hits
+
+    async def peek(self, keys: Sequence[Key]) -> dict[Key, Hit]:
+        """What is there of the keys and may be served as it is; asks no site."""
+        look, now = await self._store.look(list(dict.fromkeys(keys))), self._clock()
+        fresh = {key: found for key, found in look.entries.items() if found[0].is_fresh(now)}
+        return {key: self._hit(entry, source, now) for key, (entry, source) in fresh.items()}
 
     def _hit(self, entry: Entry, source: Source, now: float) -> Hit:
         stale = not entry.is_fresh(now)
@@ -88,11 +103,11 @@ class Cache:
             flights += self._flights.start(unserved, lambda crew: self._filler.run(crew, fill))
         landed = await self._flights.wait(flights)
         now = self._clock()
-        return {
-            key: Hit(entry.payload, entry.age(now), landing.source, entry.absent)
-            for key, landing in landed.items()
-            if (entry := landing.entry) is not None
-        }
+        hits: dict[Key, Hit] = {}
+        for key, landing in landed.items():
+            entries = dict(landing.more) if landing.entry is None else {**landing.more, key: landing.entry}
+            hits |= {one: Hit(entry.payload, entry.age(now), landing.source, entry.absent) for one, entry in entries.items()}
+        return hits
 
     def _refresh(self, keys: Sequence[Key], tokens: Tokens, fill: Fill) -> None:
         idents = [(key, self._ident(key, tokens)) for key in keys]
@@ -124,6 +139,16 @@ class Cache:
         self._epoch += 1
         self._counts.bumps += 1
         await self._store.bump([Realm(site, subject) for subject in subjects] or [Realm(site)])
+
+    async def mark(self, *realms: Realm) -> Mark | None:
+        """The present moment, for ``holds``; ``None`` while that cannot be told (Redis is down)."""
+        wanted = list(dict.fromkeys((EVERYTHING, *realms)))
+        tokens = await self._store.stamp(wanted)
+        return Mark(tokens) if len(tokens) == len(wanted) else None
+
+    async def holds(self, mark: Mark) -> bool:
+        """Whether nothing was bumped since then, by whichever process; ``False`` also while that cannot be told."""
+        return await self._store.stamp(list(mark.tokens)) == mark.tokens
 
     async def clear(self, *, site: str | None = None, subject: str | None = None) -> int:
         """Bumps the subject, the site or (none named) everything, and frees the room; how many entries that were."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
-from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
+from ccgateway.federation.metrics import FromSites, JobMetrics, MetricsBudget, Outcome
 from ccgateway.federation.questions import (
     Answer,
     JobListAnswer,
@@ -19,10 +19,13 @@ from ccgateway.federation.questions import (
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.readahead import ParkedWalks
+from ccgateway.federation.remembered.directory import Directory
+from ccgateway.federation.remembered.metrics import RememberedMetrics
+from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.federation.twins import Twins
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
-from ccgateway.jobs.model import JobRow
+from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.settings import LimitSettings
 from ccgateway.site.registry import Registry
 
@@ -39,13 +42,14 @@ class Gateway:
     to stands in its report.
     """
 
-    def __init__(self, registry: Registry, limits: LimitSettings) -> None:
+    def __init__(self, registry: Registry, limits: LimitSettings, shelf: Shelf | None = None) -> None:
         self._registry = registry
+        self._shelf = shelf or Shelf.empty()
         twins = Twins()
         self._parked = ParkedWalks(limits.read_ahead)
-        self._joblist = JobList(registry, twins, limits, self._parked)
-        self._lookups = Lookups(registry, twins, limits, self._joblist)
-        self._metrics = JobMetrics(registry)
+        self._joblist = JobList(registry, twins, limits, self._parked, self._shelf)
+        self._lookups = Lookups(registry, twins, limits, self._joblist, Directory(self._shelf))
+        self._metrics = JobMetrics(registry, RememberedMetrics(self._shelf) if self._shelf.is_used else FromSites())
 
     async def jobs(self, question: JobListQuestion, caller: Principal) -> JobListAnswer:
         """One page of the jobs of all sites asked, in one exact order."""
@@ -113,7 +117,14 @@ class Gateway:
         """The configured sites, each asked just now."""
         return await self._lookups.sites(caller, sites)
 
+    async def invalidate(self, site: str, jobs: Iterable[JobKey] | None = ()) -> None:
+        """After a write at ``site``, before anybody is told of it: nothing from before it is answered again, of these jobs and of
+        the site's lists (``None``: of anything of that site). Never fails.
+        """
+        await self._shelf.changed(site, jobs)
+
     async def aclose(self) -> None:
-        """Closes the connections to every site."""
+        """Closes the connections to every site, and the cache."""
         await self._parked.aclose()
+        await self._shelf.aclose()
         await self._registry.aclose()

@@ -21,6 +21,7 @@ from ccgateway.federation.questions import (
     SiteStatus,
     SiteUser,
 )  # fmt: skip
+from ccgateway.federation.remembered.directory import Directory
 from ccgateway.federation.scatter import Ask, patience_of, scatter
 from ccgateway.federation.twins import Twins
 from ccgateway.identity.principal import Principal
@@ -45,6 +46,7 @@ class Lookups:
     twins: Twins
     limits: LimitSettings
     joblist: JobList
+    directory: Directory
 
     async def job(self, job_id: str, caller: Principal, fields: frozenset[str]) -> JobRow:
         """One job by ``"site:dbid"``. ``NOT_FOUND`` also where it may not be seen; ``SiteError`` if the site does not answer."""
@@ -94,7 +96,7 @@ class Lookups:
         """Every site's clusters, sites by number, clusters as the site orders them."""
 
         async def ask(instance: Instance, visit: Visit) -> list[Cluster]:
-            return await instance.clusters(visit, with_partitions=with_partitions)
+            return await self.directory.clusters(instance, visit, with_partitions=with_partitions)
 
         found, reports = await self._of_each(caller, sites, policy, ask)
         await self._find_twins(caller, found)
@@ -106,7 +108,7 @@ class Lookups:
         """Every site's user table, sites by number."""
 
         async def ask(instance: Instance, visit: Visit) -> list[User]:
-            return await instance.users(visit)
+            return await self.directory.users(instance, visit)
 
         found, reports = await self._of_each(caller, sites, policy, ask)
         self._drop_twins(found, reports)
@@ -139,17 +141,11 @@ class Lookups:
     ) -> dict[str, T | SiteError]:
         deadline = Deadline.after(self.limits.request_timeout)
         asks: list[Ask[T]] = []
-        refused: dict[str, SiteError] = {}
         for instance in instances:
             own = deadline.within(instance.settings.timeout)
-            try:
-                visit = await instance.visit(caller, own)
-            except SiteError as error:
-                refused[instance.name] = error
-                continue
-            asks.append(Ask(instance, _bound(ask, instance, visit), own, patient=instance.settings.required))
+            asks.append(Ask(instance, _visiting(ask, instance, caller, own), own, patient=instance.settings.required))
         answered = await scatter(asks, patience=patience)
-        return {one.name: refused[one.name] if one.name in refused else answered[one.name] for one in instances}
+        return {one.name: answered[one.name] for one in instances}
 
     async def _of_each(
         self, caller: Principal, sites: Sequence[str] | None, policy: Policy, ask: Callable[[Instance, Visit], Awaitable[list[T]]]
@@ -163,7 +159,7 @@ class Lookups:
             try:
                 return await ask(instance, visit)
             finally:
-                report.elapsed, report.calls = loop.time() - started, visit.meter.calls
+                report.elapsed, report.calls, report.cache_age = loop.time() - started, visit.meter.calls, visit.meter.age
 
         patience = patience_of(policy, self.limits)
         found: dict[str, list[T]] = {}
@@ -194,8 +190,13 @@ class Lookups:
                 report.message = f"The same instance as site {twin.name}, which stands for both. Configure it once."
 
 
-def _bound(ask: Callable[[Instance, Visit], Awaitable[T]], instance: Instance, visit: Visit) -> Callable[[], Awaitable[T]]:
-    return lambda: ask(instance, visit)
+def _visiting(
+    ask: Callable[[Instance, Visit], Awaitable[T]], instance: Instance, caller: Principal, until: Deadline
+) -> Callable[[], Awaitable[T]]:
+    async def run() -> T:
+        return await ask(instance, await instance.visit(caller, until))
+
+    return run
 
 
 def _status(instance: Instance, outcome: object, elapsed: float | None, twin: Instance | None) -> SiteStatus:

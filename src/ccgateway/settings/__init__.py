@@ -5,6 +5,7 @@ site's name is written ``_``), the TOML file, the defaults below. Values are fro
 globally. Every refusal names the key, what is wrong with its value, and the remedy.
 
 base        what all sections share, and where secrets are found
+cache       ``[cache]``
 identities  the sections about who may ask, and as whom each is shown to the sites
 """
 
@@ -23,6 +24,7 @@ from pydantic_settings import SettingsError as UnreadableVariableError
 
 from ccgateway.errors import SettingsError
 from ccgateway.settings.base import Frozen, Seconds, is_loopback
+from ccgateway.settings.cache import CacheSettings
 from ccgateway.settings.identities import (
     ApiKeySettings,
     CallerSettings,
@@ -34,8 +36,8 @@ from ccgateway.settings.identities import (
 )
 
 __all__ = [
-    "ApiKeySettings", "CallerSettings", "ExchangeSettings", "IdentitySettings", "IssuerSettings", "LimitSettings", "Release",
-    "Seconds", "ServerSettings", "Settings", "SiteSettings", "load_settings",
+    "ApiKeySettings", "CacheSettings", "CallerSettings", "ExchangeSettings", "IdentitySettings", "IssuerSettings",
+    "LimitSettings", "Release", "Seconds", "ServerSettings", "Settings", "SiteSettings", "load_settings",
 ]  # fmt: skip
 
 Release = Literal["auto", "1.2", "1.3", "1.4", "1.5", "howto"]
@@ -122,6 +124,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()  # type: ignore[call-arg]
     caller: CallerSettings = CallerSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
+    cache: CacheSettings = CacheSettings()  # type: ignore[call-arg]
     issuers: dict[str, IssuerSettings] = Field(default_factory=dict)
     api_keys: dict[str, ApiKeySettings] = Field(default_factory=dict)
     identities: IdentitySettings = IdentitySettings()  # type: ignore[call-arg]
@@ -238,6 +241,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _refuse_secrets(data: dict[str, Any]) -> None:
+    cache = data.get("cache")
+    if isinstance(cache, dict) and "redis_url" in cache:
+        raise SettingsError(
+            "cache.redis_url", "a secret may stand in the settings file",
+            f"Take it out; use redis_url_file, or the variable {PREFIX}CACHE__REDIS_URL. Replace the password, if one was in it.",
+        )  # fmt: skip
     for path, section in _sections(data):
         for key in _SECRETS.intersection(section):
             variable = PREFIX + "__".join(part.upper().replace("-", "_") for part in (*path, key))
@@ -307,6 +316,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "server": ServerSettings,
     "caller": CallerSettings,
     "limits": LimitSettings,
+    "cache": CacheSettings,
     "issuers": IssuerSettings,
     "api_keys": ApiKeySettings,
     "identities": IdentitySettings,
