@@ -182,7 +182,9 @@ class SiteError(GatewayError):
 #: what of a site's text is looked at: nothing beyond is shown, and patterns cost time
 _LOOKED_AT = 2000
 _JOIN = r"(?:\.|%2[eE]|\s{0,3}\.\s{0,3})"
-_TOKEN = re.compile(rf"(?<![\w-])[\w-]{{8,1024}}{_JOIN}[\w-]{{8,1024}}{_JOIN}[\w-]{{8,1024}}|(?i:bearer)\s+\S{{1,2000}}")
+_TOKEN = re.compile(
+    rf"(?<![\w-])[\w-]{{8,1024}}{_JOIN}[\w-]{{8,1024}}{_JOIN}[\w-]{{8,1024}}|(?i:bearer)\s+\S{{1,2000}}|ccg_[\w-]{{20,1024}}"
+)
 _SQL_VERB = re.compile(r"\b(?:select|insert|update|delete)\b", re.IGNORECASE)
 _SQL_PART = re.compile(r"\b(?:from|into|set|where|values)\b", re.IGNORECASE)
 _PLACE = re.compile(

@@ -13,7 +13,7 @@ from ccgateway.identity.roles import Role
 from ccgateway.settings import IssuerSettings
 from ccgateway.settings.identities import SUBJECT
 
-__all__ = ["UnfitClaimsError", "principal_of", "user_name"]
+__all__ = ["UnfitClaimsError", "is_subject", "principal_of", "user_name"]
 
 #: roles of one token, known or not: a list beyond is nobody's, and costs time
 MOST_ROLES = 200
@@ -32,7 +32,7 @@ class UnfitClaimsError(Exception):
 def principal_of(claims: Mapping[str, Any], issuer: IssuerSettings, token: SecretStr | None) -> Principal:
     """The principal of these claims; ``token`` is kept in it. Raises ``UnfitClaimsError``."""
     subject = _at(claims, issuer.subject_claim)
-    if not isinstance(subject, str) or not _SUBJECT.fullmatch(subject):
+    if not isinstance(subject, str) or not is_subject(subject):
         raise UnfitClaimsError(f"{issuer.subject_claim} holds no subject")
     return Principal(
         (issuer.prefix or "") + subject,
@@ -41,6 +41,11 @@ def principal_of(claims: Mapping[str, Any], issuer: IssuerSettings, token: Secre
         issuer.name,
         token,
     )
+
+
+def is_subject(text: str) -> bool:
+    """Whether a caller can be called so."""
+    return _SUBJECT.fullmatch(text) is not None
 
 
 def user_name(text: object) -> str | None:

@@ -118,9 +118,9 @@ class TokenTable:
             raise SettingsError("identities.table", f"{path}: {error}", remedy) from None
 
     @property
-    def sites(self) -> set[str]:
-        """The sites that it names."""
-        return {site for _, site in self._entries or ()}
+    def entries(self) -> Entries:
+        """All that it said when it was last read."""
+        return self._entries or {}
 
     async def entry(self, subject: str, site: str) -> Entry | None:
         """What it says of that person there, by what stands in the file now. Raises ``TableError`` while that is not usable."""
