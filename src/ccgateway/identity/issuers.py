@@ -32,7 +32,7 @@ class Presented:
 
 
 #: what JSON that was made to hurt raises beside PyJWT's own errors
-_HOSTILE = (jwt.PyJWTError, ValueError, RecursionError, TypeError)
+_HOSTILE = (jwt.PyJWTError, ValueError, RecursionError, TypeError, OverflowError)
 
 
 def presented(text: str) -> Presented:
