@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ from urllib.parse import parse_qs
 import jwt
 import pytest
 
-from acceptance.people import PEOPLE, Gate, WatchedSite, gateway_for, site_of
+from acceptance.people import PEOPLE, Gate, WatchedSite, gateway_for, job, site_of
 from ccgateway.identity.callers import hash_of
 from ccgateway.simulator.messages import Request, Response, json_error, text_response
 from support.raw_server import plain_answer, raw_server
 
 QUERIES = (
-    "{ jobs(first: 5) { items { id user userData { name } } count sites { message notes } } }",
+    "{ jobs(first: 5) { items { id user project partition userData { name } } count sites { message notes } } }",
     "{ jobs(first: 5, filter: [{state: [running]}]) { items { id metrics { name } } } }",
     "{ sites { name reachable lastError { code message } } }",
     "{ users { username } }",
@@ -35,6 +36,11 @@ class Parrot(WatchedSite):
 
     saying: int = 0
 
+    def listed(self, token: str) -> dict[str, Any]:
+        """A list that is as it should be, but for the token in it."""
+        shared = {"shared": "none"} if self.release.name == "1.5" else {"exclusive": 1}
+        return {"jobs": [{**job(7, "alice", self.name), **shared, "project": token, "partition": token.rpartition(".")[2]}]}
+
     def answer(self, request: Request) -> Response:
         told = super().answer(request)
         token = request.token or ""
@@ -43,7 +49,7 @@ class Parrot(WatchedSite):
         answers = (
             json_error(500, words), text_response(401, words), json_error(403, token), text_response(500, f"<html>{words}"),
             Response(302, headers=(("location", f"http://elsewhere.example.org/?token={token}"),)),
-            Response(200, json.dumps({"jobs": [{"user": token, "id": 1}]}).encode()), json_error(400, words),
+            Response(200, json.dumps(self.listed(token)).encode()), json_error(400, words),
         )  # fmt: skip
         return answers[self.saying // 2 % len(answers)] if self.saying % 2 else told
 
@@ -167,19 +173,28 @@ async def test_an_exchange_service_that_hangs_takes_away_only_what_needs_it(tmp_
     assert aurora.heard == []
 
 
-async def test_a_walk_goes_on_with_the_credentials_of_the_moment(tmp_path: Path) -> None:
-    """Whose entry is taken out of the table while a page waits for its next does not get the next."""
+@pytest.mark.parametrize("then", ["nobody", "bob", "alice"])
+async def test_a_walk_goes_on_with_the_credentials_of_the_moment(tmp_path: Path, then: str) -> None:
+    """What the table says while a page waits for its next counts for the next."""
     site = site_of("1.5", "aurora")
-    query = "query Q($after: String) { jobs(first: 3, after: $after) { items { id } pageInfo { endCursor } } }"
+    query = "query Q($after: String) { jobs(first: 3, after: $after) { items { user } pageInfo { endCursor } } }"
     async with gateway_for(site, way="table", folder=tmp_path, limits={"read_ahead": 60.0}) as gate:
         alice = gate.caller("alice")
         first = (await alice.ask(query))["data"]["jobs"]
         assert len(first["items"]) == 3
-        (tmp_path / "table.toml").write_text("")
+        entry = (
+            "" if then == "nobody" else f'[alice.aurora]\ntoken = "{site.mint(then, PEOPLE[then], exp=int(time.time()) + 99)}"'
+        )
+        (tmp_path / "table.toml").write_text(entry)
         await asyncio.sleep(1.1)  # the table is looked at once a second
+        site.heard.clear()
         answer = await alice.ask(query, after=first["pageInfo"]["endCursor"])
-    assert answer["data"] is None
-    assert {error["extensions"]["code"] for error in answer["errors"]} == {"ALL_SITES_FAILED", "NO_CREDENTIAL"}
+    if then == "nobody":
+        assert answer["data"] is None
+        assert {error["extensions"]["code"] for error in answer["errors"]} == {"ALL_SITES_FAILED", "NO_CREDENTIAL"}
+        return
+    assert {job["user"] for job in answer["data"]["jobs"]["items"]} == {then}
+    assert {request.token in entry for request in site.heard} <= {True}
 
 
 async def test_the_service_token_is_shown_for_the_privileged_alone(tmp_path: Path) -> None:
