@@ -182,9 +182,8 @@ async def test_a_walk_goes_on_with_the_credentials_of_the_moment(tmp_path: Path,
         alice = gate.caller("alice")
         first = (await alice.ask(query))["data"]["jobs"]
         assert len(first["items"]) == 3
-        entry = (
-            "" if then == "nobody" else f'[alice.aurora]\ntoken = "{site.mint(then, PEOPLE[then], exp=int(time.time()) + 99)}"'
-        )
+        token = site.mint(then, PEOPLE["alice"], exp=int(time.time()) + 99)
+        entry = f'[alice.aurora]\nuser = "{then}"\ntoken = "{token}"' if then != "nobody" else ""
         (tmp_path / "table.toml").write_text(entry)
         await asyncio.sleep(1.1)  # the table is looked at once a second
         site.heard.clear()
