@@ -174,8 +174,11 @@ async def test_an_exchange_service_that_hangs_takes_away_only_what_needs_it(tmp_
 
 
 @pytest.mark.parametrize("then", ["nobody", "bob", "alice"])
-async def test_a_walk_goes_on_with_the_credentials_of_the_moment(tmp_path: Path, then: str) -> None:
+async def test_a_walk_goes_on_with_the_credentials_of_the_moment(
+    tmp_path: Path, then: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the table says while a page waits for its next counts for the next."""
+    monkeypatch.setattr("ccgateway.site.credentials.table.LOOK_EVERY", 0.0)
     site = site_of("1.5", "aurora")
     query = "query Q($after: String) { jobs(first: 3, after: $after) { items { user } pageInfo { endCursor } } }"
     async with gateway_for(site, way="table", folder=tmp_path, limits={"read_ahead": 60.0}) as gate:
@@ -185,7 +188,6 @@ async def test_a_walk_goes_on_with_the_credentials_of_the_moment(tmp_path: Path,
         token = site.mint(then, PEOPLE["alice"], exp=int(time.time()) + 99)
         entry = f'[alice.aurora]\nuser = "{then}"\ntoken = "{token}"' if then != "nobody" else ""
         (tmp_path / "table.toml").write_text(entry)
-        await asyncio.sleep(1.1)  # the table is looked at once a second
         site.heard.clear()
         answer = await alice.ask(query, after=first["pageInfo"]["endCursor"])
     if then == "nobody":
