@@ -1,7 +1,7 @@
 """Each person sees through the gateway what the real release shows that person's own token, and never more.
 
-The same people ask one gateway by tokens of its own issuer; it shows them to the instances by their own tokens (table) or by tokens
-that it signs with each instance's key.
+The same people ask one gateway by tokens of its own issuer; it shows them to the instances by their own tokens (table) or by
+tokens that it signs with each instance's key.
 """
 
 from __future__ import annotations

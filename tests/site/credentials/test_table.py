@@ -78,7 +78,7 @@ async def test_nobody_gets_a_token_by_a_table_that_is_not_right_until_it_is(
     for _ in range(3):
         with pytest.raises(TableError):
             await table.token()
-    assert len([record for record in caplog.records if "nobody gets a token by it" in record.getMessage()]) == 1
+    assert len([record for record in caplog.records if "nobody gets a token until" in record.getMessage()]) == 1
     table.write(GOOD)
     assert await table.token() == "first-token"
 
