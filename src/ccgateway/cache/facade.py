@@ -18,6 +18,9 @@ from ccgateway.settings import CacheSettings
 
 __all__ = ["Cache", "Mark", "open_cache"]
 
+#: no site is called so
+_TRIAL = Key("?", "?", "?")
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -157,6 +160,17 @@ class Cache:
         if subject and not site:
             raise ValueError("a subject belongs to a site")
         return await self._store.clear(realm)
+
+    async def try_out(self) -> bool:
+        """Whether what is put into the store is found there again."""
+        tokens = await self._store.stamp(_TRIAL.realms)
+        stamp = stamp_of(_TRIAL, tokens)
+        if stamp is None:
+            return False
+        await self._store.put({_TRIAL: Entry(b"1", self._clock(), 60.0, 0.0, absent=False, stamp=stamp)}, None)
+        found = await self._store.look([_TRIAL])
+        await self._store.clear(_TRIAL.realms[-1])
+        return _TRIAL in found.entries
 
     async def stats(self) -> CacheStats:
         """What happened since it was opened, and how it stands."""

@@ -134,8 +134,8 @@ class Filler:
             if stamp is not None and word.fresh_for > 0:
                 kept[key] = entry
         beside: dict[tuple[str, str, str], dict[Key, Entry]] = {}
-        for key in kept.keys() - {flight.key for flight in flights}:
-            beside.setdefault((key.site, key.subject, key.visibility), {})[key] = kept[key]
+        for key in entries.keys() - {flight.key for flight in flights}:
+            beside.setdefault((key.site, key.subject, key.visibility), {})[key] = entries[key]
         for flight in flights:
             key = flight.key
             if key not in kept:

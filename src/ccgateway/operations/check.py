@@ -20,6 +20,7 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SettingsError, SiteError
 from ccgateway.federation.twins import Twins
 from ccgateway.identity.principal import Principal
+from ccgateway.operations.caching import judge
 from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
 from ccgateway.operations.identities import check_identities, check_signing, ways_of
 from ccgateway.operations.refusals import ISSUE, advise
@@ -60,10 +61,13 @@ async def check(settings: Settings, path: Path | None) -> CheckResult:
     held = await check_identities(settings)
     result.findings += held.findings
     async with AsyncExitStack() as stack:
+        judging = asyncio.create_task(judge(settings.cache), name="try Redis")
         sites = sorted(settings.sites.values(), key=lambda site: site.number)
         asked = [_Asked(site, stack, settings, held.table) for site in sites]
         await asyncio.gather(*(one.run() for one in asked))
         await _find_twins(asked)
+        result.redis, findings = await judging
+    result.findings += findings
     result.sites = [one.found for one in asked]
     result.findings += _shared_clusters(result.sites)
     return result

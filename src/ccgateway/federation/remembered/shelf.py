@@ -7,6 +7,7 @@ person. A credential that does not say whose it is has no audience: nothing is r
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 from urllib.parse import quote
@@ -21,6 +22,8 @@ from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import Meter, Visit
 
 __all__ = ["CLUSTERS", "JOBS", "USERS", "Fill", "Shelf", "audience_of", "person_of", "subject_of"]
+
+logger = logging.getLogger(__name__)
 
 #: the subjects of a site that are not jobs: its lists of jobs and which job a database id is, its clusters, its users
 JOBS, CLUSTERS, USERS = "jobs", "clusters", "users"
@@ -113,5 +116,7 @@ class Shelf:
         return mark is not None and await self.cache.holds(mark)
 
     async def aclose(self) -> None:
-        """Closes the cache."""
+        """Closes the cache; says at level ``info`` what it was good for."""
+        if self.is_used and logger.isEnabledFor(logging.INFO):
+            logger.info("cache: %s", (await self.cache.stats()).counts)
         await self.cache.aclose()

@@ -7,8 +7,8 @@ TOML: subject → site → what is known of that person there. All three keys ma
     roles = ["user"]
     token = "eyJ…"
 
-Taking an entry out takes it away from the person within a second. For the same reason nobody gets any token while the table cannot be
-read, is open to others on the machine, or is not what it should be: what it takes away is not known then.
+Taking an entry out takes it away from the person within a second. For the same reason nobody gets any token while the table
+cannot be read, is open to others on the machine, or is not what it should be: what it takes away is not known then.
 """
 
 from __future__ import annotations
