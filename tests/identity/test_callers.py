@@ -209,14 +209,16 @@ async def test_a_subject_that_is_none_is_refused(public: Path, subject: Any) -> 
 
 # --- those who are not
 
-NOW = int(time.time())
+
+def now() -> int:
+    return int(time.time())
 
 
 def unsigned(header: dict[str, Any], payload: Any = None) -> str:
     def pack(part: Any) -> str:
         return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
 
-    claims = {"sub": "alice", "iss": NAME, "aud": "ccgateway", "exp": NOW + 300, "roles": ["admin"]}
+    claims = {"sub": "alice", "iss": NAME, "aud": "ccgateway", "exp": now() + 300, "roles": ["admin"]}
     return f"{pack(header)}.{pack(claims if payload is None else payload)}."
 
 
@@ -232,7 +234,7 @@ def confused() -> str:
 
 def altered() -> str:
     head, _, signature = Authority().token().split(".")
-    claims = base64.urlsafe_b64encode(json.dumps({"sub": "root", "iss": NAME, "aud": "ccgateway", "exp": NOW + 300}).encode())
+    claims = base64.urlsafe_b64encode(json.dumps({"sub": "root", "iss": NAME, "aud": "ccgateway", "exp": now() + 300}).encode())
     return f"{head}.{claims.rstrip(b'=').decode()}.{signature}"
 
 
@@ -255,8 +257,8 @@ WRONG: dict[str, Callable[[], str]] = {
     "another audience": lambda: Authority(audience="another-service").token(),
     "no audience": lambda: Authority(audience=None).token(),
     "no expiry": lambda: Authority().token(exp=None),
-    "not yet": lambda: Authority().token(nbf=NOW + 3600),
-    "from the future": lambda: Authority().token(iat=NOW + 3600),
+    "not yet": lambda: Authority().token(nbf=now() + 3600),
+    "from the future": lambda: Authority().token(iat=now() + 3600),
     "an odd expiry": lambda: Authority().token(exp="soon"),
     "an endless expiry": lambda: Authority().token(exp=float("inf")),
     "an endless past": lambda: Authority().token(iat=float("-inf")),
@@ -291,30 +293,31 @@ async def test_what_is_not_accepted_is_refused_in_the_same_words(
 
 async def test_that_a_token_has_expired_is_said_of_a_genuine_one_only(public: Path) -> None:
     callers = by_key(public)
-    assert await refusal(callers.principal(Authority().token(exp=NOW - 60))) == EXPIRED
-    assert await refusal(callers.principal(Authority().token(exp=NOW - 60, by=OTHER))) == REFUSED
-    assert (await callers.principal(Authority().token(exp=NOW - 20))).subject == "alice"  # clocks differ a little
+    assert await refusal(callers.principal(Authority().token(exp=now() - 60))) == EXPIRED
+    assert await refusal(callers.principal(Authority().token(exp=now() - 60, by=OTHER))) == REFUSED
+    assert (await callers.principal(Authority().token(exp=now() - 20))).subject == "alice"  # clocks differ a little
 
 
 async def test_a_token_that_was_found_good_is_checked_again_after_a_while_and_never_good_beyond_its_end() -> None:
-    now = float(NOW)
+    begun = now()
+    clock = [float(begun)]
     authority = Authority()
     async with by_jwks(authority) as first:
         section = first.issuers[0].settings.model_copy(update={"refresh": 1.0, "refresh_least": 0.001})
-        callers = Callers(settings_with(issuers={"sso": section.model_dump()}), clock=lambda: now)
+        callers = Callers(settings_with(issuers={"sso": section.model_dump()}), clock=lambda: clock[0])
         try:
-            short, long = authority.token(exp=NOW + 10), authority.token(exp=NOW + 300)
+            short, long = authority.token(exp=begun + 10), authority.token(exp=begun + 300)
             for token in (short, long):
                 assert (await callers.principal(token)).subject == "alice"
             authority.keys = [OTHER]  # what is published now knows neither
             await callers.issuers[0].keys.find("unknown", "EdDSA")
-            now += 5
+            clock[0] += 5
             for token in (short, long):
                 assert (await callers.principal(token)).subject == "alice"
-            now += 6
+            clock[0] += 6
             assert (await callers.principal(long)).subject == "alice"
             assert await refusal(callers.principal(short)) == REFUSED
-            now += 20
+            clock[0] += 20
             assert await refusal(callers.principal(long)) == REFUSED
             assert long not in repr(vars(callers))
         finally:

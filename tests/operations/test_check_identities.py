@@ -77,6 +77,15 @@ async def test_what_is_no_key_is_named_as_such_and_not_shown(start: Start, desk:
     assert problem.key == "sites.aurora.signing_key_file" and "canary" not in problem.problem + problem.remedy
 
 
+@pytest.mark.parametrize(("mode", "words"), [(0o644, "everybody"), (0o620, "altered")])
+async def test_a_signing_key_that_is_open_to_others_is_a_problem(start: Start, desk: Desk, mode: int, words: str) -> None:
+    address = await start("1.5")
+    put(desk, "aurora.key", address.site.keys.private_base64, mode)
+    desk.add("aurora", address.url, address.site.token("demo"), 'signing_key_file = "aurora.key"\nsame_names = true')
+    problem = one_problem(await desk.check())
+    assert problem.key == "sites.aurora.signing_key_file" and words in problem.problem
+
+
 async def test_a_signing_key_that_nobody_has_a_name_for_is_a_warning(start: Start, desk: Desk) -> None:
     address = await start("1.5")
     put(desk, "aurora.key", address.site.keys.private_base64)

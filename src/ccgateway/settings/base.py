@@ -29,6 +29,7 @@ class SecretPlace:
     """Where the settings say that a secret is: in a variable of ours (``value``), a file, or a variable that they name.
 
     ``section`` and ``name`` make the keys: ``<section>.<name>``, ``…_file``, ``…_env``. ``what``: the secret in words.
+    ``guarded``: a file that others can read or alter is refused.
     """
 
     section: str
@@ -37,6 +38,7 @@ class SecretPlace:
     value: SecretStr | None
     file: Path | None
     env: str | None
+    guarded: bool = False
 
     @property
     def key(self) -> str | None:
@@ -72,6 +74,8 @@ class SecretPlace:
     def _from_file(self, path: Path) -> str:
         key = f"{self.section}.{self.name}_file"
         try:
+            if self.guarded and (exposed := exposed_to(path)):
+                raise SettingsError(key, f"{path} {exposed}", f"chmod 600 {path}; and replace what stands in it.")
             return path.read_text()
         except (OSError, ValueError) as error:
             if _looks_like_a_token(path.name):

@@ -210,7 +210,7 @@ class SiteIdentitySettings(Frozen):
         """Where the signing key is."""
         return SecretPlace(
             f"sites.{self.name}", "signing_key", "the site's JWT_PRIVATE_KEY",
-            self.signing_key, self.signing_key_file, self.signing_key_env,
+            self.signing_key, self.signing_key_file, self.signing_key_env, guarded=True,
         )  # fmt: skip
 
     def read_token(self) -> SecretStr | None:
