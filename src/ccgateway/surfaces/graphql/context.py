@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import strawberry
 
@@ -20,6 +19,7 @@ from ccgateway.jobs.clusters import User
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.loading import MetricsLoader, Outcome
+from ccgateway.surfaces.graphql.selection import Selection
 
 __all__ = ["Gap", "Info", "RequestContext"]
 
@@ -35,7 +35,11 @@ class Gap:
 @dataclass(slots=True)
 class RequestContext:
     """One GraphQL request. While the resolvers run, ``gaps`` fills up and becomes entries of ``errors``, ``notes`` (site and
-    words, each once) and becomes ``extensions.notes``."""
+    words, each once) and becomes ``extensions.notes``.
+
+    ``bytes_written``: bytes of samples in the answer, however often a document shows the same ones. ``is_overdrawn``: they are
+    too many, so there is no answer.
+    """
 
     gateway: Gateway
     caller: Principal
@@ -43,6 +47,8 @@ class RequestContext:
     gaps: list[Gap] = field(default_factory=list)
     notes: dict[tuple[str, str], None] = field(default_factory=dict)
     budget: MetricsBudget = field(init=False)
+    bytes_written: int = 0
+    is_overdrawn: bool = False
     metrics: MetricsLoader = field(init=False)
     _directories: dict[str, asyncio.Task[Mapping[str, User]]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
@@ -51,14 +57,20 @@ class RequestContext:
         self.budget = MetricsBudget(self.limits)
         self.metrics = MetricsLoader(self._read_metrics)
 
+    def write(self, size: int) -> None:
+        """Counts ``size`` bytes of samples. Raises ``LIMIT_EXCEEDED`` when they are more than may be read for one answer."""
+        self.bytes_written += size
+        if self.bytes_written > self.limits.metrics_bytes:
+            self.is_overdrawn = True
+            raise self.budget.error()
+
     def note(self, report: SiteReport) -> None:
         """Remembers what a report has to say beside its status."""
         self.notes.update(((report.site, words), None) for words in report.notes)
 
     def note_gaps(self, info: Info, reports: Iterable[SiteReport]) -> None:
         """Remembers the reports that are not complete, for the field that ``info`` is about."""
-        path = tuple(info.path.as_list())
-        self.gaps.extend(Gap(path, report) for report in reports if not report.is_complete)
+        self.gaps.extend(Gap(info.place, report) for report in reports if not report.is_complete)
 
     async def account(self, site: str, username: str) -> User | None:
         """The account of that name in the site's own user list, which is read once per request.
@@ -99,4 +111,15 @@ class RequestContext:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-Info: TypeAlias = strawberry.Info[RequestContext, None]
+class Info(strawberry.Info[RequestContext, None]):
+    """What a resolver is told of its request and its place."""
+
+    @property
+    def selection(self) -> Selection:
+        """The field, and what is selected below it."""
+        return Selection.of(self._raw_info)
+
+    @property
+    def place(self) -> tuple[str | int, ...]:
+        """Where the field is in the answer."""
+        return tuple(self._raw_info.path.as_list())
