@@ -13,6 +13,7 @@ from benchmarks.lists import lists_of_jobs
 from benchmarks.metrics import metrics_of_jobs
 from benchmarks.processes import pin_to_upstream
 from benchmarks.slow_site import one_slow_site
+from benchmarks.stampede import stampede
 from benchmarks.walk import walk_over_a_million
 
 ALL = ("lists", "metrics", "stampede", "slow", "walk")
@@ -27,6 +28,8 @@ async def main(chosen: list[str], *, quick: bool) -> None:
         await lists_of_jobs(rounds=2 if quick else 5, seconds=0.5 if quick else 1.0)
     if "metrics" in chosen:
         await metrics_of_jobs(rounds=1 if quick else 3, seconds=1.0 if quick else 2.0)
+    if "stampede" in chosen:
+        await stampede()
     if "slow" in chosen:
         await one_slow_site(rounds=2 if quick else 5)
     if "walk" in chosen:

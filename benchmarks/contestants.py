@@ -1,8 +1,8 @@
 """Who is measured, how each is asked the same thing, and how its answer is read so that all can be held against each other.
 
-``ccgateway``, the naive baseline and Mercurius answer the same documents. Tailcall cannot merge lists: it is asked for every site's
-list under an alias. The bare forwarder is asked for addresses. What their answers lack (the site's name in ids and jobs, times as
-text, the merge) is added when they are read, so that it costs them nothing.
+``ccgateway``, the naive baseline and Mercurius answer the same documents. Tailcall cannot merge lists: it is asked for the list
+of every site, each a field of its own. The bare forwarder is asked for addresses. What their answers lack (the site's name in ids
+and jobs, times as text, the merge) is added when they are read, so that it costs them nothing.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class _Tailcall(Contestant):
         fields = question.fields.replace("site ", "").replace("state", "state: jobState")
         if question.metrics:
             fields += f' metrics(metrics: {json.dumps(list(question.metrics))}, scopes: ["node"]) {_ENVELOPE}'
-        return _body("{ %s }" % " ".join(f"{site}(n: {question.size}) {{ jobs {{ {fields} }} }}" for site in question.sites))
+        lists = (f"{site}(n: {question.size}) {{ jobs {{ {fields} }} }}" for site in question.sites)
+        return _body(f"{{ {' '.join(lists)} }}")
 
     def read(self, answer: bytes, question: Question) -> list[Row]:
         data = _data(answer)

@@ -1,8 +1,8 @@
 """The limit: a bare aiohttp server that hands on what sites send, byte for byte, and does nothing else.
 
 A request names addresses, ``[["aurora", "/api/jobs/?page=1"], …]``; the answer is the list of what the sites sent. With
-``FORWARDER_STREAMS`` set, a single body is handed on piece by piece instead of whole. ``python -m benchmarks.forwarder`` serves it
-for the sites in ``FORWARDER_SITES``.
+``FORWARDER_STREAMS`` set, a single body is handed on piece by piece instead of whole. ``python -m benchmarks.forwarder`` serves
+it for the sites in ``FORWARDER_SITES``.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from benchmarks.contestants import LONG, SHORT, Question, contestants
+from benchmarks.contestants import LONG, Question, contestants
 from benchmarks.processes import prepared
 from benchmarks.table import Entry, measure
 

@@ -63,7 +63,7 @@ class _Connection(asyncio.BufferedProtocol):
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(exc or ConnectionError("the connection was closed"))
 
-    def get_buffer(self, sizehint: int) -> memoryview:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the protocol's
         return _BUFFER
 
     def buffer_updated(self, nbytes: int) -> None:

@@ -43,10 +43,9 @@ async def metrics_of_jobs(*, rounds: int, seconds: float) -> None:
                 Entry(us, warm, _the_same(Question(("aurora",), job=1, metrics=tuple(names))), "ccgateway, cached"),
             ]
             await measure(title, [*mine, *rest, stream], rounds=rounds, seconds=seconds)
-        mine = [Entry(us, cold, _the_same(PAGE), "ccgateway, cache off"), Entry(us, warm, _the_same(PAGE), "ccgateway, cached")]
-        await measure(
-            "100 jobs with 2 metrics of each", [*mine, *_entries(served, _the_same(PAGE))], rounds=rounds, seconds=seconds
-        )
+        page = _the_same(PAGE)
+        mine = [Entry(us, cold, page, "ccgateway, cache off"), Entry(us, warm, page, "ccgateway, cached")]
+        await measure("100 jobs with 2 metrics of each", [*mine, *_entries(served, page)], rounds=rounds, seconds=seconds)
 
 
 def _entries(served: Sequence[tuple[Contestant, GatewayProcess]], ask: Callable[[], Question]) -> list[Entry]:

@@ -175,7 +175,7 @@ async def metrics_of(job_id: str, names: list[str] | None, scopes: list[Scope] |
     """The metrics of a job."""
     name, _, number = job_id.partition(":")
     site = next(site for site in SITES if site["name"] == name)
-    query = [("metric", one) for one in names or ()] + [("scope", scope.value) for scope in scopes or ()]
+    query = {"metric": names or [], "scope": [scope.value for scope in scopes or ()]}
     answer = await CLIENT.get(f"{site['url']}/api/jobs/metrics/{number}", params=query, headers={"X-Auth-Token": site["token"]})
     return [metric_of(row) for row in json.loads(answer.content)["data"]["jobMetrics"]]
 
@@ -210,7 +210,10 @@ class Query:
 
     @strawberry.field
     async def job_metrics(
-        self, id: strawberry.ID, metrics: list[str] | None = None, scopes: list[Scope] | None = None
+        self,
+        id: strawberry.ID,  # noqa: A002
+        metrics: list[str] | None = None,
+        scopes: list[Scope] | None = None,
     ) -> list[NamedMetric]:
         return await metrics_of(id, metrics, scopes)
 

@@ -113,11 +113,13 @@ def _peak(pid: int) -> int:
 
 
 @contextmanager
-def ours(sites: Sequence[Site], *, cache: Mapping[str, str | int] | None = None, **limits: float) -> Iterator[GatewayProcess]:
+def ours(
+    sites: Sequence[Site], *, limits: Mapping[str, float] | None = None, cache: Mapping[str, str | int] | None = None
+) -> Iterator[GatewayProcess]:
     """``ccgateway serve`` in front of ``sites``; ``limits`` and ``cache`` go into the settings."""
     with TemporaryDirectory() as folder:
         config = Path(folder) / "ccgateway.toml"
-        text, environment = "[limits]\n" + "".join(f"{name} = {value}\n" for name, value in limits.items()), {}
+        text, environment = "[limits]\n" + "".join(f"{name} = {value}\n" for name, value in (limits or {}).items()), {}
         for number, site in enumerate(sites, 1):
             text += (
                 f'[sites.{site.name}]\nnumber = {number}\nurl = "{site.url}"\nrelease = "{site.release}"\n'

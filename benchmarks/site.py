@@ -1,9 +1,9 @@
 """A simulated site that costs as little as it can, so that what is measured is who asks it.
 
 ``python -m benchmarks.site`` is ``python -m ccgateway.simulator`` with three differences: an answer once given is kept and given
-again as bytes; the clock stands still, so that the jobs that run do not grow older between two who ask; and metrics come in whatever
-amount their name says: ``s1440h116_0`` has 1440 samples on each of 116 hosts, whatever job is asked for. ``GET /counts`` tells how
-often each other address was asked for.
+again as bytes; the clock stands still, so that jobs that run do not grow older between two who ask; and metrics come in whatever
+amount their name says: ``s1440h116_0`` has 1440 samples on each of 116 hosts, whatever job is asked for. ``GET /counts`` tells
+how often each other address was asked for.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import random
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import uvloop
 
+from ccgateway.simulator.asgi import Receive, Scope, Send, read_request, send_response
 from ccgateway.simulator.generated import GeneratedJobs
 from ccgateway.simulator.messages import JSON, Request, Response
 from ccgateway.simulator.metrics import JobMetric, Series, Statistics
@@ -47,10 +49,20 @@ class PreparedSite(SimulatedSite):
         self._kept: dict[tuple[str, str, bytes, str | None], Response] = {}
         self._counts: Counter[str] = Counter()
 
+    @property
+    def app(self) -> Callable[[Scope, Receive, Send], Any]:
+        """As any site's; the counts come without delay."""
+        return self._serve_or_tell
+
+    async def _serve_or_tell(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != "/counts":
+            await self._serve(scope, receive, send)
+            return
+        request = await read_request(scope, receive)
+        await send_response(send, request, Response(200, _encode(self._counts), (("content-type", JSON),)))
+
     def answer(self, request: Request) -> Response:
         """As any site's, from what is kept."""
-        if request.path == "/counts":
-            return Response(200, json.dumps(self._counts).encode(), (("content-type", JSON),))
         self._counts[request.target] += 1
         names = request.values("metric") if _METRICS.fullmatch(request.path) else []
         is_made_up = bool(names) and all(map(_NAME.fullmatch, names))

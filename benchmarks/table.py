@@ -74,7 +74,8 @@ async def measure(title: str, entries: Sequence[Entry], *, rounds: int, seconds:
     count = await same_answers(entries)
     for entry in entries:
         await entry.turn(seconds / 3)  # warm
-        entry.alone.clear(), entry.loaded.clear(), entry.megabytes.clear()
+        for one in (entry.alone, entry.loaded, entry.megabytes):
+            one.clear()
     for _ in range(rounds):
         for entry in entries:
             await entry.turn(seconds)
