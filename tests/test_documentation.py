@@ -20,7 +20,19 @@ from pydantic_core import PydanticUndefined
 from ccgateway import __version__
 from ccgateway.errors import CODES, Code
 from ccgateway.operations.published import drift
-from ccgateway.settings import CacheSettings, CallerSettings, LimitSettings, ServerSettings, Settings, SiteSettings, load_settings
+from ccgateway.settings import (
+    ApiKeySettings,
+    CacheSettings,
+    CallerSettings,
+    ExchangeSettings,
+    IdentitySettings,
+    IssuerSettings,
+    LimitSettings,
+    ServerSettings,
+    Settings,
+    SiteSettings,
+    load_settings,
+)
 from ccgateway.surfaces.graphql.schema import sdl
 
 ROOT = Path(__file__).parent.parent
@@ -33,8 +45,14 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "caller": CallerSettings,
     "limits": LimitSettings,
     "cache": CacheSettings,
+    "issuers.NAME": IssuerSettings,
+    "api_keys.NAME": ApiKeySettings,
+    "identities": IdentitySettings,
+    "exchange": ExchangeSettings,
     "sites.NAME": SiteSettings,
 }
+
+KINDS = "|".join(name.split(".")[0] for name in SECTIONS)
 
 
 def blocks(language: str) -> list[str]:
@@ -56,7 +74,7 @@ SETTING_ROWS = [
     setting_row(section, key, model)
     for section, model in SECTIONS.items()
     for key in model.model_fields
-    if (section, key) != ("sites.NAME", "name")
+    if (section.endswith(".NAME"), key) != (True, "name")
 ]
 
 
@@ -66,7 +84,7 @@ def test_a_setting_is_documented_with_its_default_and_its_description(row: str) 
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:
-    rows = [line for line in README.splitlines() if re.match(r"\| `(server|caller|limits|cache|sites)\.", line)]
+    rows = [line for line in README.splitlines() if re.match(rf"\| `({KINDS})\.", line)]
     assert sorted(rows) == sorted(SETTING_ROWS)
 
 

@@ -13,9 +13,11 @@ from starlette.routing import Route
 
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.remembered.shelf import Shelf
-from ccgateway.identity.principal import Principal
+from ccgateway.identity.callers import Callers
 from ccgateway.settings import Settings
+from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.registry import Registry
+from ccgateway.surfaces.callers import caller_of
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
 
@@ -25,24 +27,27 @@ __all__ = ["create_app"]
 def create_app(settings: Settings) -> Starlette:
     """The gateway's application. Raises ``SettingsError`` where the settings cannot be used; reaches no site yet."""
     settings.check_exposure()
-    registry = Registry(settings.sites.values())
+    registry = Registry(settings.sites.values(), keyring=Keyring(settings))
     gateway = Gateway(registry, settings.limits, Shelf.of(settings.cache))
-    caller = Principal(settings.caller.subject)
+    callers = Callers(settings)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         try:
             yield
         finally:
+            await callers.aclose()
             await gateway.aclose()
 
     async def live(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "live"}, headers={"Cache-Control": "no-store"})
 
-    allowed = LOOPBACK_HOSTS | {settings.server.host.strip("[]")} if settings.server.is_loopback() else None
+    asks_for_tokens = settings.authenticates and not settings.caller.anonymous
+    is_private = settings.server.is_loopback() and not asks_for_tokens
+    allowed = LOOPBACK_HOSTS | {settings.server.host.strip("[]")} if is_private else None
     return Starlette(
         routes=[
-            *graphql_routes(gateway, lambda _request: caller, settings.limits, graphiql=settings.server.graphiql),
+            *graphql_routes(gateway, caller_of(callers), settings.limits, graphiql=settings.server.graphiql),
             Route("/health/live", live),
             Route("/health/ready", live),
         ],

@@ -6,7 +6,9 @@ from typing import Any
 
 import httpx
 from starlette.applications import Starlette
+from starlette.requests import Request
 
+from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from surfaces.fakes import CALLER, FakeGateway
@@ -15,7 +17,10 @@ __all__ = ["client_of", "make_app"]
 
 
 def make_app(gateway: FakeGateway, *, graphiql: bool = True, **limits: Any) -> Starlette:
-    return Starlette(routes=[*graphql_routes(gateway, lambda _: CALLER, LimitSettings(**limits), graphiql=graphiql)])
+    async def caller(_request: Request) -> Principal:
+        return CALLER
+
+    return Starlette(routes=[*graphql_routes(gateway, caller, LimitSettings(**limits), graphiql=graphiql)])
 
 
 def client_of(app: Any) -> httpx.AsyncClient:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -14,8 +14,8 @@ from starlette.routing import Route
 
 from ccgateway.errors import GatewayError
 from ccgateway.federation.gateway import Gateway
-from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
+from ccgateway.surfaces.callers import CHALLENGE, CallerOf
 from ccgateway.surfaces.graphql.context import RequestContext
 from ccgateway.surfaces.graphql.documents import Documents
 from ccgateway.surfaces.graphql.execution import Executions
@@ -43,9 +43,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-def graphql_routes(
-    gateway: Gateway, caller_of: Callable[[Request], Principal], limits: LimitSettings, *, graphiql: bool
-) -> list[Route]:
+def graphql_routes(gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, *, graphiql: bool) -> list[Route]:
     """The routes: ``/graphql``, and with ``graphiql`` the page for browsers and its files.
 
     ``caller_of`` says who asks; a ``GatewayError`` that it raises is the answer, with the HTTP status of its code.
@@ -58,9 +56,7 @@ def graphql_routes(
 
 
 class _Endpoint:
-    def __init__(
-        self, gateway: Gateway, caller_of: Callable[[Request], Principal], limits: LimitSettings, *, graphiql: bool
-    ) -> None:
+    def __init__(self, gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, *, graphiql: bool) -> None:
         self._gateway, self._caller_of, self._limits, self._graphiql = gateway, caller_of, limits, graphiql
         schema = core_schema()
         self._executions = Executions(schema, Documents(schema, limits))
@@ -84,6 +80,7 @@ class _Endpoint:
 
     async def _answer(self, request: Request, kind: str, request_id: str) -> Response:
         refuse_other_origins(request)
+        caller = await self._caller_of(request)
         match request.method:
             case "POST":
                 question = await read_post(request, self._limits.body_bytes, self._limits.request_timeout)
@@ -91,7 +88,7 @@ class _Endpoint:
                 question = read_get(request)
             case _:  # HEAD, which comes with GET
                 return Response(status_code=405, headers={**NO_STORE, "Allow": METHODS})
-        context = RequestContext(self._gateway, self._caller_of(request), self._limits)
+        context = RequestContext(self._gateway, caller, self._limits)
         try:
             content = await _while_connected(request, self._executions.run(question, context, request_id))
         except Refusal as refusal:
@@ -102,7 +99,7 @@ class _Endpoint:
 
 def _refused(refusal: Refusal, kind: str, *, status: int | None = None) -> Response:
     status = refusal.status if status is None else status
-    headers = {408: CLOSE, 413: CLOSE, 405: {"Allow": METHODS}}.get(status, {})
+    headers = {401: CHALLENGE, 408: CLOSE, 413: CLOSE, 405: {"Allow": METHODS}}.get(status, {})
     return json_response({"errors": refusal.entries}, kind, status, headers)
 
 
