@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
@@ -46,6 +46,11 @@ class Gateway:
         self._joblist = JobList(registry, twins, limits, self._parked)
         self._lookups = Lookups(registry, twins, limits, self._joblist)
         self._metrics = JobMetrics(registry)
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        """The number of every configured site, by its name: what makes job ids of one integer."""
+        return {instance.name: instance.number for instance in self._registry}
 
     async def jobs(self, question: JobListQuestion, caller: Principal) -> JobListAnswer:
         """One page of the jobs of all sites asked, in one exact order."""
