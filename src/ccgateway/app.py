@@ -17,6 +17,7 @@ from ccgateway.settings import Settings
 from ccgateway.site.registry import Registry
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
+from ccgateway.surfaces.rest.routes import rest_routes
 
 __all__ = ["create_app"]
 
@@ -42,6 +43,7 @@ def create_app(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *graphql_routes(gateway, lambda _request: caller, settings.limits, graphiql=settings.server.graphiql),
+            *rest_routes(gateway, lambda _request: caller, settings.limits),
             Route("/health/live", live),
             Route("/health/ready", live),
         ],
