@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from ccgateway.errors import Code, RequestError
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
@@ -16,10 +17,12 @@ from ccgateway.federation.questions import (
     Policy,
     SiteCluster,
     SiteStatus,
+    SiteTag,
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.readahead import ParkedWalks
 from ccgateway.federation.twins import Twins
+from ccgateway.federation.writes import Writes
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.model import JobRow
@@ -46,6 +49,7 @@ class Gateway:
         self._joblist = JobList(registry, twins, limits, self._parked)
         self._lookups = Lookups(registry, twins, limits, self._joblist)
         self._metrics = JobMetrics(registry)
+        self._writes = Writes()
 
     async def jobs(self, question: JobListQuestion, caller: Principal) -> JobListAnswer:
         """One page of the jobs of all sites asked, in one exact order."""
@@ -108,6 +112,15 @@ class Gateway:
     async def users(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
         """The user tables of every site asked (needs an admin's token there)."""
         return await self._lookups.users(caller, sites=sites, policy=policy)
+
+    async def tags(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteTag]:
+        """The tags of every site asked, as far as its credential there may see them: one tag per type, name and scope."""
+        raise RequestError(Code.UNSUPPORTED, "Not yet.")
+
+    @property
+    def writes(self) -> Writes:
+        """The use cases that change something."""
+        return self._writes
 
     async def sites(self, caller: Principal, *, sites: Sequence[str] | None = None) -> list[SiteStatus]:
         """The configured sites, each asked just now."""
