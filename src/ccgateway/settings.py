@@ -104,6 +104,13 @@ class SiteSettings(_Frozen):
     retries: int = Field(2, ge=0, le=10, description="How often a safe read is tried again.")
     answer_bytes: int = Field(64 << 20, ge=4096, description="Largest answer accepted from the site, in bytes, unpacked.")
     ca_file: Path | None = Field(None, description="PEM file of the authority that signed the site's certificate.")
+    read_only: bool = Field(default=False, description="Let nothing be written at the site.")
+    tags_by_query: bool = Field(
+        default=True, description="Use the site's own GraphQL for what its REST interface cannot do to tags (and to list them)."
+    )
+    clusters: tuple[str, ...] | None = Field(
+        None, description="Names of the site's clusters, for writes that name a cluster only; asked of the site if left out."
+    )
 
     @field_validator("url")
     @classmethod
