@@ -109,10 +109,10 @@ class Hand:
         *,
         key: JobKey | None = None,
     ) -> Settled:
-        """Sends the request once, and says what is true then. ``key``: the job meant, where the request names a database id only."""
+        """Sends the request once, and says what is true then. ``key``: the job meant, where the request names a number only."""
         reply = await self.send(request, understand)
         if reply.effect is Effect.DONE and key is not None and reply.job not in (None, (key.cluster, key.job_id)):
-            message = "Between the look at the job and the write, its database id went to another job, which was changed instead."
+            message = "Between the look at the job and the write its database id went to another job, which was changed instead."
             return Settled(WriteOutcome.FAILED, self.error(Code.CONFLICT, message))
         return await self.settle(reply, is_so)
 

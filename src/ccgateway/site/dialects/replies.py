@@ -30,8 +30,7 @@ class Effect(Enum):
 
 
 class End(Enum):
-    """How the request ended: with an answer of the site; with a broken connection; or with nothing, so that the site may still be
-    at it."""
+    """How the request ended: with an answer of the site, with a broken connection, or with nothing: the site may still be at it."""
 
     ANSWERED = "answered"
     CUT = "cut"
