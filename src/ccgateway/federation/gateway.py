@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.federation.joblist import JobList
@@ -21,11 +21,12 @@ from ccgateway.federation.questions import (
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.readahead import ParkedWalks
+from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.federation.twins import Twins
 from ccgateway.federation.writes import Writes
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
-from ccgateway.jobs.model import JobRow
+from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.settings import LimitSettings
 from ccgateway.site.registry import Registry
 
@@ -42,8 +43,9 @@ class Gateway:
     to stands in its report.
     """
 
-    def __init__(self, registry: Registry, limits: LimitSettings) -> None:
+    def __init__(self, registry: Registry, limits: LimitSettings, shelf: Shelf | None = None) -> None:
         self._registry = registry
+        self._shelf = shelf or Shelf.empty()
         twins = Twins()
         self._parked = ParkedWalks(limits.read_ahead)
         self._joblist = JobList(registry, twins, limits, self._parked)
@@ -126,7 +128,14 @@ class Gateway:
         """The configured sites, each asked just now."""
         return await self._lookups.sites(caller, sites)
 
+    async def invalidate(self, site: str, jobs: Iterable[JobKey] | None = ()) -> None:
+        """After a write at ``site``, before anybody is told of it: nothing from before it is answered again, of these jobs and of
+        the site's lists (``None``: of anything of that site). Never fails.
+        """
+        await self._shelf.changed(site, jobs)
+
     async def aclose(self) -> None:
-        """Closes the connections to every site."""
+        """Closes the connections to every site, and the cache."""
         await self._parked.aclose()
+        await self._shelf.aclose()
         await self._registry.aclose()
