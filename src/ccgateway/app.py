@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from ccgateway.federation.gateway import Gateway
+from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import Settings
 from ccgateway.site.registry import Registry
@@ -26,7 +27,7 @@ def create_app(settings: Settings) -> Starlette:
     """The gateway's application. Raises ``SettingsError`` where the settings cannot be used; reaches no site yet."""
     settings.check_exposure()
     registry = Registry(settings.sites.values())
-    gateway = Gateway(registry, settings.limits)
+    gateway = Gateway(registry, settings.limits, Shelf.of(settings.cache))
     caller = Principal(settings.caller.subject)
 
     @asynccontextmanager

@@ -9,7 +9,7 @@ import pytest
 
 from cache.servers import Valkey
 from ccgateway.cache.facade import Cache, open_cache
-from ccgateway.cache.settings import CacheSettings
+from ccgateway.settings import CacheSettings
 from support.profiles import use_profile
 
 use_profile()

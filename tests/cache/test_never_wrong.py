@@ -25,8 +25,8 @@ from ccgateway.cache import link
 from ccgateway.cache.entries import Absent, Filled, Hit, Source
 from ccgateway.cache.facade import Cache, open_cache
 from ccgateway.cache.keys import Key
-from ccgateway.cache.settings import CacheSettings
 from ccgateway.deadline import Deadline
+from ccgateway.settings import CacheSettings
 
 FRESH, STALE = 10.0, 5.0
 SUBJECTS = st.sampled_from(["c/1/17", "c/2/18", "jobs"])

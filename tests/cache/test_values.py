@@ -13,11 +13,10 @@ from ccgateway.cache.codec import Codec
 from ccgateway.cache.entries import Entry
 from ccgateway.cache.keys import EVERYTHING, Key, Realm
 from ccgateway.cache.memory import MemoryStore
-from ccgateway.cache.settings import CacheSettings
 from ccgateway.cache.store import stamp_of
 from ccgateway.cache.urls import Target, parse_url
 from ccgateway.errors import SettingsError
-from ccgateway.settings import load_settings
+from ccgateway.settings import CacheSettings
 
 TEXT = st.text(max_size=8) | st.sampled_from(["/", "a/b", "{x}", "#", "é", "*", "a" * 400])
 NAMED = TEXT.filter(bool)
@@ -137,13 +136,6 @@ def test_the_url_is_given_or_comes_from_a_file(tmp_path: Path) -> None:
 
     url = CacheSettings.model_validate({"redis_url": "redis://given", "redis_url_file": tmp_path / "url"}).read_redis_url()
     assert url is not None and url.get_secret_value() == "redis://given"
-
-
-def test_the_operator_is_offered_no_cache_while_nothing_uses_it(tmp_path: Path) -> None:
-    settings = tmp_path / "ccgateway.toml"
-    settings.write_text("[cache]\nlock_timeout = 2\n")
-    with pytest.raises(SettingsError, match="not a setting"):
-        load_settings(settings)
 
 
 def test_no_redis_by_default() -> None:

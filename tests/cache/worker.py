@@ -15,8 +15,8 @@ import msgspec
 from ccgateway.cache.entries import Absent, Filled, Hit
 from ccgateway.cache.facade import open_cache
 from ccgateway.cache.keys import Key
-from ccgateway.cache.settings import CacheSettings
 from ccgateway.deadline import Deadline
+from ccgateway.settings import CacheSettings
 
 
 class Task(msgspec.Struct, kw_only=True):

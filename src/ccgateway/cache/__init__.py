@@ -2,8 +2,7 @@
 
 Knows nothing of jobs, sites or HTTP: a payload is bytes, and who fills it is the caller's affair. From the outside in:
 
-- ``facade``    ``Cache``: fetch, bump, clear, stats; ``open_cache`` builds one from its settings
-- ``settings``  ``CacheSettings``: how much, for how long, and where
+- ``facade``    ``Cache``: fetch, bump, clear, stats; ``open_cache`` builds one from the settings of ``[cache]``
 - ``flights``   one fill per key in this process: who waits for it, who owns it, when nobody wants it any more
 - ``filling``   one fill per key among all processes: claims it, fills it, lands it, stores it
 - ``store``     the port: look, stamp, claim, put, bump

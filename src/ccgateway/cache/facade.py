@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 
 from ccgateway.cache.counts import CacheStats, Counts
 from ccgateway.cache.entries import Entry, Hit, Source
@@ -11,11 +12,18 @@ from ccgateway.cache.filling import Fill, Filler
 from ccgateway.cache.flights import Crew, Flights
 from ccgateway.cache.keys import EVERYTHING, Key, Realm
 from ccgateway.cache.memory import MemoryStore
-from ccgateway.cache.settings import CacheSettings
 from ccgateway.cache.store import Store, Tokens, realms_of, stamp_of
 from ccgateway.deadline import Deadline
+from ccgateway.settings import CacheSettings
 
-__all__ = ["Cache", "open_cache"]
+__all__ = ["Cache", "Mark", "open_cache"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How the tokens of some realms were at one moment: whatever was read since then is from after the last bump before it."""
+
+    tokens: Tokens
 
 
 class Cache:
@@ -124,6 +132,16 @@ class Cache:
         self._epoch += 1
         self._counts.bumps += 1
         await self._store.bump([Realm(site, subject) for subject in subjects] or [Realm(site)])
+
+    async def mark(self, *realms: Realm) -> Mark | None:
+        """The present moment, for ``holds``; ``None`` while that cannot be told (Redis is down)."""
+        wanted = list(dict.fromkeys((EVERYTHING, *realms)))
+        tokens = await self._store.stamp(wanted)
+        return Mark(tokens) if len(tokens) == len(wanted) else None
+
+    async def holds(self, mark: Mark) -> bool:
+        """Whether nothing was bumped since then, by whichever process; ``False`` also while that cannot be told."""
+        return await self._store.stamp(list(mark.tokens)) == mark.tokens
 
     async def clear(self, *, site: str | None = None, subject: str | None = None) -> int:
         """Bumps the subject, the site or (none named) everything, and frees the room; how many entries that were."""

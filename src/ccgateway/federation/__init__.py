@@ -7,6 +7,8 @@ readahead   walks kept open between two pages
 joblist     the one exact job list: planned, walked, cut into pages, reported
 lookups     one job by id or key; clusters; users; the sites themselves
 metrics     the metrics of one job or of many, each job an outcome of its own
+writes      every write, many orders at once, each with a result of its own
 twins       two configured sites that are one and the same instance
+remembered  what is remembered of the sites' answers: the cache in the federation's words
 gateway     the façade over all of them
 """

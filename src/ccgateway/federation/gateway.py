@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from ccgateway.errors import Code, RequestError
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
@@ -16,13 +17,16 @@ from ccgateway.federation.questions import (
     Policy,
     SiteCluster,
     SiteStatus,
+    SiteTag,
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.readahead import ParkedWalks
+from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.federation.twins import Twins
+from ccgateway.federation.writes import Writes
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
-from ccgateway.jobs.model import JobRow
+from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.settings import LimitSettings
 from ccgateway.site.registry import Registry
 
@@ -39,13 +43,15 @@ class Gateway:
     to stands in its report.
     """
 
-    def __init__(self, registry: Registry, limits: LimitSettings) -> None:
+    def __init__(self, registry: Registry, limits: LimitSettings, shelf: Shelf | None = None) -> None:
         self._registry = registry
+        self._shelf = shelf or Shelf.empty()
         twins = Twins()
         self._parked = ParkedWalks(limits.read_ahead)
         self._joblist = JobList(registry, twins, limits, self._parked)
         self._lookups = Lookups(registry, twins, limits, self._joblist)
         self._metrics = JobMetrics(registry)
+        self._writes = Writes()
 
     @property
     def numbers(self) -> Mapping[str, int]:
@@ -114,11 +120,27 @@ class Gateway:
         """The user tables of every site asked (needs an admin's token there)."""
         return await self._lookups.users(caller, sites=sites, policy=policy)
 
+    async def tags(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteTag]:
+        """The tags of every site asked, as far as its credential there may see them: one tag per type, name and scope."""
+        raise RequestError(Code.UNSUPPORTED, "Not yet.")
+
+    @property
+    def writes(self) -> Writes:
+        """The use cases that change something."""
+        return self._writes
+
     async def sites(self, caller: Principal, *, sites: Sequence[str] | None = None) -> list[SiteStatus]:
         """The configured sites, each asked just now."""
         return await self._lookups.sites(caller, sites)
 
+    async def invalidate(self, site: str, jobs: Iterable[JobKey] | None = ()) -> None:
+        """After a write at ``site``, before anybody is told of it: nothing from before it is answered again, of these jobs and of
+        the site's lists (``None``: of anything of that site). Never fails.
+        """
+        await self._shelf.changed(site, jobs)
+
     async def aclose(self) -> None:
-        """Closes the connections to every site."""
+        """Closes the connections to every site, and the cache."""
         await self._parked.aclose()
+        await self._shelf.aclose()
         await self._registry.aclose()

@@ -6,4 +6,5 @@ conditions  a filter taken apart: what a site can evaluate, and a predicate for 
 ordering    the total order, cursors, the merge of many sites' rows
 clusters    clusters, their metrics and nodes; users
 metrics     measured series of a job: what is asked for, and the pieces that come
+writes      what callers may change about jobs, and what became of it
 """

@@ -3,6 +3,9 @@
 Sources, strongest first: ``CCGATEWAY_<SECTION>__<KEY>`` environment variables (``CCGATEWAY_SITES__AURORA__URL``; a ``-`` in a
 site's name is written ``_``), the TOML file, the defaults below. Values are frozen and handed down; nothing reads them
 globally. Every refusal names the key, what is wrong with its value, and the remedy.
+
+- ``base``   what all sections share
+- ``cache``  ``[cache]``
 """
 
 from __future__ import annotations
@@ -13,30 +16,29 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariableError
 
 from ccgateway.errors import SettingsError
+from ccgateway.settings.base import Frozen, Seconds
+from ccgateway.settings.cache import CacheSettings
 
-__all__ = ["CallerSettings", "LimitSettings", "Release", "ServerSettings", "Settings", "SiteSettings", "load_settings"]
+__all__ = [
+    "CacheSettings", "CallerSettings", "LimitSettings", "Release", "ServerSettings", "Settings", "SiteSettings", "load_settings",
+]  # fmt: skip
 
 Release = Literal["auto", "1.2", "1.3", "1.4", "1.5", "howto"]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 SITE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SITE_NAME_REMEDY = "Use lower-case letters and digits, with a single '-' between them."
 PREFIX = "CCGATEWAY_"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class ServerSettings(_Frozen):
+class ServerSettings(Frozen):
     """``[server]``: where the gateway listens."""
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
@@ -58,13 +60,13 @@ class ServerSettings(_Frozen):
             return False
 
 
-class CallerSettings(_Frozen):
+class CallerSettings(Frozen):
     """``[caller]``: who every caller is, until callers have identities of their own."""
 
     subject: str = Field("local", min_length=1, description="The name under which calls appear in logs.")
 
 
-class LimitSettings(_Frozen):
+class LimitSettings(Frozen):
     """``[limits]``: what one request may cost."""
 
     request_timeout: Seconds = Field(30.0, description="Seconds one request may take in all.")
@@ -87,7 +89,7 @@ class LimitSettings(_Frozen):
     scan_budget: int = Field(50_000, ge=1, description="Jobs read from one site for one request that needs a scan.")
 
 
-class SiteSettings(_Frozen):
+class SiteSettings(Frozen):
     """``[sites.<name>]``: one cc-backend instance."""
 
     name: str = ""
@@ -104,6 +106,13 @@ class SiteSettings(_Frozen):
     retries: int = Field(2, ge=0, le=10, description="How often a safe read is tried again.")
     answer_bytes: int = Field(64 << 20, ge=4096, description="Largest answer accepted from the site, in bytes, unpacked.")
     ca_file: Path | None = Field(None, description="PEM file of the authority that signed the site's certificate.")
+    read_only: bool = Field(default=False, description="Let nothing be written at the site.")
+    tags_by_query: bool = Field(
+        default=True, description="Use the site's own GraphQL for what its REST interface cannot do to tags (and to list them)."
+    )
+    clusters: tuple[str, ...] | None = Field(
+        None, description="Names of the site's clusters, for writes that name a cluster only; asked of the site if left out."
+    )
 
     @field_validator("url")
     @classmethod
@@ -170,6 +179,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()  # type: ignore[call-arg]
     caller: CallerSettings = CallerSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
+    cache: CacheSettings = CacheSettings()  # type: ignore[call-arg]
     sites: dict[str, SiteSettings] = Field(default_factory=dict)
 
     @classmethod
@@ -251,6 +261,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _refuse_secrets(data: dict[str, Any]) -> None:
+    cache = data.get("cache")
+    if isinstance(cache, dict) and "redis_url" in cache:
+        raise SettingsError(
+            "cache.redis_url", "a secret may stand in the settings file",
+            f"Take it out; use redis_url_file, or the variable {PREFIX}CACHE__REDIS_URL. Replace the password, if one was in it.",
+        )  # fmt: skip
     sites = data.get("sites")
     for name, section in sites.items() if isinstance(sites, dict) else ():
         if isinstance(section, dict) and "token" in section:
@@ -270,11 +286,13 @@ def _refuse_underscores(data: dict[str, Any]) -> None:
 
 
 def _resolve_files(data: dict[str, Any], folder: Path) -> None:
-    for name, section in data["sites"].items() if isinstance(data.get("sites"), dict) else ():
+    sites = data["sites"] if isinstance(data.get("sites"), dict) else {}
+    sections = {"cache": data.get("cache"), **{f"sites.{name}": section for name, section in sites.items()}}
+    for name, section in sections.items():
         if isinstance(section, dict):
-            for key in ("token_file", "ca_file"):
+            for key in ("token_file", "ca_file", "redis_url_file", "redis_ca_file"):
                 if isinstance(section.get(key), str):
-                    section[key] = str(folder / _expanded(section[key], f"sites.{name}.{key}"))
+                    section[key] = str(folder / _expanded(section[key], f"{name}.{key}"))
 
 
 def _expanded(path: str, key: str) -> Path:
@@ -303,6 +321,7 @@ def _description(loc: tuple[int | str, ...]) -> str | None:
         "server": ServerSettings,
         "caller": CallerSettings,
         "limits": LimitSettings,
+        "cache": CacheSettings,
         "sites": SiteSettings,
     }
     model = models.get(str(loc[0])) if loc else None

@@ -1,0 +1,83 @@
+"""The cache as the use cases share it: who may be shown what was read, and what a write takes away.
+
+What was read for one *audience* is never shown to another. An audience is what the credential may see (``Credential.visibility``)
+together with its roles, by which sites choose what they answer; for what depends on the person as well (private tags), the
+person. A credential that does not say whose it is has no audience: nothing is remembered for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from urllib.parse import quote
+
+from ccgateway.cache.facade import Cache, Mark, open_cache
+from ccgateway.cache.keys import Realm
+from ccgateway.jobs.model import JobKey
+from ccgateway.settings import CacheSettings
+from ccgateway.site.credentials import Credential
+
+__all__ = ["CLUSTERS", "JOBS", "USERS", "Shelf", "audience_of", "person_of", "subject_of"]
+
+#: the subjects of a site that are not jobs: its lists of jobs and which job a database id is, its clusters, its users
+JOBS, CLUSTERS, USERS = "jobs", "clusters", "users"
+
+
+def subject_of(job: JobKey) -> str:
+    """The subject under which what is known of a job is kept: ``cluster/jobId/startTime``."""
+    return f"{job.cluster}/{job.job_id}/{job.start_time}"
+
+
+def audience_of(credential: Credential) -> str | None:
+    """Who may be shown what was read with ``credential``; ``None``: nobody else."""
+    if credential.roles is None or (not credential.sees_all and not credential.user):
+        return None
+    roles = "+".join(quote(role, safe="") for role in sorted(credential.roles))
+    return f"{credential.visibility} {roles}"
+
+
+def person_of(credential: Credential) -> str | None:
+    """As ``audience_of``, for what sites show to one person only."""
+    audience = audience_of(credential)
+    return None if audience is None or not credential.user else f"{audience} {quote(credential.user, safe='')}"
+
+
+class Shelf:
+    """A cache, and how long each kind of answer lives in it. Owns the cache."""
+
+    def __init__(self, cache: Cache, lives: CacheSettings) -> None:
+        self.cache, self.lives = cache, lives
+
+    @classmethod
+    def of(cls, settings: CacheSettings) -> Shelf:
+        """The shelf that the settings describe; reaches nothing yet. Raises ``SettingsError`` for a URL that cannot be used."""
+        return cls(open_cache(settings), settings)
+
+    @classmethod
+    def empty(cls) -> Shelf:
+        """One on which nothing is kept."""
+        return cls.of(CacheSettings.model_validate({"memory_bytes": 0}))
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything is kept: if not, the sites are asked every time."""
+        return self.lives.is_on
+
+    async def changed(self, site: str, jobs: Iterable[JobKey] | None = ()) -> None:
+        """After a write at ``site`` (and before anybody is told of it): nothing that was read before is answered again, in any
+        process, of these jobs and of the site's lists. ``None``: of nothing that the site has. Never fails.
+        """
+        subjects = [] if jobs is None else [JOBS, *dict.fromkeys(subject_of(job) for job in jobs)]
+        await self.cache.bump(site, *subjects)
+
+    async def mark(self, sites: Sequence[str]) -> Mark | None:
+        """The present moment in the lists of these sites, for ``holds``; ``None`` while it cannot be told."""
+        realms = [realm for site in sites for realm in (Realm(site), Realm(site, JOBS))]
+        return await self.cache.mark(*realms)
+
+    async def holds(self, mark: Mark | None) -> bool:
+        """Whether nothing was written since then, as far as all processes of this gateway know."""
+        return mark is not None and await self.cache.holds(mark)
+
+    async def aclose(self) -> None:
+        """Closes the cache."""
+        await self.cache.aclose()
