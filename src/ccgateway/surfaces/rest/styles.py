@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Protocol
 
 import msgspec
 
 from ccgateway.errors import Code, FederationError, GatewayError
+from ccgateway.jobs.writes import WriteOutcome, WriteResult
 from ccgateway.surfaces.rest.calls import Answer
+from ccgateway.surfaces.rest.orders import status_of
 from ccgateway.surfaces.rest.wording import RefusedError, written
 
-__all__ = ["Documented", "Released", "Style"]
+__all__ = ["Documented", "Released", "Style", "refused_write"]
 
 
 class Style(Protocol):
@@ -77,6 +79,29 @@ class Documented:
         phrase = HTTPStatus(error.row.http).phrase
         failure = _Failure(phrase, error.message, error.code, error.retryable, error.site, causes)
         return Answer.json(failure, error.row.http)
+
+
+class _Refusal(_Failure, kw_only=True):
+    outcome: WriteOutcome
+    sites: Mapping[str, object] = {}
+
+
+def refused_write(result: WriteResult, *, sites: Mapping[str, object] | None = None) -> Answer:
+    """An order that came to nothing, or to nobody knows what (504); ``sites``: what each site came to."""
+    status = status_of(result)
+    message = result.message or "It did not succeed."
+    if result.outcome is WriteOutcome.UNKNOWN:
+        message = f"It is not known whether this took effect. {message}"
+    refusal = _Refusal(
+        status=HTTPStatus(status).phrase,
+        error=message,
+        code=result.code or (Code.TIMEOUT if status == 504 else Code.INTERNAL),
+        retryable=result.retryable,
+        site=result.site,
+        outcome=result.outcome,
+        sites=sites or {},
+    )
+    return Answer.json(refusal, status)
 
 
 class Released:
