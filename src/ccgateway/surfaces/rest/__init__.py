@@ -2,8 +2,8 @@
 
 ::
 
-    documented ──┐                         /api, /userapi           as the how-to page has it
-    released   ──┴─ tables ── face         /cc-backend/1.5/…        as cc-backend 1.5.4 has it
+    documented, documented_writes ── documented_table ──┐       /api, /userapi         as the how-to page has it
+    released, released_writes     ── released_table   ──┴─ face  /cc-backend/1.5/…      as cc-backend 1.5.4 has it
 
 calls        what a handler gets and gives
 ids          integer job ids over all sites
@@ -14,11 +14,15 @@ listing      the federated list by page number or cursor, and what is said about
 pages        where numbered pages begin, remembered
 nodes        which nodes are in use
 conditional  entity tags
+bodies       bodies of writes
+orders       writes as both faces order them
 documented   the handlers of /api and /userapi
 released     the handlers of /cc-backend/1.5
 wording      the words of cc-backend's refusals
 endpoints    paths and methods, as values
-tables       what each face offers, described
+parameters   the parameters of the faces, described
+openapi      OpenAPI of both faces
+docs         the page about them
 styles       how each face says no
 face         one face as an application
 origins      pages of other origins change nothing

@@ -13,7 +13,10 @@ from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, Resource, Tag
 from ccgateway.jobs.writes import StartJob
 from ccgateway.surfaces.rest.wording import decode_json, kind_of
 
-__all__ = ["Ended", "Named", "Pair", "read_ended", "read_named", "read_named_pair", "read_pair", "read_started", "read_tags"]
+__all__ = [
+    "ENDED", "NAMED", "NAMED_PAIR", "PAIR", "STARTED", "STARTED_ANYWHERE", "TAGS", "Ended", "Kind", "Named", "Pair", "read_ended",
+    "read_named", "read_named_pair", "read_pair", "read_started", "read_tags", "schema_of",
+]  # fmt: skip
 
 Kind: TypeAlias = "Literal['string', 'int64', 'int32', 'any'] | Shape | Many | Texts"
 
@@ -40,11 +43,12 @@ class Texts:
 
 
 _TAG = Shape("APITag", {"type": "string", "name": "string", "scope": "string"})
-_PAIR = Shape("EditMetaRequest", {"key": "string", "value": "string"})
+TAGS = Many(_TAG, "api.TagJobAPIRequest")
+PAIR = Shape("EditMetaRequest", {"key": "string", "value": "string"})
 _KEY: Mapping[str, Kind] = {"jobId": "int64", "cluster": "string", "startTime": "int64"}
-_NAMED = Shape("DeleteJobAPIRequest", _KEY)
-_NAMED_PAIR = Shape("JobMetaRequest", {**_KEY, "payload": _PAIR})
-_ENDED = Shape("StopJobAPIRequest", {**_KEY, "jobState": "string", "stopTime": "int64"})
+NAMED = Shape("DeleteJobAPIRequest", _KEY)
+NAMED_PAIR = Shape("JobMetaRequest", {**_KEY, "payload": PAIR})
+ENDED = Shape("StopJobAPIRequest", {**_KEY, "jobState": "string", "stopTime": "int64"})
 _RESOURCE = Shape(
     "Resource", {"hostname": "string", "configuration": "string", "hwthreads": Many("int64"), "accelerators": Many("string")}
 )
@@ -79,9 +83,9 @@ _JOB: Mapping[str, Kind] = {
     "submitTime": "int64",
     "requestedMemory": "int64",
 }
-_STARTED = Shape("Job", _JOB)
+STARTED = Shape("Job", _JOB)
 #: what releases up to 1.4 have instead of ``shared``; and the site, where several have the cluster
-_STARTED_ANYWHERE = Shape("Job", {**_JOB, "exclusive": "int32", "site": "string"})
+STARTED_ANYWHERE = Shape("Job", {**_JOB, "exclusive": "int32", "site": "string"})
 _BOUNDS = {"int32": 1 << 31, "int64": 1 << 63}
 
 
@@ -119,7 +123,7 @@ def _typed(value: Any, kind: Kind, where: str) -> Any:
 
 
 #: objects that come from the library and not from the interface itself
-_OF_LIBRARY = (_STARTED, _STARTED_ANYWHERE, _JOB_TAG, _RESOURCE)
+_OF_LIBRARY = (STARTED, STARTED_ANYWHERE, _JOB_TAG, _RESOURCE)
 
 
 def _object(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
@@ -137,6 +141,27 @@ def _object(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
 def _misfit(what: str, where: str, kind: str) -> ValueError:
     place = f"struct field {where}" if where else "value"
     return ValueError(f"json: cannot unmarshal {what} into Go {place} of type {kind}")
+
+
+def schema_of(kind: Kind) -> dict[str, Any]:
+    """The JSON schema of values of that kind."""
+    match kind:
+        case Shape():
+            return {
+                "type": "object",
+                "properties": {name: schema_of(one) for name, one in kind.keys.items()},
+                "additionalProperties": False,
+            }
+        case Many():
+            return {"type": "array", "items": schema_of(kind.of)}
+        case Texts():
+            return {"type": "object", "additionalProperties": {"type": "string"}}
+        case "string":
+            return {"type": "string"}
+        case "any":
+            return {}
+        case _:
+            return {"type": "integer", "format": kind}
 
 
 # --- what the bodies say
@@ -178,35 +203,35 @@ def _pair(found: Mapping[str, Any]) -> Pair:
 
 def read_tags(body: bytes) -> list[Tag]:
     """``[{"type", "name", "scope"}…]``; a scope that is not given is empty. ``ValueError`` for anything else, here and below."""
-    found = _read(body, Many(_TAG, "api.TagJobAPIRequest")) or []
+    found = _read(body, TAGS) or []
     return [Tag(one.get("type", ""), one.get("name", ""), one.get("scope", "")) for one in found]
 
 
 def read_named(body: bytes) -> Named:
     """``{"jobId", "cluster", "startTime"}``."""
-    return _named(_read(body, _NAMED) or {})
+    return _named(_read(body, NAMED) or {})
 
 
 def read_pair(body: bytes) -> Pair:
     """``{"key", "value"}``."""
-    return _pair(_read(body, _PAIR) or {})
+    return _pair(_read(body, PAIR) or {})
 
 
 def read_named_pair(body: bytes) -> tuple[Named, Pair]:
     """``{"jobId", "cluster", "startTime", "payload": {"key", "value"}}``."""
-    found = _read(body, _NAMED_PAIR) or {}
+    found = _read(body, NAMED_PAIR) or {}
     return _named(found), _pair(found.get("payload", {}))
 
 
 def read_ended(body: bytes) -> Ended:
     """``{"jobId", "cluster", "startTime", "jobState", "stopTime"}``; without a state it is ``completed``."""
-    found = _read(body, _ENDED) or {}
+    found = _read(body, ENDED) or {}
     return Ended(_named(found), found.get("jobState") or "completed", found.get("stopTime", 0))
 
 
 def read_started(body: bytes, site: str | None = None, *, any_release: bool = False) -> StartJob:
     """A job as ``start_job`` takes it. ``any_release``: also ``exclusive``, as releases up to 1.4 have it, and ``site``."""
-    found = _read(body, _STARTED_ANYWHERE if any_release else _STARTED) or {}
+    found = _read(body, STARTED_ANYWHERE if any_release else STARTED) or {}
     shared = found.get("shared")
     if shared is not None and shared not in SHARED_BY_EXCLUSIVE.values():
         raise ValueError(f"shared: {shared[:40]!r} is not one of {', '.join(SHARED_BY_EXCLUSIVE.values())}")

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import msgspec
 
 from ccgateway.jobs import clusters as values
+from ccgateway.surfaces.rest.listing import SiteState
 
-__all__ = ["Account", "Cluster", "account", "cluster"]
+__all__ = ["Account", "Cluster", "Clusters", "account", "cluster"]
 
 
 class Unit(msgspec.Struct, omit_defaults=True):
@@ -84,6 +85,13 @@ class Cluster(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
     metric_config: list[MetricConfig]
     sub_clusters: list[SubCluster]
     site: str = ""
+
+
+class Clusters(msgspec.Struct, omit_defaults=True):
+    """``sites``: what each site came to, if one is missing."""
+
+    clusters: list[Cluster]
+    sites: dict[str, SiteState] | None = None
 
 
 class Account(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):

@@ -5,7 +5,7 @@ A job is flat, with ``state``; where a job stands alone, what cc-backend itself 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias
 
 import msgspec
 
@@ -15,7 +15,7 @@ from ccgateway.jobs.filters import IntRange, JobFilter, StringInput, TimeRange
 from ccgateway.jobs.metrics import SCOPES, MetricsWanted
 from ccgateway.jobs.model import STATES, JobRow
 from ccgateway.surfaces.rest.calls import Answer, Call, Query
-from ccgateway.surfaces.rest.clusters import account, cluster
+from ccgateway.surfaces.rest.clusters import Clusters, account, cluster
 from ccgateway.surfaces.rest.conditional import etag_of, if_changed, is_known
 from ccgateway.surfaces.rest.jobs import SINGLE, DocumentedJob, Job, documented_job, job
 from ccgateway.surfaces.rest.listing import (
@@ -28,8 +28,16 @@ from ccgateway.surfaces.rest.listing import (
     refuse_gaps,
     states_of,
 )  # fmt: skip
-from ccgateway.surfaces.rest.metrics import NamedMetric, by_metric_and_scope, documented_metric, metric, own_scope
-from ccgateway.surfaces.rest.nodes import nodes_in_use
+from ccgateway.surfaces.rest.metrics import (
+    DocumentedMetric,
+    Metric,
+    NamedMetric,
+    by_metric_and_scope,
+    documented_metric,
+    metric,
+    own_scope,
+)
+from ccgateway.surfaces.rest.nodes import NodesInUse, nodes_in_use
 
 __all__ = [
     "clusters", "find", "integer", "job_metrics", "list_jobs", "path_id", "single_job", "single_job_with", "used_nodes", "users",
@@ -45,12 +53,23 @@ class JobPage(msgspec.Struct, omit_defaults=True):
     sites: dict[str, SiteState] | None = None
 
 
+#: by metric and scope, or one after the other
+Data: TypeAlias = dict[str, dict[str, Metric]] | list[NamedMetric] | None
+
+
 class Single(DocumentedJob, kw_only=True, rename="camel", gc=False):
     """A job as the how-to page has it, and as cc-backend has it. ``sites``: what is missing, if something is."""
 
     meta: Job = msgspec.field(name="Meta")
-    data: Any = msgspec.field(name="Data")
+    data: Data = msgspec.field(name="Data")
     sites: dict[str, SiteState] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Metrics(msgspec.Struct, omit_defaults=True):
+    """``notes``: what came otherwise than asked for."""
+
+    metrics: list[DocumentedMetric]
+    notes: list[str] = []
 
 
 def bad(message: str) -> RequestError:
@@ -196,7 +215,7 @@ def _names(body: bytes) -> list[str] | None:
         raise bad('The body is not a list of metrics, such as ["cpu_load", "mem_bw"].') from None
 
 
-def _single(row: JobRow, call: Call, data: object, sites: dict[str, SiteState] | msgspec.UnsetType = msgspec.UNSET) -> Single:
+def _single(row: JobRow, call: Call, data: Data, sites: dict[str, SiteState] | msgspec.UnsetType = msgspec.UNSET) -> Single:
     flat = documented_job(row, call.ids, meta_data=row.meta_data_json)
     return Single(**msgspec.structs.asdict(flat), meta=job(row, call.ids, meta_data=row.meta_data_json), data=data, sites=sites)
 
@@ -225,10 +244,7 @@ async def job_metrics(call: Call) -> Answer:
 
 async def _metrics(call: Call, job_id: str, wanted: MetricsWanted) -> Answer:
     told = await call.gateway.job_metrics(job_id, wanted, call.caller, budget=call.budget())
-    content: dict[str, object] = {"metrics": [documented_metric(piece) for piece in told.pieces]}
-    if told.report.notes:
-        content["notes"] = told.report.notes
-    return Answer.json(content, lasting=True)
+    return Answer.json(Metrics([documented_metric(piece) for piece in told.pieces], told.report.notes), lasting=True)
 
 
 # --- all else
@@ -242,9 +258,7 @@ async def clusters(call: Call) -> Answer:
     if named and not items:
         refuse_gaps(found.reports)
         raise RequestError(Code.UNKNOWN_CLUSTER, f"unknown cluster: {named[:60]}")
-    content: dict[str, object] = {"clusters": [cluster(one.cluster, site=one.site) for one in items]}
-    if (states := states_of(found.reports)) is not None:
-        content["sites"] = states
+    content = Clusters([cluster(one.cluster, site=one.site) for one in items], states_of(found.reports))
     return Answer.json(content, headers=completeness(found.reports))
 
 
@@ -262,7 +276,4 @@ async def used_nodes(call: Call) -> Answer:
     if given is None:
         raise bad("ts: name a time in epoch seconds.")
     found = await nodes_in_use(call, integer(given, "ts"))
-    content: dict[str, object] = {"usedNodes": found.nodes}
-    if (states := states_of(found.reports)) is not None:
-        content["sites"] = states
-    return Answer.json(content, headers=completeness(found.reports))
+    return Answer.json(NodesInUse(found.nodes, states_of(found.reports)), headers=completeness(found.reports))

@@ -29,6 +29,7 @@ from ccgateway.surfaces.rest.calls import Answer, Call
 from ccgateway.surfaces.rest.documented import bad, find, integer, path_id
 from ccgateway.surfaces.rest.jobs import DocumentedJob, documented_job
 from ccgateway.surfaces.rest.orders import (
+    AtSite,
     afterwards,
     named_sites,
     only_site,
@@ -64,15 +65,12 @@ class Told(msgspec.Struct, omit_defaults=True, rename="camel"):
     start_time: int | None = None
 
 
-class AtSite(msgspec.Struct, omit_defaults=True):
-    """What one site came to. ``tag``: which tag it is about; ``count``: jobs that were deleted."""
+class AtSites(msgspec.Struct, omit_defaults=True):
+    """What a write at several sites came to, in all and at each."""
 
-    outcome: WriteOutcome
-    tag: Tag | None = None
+    msg: str
+    sites: dict[str, list[AtSite]]
     count: int | None = None
-    code: Code | None = None
-    message: str | None = None
-    retryable: bool = False
 
 
 def _read(read: Callable[[bytes], T], call: Call) -> T:
@@ -255,7 +253,7 @@ async def delete_before(call: Call) -> Answer:
     results = await call.gateway.writes.delete_jobs_before(order, call.caller, write_call(call), dry_run=_dry_run(call))
     count = sum(result.count or 0 for result in results)
     words = f"{count} jobs would be deleted" if _dry_run(call) else f"Successfully deleted {count} jobs"
-    return _at_sites(results, {"msg": words, "count": count})
+    return _at_sites(results, words, count)
 
 
 def _omit(text: str) -> OmitTagged:
@@ -272,15 +270,15 @@ async def remove_tags(call: Call) -> Answer:
     order = RemoveTags(tags=tags, sites=named_sites(call))
     results = await call.gateway.writes.remove_tags(order, call.caller, write_call(call), dry_run=_dry_run(call))
     gone = {result.tag for result in results if result.outcome is WriteOutcome.DONE}
-    return _at_sites(results, {"msg": f"Deleted Tags from DB: {len(gone)} successfull of {len(tags)} requested"})
+    return _at_sites(results, f"Deleted Tags from DB: {len(gone)} successfull of {len(tags)} requested")
 
 
-def _at_sites(results: Sequence[WriteResult], content: dict[str, object]) -> Answer:
-    """``content`` and what each site came to. 207 where some did and others did not; if none did, the status of one of them."""
+def _at_sites(results: Sequence[WriteResult], words: str, count: int | None = None) -> Answer:
+    """``words`` and what each site came to. 207 where some did and others did not; if none did, the status of one of them."""
     sites: dict[str, list[AtSite]] = {}
     for one in results:
         sites.setdefault(one.site or "", []).append(AtSite(one.outcome, one.tag, one.count, one.code, one.message, one.retryable))
     good = sum(map(succeeded, results))
     if not good:
         return refused_write(next((one for one in results if one.outcome is WriteOutcome.UNKNOWN), results[0]), sites=sites)
-    return Answer.json({**content, "sites": sites}, 200 if good == len(results) else 207)
+    return Answer.json(AtSites(words, sites, count), 200 if good == len(results) else 207)

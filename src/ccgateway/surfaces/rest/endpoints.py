@@ -10,11 +10,15 @@ from urllib.parse import unquote
 
 from ccgateway.surfaces.rest.calls import Answer, Call
 
-__all__ = ["Endpoint", "Handler", "Match", "Operation", "Parameter", "Table"]
+__all__ = ["FAILURES", "Endpoint", "Handler", "Match", "Operation", "Parameter", "Schema", "Table"]
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Answer]]
 #: a JSON schema
 Schema: TypeAlias = Mapping[str, Any]
+
+
+#: statuses with which anything may fail
+FAILURES = (400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 501, 502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +34,21 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One method of one path. ``body``: the schema of what must be sent, if anything; ``answers``: schemas by status (``None``:
-    text, or nothing)."""
+    """One method of one path.
+
+    ``body``: the schema of what may be sent; ``answers``: the type of the body by status (``str``: text; ``None``: nothing;
+    several: one of them); ``failures``: the statuses with which it can fail, and ``failure`` the type of what is said then.
+    """
 
     run: Handler
     name: str
     summary: str
+    description: str = ""
     parameters: Sequence[Parameter] = ()
     body: Schema | None = None
-    answers: Mapping[int, Schema | None] = field(default_factory=dict)
+    answers: Mapping[int, Any] = field(default_factory=dict)
+    failures: Sequence[int] = ()
+    failure: Any = None
 
 
 @dataclass(frozen=True, slots=True)

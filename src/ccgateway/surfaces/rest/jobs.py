@@ -5,6 +5,8 @@ What is only passed on (resources, footprint, metadata, statistics, energy) is t
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import msgspec
 
 from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, JobRow, Tag
@@ -20,6 +22,21 @@ SINGLE = frozenset({
     "num_hw_threads", "num_nodes",
 })  # fmt: skip
 IN_LIST = (SINGLE - {"meta_data_json"}) | {"statistics_json"}
+
+Json = msgspec.Raw
+
+
+def _text(kind: str, description: str, **more: Any) -> msgspec.Meta:
+    return msgspec.Meta(description=description, extra_json_schema={"type": [kind, "null"], **more})
+
+
+_NUMBERS = {"type": ["number", "null"]}
+ResourcesText = Annotated[Json, _text("array", "Its hosts, each with what it uses there.", items={"type": "object"})]
+FootprintText = Annotated[Json, _text("object", "Averages and the like, by metric and statistic.", additionalProperties=_NUMBERS)]
+MetadataText = Annotated[Json, _text("object", "In lists only where asked for.", additionalProperties=True)]
+StatisticsText = Annotated[Json, _text("object", "By metric; of archived jobs, in lists.", additionalProperties=True)]
+EnergyText = Annotated[Json, _text("number", "In kWh.")]
+LinksText = Annotated[Json, _text("object", "Never filled.", additionalProperties=True)]
 
 _NULL = msgspec.Raw(b"null")
 _NO_JOBS = msgspec.Raw(b'{"items":null,"count":0}')
@@ -38,12 +55,12 @@ class Job(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", gc=F
     shared: str
     job_state: str
     tags: list[Tag] = []
-    resources: msgspec.Raw
+    resources: ResourcesText
     energy_footprint: None
-    footprint: msgspec.Raw
-    meta_data: msgspec.Raw
-    concurrent_jobs: msgspec.Raw
-    energy: msgspec.Raw
+    footprint: FootprintText
+    meta_data: MetadataText
+    concurrent_jobs: LinksText
+    energy: EnergyText
     array_job_id: int = 0
     walltime: int = 0
     job_id: int
@@ -53,7 +70,7 @@ class Job(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", gc=F
     num_acc: int = 0
     num_hwthreads: int = 0
     num_nodes: int
-    statistics: msgspec.Raw
+    statistics: StatisticsText
     id: int
     start_time: int
 
@@ -84,13 +101,13 @@ class DocumentedJob(msgspec.Struct, kw_only=True, rename="camel", gc=False):
     exclusive: int
     monitoring_status: int
     tags: list[Tag]
-    resources: msgspec.Raw
-    energy: msgspec.Raw
+    resources: ResourcesText
+    energy: EnergyText
     energy_footprint: None
-    footprint: msgspec.Raw
-    meta_data: msgspec.Raw
-    concurrent_jobs: msgspec.Raw
-    statistics: msgspec.Raw
+    footprint: FootprintText
+    meta_data: MetadataText
+    concurrent_jobs: LinksText
+    statistics: StatisticsText
 
 
 def job(row: JobRow, ids: Ids, *, meta_data: msgspec.Raw | None = None, statistics: msgspec.Raw | None = None) -> Job:

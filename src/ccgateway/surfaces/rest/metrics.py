@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
 
@@ -10,7 +11,22 @@ from ccgateway.jobs.clusters import Unit
 from ccgateway.jobs.metrics import JobMetric, MetricPiece, MetricsWanted, Series, Statistics, StatisticsSeries
 from ccgateway.jobs.model import JobRow
 
-__all__ = ["DocumentedMetric", "MetricByName", "NamedMetric", "by_metric_and_scope", "documented_metric", "metric", "own_scope"]
+__all__ = [
+    "DocumentedMetric",
+    "Metric",
+    "MetricByName",
+    "NamedMetric",
+    "by_metric_and_scope",
+    "documented_metric",
+    "metric",
+    "own_scope",
+]
+
+_MAYBE = {"type": ["number", "null"]}
+SamplesText = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": ["array", "null"], "items": _MAYBE})]
+StatisticsText = Annotated[
+    msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object", "additionalProperties": {"type": "number"}})
+]
 
 _NULL = msgspec.Raw(b"null")
 _EMPTY = msgspec.Raw(b"[]")
@@ -24,17 +40,17 @@ class WrittenUnit(msgspec.Struct, omit_defaults=True, gc=False):
 class WrittenSeries(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     hostname: str
     id: str | None = None
-    statistics: msgspec.Raw
-    data: msgspec.Raw
+    statistics: StatisticsText
+    data: SamplesText
 
 
 class WrittenAcross(msgspec.Struct, gc=False):
     """Over all series. What a site does not compute is null."""
 
-    mean: msgspec.Raw
-    median: msgspec.Raw
-    min: msgspec.Raw
-    max: msgspec.Raw
+    mean: SamplesText
+    median: SamplesText
+    min: SamplesText
+    max: SamplesText
 
 
 class Metric(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", gc=False):

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from ccgateway.federation.questions import JobListQuestion, SiteReport
 from ccgateway.jobs.filters import JobFilter, TimeRange
 from ccgateway.surfaces.rest.calls import Call
+from ccgateway.surfaces.rest.listing import SiteState
 
-__all__ = ["UsedNodes", "nodes_in_use"]
+__all__ = ["NodesInUse", "UsedNodes", "nodes_in_use"]
 
 #: jobs read at once
 PAGE = 2000
@@ -21,6 +24,13 @@ class UsedNodes:
 
     nodes: Mapping[str, Sequence[str]]
     reports: Sequence[SiteReport]
+
+
+class NodesInUse(msgspec.Struct, omit_defaults=True, rename="camel"):
+    """As it is written. ``sites``: what each site came to, if one is missing."""
+
+    used_nodes: Mapping[str, Sequence[str]]
+    sites: dict[str, SiteState] | None = None
 
 
 async def nodes_in_use(call: Call, before: int) -> UsedNodes:

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from ccgateway.errors import CODES, Code, GatewayError
 from ccgateway.federation.questions import JobListQuestion
 from ccgateway.federation.writes import WriteCall
 from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
-from ccgateway.jobs.model import JobRow
+from ccgateway.jobs.model import JobRow, Tag
 from ccgateway.jobs.writes import Target, WriteOutcome, WriteResult
 from ccgateway.surfaces.rest.bodies import Named
 from ccgateway.surfaces.rest.calls import Call
 from ccgateway.surfaces.rest.jobs import SINGLE
 
-__all__ = ["afterwards", "find_named", "named_sites", "only_site", "status_of", "succeeded", "target_of", "write_call"]
+__all__ = ["AtSite", "afterwards", "find_named", "named_sites", "only_site", "status_of", "succeeded", "target_of", "write_call"]
 
 #: outcomes of orders that are as they should be
 _GOOD = frozenset({WriteOutcome.DONE, WriteOutcome.UNCHANGED, WriteOutcome.PENDING})
+
+
+class AtSite(msgspec.Struct, omit_defaults=True):
+    """What one site came to. ``tag``: which tag it is about; ``count``: jobs that were deleted."""
+
+    outcome: WriteOutcome
+    tag: Tag | None = None
+    count: int | None = None
+    code: Code | None = None
+    message: str | None = None
+    retryable: bool = False
 
 
 def write_call(call: Call) -> WriteCall:

@@ -7,7 +7,6 @@ parameters ``site`` and ``cursor``, the headers ``Link`` and ``X-CCGateway-Compl
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 
@@ -17,12 +16,12 @@ from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
 from ccgateway.jobs.metrics import SCOPES, MetricsWanted
 from ccgateway.jobs.model import STATES, JobRow
 from ccgateway.surfaces.rest.calls import Answer, Call, Query
-from ccgateway.surfaces.rest.clusters import account, cluster
+from ccgateway.surfaces.rest.clusters import Clusters, account, cluster
 from ccgateway.surfaces.rest.conditional import etag_of, if_changed, is_known
 from ccgateway.surfaces.rest.jobs import SINGLE, Job, job
 from ccgateway.surfaces.rest.listing import ListAsked, SiteState, completeness, read_list, refuse_gaps, states_of
-from ccgateway.surfaces.rest.metrics import MetricByName, NamedMetric, by_metric_and_scope, metric, own_scope
-from ccgateway.surfaces.rest.nodes import nodes_in_use
+from ccgateway.surfaces.rest.metrics import Metric, MetricByName, NamedMetric, by_metric_and_scope, metric, own_scope
+from ccgateway.surfaces.rest.nodes import NodesInUse, nodes_in_use
 from ccgateway.surfaces.rest.wording import NO_ROWS, RefusedError, decode_json, kind_of, parse_int, written
 
 __all__ = [
@@ -43,7 +42,22 @@ class JobPage(msgspec.Struct, omit_defaults=True):
 
 class Single(msgspec.Struct, rename="pascal"):
     meta: Job
-    data: Any
+    data: dict[str, dict[str, Metric]] | list[MetricByName] | None
+
+
+class JobMetrics(msgspec.Struct, rename="camel"):
+    job_metrics: list[NamedMetric]
+
+
+class Complaint(msgspec.Struct):
+    message: str
+
+
+class Metrics(msgspec.Struct):
+    """Either the one or the other."""
+
+    data: JobMetrics | None
+    error: Complaint | None
 
 
 # --- lists
@@ -153,7 +167,7 @@ async def single_job(call: Call) -> Answer:
     etag = etag_of(row, call, f"1.5 {with_metrics}")
     if is_known(etag, call):
         return Answer(304, etag=etag)
-    data = None
+    data: dict[str, dict[str, Metric]] | None = None
     if with_metrics:
         wanted = own_scope(row)
         told = await call.gateway.job_metrics(f"{row.site}:{row.id}", wanted, call.caller, budget=call.budget())
@@ -166,7 +180,7 @@ async def single_job_with(call: Call) -> Answer:
     row = await find(call, path_id(call))
     wanted = MetricsWanted.of(_names(call.body), own_scope(row).scopes)
     told = await call.gateway.job_metrics(f"{row.site}:{row.id}", wanted, call.caller, budget=call.budget())
-    data = [MetricByName(metric(piece.metric), piece.name, piece.scope) for piece in told.pieces]
+    data: list[MetricByName] = [MetricByName(metric(piece.metric), piece.name, piece.scope) for piece in told.pieces]
     return written(Single(job(row, call.ids, meta_data=row.meta_data_json), data))
 
 
@@ -212,11 +226,11 @@ async def _metrics(call: Call, job_id: str, wanted: MetricsWanted) -> Answer:
             return _no_metrics(error.message)
         raise
     found = [NamedMetric(piece.name, piece.scope, metric(piece.metric)) for piece in told.pieces]
-    return replace(written({"data": {"jobMetrics": found}, "error": None}), lasting=True)
+    return replace(written(Metrics(JobMetrics(found), None)), lasting=True)
 
 
 def _no_metrics(message: str) -> Answer:
-    return written({"data": None, "error": {"message": message}})
+    return written(Metrics(None, Complaint(message)))
 
 
 # --- all else
@@ -230,9 +244,7 @@ async def clusters(call: Call) -> Answer:
     if named and not items:
         refuse_gaps(found.reports)
         raise RefusedError(400, f"unknown cluster: {named}")
-    content: dict[str, object] = {"clusters": [cluster(one) for one in items]}
-    if (states := states_of(found.reports)) is not None:
-        content["sites"] = states
+    content = Clusters([cluster(one) for one in items], states_of(found.reports))
     return written(content, headers=completeness(found.reports))
 
 
@@ -259,7 +271,4 @@ async def used_nodes(call: Call) -> Answer:
     except ValueError as wrong:
         raise RefusedError(400, f"invalid timestamp format: {wrong}") from None
     found = await nodes_in_use(call, before)
-    content: dict[str, object] = {"usedNodes": found.nodes}
-    if (states := states_of(found.reports)) is not None:
-        content["sites"] = states
-    return written(content, headers=completeness(found.reports))
+    return written(NodesInUse(found.nodes, states_of(found.reports)), headers=completeness(found.reports))

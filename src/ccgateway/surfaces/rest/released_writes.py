@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import msgspec
+
 from ccgateway.errors import CODES, Code, RequestError
 from ccgateway.jobs.model import JobRow, Tag
 from ccgateway.jobs.writes import (
@@ -37,6 +39,7 @@ from ccgateway.surfaces.rest.orders import (
     write_call,
 )  # fmt: skip
 from ccgateway.surfaces.rest.released import path_id
+from ccgateway.surfaces.rest.styles import ReleasedFailure
 from ccgateway.surfaces.rest.wording import NO_ROWS, RefusedError, parse_int, written
 
 __all__ = [
@@ -45,6 +48,17 @@ __all__ = [
 ]  # fmt: skip
 
 T = TypeVar("T")
+
+
+class Message(msgspec.Struct):
+    msg: str
+
+
+class FailedAtSites(ReleasedFailure):
+    """``sites``: the outcome at each."""
+
+    sites: dict[str, str]
+
 
 _NOT_FOUND = f"finding job failed: {NO_ROWS}"
 #: tags in these scopes can be taken away; others are skipped without a word
@@ -100,7 +114,7 @@ async def start_job(call: Call) -> Answer:
     order = _read(lambda body: read_started(body, only_site(call)), call, "parsing request body")
     (result,) = await call.gateway.writes.start_jobs([order], call.caller, write_call(call))
     if result.outcome in (WriteOutcome.DONE, WriteOutcome.PENDING):
-        return written({"msg": "success"}, 201)
+        return written(Message("success"), 201)
     if result.outcome is WriteOutcome.UNCHANGED or result.code is Code.CONFLICT:
         known = result.site is not None and result.db_id is not None
         db_id = call.ids.of(result.site or "", result.db_id or 0) if known else 0
@@ -226,7 +240,7 @@ async def delete_job(call: Call) -> Answer:
         (result,) = await call.gateway.writes.delete_jobs([target], call.caller, write_call(call))
         if not succeeded(result) and result.code is not Code.NOT_FOUND:
             raise _refusal(result, "deleting job", not_found=422)
-    return written({"msg": f"Successfully deleted job {number}"})
+    return written(Message(f"Successfully deleted job {number}"))
 
 
 async def delete_named_job(call: Call) -> Answer:
@@ -236,7 +250,7 @@ async def delete_named_job(call: Call) -> Answer:
     if not succeeded(result):
         raise _refusal(result, "deleting job", not_found=422)
     number = call.ids.of(result.site, result.db_id) if result.site is not None and result.db_id is not None else 0
-    return written({"msg": f"Successfully deleted job {number}"})
+    return written(Message(f"Successfully deleted job {number}"))
 
 
 async def delete_before(call: Call) -> Answer:
@@ -248,7 +262,7 @@ async def delete_before(call: Call) -> Answer:
     order = DeleteBefore(before=before, sites=named_sites(call), omit_tagged=_omit(call.query.first("omit-tagged") or "none"))
     results = await call.gateway.writes.delete_jobs_before(order, call.caller, write_call(call))
     count = sum(result.count or 0 for result in results)
-    return _at_sites(results, written({"msg": f"Successfully deleted {count} jobs"}), "deleting jobs")
+    return _at_sites(results, written(Message(f"Successfully deleted {count} jobs")), "deleting jobs")
 
 
 def _omit(text: str) -> OmitTagged:
@@ -292,6 +306,5 @@ def _at_sites(results: Sequence[WriteResult], done: Answer, doing: str) -> Answe
         if one.site is not None and sites.get(one.site) in (None, WriteOutcome.DONE.value, WriteOutcome.UNCHANGED.value):
             sites[one.site] = one.outcome.value
     status = refusals[0].status if len(failed) == len(results) else 207
-    return written(
-        {"status": "Multi-Status" if status == 207 else refusals[0].status.phrase, "error": words, "sites": sites}, status
-    )
+    phrase = "Multi-Status" if status == 207 else refusals[0].status.phrase
+    return written(FailedAtSites(phrase, words, sites), status)

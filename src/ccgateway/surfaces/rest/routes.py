@@ -11,22 +11,22 @@ from ccgateway.federation.gateway import Gateway
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.rest.calls import Desk
+from ccgateway.surfaces.rest.docs import docs_routes
+from ccgateway.surfaces.rest.documented_table import API, USERAPI
 from ccgateway.surfaces.rest.face import Face
 from ccgateway.surfaces.rest.ids import Ids
+from ccgateway.surfaces.rest.openapi import RELEASED
 from ccgateway.surfaces.rest.pages import RememberedPages
+from ccgateway.surfaces.rest.released_table import RELEASED_API, RELEASED_USERAPI
 from ccgateway.surfaces.rest.styles import Documented, Released
-from ccgateway.surfaces.rest.tables import API, RELEASED_API, RELEASED_USERAPI, USERAPI
 
-__all__ = ["RELEASED", "rest_routes"]
-
-#: where cc-backend 1.5.4's own interface begins
-RELEASED = "/cc-backend/1.5"
+__all__ = ["rest_routes"]
 
 
 def rest_routes(
     gateway: Gateway, caller_of: Callable[[Request], Principal], limits: LimitSettings, *, origins: Sequence[str] = ()
 ) -> list[BaseRoute]:
-    """The routes. ``caller_of`` says who asks; ``origins``: whose pages may write."""
+    """The routes, and those of the page about them. ``caller_of`` says who asks; ``origins``: whose pages may write."""
     desk, allowed = Desk(gateway, limits, RememberedPages(), Ids(gateway.numbers)), frozenset(origins)
     faces = {
         "/api": Face(desk, API, Documented(), caller_of, origins=allowed),
@@ -34,4 +34,4 @@ def rest_routes(
         f"{RELEASED}/api": Face(desk, RELEASED_API, Released(asks_first=False), caller_of, origins=allowed),
         f"{RELEASED}/userapi": Face(desk, RELEASED_USERAPI, Released(asks_first=True), caller_of, origins=allowed),
     }
-    return [Mount(base, face) for base, face in faces.items()]
+    return [*docs_routes(), *(Mount(base, face) for base, face in faces.items())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Protocol
 
@@ -11,10 +11,10 @@ import msgspec
 from ccgateway.errors import Code, FederationError, GatewayError
 from ccgateway.jobs.writes import WriteOutcome, WriteResult
 from ccgateway.surfaces.rest.calls import Answer
-from ccgateway.surfaces.rest.orders import status_of
+from ccgateway.surfaces.rest.orders import AtSite, status_of
 from ccgateway.surfaces.rest.wording import RefusedError, written
 
-__all__ = ["Documented", "Released", "Style", "refused_write"]
+__all__ = ["Documented", "FailedWrite", "Failure", "Released", "ReleasedFailure", "Style", "refused_write"]
 
 
 class Style(Protocol):
@@ -42,7 +42,7 @@ class Style(Protocol):
         ...
 
 
-class _Failure(msgspec.Struct, omit_defaults=True):
+class Failure(msgspec.Struct, omit_defaults=True):
     """``status`` and ``error`` as cc-backend has them, and what GraphQL says in ``extensions``."""
 
     status: str
@@ -64,7 +64,7 @@ class Documented:
 
     def wrong_method(self, methods: Sequence[str]) -> Answer:
         message = f"This endpoint knows {', '.join(methods)} only."
-        failure = _Failure("Method Not Allowed", message, Code.BAD_REQUEST, retryable=False)
+        failure = Failure("Method Not Allowed", message, Code.BAD_REQUEST, retryable=False)
         return Answer.json(failure, 405, headers={"Allow": ", ".join(methods)})
 
     def turned_away(self, error: GatewayError) -> Answer:
@@ -77,22 +77,22 @@ class Documented:
             [{"message": one.message, **one.extensions()} for one in error.causes] if isinstance(error, FederationError) else []
         )
         phrase = HTTPStatus(error.row.http).phrase
-        failure = _Failure(phrase, error.message, error.code, error.retryable, error.site, causes)
+        failure = Failure(phrase, error.message, error.code, error.retryable, error.site, causes)
         return Answer.json(failure, error.row.http)
 
 
-class _Refusal(_Failure, kw_only=True):
+class FailedWrite(Failure, kw_only=True):
     outcome: WriteOutcome
-    sites: Mapping[str, object] = {}
+    sites: dict[str, list[AtSite]] = {}
 
 
-def refused_write(result: WriteResult, *, sites: Mapping[str, object] | None = None) -> Answer:
+def refused_write(result: WriteResult, *, sites: dict[str, list[AtSite]] | None = None) -> Answer:
     """An order that came to nothing, or to nobody knows what (504); ``sites``: what each site came to."""
     status = status_of(result)
     message = result.message or "It did not succeed."
     if result.outcome is WriteOutcome.UNKNOWN:
         message = f"It is not known whether this took effect. {message}"
-    refusal = _Refusal(
+    refusal = FailedWrite(
         status=HTTPStatus(status).phrase,
         error=message,
         code=result.code or (Code.TIMEOUT if status == 504 else Code.INTERNAL),
@@ -102,6 +102,11 @@ def refused_write(result: WriteResult, *, sites: Mapping[str, object] | None = N
         sites=sites or {},
     )
     return Answer.json(refusal, status)
+
+
+class ReleasedFailure(msgspec.Struct):
+    status: str
+    error: str
 
 
 class Released:
@@ -127,4 +132,4 @@ class Released:
         message, status = error.message, error.status if isinstance(error, RefusedError) else HTTPStatus(error.row.http)
         if isinstance(error, FederationError):
             message = " ".join((message, *(f"{cause.site}: {cause.message}" for cause in error.causes)))
-        return written({"status": status.phrase, "error": message}, status)
+        return written(ReleasedFailure(status.phrase, message), status)
