@@ -1,5 +1,7 @@
 """The faces of the gateway. A surface calls ``federation.gateway`` and nothing below it.
 
 graphql   the main face
+rest      REST, as the how-to page and as cc-backend 1.5 have it
+requests  reading bodies, and not working for those who have gone
 hosts     which Host headers are served (defence against DNS rebinding)
 """

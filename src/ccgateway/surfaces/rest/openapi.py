@@ -68,6 +68,8 @@ def _document(title: str, description: str, tables: Mapping[str, Table]) -> Docu
         "paths": paths,
         "components": {
             "schemas": schemas.components,
+            "responses": schemas.responses,
+            "headers": _HEADERS,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
@@ -91,6 +93,7 @@ class _Schemas:
                 if kind not in (None, str) and kind not in kinds:
                     kinds.append(kind)
         found, self.components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+        self.responses: Document = {}
         self._of = list(zip(kinds, found, strict=True))
         for schema in self.components.values():
             _tidy(schema)
@@ -100,6 +103,13 @@ class _Schemas:
         if isinstance(kind, tuple):
             return {"anyOf": [self.of(one) for one in kind]}
         return next(schema for known, schema in self._of if known == kind)
+
+    def failure(self, status: int, kind: Any) -> Document:
+        """A response that says what went wrong."""
+        names = [one.__name__ for one in _single((kind,))]
+        name = f"{'Or'.join(names)}{status}"
+        self.responses[name] = {"description": HTTPStatus(status).phrase, "content": {JSON: {"schema": self.of(kind)}}}
+        return {"$ref": f"#/components/responses/{name}"}
 
 
 def _single(kinds: Iterable[Any]) -> Iterable[Any]:
@@ -128,8 +138,7 @@ def _operation(operation: Operation, endpoint: Endpoint, schemas: _Schemas, *, o
         found["description"] = operation.description
     if operation.body is not None:
         found["requestBody"] = {"required": True, "content": {JSON: {"schema": operation.body}}}
-    failure = {"content": {JSON: {"schema": schemas.of(operation.failure)}}}
-    found["responses"] |= {str(status): {"description": HTTPStatus(status).phrase, **failure} for status in operation.failures}
+    found["responses"] |= {str(status): schemas.failure(status, operation.failure) for status in operation.failures}
     return found
 
 
@@ -145,7 +154,10 @@ def _parameter(one: Parameter) -> Document:
 
 
 def _response(status: int, kind: Any, schemas: _Schemas) -> Document:
-    found: Document = {"description": HTTPStatus(status).phrase, "headers": _HEADERS}
+    found: Document = {
+        "description": HTTPStatus(status).phrase,
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS},
+    }
     if kind is str:
         return found | {"content": {TEXT.partition(";")[0]: {"schema": {"type": "string"}}}}
     return found if kind is None else found | {"content": {JSON: {"schema": schemas.of(kind)}}}
