@@ -36,7 +36,7 @@ class OmitTagged(Enum):
 
 
 @strawberry.input(
-    description="Names a job by its id, by its key, or by both: then the id counts only while it still is the job of that key, as "
+    description="Names a job by its id, by its key, or by both: then the id counts only while it is that job still, as "
     "sites use their numbers again after deletes. Of a key, `jobId` is needed: without `startTime` it is the newest such job; "
     "without `site`, the site is the one that has the cluster."
 )
