@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from ccgateway.cache.ledger import open_ledger
+from ccgateway.federation.audit import audit_to_file, close_audit_file
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.identity.principal import Principal
@@ -27,7 +29,9 @@ def create_app(settings: Settings) -> Starlette:
     """The gateway's application. Raises ``SettingsError`` where the settings cannot be used; reaches no site yet."""
     settings.check_exposure()
     registry = Registry(settings.sites.values())
-    gateway = Gateway(registry, settings.limits, Shelf.of(settings.cache))
+    ledger = open_ledger(settings.cache)
+    gateway = Gateway(registry, settings.limits, Shelf.of(settings.cache), writes=settings.writes, ledger=ledger)
+    audit_file = audit_to_file(settings.writes.audit_file) if settings.writes.audit_file is not None else None
     caller = Principal(settings.caller.subject)
 
     @asynccontextmanager
@@ -36,6 +40,8 @@ def create_app(settings: Settings) -> Starlette:
             yield
         finally:
             await gateway.aclose()
+            if audit_file is not None:
+                close_audit_file(audit_file)
 
     async def live(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "live"}, headers={"Cache-Control": "no-store"})

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 
-from ccgateway.errors import Code, RequestError
+from ccgateway.cache.ledger import Ledger, LocalLedger
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
+from ccgateway.federation.placing import Places
 from ccgateway.federation.questions import (
     Answer,
     JobListAnswer,
@@ -27,7 +28,7 @@ from ccgateway.federation.writes import Writes
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.model import JobKey, JobRow
-from ccgateway.settings import LimitSettings
+from ccgateway.settings import LimitSettings, WriteSettings
 from ccgateway.site.registry import Registry
 
 __all__ = ["Gateway"]
@@ -43,7 +44,15 @@ class Gateway:
     to stands in its report.
     """
 
-    def __init__(self, registry: Registry, limits: LimitSettings, shelf: Shelf | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        limits: LimitSettings,
+        shelf: Shelf | None = None,
+        *,
+        writes: WriteSettings | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
         self._registry = registry
         self._shelf = shelf or Shelf.empty()
         twins = Twins()
@@ -51,7 +60,14 @@ class Gateway:
         self._joblist = JobList(registry, twins, limits, self._parked)
         self._lookups = Lookups(registry, twins, limits, self._joblist)
         self._metrics = JobMetrics(registry)
-        self._writes = Writes()
+        self._writes = Writes(
+            registry,
+            limits,
+            Places(registry, self._joblist),
+            self.invalidate,
+            writes or WriteSettings.model_validate({}),
+            ledger or LocalLedger(),
+        )
 
     @property
     def numbers(self) -> Mapping[str, int]:
@@ -122,7 +138,7 @@ class Gateway:
 
     async def tags(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteTag]:
         """The tags of every site asked, as far as its credential there may see them: one tag per type, name and scope."""
-        raise RequestError(Code.UNSUPPORTED, "Not yet.")
+        return await self._lookups.tags(caller, sites=sites, policy=policy)
 
     @property
     def writes(self) -> Writes:
@@ -137,10 +153,12 @@ class Gateway:
         """After a write at ``site``, before anybody is told of it: nothing from before it is answered again, of these jobs and of
         the site's lists (``None``: of anything of that site). Never fails.
         """
+        self._parked.clear()
         await self._shelf.changed(site, jobs)
 
     async def aclose(self) -> None:
-        """Closes the connections to every site, and the cache."""
+        """Closes the connections to every site, and the cache, once the writes that are running have ended."""
+        await self._writes.aclose()
         await self._parked.aclose()
         await self._shelf.aclose()
         await self._registry.aclose()

@@ -6,6 +6,7 @@ globally. Every refusal names the key, what is wrong with its value, and the rem
 
 - ``base``   what all sections share
 - ``cache``  ``[cache]``
+- ``writes`` ``[writes]``
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ from pydantic_settings import SettingsError as UnreadableVariableError
 from ccgateway.errors import SettingsError
 from ccgateway.settings.base import Frozen, Seconds
 from ccgateway.settings.cache import CacheSettings
+from ccgateway.settings.writes import WriteSettings
 
 __all__ = [
-    "CacheSettings", "CallerSettings", "LimitSettings", "Release", "ServerSettings", "Settings", "SiteSettings", "load_settings",
+    "CacheSettings", "CallerSettings", "LimitSettings", "Release", "ServerSettings", "Settings", "SiteSettings", "WriteSettings",
+    "load_settings",
 ]  # fmt: skip
 
 Release = Literal["auto", "1.2", "1.3", "1.4", "1.5", "howto"]
@@ -180,6 +183,7 @@ class Settings(BaseSettings):
     caller: CallerSettings = CallerSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     cache: CacheSettings = CacheSettings()  # type: ignore[call-arg]
+    writes: WriteSettings = WriteSettings()  # type: ignore[call-arg]
     sites: dict[str, SiteSettings] = Field(default_factory=dict)
 
     @classmethod
@@ -287,10 +291,14 @@ def _refuse_underscores(data: dict[str, Any]) -> None:
 
 def _resolve_files(data: dict[str, Any], folder: Path) -> None:
     sites = data["sites"] if isinstance(data.get("sites"), dict) else {}
-    sections = {"cache": data.get("cache"), **{f"sites.{name}": section for name, section in sites.items()}}
+    sections = {
+        "cache": data.get("cache"),
+        "writes": data.get("writes"),
+        **{f"sites.{name}": section for name, section in sites.items()},
+    }
     for name, section in sections.items():
         if isinstance(section, dict):
-            for key in ("token_file", "ca_file", "redis_url_file", "redis_ca_file"):
+            for key in ("token_file", "ca_file", "redis_url_file", "redis_ca_file", "audit_file"):
                 if isinstance(section.get(key), str):
                     section[key] = str(folder / _expanded(section[key], f"{name}.{key}"))
 
@@ -322,6 +330,7 @@ def _description(loc: tuple[int | str, ...]) -> str | None:
         "caller": CallerSettings,
         "limits": LimitSettings,
         "cache": CacheSettings,
+        "writes": WriteSettings,
         "sites": SiteSettings,
     }
     model = models.get(str(loc[0])) if loc else None

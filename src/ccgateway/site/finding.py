@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
+from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import conditions_of
 from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
@@ -56,14 +57,17 @@ class Turns:
         self._locks: dict[Hashable, tuple[asyncio.Lock, int]] = {}
 
     @asynccontextmanager
-    async def take(self, name: Hashable) -> AsyncIterator[bool]:
-        """Whether one had to wait: then what was read before may be out of date."""
+    async def take(self, name: Hashable, deadline: Deadline) -> AsyncIterator[bool]:
+        """Whether one had to wait: then what was read before may be out of date. ``TimeoutError`` if the turn does not come."""
         lock, users = self._locks.get(name, (asyncio.Lock(), 0))
         self._locks[name] = lock, users + 1
-        waits = users > 0
         try:
-            async with lock:
-                yield waits
+            async with deadline.limit():
+                await lock.acquire()
+            try:
+                yield users > 0
+            finally:
+                lock.release()
         finally:
             _, users = self._locks[name]
             if users == 1:

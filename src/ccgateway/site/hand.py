@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from ccgateway.errors import Code, SiteError
@@ -84,12 +84,24 @@ class Hand:
         row = await self.find(target)
         if row is None:
             raise self.missing()
-        async with self.turns.take(row.key) as waited:
+        async with self.turn(row.key) as waited:
             if waited:
                 row = await self.find(target)
             if row is None:
                 raise self.missing()
             yield row
+
+    @asynccontextmanager
+    async def turn(self, key: JobKey) -> AsyncIterator[bool]:
+        """One's turn among the writes to that job, and whether one had to wait for it."""
+        turn = self.turns.take(key, self.visit.deadline)
+        try:
+            waited = await turn.__aenter__()
+        except TimeoutError:
+            raise self.error(Code.TIMEOUT, "Other writes to the job took all the time; nothing was sent.") from None
+        async with AsyncExitStack() as stack:
+            stack.push_async_exit(turn.__aexit__)
+            yield waited
 
     # --- the write
 

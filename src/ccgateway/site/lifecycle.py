@@ -17,7 +17,7 @@ async def start(hand: Hand, order: StartJob) -> WriteResult:
     """``UNCHANGED`` if the site has the job; ``PENDING`` if it has taken it, but does not show it yet."""
     _check(hand, order)
     key = JobKey(hand.site, order.cluster, order.job_id, order.start_time)
-    async with hand.turns.take(key):
+    async with hand.turn(key):
         row = await hand.again(key)
         if row is not None:
             return _was_there(hand, row, order)

@@ -21,11 +21,13 @@ from ccgateway.site.dialects.mutations import (
     tags_request,
 )
 from ccgateway.site.dialects.replies import Reply
-from ccgateway.site.exchange import SiteAnswer
+from ccgateway.site.exchange import SiteAnswer, Visit
+from ccgateway.site.finding import Turns
 from ccgateway.site.hand import Hand, result_of
+from ccgateway.site.instance import Instance
 from ccgateway.site.sending import Settled
 
-__all__ = ["create_tag", "put_tags", "remove_tag", "tags_at", "take_tags"]
+__all__ = ["create_tag", "list_tags", "put_tags", "remove_tag", "tags_at", "take_tags"]
 
 SHARED_SCOPES = frozenset({"global", "admin"})
 DONE = Settled(WriteOutcome.DONE)
@@ -36,6 +38,11 @@ async def tags_at(hand: Hand) -> list[Tag]:
     _check_query(hand)
     answer = await hand.instance.send(tags_request(scopes=hand.writing.tag_scopes), hand.visit)
     return tags_of(answer, hand.site)
+
+
+async def list_tags(instance: Instance, visit: Visit) -> list[Tag]:
+    """As ``tags_at``, for readers."""
+    return await tags_at(await Hand.give(instance, visit, Turns()))
 
 
 async def put_tags(hand: Hand, target: Target, tags: Sequence[Tag]) -> WriteResult:

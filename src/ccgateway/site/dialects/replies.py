@@ -30,7 +30,7 @@ class Effect(Enum):
 
 
 class End(Enum):
-    """How the request ended: with an answer of the site, with a broken connection, or with nothing: the site may still be at it."""
+    """How the request ended: with an answer, with a broken connection, or with nothing, so that the site may still be at it."""
 
     ANSWERED = "answered"
     CUT = "cut"
@@ -39,8 +39,8 @@ class End(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What became of one request. ``error``: why not; ``number``: a database id or a count that the answer tells; ``job``: cluster
-    and number of the job that it tells."""
+    """What became of one request. ``error``: why not; ``number``: a database id or a count that the answer tells; ``job``: the
+    cluster and number of the job that it tells."""
 
     effect: Effect
     error: SiteError | None = None

@@ -15,6 +15,7 @@ from ccgateway.errors import GatewayError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.questions import Policy, SiteReport
+from ccgateway.federation.writes import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import User
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
@@ -35,21 +36,30 @@ class Gap:
 @dataclass(slots=True)
 class RequestContext:
     """One GraphQL request. While the resolvers run, ``gaps`` fills up and becomes entries of ``errors``, ``notes`` (site and
-    words, each once) and becomes ``extensions.notes``."""
+    words, each once) and becomes ``extensions.notes``. ``call``: under which id, and with which idempotency key, it writes."""
 
     gateway: Gateway
     caller: Principal
     limits: LimitSettings
+    call: WriteCall = field(default_factory=lambda: WriteCall(""))
     gaps: list[Gap] = field(default_factory=list)
     notes: dict[tuple[str, str], None] = field(default_factory=dict)
     budget: MetricsBudget = field(init=False)
     metrics: MetricsLoader = field(init=False)
     _directories: dict[str, asyncio.Task[Mapping[str, User]]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
+    _writes: int = 0
 
     def __post_init__(self) -> None:
         self.budget = MetricsBudget(self.limits)
         self.metrics = MetricsLoader(self._read_metrics)
+
+    def next_call(self, key: str | None = None) -> WriteCall:
+        """How the next mutation of the request is made. The request's own key becomes one for each of them, as they come."""
+        self._writes += 1
+        if key is None and self.call.idempotency_key is not None:
+            key = f"{self._writes}.{self.call.idempotency_key}"
+        return WriteCall(self.call.request_id, key)
 
     def note(self, report: SiteReport) -> None:
         """Remembers what a report has to say beside its status."""

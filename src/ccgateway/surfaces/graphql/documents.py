@@ -14,7 +14,7 @@ from graphql import DocumentNode, FragmentDefinitionNode, GraphQLError, GraphQLS
 from ccgateway.errors import Code, RequestError
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.failures import Refusal, request_entries
-from ccgateway.surfaces.graphql.limits import check_shape
+from ccgateway.surfaces.graphql.limits import check_shape, has_mutations
 from ccgateway.surfaces.graphql.lists import Items
 from ccgateway.surfaces.graphql.projection import Projection
 
@@ -28,7 +28,8 @@ MOST_ERRORS = 20
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document that is valid against the schema; ``weight``: estimated bytes it takes in memory; ``items``: of its lists.
+    """A document that is valid against the schema; ``weight``: estimated bytes it takes in memory; ``items``: of its lists;
+    ``writes``: whether an operation of it is a mutation.
 
     ``plans`` holds what execution works out once per document (see ``execution``) and goes with it.
     """
@@ -37,6 +38,7 @@ class Document:
     fragments: Mapping[str, FragmentDefinitionNode]
     weight: int
     items: Items
+    writes: bool
     plans: dict[Hashable, Projection | None] = field(default_factory=dict)
 
 
@@ -81,7 +83,7 @@ class Documents:
             code = Code.GRAPHQL_VALIDATION_FAILED
             raise Refusal(code, request_entries(code, errors))
         fragments = {one.name.value: one for one in node.definitions if isinstance(one, FragmentDefinitionNode)}
-        return Document(node, fragments, len(text) + BYTES_PER_TOKEN * (node.token_count or 0), items)
+        return Document(node, fragments, len(text) + BYTES_PER_TOKEN * (node.token_count or 0), items, has_mutations(node))
 
 
 def _parse(text: str, most_tokens: int) -> DocumentNode:

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from ccgateway.errors import GatewayError
 from ccgateway.federation.gateway import Gateway
+from ccgateway.federation.writes import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.context import RequestContext
@@ -86,7 +87,8 @@ class _Endpoint:
                 question = read_get(request)
             case _:  # HEAD, which comes with GET
                 return Response(status_code=405, headers={**NO_STORE, "Allow": METHODS})
-        context = RequestContext(self._gateway, self._caller_of(request), self._limits)
+        call = WriteCall(request_id, request.headers.get("Idempotency-Key"))
+        context = RequestContext(self._gateway, self._caller_of(request), self._limits, call)
         try:
             content = await while_connected(request, self._executions.run(question, context, request_id))
         except Refusal as refusal:

@@ -166,7 +166,7 @@ class Executions:
     def _prepare(self, request: GraphQLRequest, context: RequestContext) -> _Executor:
         document = self._documents.get(request.query)
         try:
-            check_items(document.items + items_in([request.variables]))
+            check_items(document.items + items_in([request.variables]), writes=document.writes)
             return self._affordable(request, document, context)
         except RequestError as error:
             raise Refusal.of(error) from None
