@@ -246,10 +246,12 @@ async def delete_job(call: Call) -> Answer:
 async def delete_named_job(call: Call) -> Answer:
     """Deletes the job of a key."""
     target = _target(call, _read(read_named, call, "parsing request body"))
+    # its number has to be known before it is gone
+    row = await find_named(call, target) if target.start_time is not None else None
     (result,) = await call.gateway.writes.delete_jobs([target], call.caller, write_call(call))
     if not succeeded(result):
         raise _refusal(result, "deleting job", not_found=422)
-    number = call.ids.of(result.site, result.db_id) if result.site is not None and result.db_id is not None else 0
+    number = call.ids.of(row.site, row.id) if row is not None else result.key.job_id if result.key is not None else 0
     return written(Message(f"Successfully deleted job {number}"))
 
 
