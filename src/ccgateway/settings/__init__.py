@@ -7,6 +7,7 @@ globally. Every refusal names the key, what is wrong with its value, and the rem
 base        what all sections share, and where secrets are found
 cache       ``[cache]``
 identities  the sections about who may ask, and as whom each is shown to the sites
+writes      ``[writes]``
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ from ccgateway.settings.identities import (
     SiteIdentitySettings,
     check_issuers,
 )
+from ccgateway.settings.writes import WriteSettings
 
 __all__ = [
     "ApiKeySettings", "CacheSettings", "CallerSettings", "ExchangeSettings", "IdentitySettings", "IssuerSettings",
-    "LimitSettings", "Release", "Seconds", "ServerSettings", "Settings", "SiteSettings", "load_settings",
+    "LimitSettings", "Release", "Seconds", "ServerSettings", "Settings", "SiteSettings", "WriteSettings", "load_settings",
 ]  # fmt: skip
 
 Release = Literal["auto", "1.2", "1.3", "1.4", "1.5", "howto"]
@@ -100,6 +102,13 @@ class SiteSettings(SiteIdentitySettings):
     retries: int = Field(2, ge=0, le=10, description="How often a safe read is tried again.")
     answer_bytes: int = Field(64 << 20, ge=4096, description="Largest answer accepted from the site, in bytes, unpacked.")
     ca_file: Path | None = Field(None, description="PEM file of the authority that signed the site's certificate.")
+    read_only: bool = Field(default=False, description="Let nothing be written at the site.")
+    tags_by_query: bool = Field(
+        default=True, description="Use the site's own GraphQL for what its REST interface cannot do to tags (and to list them)."
+    )
+    clusters: tuple[str, ...] | None = Field(
+        None, description="Names of the site's clusters, for writes that name a cluster only; asked of the site if left out."
+    )
 
     @field_validator("url")
     @classmethod
@@ -129,6 +138,7 @@ class Settings(BaseSettings):
     api_keys: dict[str, ApiKeySettings] = Field(default_factory=dict)
     identities: IdentitySettings = IdentitySettings()  # type: ignore[call-arg]
     exchange: ExchangeSettings = ExchangeSettings()  # type: ignore[call-arg]
+    writes: WriteSettings = WriteSettings()  # type: ignore[call-arg]
     sites: dict[str, SiteSettings] = Field(default_factory=dict)
 
     @classmethod
@@ -321,5 +331,6 @@ _MODELS: dict[str, type[BaseModel]] = {
     "api_keys": ApiKeySettings,
     "identities": IdentitySettings,
     "exchange": ExchangeSettings,
+    "writes": WriteSettings,
     "sites": SiteSettings,
 }

@@ -14,6 +14,7 @@ from ccgateway.errors import GatewayError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.questions import Policy, SiteReport
+from ccgateway.federation.writes import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import User
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
@@ -38,12 +39,13 @@ class RequestContext:
     words, each once) and becomes ``extensions.notes``.
 
     ``bytes_written``: bytes of samples in the answer, however often a document shows the same ones. ``is_overdrawn``: they are
-    too many, so there is no answer.
+    too many, so there is no answer. ``call``: under which id, and with which idempotency key, it writes.
     """
 
     gateway: Gateway
     caller: Principal
     limits: LimitSettings
+    call: WriteCall = field(default_factory=lambda: WriteCall(""))
     gaps: list[Gap] = field(default_factory=list)
     notes: dict[tuple[str, str], None] = field(default_factory=dict)
     budget: MetricsBudget = field(init=False)
@@ -52,6 +54,7 @@ class RequestContext:
     metrics: MetricsLoader = field(init=False)
     _directories: dict[str, asyncio.Task[Mapping[str, User]]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
+    _writes: int = 0
 
     def __post_init__(self) -> None:
         self.budget = MetricsBudget(self.limits)
@@ -63,6 +66,13 @@ class RequestContext:
         if self.bytes_written > self.limits.metrics_bytes:
             self.is_overdrawn = True
             raise self.budget.error()
+
+    def next_call(self, key: str | None = None) -> WriteCall:
+        """How the next mutation of the request is made. The request's own key becomes one for each of them, as they come."""
+        self._writes += 1
+        if key is None and self.call.idempotency_key is not None:
+            key = f"{self._writes}.{self.call.idempotency_key}"
+        return WriteCall(self.call.request_id, key)
 
     def note(self, report: SiteReport) -> None:
         """Remembers what a report has to say beside its status."""

@@ -27,7 +27,7 @@ from graphql.execution.values import VariableValues
 from ccgateway.errors import Code, RequestError
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.failures import Refusal, request_entries
-from ccgateway.surfaces.graphql.limits import check_shape
+from ccgateway.surfaces.graphql.limits import check_shape, has_mutations
 from ccgateway.surfaces.graphql.lists import Items
 from ccgateway.surfaces.graphql.plans import Plan
 from ccgateway.surfaces.graphql.selection import SelectionRequest
@@ -44,7 +44,8 @@ MOST_PLANS = 16
 
 @dataclass(slots=True)
 class Document:
-    """A document that is valid against the schema; ``items``: of its lists; ``switches``: the variables in its directives.
+    """A document that is valid against the schema; ``items``: of its lists; ``switches``: the variables in its directives;
+    ``writes``: whether an operation of it is a mutation.
 
     ``weight``: estimated bytes it takes in memory, with its ``plans``.
     """
@@ -55,6 +56,7 @@ class Document:
     operations: Mapping[str | None, OperationDefinitionNode]
     switches: frozenset[str]
     items: Items
+    writes: bool
     weight: int
     plans: dict[Hashable, Plan] = field(default_factory=dict)
 
@@ -136,7 +138,7 @@ class Documents:
             one.name.value if one.name else None: one for one in node.definitions if isinstance(one, OperationDefinitionNode)
         }
         weight = len(text) + BYTES_PER_TOKEN * (node.token_count or 0)
-        return Document(text, node, fragments, operations, _switches(node), items, weight)
+        return Document(text, node, fragments, operations, _switches(node), items, has_mutations(node), weight)
 
 
 class _Switches(Visitor):

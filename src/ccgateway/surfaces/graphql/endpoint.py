@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import secrets
-from collections.abc import Coroutine
-from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -14,6 +10,7 @@ from starlette.routing import Route
 
 from ccgateway.errors import GatewayError
 from ccgateway.federation.gateway import Gateway
+from ccgateway.federation.writes import WriteCall
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.callers import CHALLENGE, CallerOf
 from ccgateway.surfaces.graphql.context import RequestContext
@@ -32,15 +29,13 @@ from ccgateway.surfaces.graphql.wire import (
     read_post,
     refuse_other_origins,
 )  # fmt: skip
+from ccgateway.surfaces.requests import while_connected
 
 __all__ = ["PATH", "graphql_routes"]
 
 PATH = "/graphql"
 METHODS = "GET, POST"
 CLOSE = {"Connection": "close"}
-
-T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 
 def graphql_routes(gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, *, graphiql: bool) -> list[Route]:
@@ -88,9 +83,10 @@ class _Endpoint:
                 question = read_get(request)
             case _:  # HEAD, which comes with GET
                 return Response(status_code=405, headers={**NO_STORE, "Allow": METHODS})
-        context = RequestContext(self._gateway, caller, self._limits)
+        call = WriteCall(request_id, request.headers.get("Idempotency-Key"))
+        context = RequestContext(self._gateway, caller, self._limits, call)
         try:
-            content = await _while_connected(request, self._executions.run(question, context, request_id))
+            content = await while_connected(request, self._executions.run(question, context, request_id))
         except Refusal as refusal:
             # the request was well-formed: application/json knows no status for what is wrong with the document in it
             return _refused(refusal, kind, status=200 if kind == JSON and refusal.status != 405 else refusal.status)
@@ -105,24 +101,3 @@ def _refused(refusal: Refusal, kind: str, *, status: int | None = None) -> Respo
 
 def _nobody_is_there() -> Response:
     return Response(status_code=499)
-
-
-async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """What ``work`` comes to; it is cancelled, and ``ClientDisconnect`` raised, when the caller goes away before."""
-    running = asyncio.create_task(work)
-    leaving = asyncio.create_task(_departure(request))
-    try:
-        await asyncio.wait((running, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not running.done():
-            log.info("the caller went away: its request is cancelled")
-            raise ClientDisconnect
-        return running.result()
-    finally:
-        for task in (running, leaving):
-            task.cancel()
-        await asyncio.gather(running, leaving, return_exceptions=True)
-
-
-async def _departure(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

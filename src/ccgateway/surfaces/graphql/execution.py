@@ -83,7 +83,7 @@ class Executions:
             raise Refusal.because(Code.BAD_REQUEST, message, status=405)
         try:
             if request.variables:
-                check_items(document.items + items_in([request.variables]))
+                check_items(document.items + items_in([request.variables]), writes=document.writes)
             variables = self._coerced(operation, request)
             plan = self._documents.plan(document, operation, variables)
             check_cost(plan.cost(variables), context.limits)

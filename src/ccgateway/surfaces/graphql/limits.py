@@ -11,9 +11,12 @@ included, as
 ``clusters``          500 + 50 * fields of one cluster
 ``users``             1000 + 100 * fields of one user
 ``sites``             100 + 10 * fields of one site
+``tags``              500 + 50 * fields of one tag
+mutations             100 + 10 for every object and 1 for every other item in the lists of their arguments, + for every such
+                      object a tenth of the fields of its result, and 10 more if those of its ``job`` are among them
 ``jobMetrics`` …      10 + metrics + fields of one metric / 10, as ``scopedJobStats`` and ``jobStats``
 ``__schema`` …        1000 + 100 * fields
-any of them           + 100 for every filter, and + 10 for every other item, in the lists of its arguments
+any query             + 100 for every filter, and + 10 for every other item, in the lists of its arguments
 ====================  ==========================================================================================
 
 rounded up and added over all root fields, aliased ones included. "Fields of one job" counts nested ones too. "Jobs skipped" is
@@ -38,6 +41,7 @@ from graphql import (
     GraphQLError,
     InlineFragmentNode,
     OperationDefinitionNode,
+    OperationType,
     SelectionSetNode,
 )
 from graphql.execution.values import VariableValues
@@ -49,7 +53,7 @@ from ccgateway.surfaces.graphql.lists import Items, items_in
 from ccgateway.surfaces.graphql.queries import DEFAULT_PAGE, EVERYTHING
 from ccgateway.surfaces.graphql.selection import Selection
 
-__all__ = ["check_cost", "check_items", "check_shape", "operation_cost"]
+__all__ = ["check_cost", "check_items", "check_shape", "has_mutations", "operation_cost"]
 
 #: fields inside of one another that GraphiQL's question for the schema needs, and some more
 INTROSPECTION_DEPTH = 20
@@ -65,6 +69,7 @@ ROOT_COST = 10
 LIST_COSTS = {
     "clusters": (500, 50),
     "users": (1000, 100),
+    "tags": (500, 50),
     "sites": (100, 10),
     "__schema": (1000, 100),
     "__type": (1000, 100),
@@ -82,6 +87,10 @@ ITEM_COST = 10
 #: objects (filters, and what they list) and other items in all lists of a document and its variables
 MOST_OBJECTS = 100
 MOST_ITEMS = 1000
+#: the same where it has mutations, whose lists are orders
+MOST_ORDERED_OBJECTS, MOST_ORDERED_ITEMS = 4000, 10_000
+#: a mutation as such, one order, and reading the job of its result
+WRITE_COST, ORDER_COST, ORDERED_JOB_COST = 100, 10, 10
 
 
 def check_shape(document: DocumentNode, limits: LimitSettings) -> Items:
@@ -102,16 +111,23 @@ def check_shape(document: DocumentNode, limits: LimitSettings) -> Items:
     for what, limit in (("aliases", limits.query_aliases), ("fragment spreads", MOST_SPREADS), ("repeated fields", MOST_REPEATS)):
         if counts[what] > limit:
             raise _over("uses", counts[what], what, limit)
-    check_items(items)
+    check_items(items, writes=has_mutations(document))
     return items
 
 
-def check_items(items: Items) -> None:
-    """Refuses lists with too many items in all."""
-    if items.objects > MOST_OBJECTS:
-        raise _over("lists", items.objects, "filters", MOST_OBJECTS)
-    if items.others > MOST_ITEMS:
-        raise _over("lists", items.others, "values in its arguments", MOST_ITEMS)
+def has_mutations(document: DocumentNode) -> bool:
+    """Whether an operation of the document is a mutation."""
+    operations = (one for one in document.definitions if isinstance(one, OperationDefinitionNode))
+    return any(one.operation is OperationType.MUTATION for one in operations)
+
+
+def check_items(items: Items, *, writes: bool) -> None:
+    """Refuses lists with too many items in all; more are allowed in a document that ``writes``."""
+    most_objects, most_items = (MOST_ORDERED_OBJECTS, MOST_ORDERED_ITEMS) if writes else (MOST_OBJECTS, MOST_ITEMS)
+    if items.objects > most_objects:
+        raise _over("lists", items.objects, "orders and what they hold" if writes else "filters", most_objects)
+    if items.others > most_items:
+        raise _over("lists", items.others, "values in its arguments", most_items)
 
 
 def _count(top: SelectionSetNode) -> tuple[Counter[str], Items]:
@@ -171,6 +187,9 @@ def operation_cost(roots: Sequence[Selection], variables: VariableValues, limits
 
 def _root_cost(root: Selection, variables: VariableValues, limits: LimitSettings) -> int:
     items = items_in(root.written, variables.coerced)
+    if root.parent.name == "Mutation":
+        reads = ORDERED_JOB_COST if root.selects("job") else 0
+        return WRITE_COST + items.objects * (ORDER_COST + reads) + _tenth(items.objects * (root.size - 1)) + items.others
     lists = FILTER_COST * items.objects + ITEM_COST * items.others
     if root.name in LIST_COSTS:
         as_such, each = LIST_COSTS[root.name]

@@ -17,7 +17,7 @@ from ccgateway.surfaces.graphql.context import Info
 from ccgateway.surfaces.graphql.fields import computed
 from ccgateway.surfaces.graphql.inputs import JobFilter, OrderByInput, PageRequest, Policy, filter_values, time_value
 from ccgateway.surfaces.graphql.joblist import JobResultList
-from ccgateway.surfaces.graphql.jobs import Job
+from ccgateway.surfaces.graphql.jobs import Job, Tag
 from ccgateway.surfaces.graphql.metrics import (
     JobMetricWithName,
     NamedStats,
@@ -29,6 +29,7 @@ from ccgateway.surfaces.graphql.metrics import (
 from ccgateway.surfaces.graphql.scalars import Int64, Time
 from ccgateway.surfaces.graphql.selection import row_attributes
 from ccgateway.surfaces.graphql.sites import Site
+from ccgateway.surfaces.graphql.tagging import list_tags
 from ccgateway.surfaces.graphql.users import User
 
 __all__ = ["DEFAULT_PAGE", "EVERYTHING", "Query"]
@@ -169,5 +170,10 @@ class Query:
         _users,
         description="The accounts in the user lists of all sites. A site shows its list to administrators only; where the "
         "gateway's credential is less than that, the site is reported as failed.",
+    )
+    tags: list[Tag] = computed(
+        list_tags,
+        description="The tags of all sites, as far as the gateway's credentials may see them: those of the same scope, type and "
+        "name are one tag.",
     )
     sites: list[Site] = computed(_sites, description="The sites behind the gateway, each asked just now whether it answers.")
