@@ -11,7 +11,7 @@ from ccgateway.jobs import writes as values
 from ccgateway.surfaces.graphql.context import Info
 from ccgateway.surfaces.graphql.fields import computed
 from ccgateway.surfaces.graphql.jobs import Job, JobKey, Tag
-from ccgateway.surfaces.graphql.selection import Selection, row_attributes
+from ccgateway.surfaces.graphql.selection import row_attributes
 
 __all__ = ["SiteWriteResult", "WriteOutcome", "WriteResult"]
 

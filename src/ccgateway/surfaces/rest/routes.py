@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from starlette.requests import Request
 from starlette.routing import BaseRoute, Mount
 
 from ccgateway.federation.gateway import Gateway
@@ -23,9 +22,7 @@ from ccgateway.surfaces.rest.styles import Documented, Released
 __all__ = ["rest_routes"]
 
 
-def rest_routes(
-    gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, *, origins: Sequence[str] = ()
-) -> list[BaseRoute]:
+def rest_routes(gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, *, origins: Sequence[str] = ()) -> list[BaseRoute]:
     """The routes, and those of the page about them. ``caller_of`` says who asks; ``origins``: whose pages may write."""
     desk, allowed = Desk(gateway, limits, RememberedPages(), Ids(gateway.numbers)), frozenset(origins)
     faces = {
