@@ -55,7 +55,7 @@ def simulated(*, jobs: int, release: str, cluster: str, seed: int = 1, latency: 
 
 @contextmanager
 def prepared(*, jobs: int, release: str, cluster: str, seed: int = 1, latency: float = 0.0) -> Iterator[Site]:
-    """One site that keeps its answers (``benchmarks.site``)."""
+    """One site that keeps its answers (``benchmarks.site``); ``latency``: seconds before every answer with metrics."""
     command = [sys.executable, "-m", "benchmarks.site", *_options(jobs, release, cluster, seed, latency)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None and process.stdout is not None

@@ -45,7 +45,8 @@ class PreparedSite(SimulatedSite):
     """Keeps its answers; makes metrics up by their names."""
 
     def __init__(self, name: str, release: str, jobs: GeneratedJobs, *, latency: float) -> None:
-        super().__init__(name, release, jobs, clock=lambda: jobs.until, latency=latency)
+        super().__init__(name, release, jobs, clock=lambda: jobs.until)
+        self._metrics_latency = latency
         self._kept: dict[tuple[str, str, bytes, str | None], Response] = {}
         self._counts: Counter[str] = Counter()
 
@@ -64,7 +65,9 @@ class PreparedSite(SimulatedSite):
     def answer(self, request: Request) -> Response:
         """As any site's, from what is kept."""
         self._counts[request.target] += 1
-        names = request.values("metric") if _METRICS.fullmatch(request.path) else []
+        is_metrics = _METRICS.fullmatch(request.path) is not None
+        self.latency = self._metrics_latency if is_metrics else 0.0
+        names = request.values("metric") if is_metrics else []
         is_made_up = bool(names) and all(map(_NAME.fullmatch, names))
         asked = f"metrics?{request.query}" if is_made_up else request.target
         key = (request.method, asked, request.body, request.token)
@@ -118,7 +121,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--until", type=int, required=True)
-    parser.add_argument("--latency", type=float, default=0.0)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before every answer with metrics")
     uvloop.run(_serve(parser.parse_args()))
 
 
