@@ -32,7 +32,7 @@ ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - t
 MOST_KEPT, MOST_UNDER_WAY = 10_000, 256
 #: seconds for which a token has to be good still, as requests under way go on with it; seconds that a refusal is kept
 MARGIN, REFUSED_FOR = 90.0, 10.0
-#: seconds that a token is kept which does not say how long it is good, and the most for any
+#: seconds for which one counts as good that does not say so, and the most that any is kept
 UNSAID, MOST = 60.0, 3600.0
 
 
