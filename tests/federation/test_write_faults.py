@@ -92,7 +92,9 @@ def noted(site: SimulatedSite) -> bool:
 
 STOP = StopJob(target=target(RUNNING), stop_time=NOW - 100, state="failed")
 WRITES = [
-    Write("start", lambda g: g.writes.start_jobs([ORDER], CALLER, CALL), lambda s: bool(started(s, ORDER)), "start", shows_late=True),
+    Write(
+        "start", lambda g: g.writes.start_jobs([ORDER], CALLER, CALL), lambda s: bool(started(s, ORDER)), "start", shows_late=True
+    ),
     Write("start with a tag", lambda g: g.writes.start_jobs([TAGGED], CALLER, CALL), lambda s: bool(started(s, TAGGED)), "start"),
     Write("stop", lambda g: g.writes.stop_jobs([STOP], CALLER, CALL), stopped, "stop"),
     Write(

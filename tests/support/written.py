@@ -137,16 +137,16 @@ def gateway_over(
     return Gateway(Sites(instances), LimitSettings.model_validate(limits), writes=settings, ledger=ledger)
 
 
-def order_for(site: str, number: int | None = None, **changes: Any) -> StartJob:
+def order_for(cluster: str, number: int | None = None, **changes: Any) -> StartJob:
     """A job to start there; the simulated site's cluster has its name."""
     values: dict[str, Any] = {
         "job_id": 5000 + next(_numbers) if number is None else number,
         "user": "alice",
         "project": "p_a",
-        "cluster": site,
+        "cluster": cluster,
         "sub_cluster": "main",
         "start_time": NOW - 600,
-        "resources": (Resource(f"{site[0]}n001"),),
+        "resources": (Resource(f"{cluster[0]}n001"),),
         "walltime": 3600,
     }
     return StartJob(**{**values, **changes})
