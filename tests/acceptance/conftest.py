@@ -17,6 +17,8 @@ from ccgateway.simulator import GeneratedJobs, SimulatedSite, serve
 from ccgateway.simulator.serve import Address
 
 NOW = 1_760_000_000.0
+#: every list is asked for: what a site does shows at once
+UNREMEMBERED: Mapping[str, Any] = {"list_for": 0}
 
 
 @dataclass
@@ -39,14 +41,16 @@ def site(name: str, release: str, *, count: int = 400) -> SimulatedSite:
 
 
 @asynccontextmanager
-async def gateway(*sites: SimulatedSite, limits: Mapping[str, Any] | None = None, **each: Any) -> AsyncIterator[Front]:
+async def gateway(
+    *sites: SimulatedSite, limits: Mapping[str, Any] | None = None, cache: Mapping[str, Any] = UNREMEMBERED, **each: Any
+) -> AsyncIterator[Front]:
     """A running gateway over running ``sites``; ``each``: settings of every site."""
     async with serve(*sites) as running:
         sections = {
             one.name: {"number": number, "url": running[one.name].url, "token": one.token("demo"), **each}
             for number, one in enumerate(sites, start=1)
         }
-        settings = Settings(sites=sections, limits=dict(limits or {}))  # type: ignore[arg-type]
+        settings = Settings(sites=sections, limits=dict(limits or {}), cache=dict(cache))  # type: ignore[arg-type]
         config = uvicorn.Config(create_app(settings), port=0, log_config=None, timeout_graceful_shutdown=2)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())

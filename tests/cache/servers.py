@@ -68,7 +68,7 @@ class Valkey:
             try:
                 self.ask("PING")
                 return
-            except redis.exceptions.ResponseError:  # it wants a password: it is there
+            except (redis.exceptions.AuthenticationError, redis.exceptions.ResponseError):  # it wants a password: it is there
                 return
             except redis.exceptions.ConnectionError:
                 time.sleep(0.02)

@@ -142,11 +142,12 @@ def test_a_start_is_what_the_instance_took(dialect: str, case: str) -> None:
     sharing = "start with shared" if dialect == "1.5" else "start with exclusive"
     taken = exchange_of(dialect, sharing if case == "sharing" else case)
     body = json.loads(taken.body or b"")
-    changes: dict[str, Any] = {
+    variants: dict[str, dict[str, Any]] = {
         "start": {},
         "start with tags": {"tags": (Tag("start", "t1", "global"),)},
         "sharing": {"shared": "none"},
-    }[case]
+    }
+    changes = variants[case]
     assert_same(WRITING[dialect].start_request(start_order(body, **changes)), taken)
 
 

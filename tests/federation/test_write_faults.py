@@ -83,11 +83,11 @@ def names(site: SimulatedSite, db_id: int) -> set[str]:
 
 
 def stopped(site: SimulatedSite) -> bool:
-    return (job_at(site, RUNNING) or {})["jobState"] == "failed"
+    return bool((job_at(site, RUNNING) or {})["jobState"] == "failed")
 
 
 def noted(site: SimulatedSite) -> bool:
-    return ((job_at(site, ENDED) or {})["metaData"] or {}).get("note") == "seen"
+    return bool(((job_at(site, ENDED) or {})["metaData"] or {}).get("note") == "seen")
 
 
 STOP = StopJob(target=target(RUNNING), stop_time=NOW - 100, state="failed")

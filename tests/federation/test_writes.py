@@ -29,7 +29,7 @@ from ccgateway.jobs.writes import (
     WriteResult,
 )
 from ccgateway.simulator import SimulatedSite
-from ccgateway.site.exchange import SiteRequest
+from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
 from ccgateway.site.writing import Writer
 from support.walking import CALLER
 from support.written import CALL, NOW, Fault, Wire, gateway_over, instance_of, job_at, look_quickly, order_for
@@ -112,12 +112,12 @@ async def test_jobs_are_written_side_by_side_as_far_as_the_site_takes_it() -> No
     now = most = 0
     inner = aurora.exchange
 
-    async def counted(*given: Any) -> Any:
+    async def counted(request: SiteRequest, visit: Visit) -> SiteAnswer:
         nonlocal now, most
         now += 1
         most = max(most, now)
         try:
-            return await inner(*given)
+            return await inner(request, visit)
         finally:
             now -= 1
 
@@ -389,7 +389,7 @@ async def test_time_is_kept_for_reading_back() -> None:
     until: list[float] = []
     inner = aurora.exchange
 
-    async def noted(request: SiteRequest, visit: Any) -> Any:
+    async def noted(request: SiteRequest, visit: Visit) -> SiteAnswer:
         if not request.safe:
             until.append(visit.deadline.remaining)
         return await inner(request, visit)
