@@ -65,7 +65,7 @@ class Gateway:
         self._writes = Writes(
             registry,
             limits,
-            Places(registry, self._joblist),
+            Places(registry, limits.scan_budget),
             self.invalidate,
             writes or WriteSettings.model_validate({}),
             ledger or LocalLedger(),
