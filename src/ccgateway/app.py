@@ -43,6 +43,9 @@ def create_app(settings: Settings) -> Starlette:
             if audit_file is not None:
                 close_audit_file(audit_file)
 
+    async def anybody(_request: Request) -> Principal:
+        return caller
+
     async def live(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "live"}, headers={"Cache-Control": "no-store"})
 
@@ -50,7 +53,7 @@ def create_app(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *graphql_routes(gateway, lambda _request: caller, settings.limits, graphiql=settings.server.graphiql),
-            *rest_routes(gateway, lambda _request: caller, settings.limits),
+            *rest_routes(gateway, anybody, settings.limits, origins=settings.server.cors_origins),
             Route("/health/live", live),
             Route("/health/ready", live),
         ],

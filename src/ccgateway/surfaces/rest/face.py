@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
@@ -20,20 +21,23 @@ from ccgateway.surfaces.rest.sending import send_answer
 from ccgateway.surfaces.rest.styles import Style
 from ccgateway.surfaces.rest.wording import RefusedError
 
-__all__ = ["Face"]
+__all__ = ["CallerOf", "Face"]
+
+#: who the caller of a request is; a ``GatewayError`` that it raises is the answer
+CallerOf: TypeAlias = Callable[[Request], Awaitable[Principal]]
 
 log = logging.getLogger(__name__)
 
 
 class Face:
-    """ASGI application, mounted at its base. ``caller_of`` says who asks; a ``GatewayError`` that it raises is the answer."""
+    """ASGI application, mounted at its base."""
 
     def __init__(
         self,
         desk: Desk,
         table: Table,
         style: Style,
-        caller_of: Callable[[Request], Principal],
+        caller_of: CallerOf,
         *,
         origins: frozenset[str] = frozenset(),
     ) -> None:
@@ -71,13 +75,13 @@ class Face:
         match = next((one for one in matches if method in one.endpoint.operations), None)
         if match is not None:
             try:
-                caller = self._caller_of(request)
+                caller = await self._caller_of(request)
             except GatewayError as error:
                 return self._style.turned_away(error)
             return await self._run(request, match, match.endpoint.operations[method], caller, request_id)
         if self._style.asks_first:
             try:
-                self._caller_of(request)
+                await self._caller_of(request)
             except GatewayError as error:
                 return self._style.turned_away(error)
         methods = list(dict.fromkeys(name for one in matches for name in one.endpoint.operations))
