@@ -190,7 +190,9 @@ def test_the_life_of_a_job(site: Site, admin: Http, alice: Http, bob: Http) -> N
 
     # metrics
     job.push_samples()
-    metrics = admin.ask(f'{{ jobMetrics(id: "{seen["id"]}", metrics: ["cpu_load"]) {{ name metric {{ series {{ hostname }} }} }} }}')
+    metrics = admin.ask(
+        f'{{ jobMetrics(id: "{seen["id"]}", metrics: ["cpu_load"]) {{ name metric {{ series {{ hostname }} }} }} }}'
+    )
     assert "errors" not in metrics, metrics
     assert metrics["data"]["jobMetrics"][0]["metric"]["series"][0]["hostname"] == job.host
 
@@ -241,7 +243,9 @@ def test_the_life_of_a_job(site: Site, admin: Http, alice: Http, bob: Http) -> N
     assert (missing["outcome"], missing["code"]) == ("FAILED", "NOT_FOUND")
 
 
-def test_a_user_changes_own_jobs_only_and_as_far_as_the_release_lets_users(site: Site, admin: Http, alice: Http, bob: Http) -> None:
+def test_a_user_changes_own_jobs_only_and_as_far_as_the_release_lets_users(
+    site: Site, admin: Http, alice: Http, bob: Http
+) -> None:
     job = Job(site, tags=[{"type": "life", "name": "begun"}])
     began = one(alice, "startJobs", f"jobs: [{job.order}]")
     if site.isolates:
@@ -322,7 +326,9 @@ def test_cc_backends_own_mutations_work_over_all_sites(farm: Farm, admin: Http) 
     found = write(admin, "startJobs", f"jobs: [{', '.join(job.order for job in jobs)}]")
     assert [result["outcome"] for result in found] == ["DONE"] * 4, found
     name = f"t{jobs[0].number}"
-    created = admin.data(f'mutation {{ createTag(type: "own", name: "{name}", scope: "global") {{ id type name scope }} }}')["createTag"]
+    created = admin.data(f'mutation {{ createTag(type: "own", name: "{name}", scope: "global") {{ id type name scope }} }}')[
+        "createTag"
+    ]
     assert created["name"] == name
     listed = [tag for tag in admin.data("{ tags { id name } }")["tags"] if tag["name"] == name]
     assert listed == [{"id": created["id"], "name": name}]
