@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *graphql_routes(gateway, caller_of(callers), settings.limits, graphiql=settings.server.graphiql),
-            *rest_routes(gateway, caller_of(callers), settings.limits),
+            *rest_routes(gateway, caller_of(callers), settings.limits, origins=settings.server.cors_origins),
             Route("/health/live", live),
             Route("/health/ready", live),
         ],

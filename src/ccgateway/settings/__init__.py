@@ -60,6 +60,18 @@ class ServerSettings(Frozen):
         "without it the gateway refuses to listen anywhere but on loopback.",
     )
     graphiql: bool = Field(default=True, description="Serve the GraphiQL page to browsers that open /graphql.")
+    cors_origins: tuple[str, ...] = Field(
+        default=(),
+        description='Origins whose pages may use the REST interface, such as "https://portal.example.org"; "*" is any.',
+    )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _plain_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            if one != "*" and not re.fullmatch(r"https?://[^/?#\s@]+", one):
+                raise ValueError(f"has {one[:60]!r}, which is not of the form https://host[:port]")
+        return value
 
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the address."""

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Face:
-    """ASGI application, mounted at its base. ``caller_of`` says who asks; a ``GatewayError`` that it raises is the answer."""
+    """ASGI application, mounted at its base."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ def refuse_other_origins(request: Request, allowed: frozenset[str]) -> None:
     if request.method in READING:
         return
     origins = request.headers.getlist("origin")
-    if origins and allowed.issuperset(origins):
+    if origins and ("*" in allowed or allowed.issuperset(origins)):
         return
     sites = frozenset(request.headers.getlist("sec-fetch-site"))
     if not OWN.issuperset(sites) or (not sites and not all(_is_own(origin, request) for origin in origins)):

@@ -144,6 +144,8 @@ async def _not_stopped(call: Call, order: StopJob, results: Sequence[WriteResult
         row = await afterwards(call, results)
         if row is None and order.target.start_time is not None:
             row = await find_named(call, order.target)
+            if row is None:
+                return RefusedError(404, _NOT_FOUND)
     if row is None:
         return _refusal(results[0], "", not_found=404)
     where = f"jobId {row.job_id} (id {call.ids.of(row.site, row.id)}) on {row.cluster} :"
