@@ -79,13 +79,18 @@ def test_pages_put_together_are_the_sorted_list(seed: int, tie: Tie) -> None:
             assert pages[-1] == []
 
 
-def test_a_deleted_job_is_gone_and_its_id_is_not() -> None:
-    site = SimulatedSite("aurora", "1.5", [job(1), job(2)], clock=lambda: float(NOW))
+def test_the_highest_id_comes_again_once_its_job_is_deleted() -> None:
+    site = SimulatedSite("aurora", "1.5", [job(1), job(2), job(3)], clock=lambda: float(NOW))
+    new = {k: v for k, v in job(9).items() if k != "id"}
     site.delete_job(2)
+    site.delete_job(3)
     assert [j["id"] for j in site.all_jobs()] == [1]
     with pytest.raises(KeyError):
-        site.stop_job(2)
-    assert site.start_job({k: v for k, v in job(9).items() if k != "id"}) == 3
+        site.stop_job(3)
+    assert site.start_job(new) == 2
+    assert site.start_job(new | {"jobId": 1010}) == 3
+    site.delete_job(2)
+    assert site.start_job(new | {"jobId": 1011}) == 4
 
 
 def test_an_id_is_taken_once() -> None:

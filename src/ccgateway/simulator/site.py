@@ -56,6 +56,8 @@ class SimulatedSite:
             (``site.keys.clock``).
         users: the user table, name to roles; each can have a :meth:`token`.
         private: its signing key (default: a new one).
+        commit: seconds between two runs of the worker that makes started jobs visible (release 1.5 has one; 0: at once).
+        archiving: seconds until a job that was stopped is archived.
         latency: seconds before every answer.
         per_job_cost: seconds for every job in an answer.
     """
@@ -71,12 +73,23 @@ class SimulatedSite:
         clock: Callable[[], float] = time.time,
         users: Mapping[str, Sequence[str]] = DEFAULT_USERS,
         private: Ed25519PrivateKey | None = None,
+        commit: float = 120.0,
+        archiving: float = 1.0,
         latency: float = 0.0,
         per_job_cost: float = 0.0,
     ) -> None:
         self.name = name
         self.release = RELEASES[release]
-        self.backend = Backend(self.release, jobs, clusters=clusters, users=users, zone=zone, clock=clock)
+        self.backend = Backend(
+            self.release,
+            jobs,
+            clusters=clusters,
+            users=users,
+            zone=zone,
+            clock=clock,
+            commit=commit,
+            archiving=archiving,
+        )
         self.keys = Keys(private)
         self.faults = Faults()
         self.traffic = Traffic()
