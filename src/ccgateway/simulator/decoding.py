@@ -192,6 +192,9 @@ def _syntax(text: str, bad: json.JSONDecodeError) -> str:
         return _not_a_value(rest)
     if bad.msg.startswith("Invalid \\"):
         return f"invalid character {_quoted(text[at + 1])} in string escape code"
+    if rest[0] == "." and text[at - 1 : at].isdigit():
+        after = text[at + 1 : at + 2]
+        return f"invalid character {_quoted(after)} after decimal point in numeric literal" if after else "unexpected EOF"
     if bad.msg.startswith("Invalid control"):
         context = "in string literal"
     elif bad.msg.startswith("Expecting property"):

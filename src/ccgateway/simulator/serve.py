@@ -77,12 +77,22 @@ class Address:
             reset_contextvars=False,
         )
         config.load()
+        self.site.unplug = self.stop
         protocol: Any = watched_protocol(self.site.traffic)
         state = self._state = ServerState()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: protocol(config=config, server_state=state, app_state={}, _loop=loop), sock=listener, backlog=2048
         )
+
+    @asynccontextmanager
+    async def refusing(self) -> AsyncIterator[None]:
+        """Refuse connections for the length of the block."""
+        await self.stop()
+        try:
+            yield
+        finally:
+            await self.start()
 
     async def stop(self) -> None:
         """Stop listening; let requests in progress finish if they are quick, cut off the rest."""

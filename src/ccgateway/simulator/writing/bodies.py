@@ -199,9 +199,7 @@ def _unit() -> Struct:
 
 
 def _nodes(api: str) -> Struct:
-    fields: dict[str, Shape] = dict.fromkeys(
-        ("cpusAllocated", "memoryAllocated", "gpusAllocated", "jobsRunning"), Scalar("int")
-    )
+    fields: dict[str, Shape] = dict.fromkeys(("cpusAllocated", "memoryAllocated", "gpusAllocated", "jobsRunning"), Scalar("int"))
     fields |= {"hostname": _TEXT, "states": List("[]string", _TEXT)}
     nodes = List("[]schema.NodePayload", Struct(f"api.UpdateNodeStates{api}Node", fields))
     return Struct("api.UpdateNodeStatesRequest", {"cluster": _TEXT, "nodes": nodes})
