@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 
 from benchmarks.contestants import LONG, Question, contestants
-from benchmarks.processes import prepared
+from benchmarks.processes import NO_CACHE, ours, prepared
 from benchmarks.table import Entry, measure
 
 __all__ = ["lists_of_jobs"]
@@ -30,7 +31,17 @@ async def lists_of_jobs(*, rounds: int, seconds: float) -> None:
             stack.enter_context(prepared(jobs=500, release="1.5", cluster="aurora")),
             stack.enter_context(prepared(jobs=500, release="1.4", cluster="borealis", seed=2)),
         ]
-        served = [(one, stack.enter_context(one.serve(sites))) for one in contestants()]
+        us, *others = contestants()
+        cold, warm = stack.enter_context(ours(sites, cache=NO_CACHE)), stack.enter_context(ours(sites))
+        served = [(one, stack.enter_context(one.serve(sites))) for one in others]
         for title, question in QUESTIONS.items():
-            entries = [Entry(one, gateway, lambda asked=question: asked) for one, gateway in served]  # type: ignore[misc]
+            entries = [
+                Entry(us, cold, partial(_same, question), "ccgateway, cache off"),
+                Entry(us, warm, partial(_same, question), "ccgateway"),
+                *(Entry(one, gateway, partial(_same, question)) for one, gateway in served),
+            ]
             await measure(title, entries, rounds=rounds, seconds=seconds)
+
+
+def _same(question: Question) -> Question:
+    return question

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from benchmarks.contestants import Contestant, Question, contestants, forwarder
-from benchmarks.processes import GatewayProcess, ours, prepared
+from benchmarks.processes import NO_CACHE, GatewayProcess, ours, prepared
 from benchmarks.site import metric_names
 from benchmarks.table import Entry, measure
 
@@ -20,7 +20,6 @@ SHAPES = {
 }
 PAGE = Question(("aurora",), 100, "id site jobId cluster startTime", tuple(metric_names(count=2, hosts=4, samples=360)))
 JOBS = 100_000
-NO_CACHE = {"memory_bytes": 0}
 
 
 async def metrics_of_jobs(*, rounds: int, seconds: float) -> None:

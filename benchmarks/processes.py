@@ -20,11 +20,15 @@ import psutil
 from ccgateway.simulator import SimulatorProcess
 
 __all__ = [
+    "NO_CACHE",
     "UNTIL", "GatewayProcess", "Site", "naive", "ours", "pin_to_upstream", "prepared", "python", "simulated", "started", "told",
 ]  # fmt: skip
 
 #: the cores of the sites and the client, and of the gateway; one and the same where there is only one
 UPSTREAM_CORE, GATEWAY_CORE = 0, (os.cpu_count() or 1) - 1
+
+#: settings of a gateway that remembers nothing
+NO_CACHE = {"memory_bytes": 0}
 
 #: the end of the simulated period, so that every run has the same jobs
 UNTIL = "1795000000"
