@@ -15,6 +15,7 @@ from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import Caller
 from ccgateway.settings import Settings
 from ccgateway.site.registry import Registry
+from ccgateway.surfaces.delivery import Delivery
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
 
@@ -45,6 +46,6 @@ def create_app(settings: Settings) -> Starlette:
             Route("/health/live", live),
             Route("/health/ready", live),
         ],
-        middleware=[Middleware(HostCheck, allowed_hosts=allowed)],
+        middleware=[Middleware(HostCheck, allowed_hosts=allowed), Middleware(Delivery, packs=settings.server.compression)],
         lifespan=lifespan,
     )

@@ -2,4 +2,7 @@
 
 graphql   the main face
 hosts     which Host headers are served (defence against DNS rebinding)
+presence  work ends when its caller goes away
+delivery  large bodies go out piece by piece, packed for those who ask
+packing   codings, and which one a caller likes best
 """
