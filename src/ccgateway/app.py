@@ -20,6 +20,7 @@ from ccgateway.settings import Settings
 from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.registry import Registry
 from ccgateway.surfaces.callers import caller_of
+from ccgateway.surfaces.delivery import Delivery
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
 from ccgateway.surfaces.rest.routes import rest_routes
@@ -59,6 +60,6 @@ def create_app(settings: Settings) -> Starlette:
             Route("/health/live", live),
             Route("/health/ready", live),
         ],
-        middleware=[Middleware(HostCheck, allowed_hosts=allowed)],
+        middleware=[Middleware(HostCheck, allowed_hosts=allowed), Middleware(Delivery, packs=settings.server.compression)],
         lifespan=lifespan,
     )

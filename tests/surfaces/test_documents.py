@@ -8,8 +8,9 @@ from graphql.execution.values import VariableValues
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.documents import BYTES_PER_TOKEN, MOST_PLANS, Document, Documents
 from ccgateway.surfaces.graphql.failures import Refusal
-from ccgateway.surfaces.graphql.plans import NO_VARIABLES, Plan
+from ccgateway.surfaces.graphql.plans import Plan
 from ccgateway.surfaces.graphql.schema import core_schema
+from ccgateway.surfaces.graphql.selection import NO_VARIABLES
 
 LIMITS = LimitSettings()  # type: ignore[call-arg]
 

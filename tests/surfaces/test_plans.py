@@ -26,7 +26,8 @@ from ccgateway.surfaces.graphql.documents import Documents
 from ccgateway.surfaces.graphql.execution import Executions
 from ccgateway.surfaces.graphql.executor import PlannedExecutor
 from ccgateway.surfaces.graphql.failures import Refusal
-from ccgateway.surfaces.graphql.plans import NO_VARIABLES, Plan
+from ccgateway.surfaces.graphql.plans import Plan
+from ccgateway.surfaces.graphql.selection import NO_VARIABLES
 from ccgateway.surfaces.graphql.wire import GraphQLRequest
 from surfaces.fakes import (
     CALLER,

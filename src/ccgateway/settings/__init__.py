@@ -59,6 +59,11 @@ class ServerSettings(Frozen):
         description="Say true only if everybody who can reach this address may read everything the site tokens can: "
         "without it the gateway refuses to listen anywhere but on loopback.",
     )
+    compression: bool = Field(
+        default=True,
+        description="Pack answers of 4 KB and more with gzip or zstd for callers who accept that; say false where a proxy in "
+        "front of the gateway does it, or where processor time is dearer than bandwidth.",
+    )
     graphiql: bool = Field(default=True, description="Serve the GraphiQL page to browsers that open /graphql.")
     cors_origins: tuple[str, ...] = Field(
         default=(),

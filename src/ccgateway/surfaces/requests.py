@@ -1,21 +1,15 @@
-"""What every face does with a request before and while it is answered: its body is read within bounds, and nobody works for
-callers who have gone away."""
+"""Reading the body of a request, within bounds: the same for every face."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Coroutine
-from typing import Any, TypeVar
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from ccgateway.errors import Code, RequestError
 
-__all__ = ["LateBodyError", "read_body", "while_connected"]
-
-T = TypeVar("T")
-log = logging.getLogger(__name__)
+__all__ = ["LateBodyError", "read_body"]
 
 
 class LateBodyError(RequestError):
@@ -25,37 +19,27 @@ class LateBodyError(RequestError):
         super().__init__(Code.BAD_REQUEST, f"The body did not come within {seconds:g} s.")
 
 
-async def read_body(request: Request, most_bytes: int, seconds: float) -> bytes:
-    """The request's body. ``BODY_TOO_LARGE`` as soon as it is larger than ``most_bytes``; ``LateBodyError`` after ``seconds``."""
-    chunks, size = [], 0
+async def read_body(receive: Receive, most_bytes: int, seconds: float) -> bytes:
+    """The request's body. ``BODY_TOO_LARGE`` as soon as it is larger than ``most_bytes``; ``LateBodyError`` after ``seconds``;
+    ``ClientDisconnect`` if the caller goes away meanwhile."""
     try:
         async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > most_bytes:
-                    raise RequestError(Code.BODY_TOO_LARGE, f"The body is larger than {most_bytes} bytes.")
-                chunks.append(chunk)
+            return await _read_body(receive, most_bytes)
     except TimeoutError:
         raise LateBodyError(seconds) from None
-    return b"".join(chunks)
 
 
-async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """What ``work`` comes to; it is cancelled, and ``ClientDisconnect`` raised, when the caller goes away before."""
-    running = asyncio.create_task(work)
-    leaving = asyncio.create_task(_departure(request))
-    try:
-        await asyncio.wait((running, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not running.done():
-            log.info("the caller went away: its request is cancelled")
+async def _read_body(receive: Receive, most_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        return running.result()
-    finally:
-        for task in (running, leaving):
-            task.cancel()
-        await asyncio.gather(running, leaving, return_exceptions=True)
-
-
-async def _departure(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > most_bytes:
+            raise RequestError(Code.BODY_TOO_LARGE, f"The body is larger than {most_bytes} bytes.")
+        if not message.get("more_body"):
+            return b"".join((*chunks, chunk)) if chunks else chunk
+        chunks.append(chunk)

@@ -30,7 +30,8 @@ from ccgateway.surfaces.graphql.executor import PlannedExecutor
 from ccgateway.surfaces.graphql.failures import Refusal, field_entries, gap_entry, gateway_entries, request_entries
 from ccgateway.surfaces.graphql.limits import check_cost, check_items
 from ccgateway.surfaces.graphql.lists import items_in
-from ccgateway.surfaces.graphql.plans import NO_VARIABLES, Constant, Plan, RootField
+from ccgateway.surfaces.graphql.plans import Constant, Plan, RootField
+from ccgateway.surfaces.graphql.selection import NO_VARIABLES
 from ccgateway.surfaces.graphql.wire import GraphQLRequest
 
 __all__ = ["Executions"]

@@ -11,21 +11,25 @@ import inspect
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from graphql import GraphQLError, OperationDefinitionNode, OperationType, ValueNode, VariableNode, get_argument_values
+from graphql import (
+    GraphQLError,
+    GraphQLScalarType,
+    OperationDefinitionNode,
+    OperationType,
+    get_argument_values,
+    get_named_type,
+)
 from graphql.execution.values import VariableValues
 
 from ccgateway.errors import GatewayError
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.context import Info, RequestContext
 from ccgateway.surfaces.graphql.limits import operation_cost
-from ccgateway.surfaces.graphql.lists import children_of
 from ccgateway.surfaces.graphql.projection import Load, NotPlainError, Projection, Writing, written_field
-from ccgateway.surfaces.graphql.schema import python_arguments
-from ccgateway.surfaces.graphql.selection import DEFINITION, Selection, SelectionRequest, operation_selections
+from ccgateway.surfaces.graphql.schema import SCHEMA, python_arguments
+from ccgateway.surfaces.graphql.selection import DEFINITION, NO_VARIABLES, Selection, SelectionRequest, operation_selections
 
-__all__ = ["NO_VARIABLES", "Constant", "Plan", "RootField"]
-
-NO_VARIABLES = VariableValues({}, {})
+__all__ = ["Constant", "Plan", "RootField"]
 
 
 class _Told(Info):
@@ -66,17 +70,21 @@ class RootField:
         self._selection = selection
         self._written = written_field(selection)
         self._resolver, self._definition = _resolver(selection)
-        names = selection.parent.fields[selection.name].args
-        given = {argument.name.value: argument.value for argument in selection.nodes[0].arguments or ()}
-        self._varying = [name for name in names if name in given and varies(given[name])]
-        self._fixed = self._coerced([name for name in names if name not in self._varying], NO_VARIABLES)
-
-    def _coerced(self, names: Sequence[str], variables: VariableValues) -> dict[str, Any]:
-        return python_arguments(self._definition, self._selection.arguments(names, variables)) if names else {}
+        arguments = selection.parent.fields[selection.name].args
+        names = {SCHEMA.config.name_converter.from_argument(one): one.python_name for one in self._definition.arguments}
+        plain = {name for name in selection.varying if isinstance(get_named_type(arguments[name].type), GraphQLScalarType)}
+        self._plain = {name: names[name] for name in plain}
+        self._others = sorted(selection.varying - plain)
+        self._fixed = self._converted([name for name in arguments if name not in selection.varying], NO_VARIABLES)
 
     def arguments(self, variables: VariableValues) -> dict[str, Any]:
         """As the resolver takes them. Raises ``GraphQLError`` where a variable does not fit."""
-        return {**self._fixed, **self._coerced(self._varying, variables)} if self._varying else self._fixed
+        found = self._selection.arguments(self._plain, variables)
+        plain = {self._plain[name]: value for name, value in found.items()}
+        return {**self._fixed, **plain, **self._converted(self._others, variables)}
+
+    def _converted(self, names: Sequence[str], variables: VariableValues) -> dict[str, Any]:
+        return python_arguments(self._definition, self._selection.arguments(names, variables)) if names else {}
 
     async def resolve(self, context: RequestContext, arguments: Mapping[str, Any]) -> Any:
         """What the resolver gives, or raises."""
@@ -127,13 +135,8 @@ class Plan:
 BYTES_PER_STEP = 3000
 
 
-def varies(node: ValueNode) -> bool:
-    """Whether an argument's value has a variable in it."""
-    return isinstance(node, VariableNode) or any(map(varies, children_of(node)))
-
-
 def _has_variables(selection: Selection) -> bool:
-    return any(map(varies, selection.written)) or any(map(_has_variables, selection.children))
+    return bool(selection.varying) or any(map(_has_variables, selection.children))
 
 
 def _fields_of(roots: Sequence[Selection]) -> list[RootField | Constant] | None:

@@ -36,6 +36,7 @@ from graphql import (
     SelectionSetNode,
     TypeMetaFieldDef,
     ValueNode,
+    VariableNode,
     get_argument_values,
     get_directive_values,
     get_named_type,
@@ -45,13 +46,22 @@ from graphql.execution.values import VariableValues
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.surfaces.graphql.fields import NEEDS
+from ccgateway.surfaces.graphql.lists import children_of
 
-__all__ = ["Selection", "SelectionRequest", "operation_selections", "row_attributes"]
+__all__ = ["NO_VARIABLES", "Selection", "SelectionRequest", "operation_selections", "row_attributes"]
 
 DEFINITION = "strawberry-definition"
 INTROSPECTION = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 #: selections looked at for one request, those that directives leave out included: each takes up to ten microseconds
 MOST_STEPS = 20_000
+
+
+NO_VARIABLES = VariableValues({}, {})
+
+
+def varies(node: ValueNode) -> bool:
+    """Whether an argument's value has a variable in it."""
+    return isinstance(node, VariableNode) or any(map(varies, children_of(node)))
 
 
 @dataclass(slots=True)
@@ -106,8 +116,34 @@ class Selection:
     def arguments(self, names: Iterable[str], variables: VariableValues) -> dict[str, Any]:
         """Those of these arguments that the field has, coerced, defaults filled in. Raises ``GraphQLError`` where a variable does
         not fit."""
+        found: dict[str, Any] = {}
+        for name in names:
+            if name in self._constants:
+                found.update(self._constants[name])
+            elif name in self._variables and (value := variables.coerced.get(self._variables[name])) is not None:
+                found[name] = value  # its own type has coerced it
+            else:
+                found.update(self._coerced(name, variables))
+        return found
+
+    @cached_property
+    def varying(self) -> frozenset[str]:
+        """The arguments whose values depend on variables."""
+        return frozenset(one.name.value for one in self.nodes[0].arguments or () if varies(one.value))
+
+    @cached_property
+    def _constants(self) -> dict[str, dict[str, Any]]:
+        names = self.field.args if self.field else ()
+        return {name: self._coerced(name, NO_VARIABLES) for name in names if name not in self.varying}
+
+    @cached_property
+    def _variables(self) -> dict[str, str]:
+        given = self.nodes[0].arguments or ()
+        return {one.name.value: one.value.name.value for one in given if isinstance(one.value, VariableNode)}
+
+    def _coerced(self, name: str, variables: VariableValues) -> dict[str, Any]:
         whole = self.parent.fields[self.name]
-        part = GraphQLField(whole.type, args={name: whole.args[name] for name in names if name in whole.args})
+        part = GraphQLField(whole.type, args={name: whole.args[name]} if name in whole.args else {})
         return get_argument_values(part, self.nodes[0], variables)
 
     @cached_property

@@ -12,7 +12,8 @@ from starlette.types import Receive, Scope, Send
 from ccgateway.errors import Code, GatewayError
 from ccgateway.identity.principal import Principal
 from ccgateway.surfaces.callers import CallerOf
-from ccgateway.surfaces.requests import LateBodyError, read_body, while_connected
+from ccgateway.surfaces.presence import WhileConnected
+from ccgateway.surfaces.requests import LateBodyError, read_body
 from ccgateway.surfaces.rest.calls import Answer, Call, Desk, Query
 from ccgateway.surfaces.rest.endpoints import Match, Operation, Table
 from ccgateway.surfaces.rest.origins import refuse_other_origins
@@ -91,11 +92,16 @@ class Face:
 
     async def _run(self, request: Request, match: Match, operation: Operation, caller: Principal, request_id: str) -> Answer:
         limits = self._desk.limits
-        body = b"" if request.method in ("GET", "HEAD") else await read_body(request, limits.body_bytes, limits.request_timeout)
+        body = (
+            b""
+            if request.method in ("GET", "HEAD")
+            else await read_body(request.receive, limits.body_bytes, limits.request_timeout)
+        )
         headers = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
         query = Query(request.scope["query_string"].decode("latin-1"))
         call = Call(self._desk, caller, request.method, match.values, query, headers, body, request_id)
-        return await while_connected(request, _run(operation, call))
+        async with WhileConnected(request.receive):
+            return await _run(operation, call)
 
 
 async def _run(operation: Operation, call: Call) -> Answer:
