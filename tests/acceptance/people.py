@@ -144,18 +144,23 @@ def sections_for(sites: Sequence[SimulatedSite], urls: Mapping[str, str], way: s
 
 @asynccontextmanager
 async def gateway_for(
-    *sites: SimulatedSite, way: str, folder: Path, each: Mapping[str, Any] | None = None, **sections: Any
+    *sites: SimulatedSite,
+    way: str,
+    folder: Path,
+    each: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Mapping[str, Any]] | None = None,
+    **sections: Any,
 ) -> AsyncIterator[Gate]:
-    """A running gateway over running ``sites``; ``each``: more settings of every site."""
+    """A running gateway over running ``sites``; ``each``: more settings of every site, ``extra``: of single ones."""
     key = Ed25519PrivateKey.generate()
     public = folder / "issuer.pub"
     public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     async with serve(*sites) as running:
         made = sections_for(sites, {name: address.url for name, address in running.items()}, way, folder)
-        for section in made["sites"].values():
-            section.update(each or {})
+        for name, section in made["sites"].items():
+            section.update({**(each or {}), **(extra or {}).get(name, {})})
         issuers = {"robots": {"key_file": str(public)}}
-        settings = Settings(**{"issuers": issuers, "limits": {"read_ahead": 2.0}, **made, **sections})
+        settings = Settings(**{"issuers": issuers, **made, **sections})
         server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_config=None, timeout_graceful_shutdown=2))
         serving = asyncio.create_task(server.serve())
         try:

@@ -70,7 +70,7 @@ class IssuerSettings(Frozen):
         description="Its words for the gateway's roles; others count for nothing. Unset, its words are the gateway's with "
         "`key_file`, and count for nothing with `jwks_url`.",
     )
-    default_role: Role | Literal[""] = Field(
+    default_role: Literal["admin", "support", "manager", "user", "api", ""] = Field(
         "user", description='Role of those who have no other; `""` for none, which opens nothing.'
     )
     prefix: str | None = Field(

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ccgateway.deadline import Deadline
 from ccgateway.identity.keys import mint
 from ccgateway.identity.principal import Principal
-from ccgateway.identity.roles import Roles, no_more_than
+from ccgateway.identity.roles import Roles
 from ccgateway.site.credentials.credential import Credential
 from ccgateway.site.credentials.standing import Standing
 
@@ -22,13 +22,11 @@ MOST_KEPT = 10_000
 
 
 def roles_for_token(roles: Roles) -> Sequence[str] | None:
-    """What a token has to say so that a site lets it in with these roles; ``None`` if there is nothing that it may say.
+    """What a token has to say so that a site lets it in with these roles; ``None`` for no roles.
 
-    Every token needs ``api`` too. Where that is all that would be left, it would open everything, so the roles themselves have to
-    be a machine's.
+    Every token needs ``api`` too. A token of one without roles would be left with that alone, which opens everything.
     """
-    wanted = {*roles, "api"}
-    return sorted(wanted) if roles and no_more_than(wanted, roles) else None
+    return sorted({*roles, "api"}) if roles else None
 
 
 class Minted:
