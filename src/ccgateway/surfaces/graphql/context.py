@@ -36,7 +36,8 @@ class Gap:
 @dataclass(slots=True)
 class RequestContext:
     """One GraphQL request. While the resolvers run, ``gaps`` fills up and becomes entries of ``errors``, ``notes`` (site and
-    words, each once) and becomes ``extensions.notes``.
+    words, each once) and becomes ``extensions.notes``, ``ages`` (site, and how old the oldest part of its answers is; ``None``:
+    all of it is new) and becomes ``extensions.cache`` for those who ask for that.
 
     ``bytes_written``: bytes of samples in the answer, however often a document shows the same ones. ``is_overdrawn``: they are
     too many, so there is no answer. ``call``: under which id, and with which idempotency key, it writes.
@@ -48,6 +49,7 @@ class RequestContext:
     call: WriteCall = field(default_factory=lambda: WriteCall(""))
     gaps: list[Gap] = field(default_factory=list)
     notes: dict[tuple[str, str], None] = field(default_factory=dict)
+    ages: dict[str, float | None] = field(default_factory=dict)
     budget: MetricsBudget = field(init=False)
     bytes_written: int = 0
     is_overdrawn: bool = False
@@ -77,10 +79,19 @@ class RequestContext:
     def note(self, report: SiteReport) -> None:
         """Remembers what a report has to say beside its status."""
         self.notes.update(((report.site, words), None) for words in report.notes)
+        self.note_age(report)
+
+    def note_age(self, report: SiteReport) -> None:
+        """Remembers how old what a site gave is."""
+        ages = [age for age in (self.ages.get(report.site), report.cache_age) if age is not None]
+        self.ages[report.site] = max(ages, default=None)
 
     def note_gaps(self, info: Info, reports: Iterable[SiteReport]) -> None:
-        """Remembers the reports that are not complete, for the field that ``info`` is about."""
-        self.gaps.extend(Gap(info.place, report) for report in reports if not report.is_complete)
+        """Remembers the reports that are not complete, for the field that ``info`` is about; and how old each part is."""
+        for report in reports:
+            self.note_age(report)
+            if not report.is_complete:
+                self.gaps.append(Gap(info.place, report))
 
     async def account(self, site: str, username: str) -> User | None:
         """The account of that name in the site's own user list, which is read once per request.

@@ -68,8 +68,13 @@ class Executions:
         entries = [entry for error in errors for entry in field_entries(error, request_id)]
         entries += [gap_entry(gap) for gap in context.gaps]
         response: dict[str, Any] = {"errors": entries, "data": data} if entries else {"data": data}
+        extensions: dict[str, Any] = {}
         if context.notes:
-            response["extensions"] = {"notes": [{"site": site, "message": words} for site, words in context.notes]}
+            extensions["notes"] = [{"site": site, "message": words} for site, words in context.notes]
+        if request.tells_ages:
+            extensions["cache"] = [{"site": site, "age": age} for site, age in context.ages.items()]
+        if extensions:
+            response["extensions"] = extensions
         return response
 
     # --- what may be answered
