@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from acceptance.howto import BLOCKS, CLUSTERS, HOUR, NUMBERS, PAGE, Block, Desk, blocks_of, make_sites
-from acceptance.recorded import serving
-from ccgateway.settings import Settings
-from ccgateway.simulator import SimulatedSite, serve
+from acceptance.running import running
+from ccgateway.simulator import SimulatedSite
 from ccgateway.simulator.messages import Request
 
 MISSING = [name for name in ("bash", "curl", "jq", "column", "bc", "awk") if shutil.which(name) is None]
@@ -36,36 +32,6 @@ REFUSED = re.compile(r"^jq: error: syntax error.*$", re.MULTILINE)
 # --- the gateway, and who follows the page
 
 
-@contextmanager
-def running(sites: dict[str, SimulatedSite]) -> Iterator[dict[str, str]]:
-    """A gateway for an administrator, and one for alice, in a thread of their own: addresses by user."""
-    found: dict[str, str] = {}
-    ready, loop = threading.Event(), asyncio.new_event_loop()
-    done = asyncio.Event()
-
-    async def work() -> None:
-        async with serve(*sites.values()) as addresses, AsyncExitStack() as stack:
-            for user in ("demo", "alice"):
-                sections = {
-                    name: {"number": NUMBERS[name], "url": addresses[name].url, "token": site.token(user)}
-                    for name, site in sites.items()
-                }
-                client = await stack.enter_async_context(serving(Settings.model_validate({"sites": sections})))
-                found[user] = str(client.base_url)
-            ready.set()
-            await done.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(work()))
-    thread.start()
-    try:
-        assert ready.wait(60)
-        yield found
-    finally:
-        loop.call_soon_threadsafe(done.set)
-        thread.join()
-        loop.close()
-
-
 @pytest.fixture(scope="module")
 def sites() -> dict[str, SimulatedSite]:
     return make_sites()
@@ -73,7 +39,7 @@ def sites() -> dict[str, SimulatedSite]:
 
 @pytest.fixture(scope="module")
 def urls(sites: dict[str, SimulatedSite]) -> Iterator[dict[str, str]]:
-    with running(sites) as found:
+    with running(sites, NUMBERS, users=("demo", "alice")) as found:
         yield found
 
 
