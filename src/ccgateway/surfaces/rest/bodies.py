@@ -23,10 +23,11 @@ Kind: TypeAlias = "Literal['string', 'int64', 'int32', 'any'] | Shape | Many | T
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """An object: what Go calls it, and the kind of each key."""
+    """An object: what Go calls it, and the kind of each key. ``needed``: those without which it means nothing."""
 
     name: str
     keys: Mapping[str, Kind]
+    needed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,13 @@ class Texts:
     """An object of texts with any keys."""
 
 
-_TAG = Shape("APITag", {"type": "string", "name": "string", "scope": "string"})
+_TAG = Shape("APITag", {"type": "string", "name": "string", "scope": "string"}, ("type", "name"))
 TAGS = Many(_TAG, "api.TagJobAPIRequest")
 PAIR = Shape("EditMetaRequest", {"key": "string", "value": "string"})
 _KEY: Mapping[str, Kind] = {"jobId": "int64", "cluster": "string", "startTime": "int64"}
-NAMED = Shape("DeleteJobAPIRequest", _KEY)
-NAMED_PAIR = Shape("JobMetaRequest", {**_KEY, "payload": PAIR})
-ENDED = Shape("StopJobAPIRequest", {**_KEY, "jobState": "string", "stopTime": "int64"})
+NAMED = Shape("DeleteJobAPIRequest", _KEY, ("jobId",))
+NAMED_PAIR = Shape("JobMetaRequest", {**_KEY, "payload": PAIR}, ("jobId", "payload"))
+ENDED = Shape("StopJobAPIRequest", {**_KEY, "jobState": "string", "stopTime": "int64"}, ("stopTime",))
 _RESOURCE = Shape(
     "Resource", {"hostname": "string", "configuration": "string", "hwthreads": Many("int64"), "accelerators": Many("string")}
 )
@@ -83,9 +84,10 @@ _JOB: Mapping[str, Kind] = {
     "submitTime": "int64",
     "requestedMemory": "int64",
 }
-STARTED = Shape("Job", _JOB)
+_NEEDED = ("jobId", "user", "cluster", "startTime", "resources")
+STARTED = Shape("Job", _JOB, _NEEDED)
 #: what releases up to 1.4 have instead of ``shared``; and the site, where several have the cluster
-STARTED_ANYWHERE = Shape("Job", {**_JOB, "exclusive": "int32", "site": "string"})
+STARTED_ANYWHERE = Shape("Job", {**_JOB, "exclusive": "int32", "site": "string"}, _NEEDED)
 _BOUNDS = {"int32": 1 << 31, "int64": 1 << 63}
 
 
@@ -147,11 +149,9 @@ def schema_of(kind: Kind) -> dict[str, Any]:
     """The JSON schema of values of that kind."""
     match kind:
         case Shape():
-            return {
-                "type": "object",
-                "properties": {name: schema_of(one) for name, one in kind.keys.items()},
-                "additionalProperties": False,
-            }
+            properties = {name: schema_of(one) for name, one in kind.keys.items()}
+            needed = {"required": list(kind.needed)} if kind.needed else {}
+            return {"type": "object", "properties": properties, **needed, "additionalProperties": False}
         case Many():
             return {"type": "array", "items": schema_of(kind.of)}
         case Texts():

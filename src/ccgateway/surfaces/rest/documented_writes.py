@@ -6,6 +6,7 @@ that it is not known what became of the order.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -77,7 +78,23 @@ def _read(read: Callable[[bytes], T], call: Call) -> T:
     try:
         return read(call.body)
     except ValueError as wrong:
-        raise bad(f"The body cannot be used: {wrong}") from None
+        raise bad(f"The body cannot be used: {_plain(str(wrong))}.") from None
+
+
+_MISFIT = re.compile(r"json: cannot unmarshal (.+) into Go (?:struct field \w+\.(\w+)|value) of type (\S+)")
+_UNKNOWN = re.compile(r"json: unknown field (.+)")
+
+
+def _plain(words: str) -> str:
+    """What was wrong, without a word of Go."""
+    if (found := _MISFIT.fullmatch(words)) is not None:
+        return f"{found[2] or 'it'} is {found[1]}, where {_KINDS.get(found[3], 'a list or an object')} is needed"
+    if (found := _UNKNOWN.fullmatch(words)) is not None:
+        return f"it has {found[1]}, which is not known here"
+    return {"EOF": "it is empty", "unexpected EOF": "it is not complete JSON"}.get(words, words)
+
+
+_KINDS = {"string": "a text", "int32": "a whole number of 32 bits", "int64": "a whole number of 64 bits"}
 
 
 def _told(result: WriteResult, call: Call) -> Told:
@@ -169,8 +186,8 @@ async def _stopped(call: Call, target: Target, ended: Ended) -> Answer:
 
 def _tags(call: Call) -> tuple[Tag, ...]:
     tags = tuple(Tag(one.type, one.name, one.scope or "global") for one in _read(read_tags, call))
-    if not tags:
-        raise bad("The list of tags is empty.")
+    if not tags or not all(one.type and one.name for one in tags):
+        raise bad("The list of tags is empty." if not tags else "A tag has a type and a name.")
     return tags
 
 
@@ -195,7 +212,7 @@ def _values(body: bytes) -> dict[str, str]:
     try:
         found = msgspec.json.decode(body, type=dict[str, str])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise ValueError('it is not an object of texts, such as {"note": "…"}') from None
+        raise ValueError('it is no object of texts, such as {"note": "…"}') from None
     if found.keys() == {"key", "value"}:
         return {found["key"]: found["value"]}
     if not found:

@@ -18,6 +18,8 @@ from ccgateway.surfaces.rest.jobs import SINGLE
 
 __all__ = ["AtSite", "afterwards", "find_named", "named_sites", "only_site", "status_of", "succeeded", "target_of", "write_call"]
 
+#: how a site's refusal of an order is told
+_REFUSED = {Code.SITE_REFUSED: 422, Code.SITE_UNAUTHORIZED: 403}
 #: outcomes of orders that are as they should be
 _GOOD = frozenset({WriteOutcome.DONE, WriteOutcome.UNCHANGED, WriteOutcome.PENDING})
 
@@ -60,11 +62,16 @@ def succeeded(result: WriteResult) -> bool:
 
 
 def status_of(result: WriteResult) -> int:
-    """The HTTP status of one result: 504 where it is not known what became of the order."""
+    """The HTTP status of one result: 504 where it is not known what became of the order.
+
+    What a site refuses of an order, it refuses its caller, not the gateway: that is no 502.
+    """
     if succeeded(result):
         return 200
     if result.outcome is WriteOutcome.UNKNOWN:
         return CODES[Code.TIMEOUT].http
+    if result.code in _REFUSED:
+        return _REFUSED[result.code]
     return CODES[result.code or Code.INTERNAL].http
 
 

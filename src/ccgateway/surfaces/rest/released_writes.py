@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ccgateway.errors import CODES, Code, RequestError
+from ccgateway.errors import Code, RequestError
 from ccgateway.jobs.model import JobRow, Tag
 from ccgateway.jobs.writes import (
     DeleteBefore,
@@ -96,7 +96,7 @@ def _refusal(result: WriteResult, doing: str, *, not_found: int) -> RefusedError
     words = _SITES_WORDS.search(result.message or "")
     if words is not None and result.code in (Code.SITE_REFUSED, Code.SITE_ERROR):
         return RefusedError(int(words[1]), words[2])
-    return RefusedError(CODES[result.code or Code.INTERNAL].http, f"{prefix}{result.message or 'it did not succeed'}")
+    return RefusedError(status_of(result), f"{prefix}{result.message or 'it did not succeed'}")
 
 
 async def _after(call: Call, results: Sequence[WriteResult]) -> JobRow:
