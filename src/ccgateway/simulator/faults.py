@@ -29,7 +29,7 @@ _PAGE = b"<!DOCTYPE html>\n<html><body><h1>Something went wrong</h1></body></htm
 
 
 _WRITING = re.compile(
-    r"/api/(?:jobs/(?:start_job|stop_job|tag_job|edit_meta|delete_job|delete_job_before)/|tags/|users/|user/|nodestate/|write/)"
+    r"/api/(?:jobs/(?:start_job|stop_job|tag_job|edit_meta|delete_job|delete_job_before)/|tags/|users/|user/|nodestate/|write)"
 )
 
 

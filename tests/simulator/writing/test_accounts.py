@@ -96,7 +96,9 @@ def test_node_states_and_metrics_are_taken_by_15() -> None:
     taken = write(here, "POST", "/nodestate/", nodes)
     assert (taken.status, taken.body) == (200, b"")
     assert write(here, "PUT", "/nodestate/", {"foo": 1}).status == 400
-    assert write(here, "POST", "/write/?cluster=aurora", b"cpu_load,hostname=an001 value=1 5").status == 200
+    sample = b"cpu_load,hostname=an001 value=1 5"
+    for path in ("/write/?cluster=aurora", "/write?cluster=aurora"):
+        assert {u for u in here.users if write(here, "POST", path, sample, u).status == 200} == set(here.users) - {"sam"}
     assert write(site("1.4", job(1)), "POST", "/nodestate/", nodes).status == 404
     with pytest.raises(AssertionError):
         told(write(here, "POST", "/nodestate/", b""))
