@@ -33,6 +33,7 @@ from ccgateway.settings import (
     SiteSettings,
     load_settings,
 )
+from ccgateway.site.credentials.table import read_table
 from ccgateway.surfaces.graphql.schema import sdl
 
 ROOT = Path(__file__).parent.parent
@@ -118,6 +119,15 @@ def test_an_example_query_is_valid(query: str) -> None:
 def test_an_example_of_settings_can_be_loaded(text: str, tmp_path: Path) -> None:
     (tmp_path / "ccgateway.toml").write_text(text)
     assert len(load_settings(tmp_path / "ccgateway.toml").sites) == 3
+
+
+def test_the_example_of_a_table_can_be_read(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml people\.toml\n(.*?)```", README, re.DOTALL)
+    path = tmp_path / "people.toml"
+    path.write_text(text)
+    path.chmod(0o600)
+    entries = read_table(path)
+    assert set(entries) == {("alice", "aurora"), ("alice", "borealis")} and entries["alice", "aurora"].own is not None
 
 
 def test_the_unit_starts_a_command_that_exists() -> None:

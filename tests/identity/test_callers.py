@@ -296,6 +296,31 @@ async def test_that_a_token_has_expired_is_said_of_a_genuine_one_only(public: Pa
     assert (await callers.principal(Authority().token(exp=int(time.time()) - 20))).subject == "alice"  # clocks differ a little
 
 
+async def test_a_token_that_was_found_good_is_checked_again_after_a_while_and_never_good_beyond_its_end() -> None:
+    now = float(NOW)
+    authority = Authority()
+    async with by_jwks(authority) as first:
+        section = first.issuers[0].settings.model_copy(update={"refresh": 1.0, "refresh_least": 0.001})
+        callers = Callers(settings_with(issuers={"sso": section.model_dump()}), clock=lambda: now)
+        try:
+            short, long = authority.token(exp=NOW + 10), authority.token(exp=NOW + 300)
+            for token in (short, long):
+                assert (await callers.principal(token)).subject == "alice"
+            authority.keys = [OTHER]  # what is published now knows neither
+            await callers.issuers[0].keys.find("unknown", "EdDSA")
+            now += 5
+            for token in (short, long):
+                assert (await callers.principal(token)).subject == "alice"
+            now += 6
+            assert (await callers.principal(long)).subject == "alice"
+            assert await refusal(callers.principal(short)) == REFUSED
+            now += 20
+            assert await refusal(callers.principal(long)) == REFUSED
+            assert long not in repr(vars(callers))
+        finally:
+            await callers.aclose()
+
+
 async def test_a_token_without_expiry_is_good_where_the_settings_say_so(public: Path) -> None:
     assert (await by_key(public, needs_expiry=False).principal(Authority().token(exp=None))).subject == "alice"
 

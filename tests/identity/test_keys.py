@@ -45,7 +45,7 @@ def test_a_private_key_is_read_from_pem() -> None:
         private_pem(signer("EdDSA"))[:60],
         pem_of(signer("EdDSA")),
     ],
-    ids=["empty", "no base64", "too short", "not a pair", "too long", "another curve", "cut off", "public"],
+    ids=["empty", "not base64", "short", "halves", "long", "another kind", "cut off", "public"],
 )
 def test_what_is_no_private_key_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(SettingsError) as refused:
@@ -55,7 +55,7 @@ def test_what_is_no_private_key_is_refused_and_not_shown(text: str) -> None:
     assert refused.value.__cause__ is None
 
 
-@pytest.mark.parametrize("text", [SITE.public_base64, SITE.public_base64 + "\n"], ids=["as it is", "with a line end"])
+@pytest.mark.parametrize("text", [SITE.public_base64, SITE.public_base64 + "\n"], ids=["plain", "with a line end"])
 def test_a_public_key_is_read_as_cc_backend_writes_it(tmp_path: Path, text: str) -> None:
     path = tmp_path / "key"
     path.write_text(text)
@@ -65,7 +65,7 @@ def test_a_public_key_is_read_as_cc_backend_writes_it(tmp_path: Path, text: str)
 @pytest.mark.parametrize(
     "text",
     ["", "x", pem_of(signer("ES256")), private_pem(signer("EdDSA")), SITE.private_base64],
-    ids=["empty", "no base64", "another curve", "private", "a site's private"],
+    ids=["empty", "not base64", "another kind", "private", "private of cc-backend"],
 )
 def test_what_is_no_public_key_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "key"

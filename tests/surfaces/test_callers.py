@@ -65,7 +65,7 @@ def test_two_tokens_that_differ_are_refused(headers: tuple[tuple[str, str], ...]
 async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     public = tmp_path / "issuer.pub"
     public.write_text(pem_of(signer("EdDSA")))
-    settings = Settings(issuers={"robots": {**issuer_section(), "key_file": str(public)}})  # type: ignore[arg-type]
+    settings = Settings.model_validate({"issuers": {"robots": {**issuer_section(), "key_file": str(public)}}})
     async with client_of(create_app(settings)) as client:
         yield client
 

@@ -7,8 +7,11 @@ reason. That a token has expired is said only of one that was genuine.
 from __future__ import annotations
 
 import logging
+import math
 import re
-from collections.abc import Mapping
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 
 from pydantic import SecretStr
@@ -25,6 +28,8 @@ log = logging.getLogger("ccgateway.callers")
 
 #: bytes of a token: an access token with a few hundred roles
 LONGEST = 16 << 10
+#: seconds for which a token that was found good is not checked again, and how many such are remembered, by their hashes
+CHECKED_FOR, MOST_CHECKED = 30.0, 10_000
 #: what an API key looks like: 32 random bytes behind a mark that scanners for secrets can find
 API_KEY = re.compile(r"ccg_[A-Za-z0-9_-]{43}")
 
@@ -44,12 +49,15 @@ class Callers:
     Owns the readings of the issuers' keys: ``aclose`` ends them.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
         # what can be told without asking anybody comes first
         self.issuers = sorted(map(Issuer, settings.issuers.values()), key=lambda one: one.settings.key_file is None)
         self._api_keys = _by_hash(settings.api_keys)
         self._prefixes = {issuer.prefix for issuer in settings.issuers.values() if issuer.prefix}
         self._keeps_tokens = settings.exchange.url is not None
+        self._clock = clock
+        #: by the token's hash: who it is, checked when, good until
+        self._checked: OrderedDict[bytes, tuple[Principal, float, float]] = OrderedDict()
         self._nobody = _unproven(settings)
         #: the one who everybody is, where nobody can say who they are
         self.everybody = None if settings.authenticates else self._nobody
@@ -62,7 +70,7 @@ class Callers:
         if token is None:
             raise RequestError(Code.UNAUTHENTICATED, MISSING)
         try:
-            return self._by_key(token) if API_KEY.fullmatch(token) else await self._by_token(_read(token))
+            return self._by_key(token) if API_KEY.fullmatch(token) else await self._by_token(token)
         except TokenExpiredError:
             log.info("a token was refused: it has expired")
             raise RequestError(Code.UNAUTHENTICATED, EXPIRED) from None
@@ -76,7 +84,23 @@ class Callers:
             raise TokenRefusedError("no such API key")
         return found
 
-    async def _by_token(self, token: Presented) -> Principal:
+    async def _by_token(self, token: str) -> Principal:
+        """As checked now or shortly before: checking a signature takes longer than much of what is asked."""
+        if len(token) > LONGEST or not token.isascii():
+            raise TokenRefusedError("it is too long, or no token at all")
+        key, now = sha256(token.encode()).digest(), self._clock()
+        found, since, until = self._checked.get(key, (None, 0.0, 0.0))
+        if found is not None and since <= now < until:
+            return found
+        found, expires = await self._checked_now(presented(token))
+        self._checked[key] = (found, now, min(now + CHECKED_FOR, expires))
+        self._checked.move_to_end(key)
+        if len(self._checked) > MOST_CHECKED:
+            self._checked.popitem(last=False)
+        return found
+
+    async def _checked_now(self, token: Presented) -> tuple[Principal, float]:
+        """Who it is, and until when that holds (epoch seconds)."""
         refusals: list[TokenRefusedError] = []
         for issuer in self.issuers:
             if not issuer.may_have_issued(token):
@@ -88,7 +112,7 @@ class Callers:
                 continue
             found = principal_of(claims, issuer.settings, SecretStr(token.text) if self._keeps_tokens else None)
             self._refuse_others_names(found, issuer)
-            return found
+            return found, float(claims.get("exp", math.inf))
         expired = next((refused for refused in refusals if isinstance(refused, TokenExpiredError)), None)
         raise expired or (refusals or [TokenRefusedError("no issuer is meant")])[0]
 
@@ -102,12 +126,6 @@ class Callers:
         """Ends what runs for the issuers."""
         for issuer in self.issuers:
             await issuer.keys.aclose()
-
-
-def _read(token: str) -> Presented:
-    if len(token) > LONGEST or not token.isascii():
-        raise TokenRefusedError("it is too long, or no token at all")
-    return presented(token)
 
 
 def _by_hash(sections: Mapping[str, ApiKeySettings]) -> Mapping[str, Principal]:

@@ -17,5 +17,7 @@ class Whose:
     def __init__(self, **known: Credential) -> None:
         self.known = known
 
+    at_once = True
+
     async def of(self, caller: Principal, deadline: Deadline) -> Credential | None:
         return self.known.get(caller.subject)

@@ -7,8 +7,8 @@ TOML: subject → site → what is known of that person there. All three keys ma
     roles = ["user"]
     token = "eyJ…"
 
-Taking an entry out takes it away from the person within a second. For the same reason nobody gets a token by the table while it
-cannot be read, is open to others on the machine, or is not what it should be.
+Taking an entry out takes it away from the person within a second. For the same reason nobody gets any token while the table
+cannot be read, is open to others on the machine, or is not what it should be: what it takes away is not known then.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class TokenTable:
                 self._entries = await asyncio.to_thread(read_table, self._path)
             except TableError as error:
                 self._entries = None
-                log.error("identities.table: %s: %s; nobody gets a token by it until it is corrected", self._path, error)  # noqa: TRY400
+                log.error("identities.table: %s: %s; nobody gets a token until it is corrected", self._path, error)  # noqa: TRY400
             self._seen = state
         self._looked_at = self._clock()
 
