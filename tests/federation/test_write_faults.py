@@ -3,6 +3,7 @@ shows it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ from ccgateway.jobs.writes import (
     WriteResult,
 )
 from ccgateway.simulator import SimulatedSite
-from ccgateway.site.exchange import SiteRequest
+from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
 from support.walking import CALLER
 from support.written import CALL, NOW, Fault, Wire, gateway_over, instance_of, job_at, look_quickly, order_for, started
 
@@ -102,6 +103,19 @@ WRITES = [
         lambda s: "slow" in names(s, ENDED), "tag",
     ),
     Write(
+        "untag by the site's GraphQL",
+        lambda g: g.writes.untag_jobs([TagJob(target=target(ENDED), tags=(Tag("review", "old"),))], CALLER, CALL),
+        lambda s: "old" not in names(s, ENDED), "untag", ("1.2", "1.3"),
+    ),
+    Write(
+        "remove a tag", lambda g: g.writes.remove_tags(RemoveTags(tags=(Tag("review", "old"),)), CALLER, CALL),
+        lambda s: "old" not in names(s, ENDED), "drop tag", ("1.4", "1.5"),
+    ),
+    Write(
+        "create a tag", lambda g: g.writes.create_tag(Tag("new", "one"), None, CALLER, CALL),
+        lambda s: "one" in {tag.name for tag in s.backend.tags}, "create tag", ("1.2", "1.3", "1.4", "1.5"),
+    ),
+    Write(
         "untag", lambda g: g.writes.untag_jobs([TagJob(target=target(ENDED), tags=(Tag("review", "old"),))], CALLER, CALL),
         lambda s: "old" not in names(s, ENDED), "untag", ("1.4", "1.5", "howto"),
     ),
@@ -162,7 +176,8 @@ async def test_sent_again_after_a_lost_answer_it_changes_nothing_more(release: s
     site.backend.changes.effects.clear()
     await write.run(gateway)
     (again,) = await write.run(gateway)
-    assert [effect.what for effect in site.backend.changes.effects].count(write.effect) == 1
+    same_again = write.name == "edit meta" and release in ("1.3", "1.4")  # what such a site shows is no proof: written anew
+    assert [effect.what for effect in site.backend.changes.effects].count(write.effect) == 1 + same_again
     if write.name == "delete":
         assert (again.outcome, again.code) == (WriteOutcome.FAILED, Code.NOT_FOUND)
     elif write.shows_late and release == "1.5":
@@ -217,6 +232,99 @@ async def test_a_site_that_cannot_be_read_back_leaves_it_unknown() -> None:
     (result,) = await gateway.writes.delete_jobs([target(ENDED)], CALLER, CALL)
     assert (result.outcome, result.code) == (WriteOutcome.UNKNOWN, Code.CONNECTION_LOST)
     assert "cannot be asked now" in (result.message or "")
+    await gateway.aclose()
+
+
+@pytest.mark.parametrize("release", ["1.4", "1.5"])
+@pytest.mark.parametrize("fault", [None, *Fault])
+async def test_a_users_own_tag_goes_by_the_sites_graphql_and_its_outcome_is_the_truth(release: str, fault: Fault | None) -> None:
+    site = make_site(release)
+    wire = Wire(site)
+    gateway = gateway_over(instance_of(wire, user="alice"))
+    order = TagJob(target=target(ENDED), tags=(Tag("mine", "own", "alice"),))
+    wire.faults = [None, fault]  # the tag is created, and then put on the job
+    (put,) = await gateway.writes.tag_jobs([order], CALLER, CALL)
+    acts = fault is None or fault.acts
+    assert ("own" in names(site, ENDED)) is acts
+    truth = WriteOutcome.DONE if acts else WriteOutcome.UNKNOWN if fault and fault.is_open else WriteOutcome.FAILED
+    assert put.outcome is truth, put
+    wire.faults = []
+    (again,) = await gateway.writes.tag_jobs([order], CALLER, CALL)
+    assert again.outcome is (WriteOutcome.UNCHANGED if acts else WriteOutcome.DONE)
+    wire.faults = [fault]
+    (taken,) = await gateway.writes.untag_jobs([order], CALLER, CALL)
+    assert ("own" not in names(site, ENDED)) is acts
+    assert taken.outcome is truth
+    await gateway.aclose()
+
+
+class OldMeta(Wire):
+    """A site of a release up to 1.4 that shows a job the metadata of a deleted one, until it is edited."""
+
+    def __init__(self, site: SimulatedSite, old: dict[str, str]) -> None:
+        super().__init__(site)
+        self.old: dict[str, str] | None = old
+
+    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+        answer = await super().exchange(request, visit)
+        if self.sent:
+            self.old = None
+        if self.old is None or request.method != "GET":
+            return answer
+        body = json.loads(answer.body)
+        for row in [body["Meta"]] if "Meta" in body else body["jobs"]:
+            row["metaData"] = self.old
+        return SiteAnswer(answer.status, answer.media_type, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("release", ["1.3", "1.4"])
+async def test_metadata_of_a_deleted_job_is_not_taken_for_this_ones(release: str) -> None:
+    order = EditMeta(target=target(ENDED), values={"note": "seen", "other": "too"})
+    site = make_site(release)
+    gateway = gateway_over(instance_of(OldMeta(site, {"note": "seen", "other": "too"})))
+    (found,) = await gateway.writes.edit_meta([order], CALLER, CALL)
+    assert found.outcome is WriteOutcome.DONE
+    assert (job_at(site, ENDED) or {})["metaData"] == {"jobName": "x", "note": "seen", "other": "too"}
+    (again,) = await gateway.writes.edit_meta([order], CALLER, CALL)
+    assert again.outcome is WriteOutcome.UNCHANGED
+
+    site = make_site(release)
+    wire = OldMeta(site, {"note": "seen", "other": "too"})
+    wire.faults = [Fault.CUT_BEFORE]
+    gateway = gateway_over(instance_of(wire))
+    (lost,) = await gateway.writes.edit_meta([order], CALLER, CALL)
+    assert lost.outcome is WriteOutcome.UNKNOWN
+
+
+async def test_a_user_writes_no_tags_but_own_ones() -> None:
+    site = make_site("1.5")
+    wire = Wire(site)
+    gateway = gateway_over(instance_of(wire, user="alice"))
+    for scope in ("global", "admin", "bob"):
+        order = TagJob(target=target(ENDED), tags=(Tag("x", f"y-{scope}", scope),))
+        (found,) = await gateway.writes.tag_jobs([order], CALLER, CALL)
+        assert (found.outcome, found.code) == (WriteOutcome.FAILED, Code.SITE_UNAUTHORIZED)
+    old = TagJob(target=target(ENDED), tags=(Tag("review", "old"),))
+    (kept,) = await gateway.writes.untag_jobs([old], CALLER, CALL)
+    assert (kept.outcome, kept.code) == (WriteOutcome.FAILED, Code.SITE_UNAUTHORIZED)
+    assert names(site, ENDED) == {"old"}
+    closed = gateway_over(instance_of(wire, user="alice", tags_by_query=False))
+    (found,) = await closed.writes.tag_jobs([TagJob(target=target(ENDED), tags=(Tag("a", "b", "alice"),))], CALLER, CALL)
+    assert (found.outcome, found.code) == (WriteOutcome.FAILED, Code.UNSUPPORTED)
+
+
+async def test_a_token_with_the_role_api_alone_writes_tags_that_it_is_never_shown() -> None:
+    site = make_site("1.5")
+    wire = Wire(site)
+    gateway = gateway_over(instance_of(wire, user="robot"))
+    order = TagJob(target=target(ENDED), tags=(Tag("ops", "watch", "admin"), SLOW))
+    outcomes = [(await gateway.writes.tag_jobs([order], CALLER, CALL))[0].outcome for _ in range(2)]
+    assert outcomes == [WriteOutcome.DONE, WriteOutcome.UNCHANGED]
+    assert names(site, ENDED) == {"old", "slow", "watch"}
+    wire.faults = [Fault.ERROR_AFTER]
+    unseen = TagJob(target=target(ENDED), tags=(Tag("ops", "watch", "admin"),))
+    (taken,) = await gateway.writes.untag_jobs([unseen], CALLER, CALL)
+    assert taken.outcome is WriteOutcome.UNKNOWN  # it took effect, but nobody can show that
     await gateway.aclose()
 
 

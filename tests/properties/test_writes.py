@@ -67,7 +67,8 @@ class Run:
                 outcomes.append(last.outcome)
                 is_gone = kind == "delete" and last.code is Code.NOT_FOUND
                 assert is_gone or last.outcome in (WriteOutcome.UNCHANGED, WriteOutcome.PENDING), (kind, last)
-                assert self._effects(name, effect) - before == 1
+                anew = kind == "meta" and wire.site.release.name in ("1.3", "1.4")  # what such a site shows is no proof
+                assert self._effects(name, effect) - before == 1 + anew
             seen.update(outcome.value for outcome in outcomes)
         await self.gateway.aclose()
         return seen

@@ -61,12 +61,14 @@ class Fault(Enum):
 
 
 class Wire:
-    """Brings requests to a simulated site. ``faults``: of the next writes, in order; ``sent``: the writes that left."""
+    """Brings requests to a simulated site. ``faults``: of the next writes, in order; ``sent``: the writes that left;
+    ``reads``: how often it was asked."""
 
     def __init__(self, site: SimulatedSite) -> None:
         self.site = site
         self.faults: list[Fault | None] = []
         self.sent: list[SiteRequest] = []
+        self.reads = 0
         self.before_each: Callable[[SiteRequest], None] = lambda _: None
         self.pace: Callable[[], float] = lambda: 0.0
 
@@ -77,6 +79,7 @@ class Wire:
         self.before_each(request)
         visit.meter.calls += 1
         if request.safe:
+            self.reads += 1
             return self._answer(request, visit)
         fault = self.faults.pop(0) if self.faults else None
         if fault is Fault.REFUSED:
