@@ -2,6 +2,7 @@
 
 graphql   the main face
 rest      REST, as the how-to page and as cc-backend 1.5 have it
-requests  reading bodies, and not working for those who have gone
+requests  bodies are read within bounds
+presence  work ends when its caller goes away
 hosts     which Host headers are served (defence against DNS rebinding)
 """

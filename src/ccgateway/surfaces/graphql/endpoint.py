@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -30,13 +33,15 @@ from ccgateway.surfaces.graphql.wire import (
     read_post,
     refuse_other_origins,
 )  # fmt: skip
-from ccgateway.surfaces.requests import while_connected
 
 __all__ = ["PATH", "graphql_routes"]
 
 PATH = "/graphql"
 METHODS = "GET, POST"
 CLOSE = {"Connection": "close"}
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 def graphql_routes(
@@ -90,7 +95,7 @@ class _Endpoint:
         call = WriteCall(request_id, request.headers.get("Idempotency-Key"))
         context = RequestContext(self._gateway, self._caller_of(request), self._limits, call)
         try:
-            content = await while_connected(request, self._executions.run(question, context, request_id))
+            content = await _while_connected(request, self._executions.run(question, context, request_id))
         except Refusal as refusal:
             # the request was well-formed: application/json knows no status for what is wrong with the document in it
             return _refused(refusal, kind, status=200 if kind == JSON and refusal.status != 405 else refusal.status)
@@ -105,3 +110,24 @@ def _refused(refusal: Refusal, kind: str, *, status: int | None = None) -> Respo
 
 def _nobody_is_there() -> Response:
     return Response(status_code=499)
+
+
+async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` comes to; it is cancelled, and ``ClientDisconnect`` raised, when the caller goes away before."""
+    running = asyncio.create_task(work)
+    leaving = asyncio.create_task(_departure(request))
+    try:
+        await asyncio.wait((running, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            log.info("the caller went away: its request is cancelled")
+            raise ClientDisconnect
+        return running.result()
+    finally:
+        for task in (running, leaving):
+            task.cancel()
+        await asyncio.gather(running, leaving, return_exceptions=True)
+
+
+async def _departure(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -7,6 +7,7 @@ a well-formed request is 200 whatever comes of it, as cc-backend's clients expec
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,9 +16,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ccgateway.errors import Code
+from ccgateway.errors import Code, RequestError
 from ccgateway.surfaces.graphql.failures import Refusal
-from ccgateway.surfaces.requests import LateBodyError, read_body
 
 __all__ = [
     "GRAPHQL_JSON", "JSON", "NO_STORE", "GraphQLRequest", "answer_type", "json_response", "prefers_page", "read_get", "read_post",
@@ -65,9 +65,10 @@ async def read_post(request: Request, most_bytes: int, seconds: float) -> GraphQ
     """The request of a POST. Raises ``Refusal``; stops reading when the body is larger than ``most_bytes`` or takes longer."""
     _check_content_type(request)
     try:
-        body = await read_body(request, most_bytes, seconds)
-    except LateBodyError as late:
-        raise Refusal.because(late.code, late.message, status=408) from None
+        async with asyncio.timeout(seconds):
+            body = await _read_body(request, most_bytes)
+    except TimeoutError:
+        raise Refusal.because(Code.BAD_REQUEST, f"The body did not come within {seconds:g} s.", status=408) from None
     try:
         found = _DECODER.decode(body)
     except msgspec.ValidationError as error:
@@ -113,6 +114,16 @@ def _check_content_type(request: Request) -> None:
         raise Refusal.because(Code.BAD_REQUEST, f"Send the request as Content-Type: {JSON}, in UTF-8.", status=415)
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise Refusal.because(Code.BAD_REQUEST, "Send the body without Content-Encoding.", status=415)
+
+
+async def _read_body(request: Request, most_bytes: int) -> bytes:
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > most_bytes:
+            raise Refusal.of(RequestError(Code.BODY_TOO_LARGE, f"The body is larger than {most_bytes} bytes."))
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def _preferences(request: Request) -> Mapping[str, float]:

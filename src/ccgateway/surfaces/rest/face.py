@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 from starlette.requests import ClientDisconnect, Request
@@ -13,7 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from ccgateway.errors import Code, GatewayError
 from ccgateway.identity.principal import Principal
-from ccgateway.surfaces.requests import LateBodyError, read_body, while_connected
+from ccgateway.surfaces.presence import WhileConnected
+from ccgateway.surfaces.requests import LateBodyError, read_body
 from ccgateway.surfaces.rest.calls import Answer, Call, Desk, Query
 from ccgateway.surfaces.rest.endpoints import Match, Operation, Table
 from ccgateway.surfaces.rest.origins import refuse_other_origins
@@ -99,15 +101,12 @@ class Face:
         headers = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
         query = Query(request.scope["query_string"].decode("latin-1"))
         call = Call(self._desk, caller, request.method, match.values, query, headers, body, request_id)
-        return await while_connected(request, _run(operation, call))
-
-
-async def _run(operation: Operation, call: Call) -> Answer:
-    return await operation.run(call)
+        async with WhileConnected(request.receive):
+            return await operation.run(call)
 
 
 def _with(answer: Answer, status: int, headers: dict[str, str]) -> Answer:
-    return Answer(status, answer.parts, answer.media_type, {**answer.headers, **headers})
+    return replace(answer, status=status, headers={**answer.headers, **headers})
 
 
 def _path_below(scope: Scope) -> str:

@@ -87,7 +87,7 @@ def written(value: object, status: int = 200, *, headers: Mapping[str, str] | No
     for character, escape in _ESCAPED.items():
         if character in text:
             text = text.replace(character, escape)
-    return Answer(status, (text, b"\n"), headers=headers or {})
+    return Answer(status, text, headers=headers or {})
 
 
 def kind_of(value: object) -> str:
