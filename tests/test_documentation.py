@@ -20,7 +20,16 @@ from pydantic_core import PydanticUndefined
 from ccgateway import __version__
 from ccgateway.errors import CODES, Code
 from ccgateway.operations.published import drift
-from ccgateway.settings import CacheSettings, CallerSettings, LimitSettings, ServerSettings, Settings, SiteSettings, load_settings
+from ccgateway.settings import (
+    CacheSettings,
+    CallerSettings,
+    LimitSettings,
+    ServerSettings,
+    Settings,
+    SiteSettings,
+    WriteSettings,
+    load_settings,
+)
 from ccgateway.surfaces.graphql.schema import sdl
 
 ROOT = Path(__file__).parent.parent
@@ -33,6 +42,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "caller": CallerSettings,
     "limits": LimitSettings,
     "cache": CacheSettings,
+    "writes": WriteSettings,
     "sites.NAME": SiteSettings,
 }
 
@@ -66,7 +76,7 @@ def test_a_setting_is_documented_with_its_default_and_its_description(row: str) 
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:
-    rows = [line for line in README.splitlines() if re.match(r"\| `(server|caller|limits|cache|sites)\.", line)]
+    rows = [line for line in README.splitlines() if re.match(r"\| `(server|caller|limits|cache|writes|sites)\.", line)]
     assert sorted(rows) == sorted(SETTING_ROWS)
 
 

@@ -1,6 +1,7 @@
 """The command line: thin over ``operations``.
 
-Exit status: 0 all is well, 1 something was found (``check``, ``schema --check``), 2 the settings or the command cannot be used.
+Exit status: 0 all is well, 1 something was found (``check``, ``schema --check``) or could not be done (``cache``), 2 the settings
+or the command cannot be used.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from ccgateway import __version__
-from ccgateway.errors import SettingsError
+from ccgateway.errors import RequestError, SettingsError, SiteError
 from ccgateway.operations import console
 from ccgateway.settings import Settings, load_settings
 from ccgateway.telemetry import configure_logging
@@ -91,6 +93,50 @@ def check(
         show(result, console.stdout())
     if not result.is_good:
         raise typer.Exit(1)
+
+
+cache_app = typer.Typer(help="What is remembered in the Redis that all processes share.", no_args_is_help=True)
+app.add_typer(cache_app, name="cache")
+
+
+@cache_app.command("stats")
+def cache_stats(
+    *,
+    config: ConfigOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")] = False,
+) -> None:
+    """Say how the Redis stands; exit 1 if it cannot be used."""
+    from ccgateway.operations.caching import stats
+    from ccgateway.operations.rendering import redis_as_json, show_redis
+
+    redis = asyncio.run(stats(_settings(config).cache))
+    if json:
+        typer.echo(redis_as_json(redis))
+    else:
+        show_redis(redis, console.stdout())
+    if redis.state != "up":
+        raise typer.Exit(1)
+
+
+@cache_app.command("clear")
+def cache_clear(
+    *,
+    config: ConfigOption = None,
+    site: Annotated[str | None, typer.Option(help="Only what is remembered of this site.", show_default=False)] = None,
+    job: Annotated[
+        str | None,
+        typer.Option(help="Only of this job: site:number, or with --site cluster/jobId/startTime.", show_default=False),
+    ] = None,
+) -> None:
+    """Forget what is remembered, in every process that shares the Redis."""
+    from ccgateway.operations.caching import RedisDownError, clear
+
+    try:
+        found = asyncio.run(clear(_settings(config), site=site, job=job))
+    except (RedisDownError, RequestError, SiteError) as error:
+        console.stderr().print(f"[bold red]✗[/] {escape(str(error))}")
+        raise typer.Exit(1) from None
+    typer.echo(f"{found} {'entry' if found == 1 else 'entries'} forgotten")
 
 
 @app.command()

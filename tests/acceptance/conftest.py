@@ -17,6 +17,8 @@ from ccgateway.simulator import GeneratedJobs, SimulatedSite, serve
 from ccgateway.simulator.serve import Address
 
 NOW = 1_760_000_000.0
+#: every list is asked for: what a site does shows at once
+UNREMEMBERED: Mapping[str, Any] = {"list_for": 0}
 
 
 @dataclass
@@ -39,23 +41,37 @@ def site(name: str, release: str, *, count: int = 400) -> SimulatedSite:
 
 
 @asynccontextmanager
-async def gateway(*sites: SimulatedSite, limits: Mapping[str, Any] | None = None, **each: Any) -> AsyncIterator[Front]:
+async def gateway(
+    *sites: SimulatedSite, limits: Mapping[str, Any] | None = None, cache: Mapping[str, Any] = UNREMEMBERED, **each: Any
+) -> AsyncIterator[Front]:
     """A running gateway over running ``sites``; ``each``: settings of every site."""
-    async with serve(*sites) as running:
-        sections = {
-            one.name: {"number": number, "url": running[one.name].url, "token": one.token("demo"), **each}
-            for number, one in enumerate(sites, start=1)
-        }
-        settings = Settings(sites=sections, limits=dict(limits or {}))  # type: ignore[arg-type]
-        config = uvicorn.Config(create_app(settings), port=0, log_config=None, timeout_graceful_shutdown=2)
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve())
-        try:
-            while not server.started:  # noqa: ASYNC110 - uvicorn has no event to wait for
-                await asyncio.sleep(0.01)
-            port = server.servers[0].sockets[0].getsockname()[1]
-            async with aiohttp.ClientSession() as session:
-                yield Front(f"http://127.0.0.1:{port}/graphql", session, running)
-        finally:
-            server.should_exit = True
-            await serving
+    async with serve(*sites) as running, gateway_over(running, limits=limits, cache=cache, **each) as front:
+        yield front
+
+
+@asynccontextmanager
+async def gateway_over(
+    running: Mapping[str, Address],
+    *,
+    limits: Mapping[str, Any] | None = None,
+    cache: Mapping[str, Any] = UNREMEMBERED,
+    **each: Any,
+) -> AsyncIterator[Front]:
+    """A running gateway over sites that run already."""
+    sections = {
+        name: {"number": number, "url": one.url, "token": one.site.token("demo"), **each}
+        for number, (name, one) in enumerate(running.items(), start=1)
+    }
+    settings = Settings(sites=sections, limits=dict(limits or {}), cache=dict(cache))  # type: ignore[arg-type]
+    config = uvicorn.Config(create_app(settings), port=0, log_config=None, timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    try:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event to wait for
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        async with aiohttp.ClientSession() as session:
+            yield Front(f"http://127.0.0.1:{port}/graphql", session, running)
+    finally:
+        server.should_exit = True
+        await serving

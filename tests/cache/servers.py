@@ -27,7 +27,7 @@ from cryptography.x509.oid import NameOID
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-__all__ = ["Sentinel", "Valkey", "binary", "certificate", "cluster", "free_port", "tls_proxy"]
+__all__ = ["Lag", "Sentinel", "Valkey", "binary", "certificate", "cluster", "free_port", "lagging", "tls_proxy"]
 
 
 def binary() -> str:
@@ -68,7 +68,7 @@ class Valkey:
             try:
                 self.ask("PING")
                 return
-            except redis.exceptions.ResponseError:  # it wants a password: it is there
+            except (redis.exceptions.AuthenticationError, redis.exceptions.ResponseError):  # it wants a password: it is there
                 return
             except redis.exceptions.ConnectionError:
                 time.sleep(0.02)
@@ -121,6 +121,49 @@ class Sentinel(Valkey):
             "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 2000\n"
         )
         return [str(conf), "--sentinel"]
+
+
+class Lag:
+    """A way to a server that takes ``seconds`` longer, there and back."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.port = 0
+
+
+@asynccontextmanager
+async def lagging(port: int) -> AsyncIterator[Lag]:
+    """A proxy in front of ``port`` that hands on as late as one says."""
+    lag = Lag()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                await asyncio.sleep(lag.seconds / 2)
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            return
+        finally:
+            writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", port)
+        for work in (pump(reader, behind_writer), pump(behind_reader, writer)):
+            task = asyncio.create_task(work)
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        lag.port = server.sockets[0].getsockname()[1]
+        yield lag
+    finally:
+        server.close()
+        for task in list(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextmanager

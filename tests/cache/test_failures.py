@@ -189,7 +189,8 @@ async def test_damaged_entries_are_misses(opened: Opened, valkey: Valkey) -> Non
     await source(opened(valkey.url), site)
     (name,) = valkey.ask("KEYS", "*:e:*")
     whole = valkey.ask("GET", name)
-    for damaged in (b"", b"\x00", b"\xff\xff\xff", whole[:-3], whole[:10], b"\x00\x02\x91\x01junk", whole + b"x"):
+    flipped = whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]
+    for damaged in (flipped, b"", b"\x00", b"\xff\xff\xff", whole[:-3], whole[:10], b"\x00\x02\x91\x01junk", whole + b"x"):
         valkey.ask("SET", name, damaged)
         assert await source(opened(valkey.url), site) is Source.SITE
 

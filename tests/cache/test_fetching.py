@@ -12,6 +12,7 @@ from cache.asking import JOB, Site, ask, key, settled
 from cache.servers import Valkey
 from ccgateway.cache.entries import Filled, Hit, Source
 from ccgateway.cache.facade import Cache
+from ccgateway.cache.keys import Realm
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 
@@ -75,11 +76,37 @@ async def test_more_than_was_asked_for_is_kept_unless_of_another_visibility_or_s
     async def generous(keys: object, deadline: Deadline) -> dict[object, Filled]:
         return {one: Filled(b"1", 60) for one in [key(), *more]}
 
-    assert (await cache.fetch([key()], generous, deadline=Deadline.after(5))).keys() == {key()}  # type: ignore[arg-type]
+    hits = await asyncio.gather(*[cache.fetch([key()], generous, deadline=Deadline.after(5)) for _ in range(2)])  # type: ignore[arg-type]
+    assert [one.keys() for one in hits] == [{key(), more[0]}] * 2
     await settled(cache)
     site = Site()
     await ask(cache, site, *more)
     assert site.calls == [tuple(more[1:])]
+
+
+async def test_one_may_look_without_asking(cache: Cache) -> None:
+    site = Site(fresh_for=60)
+    await ask(cache, site, key("a"))
+    await settled(cache)
+    assert (await cache.peek([key("a"), key("b")])).keys() == {key("a")}
+    await cache.bump("aurora", JOB)
+    assert await cache.peek([key("a")]) == {}
+    assert len(site.calls) == 1
+
+
+async def test_a_moment_holds_until_something_is_written(cache: Cache) -> None:
+    jobs, other = Realm("aurora", "jobs"), Realm("borealis")
+    mark = await cache.mark(Realm("aurora"), jobs)
+    assert mark is not None
+    await cache.bump("borealis")
+    await cache.bump("aurora", JOB)
+    assert await cache.holds(mark)
+    await cache.bump("aurora", "jobs")
+    assert not await cache.holds(mark)
+    again = await cache.mark(jobs, other)
+    assert again is not None and await cache.holds(again)
+    await cache.clear()
+    assert not await cache.holds(again)
 
 
 async def test_what_is_good_for_no_time_is_given_and_not_kept(cache: Cache) -> None:

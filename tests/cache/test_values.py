@@ -140,3 +140,28 @@ def test_the_url_is_given_or_comes_from_a_file(tmp_path: Path) -> None:
 
 def test_no_redis_by_default() -> None:
     assert CacheSettings.model_validate({}).read_redis_url() is None
+
+
+async def test_what_is_dead_makes_room_before_what_is_used_least() -> None:
+    now = 1000.0
+    store = MemoryStore(4000, clock=lambda: now)
+    tokens = await store.stamp([EVERYTHING, Realm("aurora"), Realm("aurora", "jobs")])
+
+    def entry(life: float) -> Entry:
+        return Entry(b"x" * 1000, now, life, 0.0, absent=False, stamp=tuple(tokens.values()))  # type: ignore[arg-type]
+
+    lasting = Key("aurora", "jobs", "all", "lasting")
+    store.keep(lasting, entry(10_000))
+    for number in range(5000):
+        store.keep(Key("aurora", "jobs", "all", f"page {number}"), entry(1))
+        now += 1
+    assert store.peek(lasting) is not None
+    assert store.stats_now().evictions == 0
+    assert len(store._deaths) < 100
+
+
+async def test_entries_that_are_replaced_leave_no_trace() -> None:
+    store = MemoryStore(10_000, clock=lambda: 1000.0)
+    for _ in range(5000):
+        store.keep(Key("aurora", "jobs", "all"), Entry(b"", 1000.0, 60.0, 0.0, absent=False, stamp=(b"", b"", b"")))
+    assert (store.stats_now().entries, len(store._deaths) < 1100) == (1, True)

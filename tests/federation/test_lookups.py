@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,7 @@ async def test_a_site_that_does_not_answer_is_its_own_error(sites: list[Instance
 
 
 async def by_key(
-    sites: Iterable[Instance], cluster: str, number: int, start: int | None = None, site: str | None = None, **limits: object
+    sites: Iterable[Instance], cluster: str, number: int, start: int | None = None, site: str | None = None, **limits: Any
 ) -> JobRow:
     async with gateway_over(sites, **limits) as gateway:
         return await gateway.job_by_key(CALLER, cluster=cluster, job_id=number, start_time=start, site=site, fields=frozenset())

@@ -180,10 +180,12 @@ def _start(text: str) -> int:
 
 
 @contextmanager
-def served(sites: Sequence[SiteSettings], folder: Path, *, prefix: Sequence[str] = ()) -> Iterator[str]:
+def served(
+    sites: Sequence[SiteSettings], folder: Path, *, prefix: Sequence[str] = (), variables: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """``ccgateway serve`` as a process of its own, set up as an operator would; gives its base URL.
 
-    ``prefix``: a command to run it under (``taskset``, a profiler).
+    ``prefix``: a command to run it under (``taskset``, a profiler); ``variables``: more settings, by environment.
     """
     lines, tokens = [], {}
     for site in sites:
@@ -199,7 +201,9 @@ def served(sites: Sequence[SiteSettings], folder: Path, *, prefix: Sequence[str]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CCGATEWAY_")}
     said = folder / "stderr"
     with said.open("w") as stderr:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, env={**clean, **tokens, "COLUMNS": "200"})
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=stderr, env={**clean, **tokens, **(variables or {}), "COLUMNS": "200"}
+        )
     try:
         yield _address(process, said)
     finally:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from cache.servers import Valkey
 from live import upstream
 from live.enrich import remove_from
 from live.faces import Http, served
@@ -35,26 +38,41 @@ def farm() -> Iterator[Farm]:
         remove_from(site, FIRST)
 
 
-@pytest.fixture(scope="module")
-def admin(farm: Farm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Http]:
-    yield from _face(farm, "demo", tmp_path_factory)
+@dataclass(frozen=True)
+class Processes:
+    """Gateways that share what they remember, each showing the sites another user's tokens."""
+
+    farm: Farm
+    redis: str
+    folders: pytest.TempPathFactory
+
+    def face(self, user: str) -> Iterator[Http]:
+        variables = {"CCGATEWAY_CACHE__REDIS_URL": self.redis}
+        with served(self.farm.settings(user), self.folders.mktemp(user), variables=variables) as url:
+            client = Http(url)
+            yield client
+            client.close()
 
 
 @pytest.fixture(scope="module")
-def alice(farm: Farm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Http]:
-    yield from _face(farm, "alice", tmp_path_factory)
+def processes(farm: Farm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    with Valkey(tmp_path_factory.mktemp("valkey")) as valkey:
+        yield Processes(farm, valkey.url, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def bob(farm: Farm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Http]:
-    yield from _face(farm, "bob", tmp_path_factory)
+def admin(processes: Processes) -> Iterator[Http]:
+    yield from processes.face("demo")
 
 
-def _face(farm: Farm, user: str, folders: pytest.TempPathFactory) -> Iterator[Http]:
-    with served(farm.settings(user), folders.mktemp(user)) as url:
-        client = Http(url)
-        yield client
-        client.close()
+@pytest.fixture(scope="module")
+def alice(processes: Processes) -> Iterator[Http]:
+    yield from processes.face("alice")
+
+
+@pytest.fixture(scope="module")
+def bob(processes: Processes) -> Iterator[Http]:
+    yield from processes.face("bob")
 
 
 @pytest.fixture(params=["v1.5.4", "v1.4.4", "v1.3.1", "v1.2.2"])
@@ -94,7 +112,8 @@ class Job:
         self.number = next(_numbers)
         self.start = int(time.time()) - 660
         self.stop = self.start + 600
-        self.host = f"{site.cluster[0]}n00{1 + self.number % 9}"
+        # always the same: an instance shows a job the metrics of a deleted one that had its number, for some minutes
+        self.host = f"{site.cluster[0]}n001"
         self.more = more
 
     @property
@@ -139,8 +158,6 @@ class Job:
                 f"cpu_load,cluster={self.site.cluster},hostname={self.host},type=node value=5 {at}"
                 for at in range(self.start, self.stop + 60, 60)
             ]
-            import urllib.request
-
             request = urllib.request.Request(
                 f"{self.site.url}/api/write/?cluster={self.site.cluster}", "\n".join(lines).encode(),
                 {"X-Auth-Token": self.site.tokens["demo"]}, method="POST",
@@ -164,7 +181,9 @@ def test_the_life_of_a_job(site: Site, admin: Http, alice: Http, bob: Http) -> N
     again = one(admin, "startJobs", f"jobs: [{job.order}]")
     assert again["outcome"] == ("PENDING" if late else "UNCHANGED"), again
     seen = job.wait(admin, "state user metaData tags { type name scope } shared")
-    assert (seen["state"], seen["user"], seen["metaData"], seen["shared"]) == ("running", "alice", {"jobName": "life"}, "none")
+    assert (seen["state"], seen["user"], seen["shared"]) == ("running", "alice", "none")
+    # up to 1.4 an instance shows a job the metadata of a deleted one that had its number, until it is edited
+    assert seen["metaData"] == {"jobName": "life"} or (not late and seen["metaData"]["jobName"] == "life")
     assert started["id"] in (None, seen["id"])
     assert one(admin, "startJobs", f"jobs: [{job.order}]")["outcome"] == "UNCHANGED"
     assert job.shown(alice, "state") == {"id": seen["id"], "state": "running"}
@@ -178,15 +197,15 @@ def test_the_life_of_a_job(site: Site, admin: Http, alice: Http, bob: Http) -> N
     assert f"n{job.number}" in {tag["name"] for tag in admin.data("{ tags { id name } }")["tags"]}
 
     # metadata
-    edit = f'jobs: [{{job: {job.key}, values: {{note: "one", other: "two \\"quoted\\""}}}}]'
+    edit = f'jobs: [{{job: {job.key}, values: {{note: "{job.number}", other: "two \\"quoted\\""}}}}]'
     edited = one(admin, "editJobsMeta", edit, RESULT + " job { metaData }")
     if site.release == "1.2":
         assert (edited["outcome"], edited["code"]) == ("FAILED", "UNSUPPORTED")
     else:
         assert edited["outcome"] == "DONE", edited
-        assert edited["job"]["metaData"] == {"jobName": "life", "note": "one", "other": 'two "quoted"'}
+        assert edited["job"]["metaData"] == {"jobName": "life", "note": str(job.number), "other": 'two "quoted"'}
         assert one(admin, "editJobsMeta", edit)["outcome"] == "UNCHANGED"
-        assert (job.shown(alice, "metaData") or {})["metaData"]["note"] == "one"
+        assert (job.shown(alice, "metaData") or {})["metaData"]["note"] == str(job.number)
 
     # metrics
     job.push_samples()
@@ -211,7 +230,7 @@ def test_the_life_of_a_job(site: Site, admin: Http, alice: Http, bob: Http) -> N
     archived = job.wait(admin, "monitoringStatus", lambda found: found["monitoringStatus"] in (2, 3))
     assert archived["monitoringStatus"] == 3
     if site.release != "1.2":
-        late_edit = one(admin, "editJobsMeta", f'jobs: [{{job: {job.key}, values: {{note: "after"}}}}]')
+        late_edit = one(admin, "editJobsMeta", f'jobs: [{{job: {job.key}, values: {{note: "after {job.number}"}}}}]')
         assert late_edit["outcome"] == "DONE", late_edit
 
     # untag
@@ -269,7 +288,7 @@ def test_a_user_changes_own_jobs_only_and_as_far_as_the_release_lets_users(
     assert ("mine", f"p{job.number}", scope) in tags(job.shown(alice, "tags { type name scope }") or {})
     if site.isolates:
         refused = one(alice, "tagJobs", private.replace('scope: "alice"', 'scope: "global"'))
-        assert (refused["outcome"], refused["code"]) == ("FAILED", "CONFLICT") or refused["code"] == "SITE_UNAUTHORIZED", refused
+        assert (refused["outcome"], refused["code"]) == ("FAILED", "SITE_UNAUTHORIZED"), refused
     assert one(bob, "untagJobs", private)["code"] == "NOT_FOUND"
     assert one(alice, "untagJobs", private)["outcome"] == "DONE"
 

@@ -67,6 +67,12 @@ class Job:
     footprint: dict[str, float] | None = None
     name: str | None = None
     archive: Reading = "yes"
+    monitoring_status: int | None = None
+
+    @property
+    def monitored(self) -> int:
+        """1 while it runs, 3 once it is archived, unless it is said otherwise."""
+        return (1 if self.state == "running" else 3) if self.monitoring_status is None else self.monitoring_status
 
     @property
     def local_key(self) -> tuple[str, int, int]:
@@ -255,6 +261,7 @@ class Upstream:
             "subCluster": job.sub_cluster, "partition": job.partition, "numNodes": job.num_nodes, "jobState": job.state,
             "duration": job.duration, "resources": [{"hostname": host} for host in job.hosts], "metaData": None,
             "concurrentJobs": {"items": None, "count": 0}, "startTime": job.start_time, "statistics": None,
+            "monitoringStatus": job.monitored,
         }  # fmt: skip
         omitted = {
             "arrayJobId": job.array_job_id, "numHwthreads": job.num_hw_threads, "numAcc": job.num_acc, "walltime": job.walltime,

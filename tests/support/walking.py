@@ -10,6 +10,7 @@ from typing import Any
 
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import JobListAnswer, JobListQuestion
+from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import JobKey
 from ccgateway.settings import LimitSettings
@@ -42,10 +43,10 @@ def order_of(key: JobKey) -> tuple[int, str, str, int]:
 
 
 @asynccontextmanager
-async def gateway_over(instances: Iterable[Instance], **limits: Any) -> AsyncIterator[Gateway]:
-    """A gateway over ``instances``; on leaving, nothing of it may still run."""
+async def gateway_over(instances: Iterable[Instance], shelf: Shelf | None = None, **limits: Any) -> AsyncIterator[Gateway]:
+    """A gateway over ``instances`` that remembers what it has on its ``shelf``; on leaving, nothing of it may still run."""
     registry = instances if isinstance(instances, Sites) else Sites(instances)
-    gateway = Gateway(registry, LimitSettings.model_validate(limits))
+    gateway = Gateway(registry, LimitSettings.model_validate(limits), shelf)
     try:
         yield gateway
     finally:

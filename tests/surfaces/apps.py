@@ -7,14 +7,15 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
+from ccgateway.federation.gateway import Gateway
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
-from surfaces.fakes import CALLER, FakeGateway
+from surfaces.fakes import CALLER
 
 __all__ = ["client_of", "make_app"]
 
 
-def make_app(gateway: FakeGateway, *, graphiql: bool = True, **limits: Any) -> Starlette:
+def make_app(gateway: Gateway, *, graphiql: bool = True, **limits: Any) -> Starlette:
     return Starlette(routes=[*graphql_routes(gateway, lambda _: CALLER, LimitSettings(**limits), graphiql=graphiql)])
 
 

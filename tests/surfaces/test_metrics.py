@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ccgateway.errors import Code, GatewayError, RequestError, SiteError
-from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
+from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted, Phase
 from ccgateway.jobs.model import JobKey
 from ccgateway.surfaces.graphql import execution
 from ccgateway.surfaces.graphql.context import RequestContext
@@ -142,7 +142,7 @@ async def test_a_list_of_jobs_is_one_question_for_metrics(ask: Ask, gateway: Fak
     assert all(item["metrics"] == [{"name": "cpu_load"}] for item in answer["data"]["jobs"]["items"])
     (jobs,) = [question for question in gateway.questions if isinstance(question, tuple) and len(question[0]) == 100]
     assert jobs == (tuple(JobRef.of(row) for row in gateway.rows), MetricsWanted(("a",), ("node",)))
-    assert jobs[0][0] == JobRef("aurora", 1, JobKey("aurora", "alex", 1_000_001, 1_699_999_940), "completed")
+    assert jobs[0][0] == JobRef("aurora", 1, JobKey("aurora", "alex", 1_000_001, 1_699_999_940), Phase.ARCHIVED)
 
 
 @pytest.mark.parametrize("query", [PLAIN, EXECUTED])

@@ -11,6 +11,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from zlib import crc32
 
 import msgspec
 
@@ -23,12 +24,13 @@ else:
 
 __all__ = ["Codec", "Header"]
 
-LEVEL = 1
+#: with a checksum: a payload that was damaged is none
+OPTIONS = {zstd.CompressionParameter.compression_level: 1, zstd.CompressionParameter.checksum_flag: 1}
 #: payloads shorter than this stay as they are; up to these sizes, a thread would cost more than the work
 WORTH_PACKING, PACK_INLINE, UNPACK_INLINE = 256, 8 << 10, 64 << 10
 #: no payload is longer, so that a damaged or forged header cannot ask for more memory
 MOST_BYTES = 512 << 20
-_VERSION = 1
+_VERSION = 2
 _LENGTH_BYTES = 2
 
 
@@ -43,6 +45,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
     stamp: Stamp
     size: int
     packed: bool
+    check: int  # of a payload that is not packed; zstd has its own
 
 
 class Codec:
@@ -57,10 +60,11 @@ class Codec:
         """The entry as bytes."""
         body, packed = entry.payload, len(entry.payload) >= WORTH_PACKING
         if packed:
-            body = await self._run(len(body) > PACK_INLINE, zstd.compress, body, LEVEL)
+            body = await self._run(len(body) > PACK_INLINE, zstd.compress, body, None, OPTIONS)
         header = Header(
-            _VERSION, entry.filled_at, entry.fresh_for, entry.stale_for, entry.absent, entry.stamp, len(entry.payload), packed
-        )
+            _VERSION, entry.filled_at, entry.fresh_for, entry.stale_for, entry.absent, entry.stamp, len(entry.payload), packed,
+            0 if packed else crc32(body),
+        )  # fmt: skip
         head = self._encoder.encode(header)
         return len(head).to_bytes(_LENGTH_BYTES, "big") + head + body
 
@@ -83,6 +87,8 @@ class Codec:
                 body = await self._run(header.size > UNPACK_INLINE, zstd.decompress, body)
             except zstd.ZstdError:
                 return None
+        elif crc32(body) != header.check:
+            return None
         if len(body) != header.size:
             return None
         return Entry(body, header.filled_at, header.fresh_for, header.stale_for, header.absent, header.stamp)

@@ -27,6 +27,14 @@ class Counts:
     refreshes_skipped: int = 0
     bumps: int = 0
 
+    def __str__(self) -> str:
+        found = self.hits_memory + self.hits_redis
+        return (
+            f"{found} found ({self.hits_redis} in Redis, {self.hits_stale} stale, {self.hits_absent} known to be absent), "
+            f"{self.misses} not ({self.waits + self.waits_elsewhere} already being fetched), {self.fills} fetched, "
+            f"{self.fill_failures} in vain, {self.refreshes} in the background, {self.bumps} writes"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryStats:

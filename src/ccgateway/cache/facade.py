@@ -18,6 +18,9 @@ from ccgateway.settings import CacheSettings
 
 __all__ = ["Cache", "Mark", "open_cache"]
 
+#: no site is called so
+_TRIAL = Key("?", "?", "?")
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -53,8 +56,9 @@ class Cache:
     async def fetch(self, keys: Sequence[Key], fill: Fill, *, deadline: Deadline) -> dict[Key, Hit]:
         """What is there of the keys; for those that are neither kept nor being fetched, ``fill`` is called once.
 
-        A key of which the fill says nothing is left out. Raises what the fill raised, also if that was another caller's fill;
-        ``TimeoutError`` when the deadline comes first. Whether this caller stays or leaves makes no difference to others.
+        A key of which the fill says nothing is left out; keys beyond those asked for that came with them may be there. Raises
+        what the fill raised, also if that was another caller's fill; ``TimeoutError`` when the deadline comes first. Whether
+        this caller stays or leaves makes no difference to others.
         """
         async with deadline.limit():
             wanted = list(dict.fromkeys(keys))
@@ -72,6 +76,12 @@ class Cache:
             if missing:
                 hits |= await self._fetch(missing, dict(look.tokens), fill)
             return hits
+
+    async def peek(self, keys: Sequence[Key]) -> dict[Key, Hit]:
+        """What is there of the keys and may be served as it is; asks no site."""
+        look, now = await self._store.look(list(dict.fromkeys(keys))), self._clock()
+        fresh = {key: found for key, found in look.entries.items() if found[0].is_fresh(now)}
+        return {key: self._hit(entry, source, now) for key, (entry, source) in fresh.items()}
 
     def _hit(self, entry: Entry, source: Source, now: float) -> Hit:
         stale = not entry.is_fresh(now)
@@ -96,11 +106,11 @@ class Cache:
             flights += self._flights.start(unserved, lambda crew: self._filler.run(crew, fill))
         landed = await self._flights.wait(flights)
         now = self._clock()
-        return {
-            key: Hit(entry.payload, entry.age(now), landing.source, entry.absent)
-            for key, landing in landed.items()
-            if (entry := landing.entry) is not None
-        }
+        hits: dict[Key, Hit] = {}
+        for key, landing in landed.items():
+            entries = dict(landing.more) if landing.entry is None else {**landing.more, key: landing.entry}
+            hits |= {one: Hit(entry.payload, entry.age(now), landing.source, entry.absent) for one, entry in entries.items()}
+        return hits
 
     def _refresh(self, keys: Sequence[Key], tokens: Tokens, fill: Fill) -> None:
         idents = [(key, self._ident(key, tokens)) for key in keys]
@@ -150,6 +160,17 @@ class Cache:
         if subject and not site:
             raise ValueError("a subject belongs to a site")
         return await self._store.clear(realm)
+
+    async def try_out(self) -> bool:
+        """Whether what is put into the store is found there again."""
+        tokens = await self._store.stamp(_TRIAL.realms)
+        stamp = stamp_of(_TRIAL, tokens)
+        if stamp is None:
+            return False
+        await self._store.put({_TRIAL: Entry(b"1", self._clock(), 60.0, 0.0, absent=False, stamp=stamp)}, None)
+        found = await self._store.look([_TRIAL])
+        await self._store.clear(_TRIAL.realms[-1])
+        return _TRIAL in found.entries
 
     async def stats(self) -> CacheStats:
         """What happened since it was opened, and how it stands."""

@@ -25,7 +25,7 @@ __all__ = ["Fill", "Filler"]
 logger = logging.getLogger("ccgateway.cache")
 
 #: Fetches keys from their site until the deadline. A key that is left out is known no better than before. Keys beyond those asked
-#: for are kept as well, if they are of a subject and a visibility that were asked for.
+#: for are kept as well, and given to those who wait, if they are of a subject and a visibility that were asked for.
 Fill = Callable[[Sequence[Key], Deadline], Awaitable[Mapping[Key, Filled | Absent]]]
 
 #: seconds between looks at a key that another process fetches: the first, and the longest
@@ -133,10 +133,15 @@ class Filler:
             entries[key] = entry = _entry(word, filled_at, stamp or (b"", b"", b""))
             if stamp is not None and word.fresh_for > 0:
                 kept[key] = entry
+        beside: dict[tuple[str, str, str], dict[Key, Entry]] = {}
+        for key in entries.keys() - {flight.key for flight in flights}:
+            beside.setdefault((key.site, key.subject, key.visibility), {})[key] = entries[key]
         for flight in flights:
-            if flight.key not in kept:
+            key = flight.key
+            if key not in kept:
                 self._flights.forget(flight)
-            self._flights.land(flight, Landing(entries.get(flight.key)))
+            more = beside.get((key.site, key.subject, key.visibility), {})
+            self._flights.land(flight, Landing(entries.get(key), more=more))
         return kept
 
     async def _settle(
@@ -147,10 +152,10 @@ class Filler:
         try:
             held = {key: entry for key, entry in entries.items() if key in left}
             more = {key: entry for key, entry in entries.items() if key not in left}
+            if more:  # first: when a claim ends, other processes look for what it led to
+                await self._store.put(more, None)
             if held:
                 left -= await self._store.put(held, holder)
-            if more:
-                await self._store.put(more, None)
         finally:
             for flight in flights:
                 self._flights.forget(flight)

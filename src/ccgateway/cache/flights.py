@@ -7,8 +7,8 @@ caller may be cancelled, and the others get their answer all the same. When nobo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ccgateway.cache.entries import Entry, Source
@@ -24,10 +24,12 @@ GRACE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """How a flight ended: with an entry from somewhere, or (``None``) without a word on the key."""
+    """How a flight ended: with an entry from somewhere, or (``None``) without a word on the key. ``more``: what else the same
+    fill said of the same subject, for the same audience."""
 
     entry: Entry | None
     source: Source = Source.SITE
+    more: Mapping[Key, Entry] = field(default_factory=dict)
 
 
 class Flight:

@@ -1,4 +1,4 @@
-"""The store within this process: bounded in bytes, the least recently used go first.
+"""The store within this process: bounded in bytes. What is dead goes first, then the least recently used.
 
 Payloads are kept as they are: to unpack 10 MB at each hit would cost more than everything else that is done with them.
 """
@@ -9,6 +9,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from heapq import heapify, heappop, heappush
 
 from ccgateway.cache.counts import MemoryStats, RedisStats
 from ccgateway.cache.entries import Entry, Source
@@ -19,6 +20,8 @@ __all__ = ["MemoryStore"]
 
 #: bytes that an entry takes beside its payload and its name
 OVERHEAD = 600
+#: deaths noted of entries that are gone, beyond as many as there are entries, before these are forgotten
+SLACK = 1000
 #: tokens kept; beyond that all are made anew
 MOST_TOKENS = 100_000
 
@@ -30,6 +33,9 @@ class MemoryStore:
         self._limit, self._clock = limit, clock
         self._entries: OrderedDict[Key, Entry] = OrderedDict()
         self._tokens: dict[Realm, bytes] = {}
+        #: when entries die, the first to do so at the front; an entry that was replaced is still named here
+        self._deaths: list[tuple[float, int, Key]] = []
+        self._kept = 0
         self._bytes = 0
         self._evictions = 0
 
@@ -49,14 +55,29 @@ class MemoryStore:
     def keep(self, key: Key, entry: Entry) -> None:
         """Keeps the entry, whatever its stamp, and drops what there is no more room for."""
         self.drop(key)
+        self._bury()
         size = _size(key, entry)
         if size > self._limit:
             return
         self._entries[key] = entry
         self._bytes += size
+        self._kept += 1
+        heappush(self._deaths, (_death(entry), self._kept, key))
         while self._bytes > self._limit:
             self.drop(next(iter(self._entries)))
             self._evictions += 1
+
+    def _bury(self) -> None:
+        """Drops what is dead: lists that live for a second would push out metrics that live for a day."""
+        now = self._clock()
+        while self._deaths and self._deaths[0][0] <= now:
+            _, _, key = heappop(self._deaths)
+            entry = self._entries.get(key)
+            if entry is not None and not entry.is_alive(now):
+                self.drop(key)
+        if len(self._deaths) > 2 * len(self._entries) + SLACK:
+            self._deaths = [(_death(entry), number, key) for number, (key, entry) in enumerate(self._entries.items())]
+            heapify(self._deaths)
 
     def drop(self, key: Key) -> None:
         """Forgets the entry."""
@@ -146,6 +167,10 @@ class MemoryStore:
 
 def _fresh_token() -> bytes:
     return secrets.token_bytes(12)
+
+
+def _death(entry: Entry) -> float:
+    return entry.filled_at + entry.fresh_for + entry.stale_for
 
 
 def _size(key: Key, entry: Entry) -> int:

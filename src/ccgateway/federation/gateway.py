@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ccgateway.cache.ledger import Ledger, LocalLedger
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
-from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
+from ccgateway.federation.metrics import FromSites, JobMetrics, MetricsBudget, Outcome
 from ccgateway.federation.placing import Places
 from ccgateway.federation.questions import (
     Answer,
@@ -22,6 +22,8 @@ from ccgateway.federation.questions import (
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.readahead import ParkedWalks
+from ccgateway.federation.remembered.directory import Directory
+from ccgateway.federation.remembered.metrics import RememberedMetrics
 from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.federation.twins import Twins
 from ccgateway.federation.writes import Writes
@@ -57,13 +59,13 @@ class Gateway:
         self._shelf = shelf or Shelf.empty()
         twins = Twins()
         self._parked = ParkedWalks(limits.read_ahead)
-        self._joblist = JobList(registry, twins, limits, self._parked)
-        self._lookups = Lookups(registry, twins, limits, self._joblist)
-        self._metrics = JobMetrics(registry)
+        self._joblist = JobList(registry, twins, limits, self._parked, self._shelf)
+        self._lookups = Lookups(registry, twins, limits, self._joblist, Directory(self._shelf))
+        self._metrics = JobMetrics(registry, RememberedMetrics(self._shelf) if self._shelf.is_used else FromSites())
         self._writes = Writes(
             registry,
             limits,
-            Places(registry, self._joblist),
+            Places(registry, limits.scan_budget),
             self.invalidate,
             writes or WriteSettings.model_validate({}),
             ledger or LocalLedger(),

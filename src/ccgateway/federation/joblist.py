@@ -12,6 +12,8 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
 from ccgateway.federation.questions import JobListAnswer, JobListQuestion, Policy, ReportStatus, SiteReport
 from ccgateway.federation.readahead import ParkedWalks
+from ccgateway.federation.remembered.pages import Pages
+from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.federation.scatter import patience_of
 from ccgateway.federation.twins import Twins
 from ccgateway.federation.walk import Part, Walk
@@ -21,6 +23,7 @@ from ccgateway.jobs.model import JobRow
 from ccgateway.jobs.ordering import Cursor, SortPlan, before_second, digest_of, position_of, sort_plan
 from ccgateway.settings import LimitSettings
 from ccgateway.site.instance import JobsWanted
+from ccgateway.site.pages import PageSource, from_site
 from ccgateway.site.reading import JobStream
 from ccgateway.site.registry import Registry
 
@@ -39,7 +42,12 @@ class JobList:
     twins: Twins
     limits: LimitSettings
     parked: ParkedWalks
+    shelf: Shelf
     shares: dict[str, float] = field(default_factory=dict)
+    pages: Pages = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pages = Pages(self.shelf)
 
     async def page(self, question: JobListQuestion, caller: Principal) -> JobListAnswer:
         """One page. Raises ``RequestError``, or ``FederationError`` where the policy forbids the answer."""
@@ -93,21 +101,29 @@ class JobList:
         else:
             count = _Count(None)
         answer = self._answer(asked, walk, rows, end=end, has_next=has_next, count=count)
-        if has_next and end is not None and asked.question.page is None and walk.is_whole:
+        if has_next and end is not None and walk.mark is not None and walk.is_whole:
             self._keep_open(asked, walk, len(rows), end)
         return answer
 
     async def _resumed(self, asked: _Asked) -> Walk:
         """The walk that the cursor's page left open, or a new one from the cursor on."""
         if asked.cursor is None:
-            return await self._walk(asked, asked.question.fields)
-        walk = await self.parked.take(asked.place(asked.cursor))
-        if walk is not None:
-            walk.renew(asked.deadline)
-            return walk
-        walk = await self._walk(asked, asked.question.fields, latest=-asked.cursor.position[0])
-        walk.after = asked.cursor.position
+            # counted is what is there now
+            walk = await self._walk(asked, source=from_site if asked.question.wants_count else self._source)
+        else:
+            parked = await self.parked.take(asked.place(asked.cursor))
+            if parked is not None and await self.shelf.holds(parked.mark):
+                parked.renew(asked.deadline)
+                return parked
+            walk = await self._walk(asked, latest=-asked.cursor.position[0])
+            walk.after = asked.cursor.position
+        if asked.question.page is None and self.limits.read_ahead > 0:  # it may be kept open, unless something is written
+            walk.mark = await self.shelf.mark([part.instance.name for part in walk.parts])
         return walk
+
+    @property
+    def _source(self) -> PageSource:
+        return self.pages.get if self.pages.are_kept else from_site
 
     def _keep_open(self, asked: _Asked, walk: Walk, given: int, end: Cursor) -> None:
         walk.begin_page(given, Deadline.after(self.limits.request_timeout))
@@ -159,14 +175,17 @@ class JobList:
 
     # --- parts
 
-    async def _walk(self, asked: _Asked, fields: frozenset[str], *, latest: int = LATEST) -> Walk:
+    async def _walk(
+        self, asked: _Asked, fields: frozenset[str] | None = None, *, latest: int = LATEST, source: PageSource = from_site
+    ) -> Walk:
         question = asked.question
+        wanted = question.fields if fields is None else fields
         instances = self.registry.chosen(question.sites)
         parts = []
         for instance in instances:
             part = Part(instance, asked.caller, SiteReport(instance.name, instance.number), asked.deadline)
             part.twin = self.twins.known(instance, instances)
-            await _open(part, JobsWanted(conditions_of(question.filters, instance.name), fields), latest)
+            await _open(part, JobsWanted(conditions_of(question.filters, instance.name), wanted), latest, source)
             parts.append(part)
         self._expect(parts)
         return Walk(parts, self.twins, self.limits.scan_budget, patience_of(question.policy, self.limits))
@@ -212,6 +231,8 @@ class JobList:
                 part.report.status = ReportStatus.SKIPPED
             if part.report.returned and not part.report.calls:
                 part.report.cache_age = now - part.read_at
+            elif part.stream is not None:
+                part.report.cache_age = part.stream.visit.meter.age
             part.report.notes += count.gaps
         reports = [part.report for part in walk.parts]
         by_number = asked.question.page is not None
@@ -252,9 +273,10 @@ class _Count:
     gaps: tuple[str, ...] = ()
 
 
-async def _open(part: Part, wanted: JobsWanted, latest: int) -> None:
+async def _open(part: Part, wanted: JobsWanted, latest: int, source: PageSource) -> None:
     try:
-        part.stream = JobStream(part.instance, await part.instance.visit(part.caller, part.due), wanted, latest=latest)
+        visit = await part.instance.visit(part.caller, part.due)
+        part.stream = JobStream(part.instance, visit, wanted, latest=latest, source=source)
     except SiteError as error:
         part.fail(error)
     else:

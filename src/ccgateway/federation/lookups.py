@@ -22,6 +22,7 @@ from ccgateway.federation.questions import (
     SiteTag,
     SiteUser,
 )  # fmt: skip
+from ccgateway.federation.remembered.directory import Directory
 from ccgateway.federation.scatter import Ask, patience_of, scatter
 from ccgateway.federation.twins import Twins
 from ccgateway.identity.principal import Principal
@@ -47,6 +48,7 @@ class Lookups:
     twins: Twins
     limits: LimitSettings
     joblist: JobList
+    directory: Directory
 
     async def job(self, job_id: str, caller: Principal, fields: frozenset[str]) -> JobRow:
         """One job by ``"site:dbid"``. ``NOT_FOUND`` also where it may not be seen; ``SiteError`` if the site does not answer."""
@@ -96,7 +98,7 @@ class Lookups:
         """Every site's clusters, sites by number, clusters as the site orders them."""
 
         async def ask(instance: Instance, visit: Visit) -> list[Cluster]:
-            return await instance.clusters(visit, with_partitions=with_partitions)
+            return await self.directory.clusters(instance, visit, with_partitions=with_partitions)
 
         found, reports = await self._of_each(caller, sites, policy, ask)
         await self._find_twins(caller, found)
@@ -108,7 +110,7 @@ class Lookups:
         """Every site's user table, sites by number."""
 
         async def ask(instance: Instance, visit: Visit) -> list[User]:
-            return await instance.users(visit)
+            return await self.directory.users(instance, visit)
 
         found, reports = await self._of_each(caller, sites, policy, ask)
         self._drop_twins(found, reports)
@@ -174,7 +176,7 @@ class Lookups:
             try:
                 return await ask(instance, visit)
             finally:
-                report.elapsed, report.calls = loop.time() - started, visit.meter.calls
+                report.elapsed, report.calls, report.cache_age = loop.time() - started, visit.meter.calls, visit.meter.age
 
         patience = patience_of(policy, self.limits)
         found: dict[str, list[T]] = {}

@@ -1,16 +1,16 @@
 """The metrics of one job, or the same metrics of many: every site asked side by side, every job an outcome of its own.
 
-A job's metrics are read through one function (``ReadMetrics``): these metrics of that job from its site. Whatever stands between
-the sites and the callers, such as a cache, takes its place.
+A job's metrics are read through one seam (``MetricsReader``). What stands between the sites and the callers, such as a cache,
+takes the place of ``FromSites``.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError, RequestError, SiteError
@@ -23,12 +23,12 @@ from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance, MetricsFound
 from ccgateway.site.registry import Registry
 
-__all__ = ["JobMetrics", "MetricsBudget", "Outcome", "ReadMetrics", "read_from_site"]
+__all__ = ["FromSites", "JobMetrics", "MetricsBudget", "MetricsReader", "Outcome"]
 
-#: these metrics of that job, from its site
-ReadMetrics: TypeAlias = Callable[[Instance, Visit, JobRef, MetricsWanted], Awaitable[MetricsFound]]
 Outcome: TypeAlias = JobMetricsAnswer | GatewayError
 
+#: metrics of jobs that are looked up at once among what is remembered: they may be large; and how many "all" may be
+LOOKED_UP, SOME_NAMES = 40, range(20)
 #: failures that the site's other jobs would meet as well
 _OF_THE_SITE = frozenset({Code.UNREACHABLE, Code.NO_CREDENTIAL, Code.TIMEOUT})
 
@@ -59,9 +59,36 @@ class MetricsBudget:
         return RequestError(Code.LIMIT_EXCEEDED, message)
 
 
-async def read_from_site(instance: Instance, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
+class MetricsReader(Protocol):
+    """Where metrics come from."""
+
+    async def read(self, instance: Instance, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
+        """These metrics of that job. Raises ``SiteError``."""
+        ...
+
+    async def known(
+        self, instance: Instance, visit: Visit, jobs: Sequence[JobRef], wanted: MetricsWanted
+    ) -> Mapping[JobRef, MetricsFound]:
+        """Those of the jobs for which nobody need be asked. Raises ``SiteError``."""
+        ...
+
+
+class FromSites:
     """Asks the site, every time."""
-    return await instance.metrics(visit, job.db_id, wanted)
+
+    async def read(self, instance: Instance, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
+        """See ``MetricsReader``."""
+        return await instance.metrics(visit, job.db_id, wanted)
+
+    async def known(
+        self,
+        instance: Instance,  # noqa: ARG002
+        visit: Visit,  # noqa: ARG002
+        jobs: Sequence[JobRef],  # noqa: ARG002
+        wanted: MetricsWanted,  # noqa: ARG002
+    ) -> Mapping[JobRef, MetricsFound]:
+        """See ``MetricsReader``."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +96,7 @@ class JobMetrics:
     """The use cases."""
 
     registry: Registry
-    read: ReadMetrics = read_from_site
+    reader: MetricsReader = field(default_factory=FromSites)
 
     async def one(self, job_id: str, wanted: MetricsWanted, caller: Principal, budget: MetricsBudget) -> JobMetricsAnswer:
         """The metrics of the job with that ``"site:dbid"``. Raises ``RequestError`` or its site's ``SiteError``."""
@@ -89,15 +116,33 @@ class JobMetrics:
             places.setdefault(job.site, deque()).append(place)
         outcomes: dict[int, Outcome] = {}
 
+        def settle(place: int, answer: JobMetricsAnswer) -> None:
+            try:
+                budget.take(answer.pieces)
+                outcomes[place] = answer
+            except RequestError as error:
+                outcomes[place] = error
+
+        async def of_site(instance: Instance, waiting: deque[int], until: Deadline) -> None:
+            step = max(1, LOOKED_UP // len(wanted.names or SOME_NAMES))
+            for chunk in [list(waiting)[start : start + step] for start in range(0, len(waiting), step)]:
+                known = await self._known(instance, [jobs[place] for place in chunk], wanted, caller, until)
+                for place in [place for place in chunk if jobs[place] in known]:
+                    waiting.remove(place)
+                    settle(place, known[jobs[place]])
+                if not known or budget.is_spent:
+                    break
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(instance.settings.concurrency, len(waiting))):
+                    group.create_task(work_off(instance, waiting, until), name=f"metrics from {instance.name}")
+
         async def work_off(instance: Instance, waiting: deque[int], until: Deadline) -> None:
             while waiting:
                 place = waiting.popleft()
                 try:
                     if budget.is_spent:
                         raise budget.error()
-                    answer = await self._read(instance, jobs[place], wanted, caller, until)
-                    budget.take(answer.pieces)
-                    outcomes[place] = answer
+                    settle(place, await self._read(instance, jobs[place], wanted, caller, until))
                 except GatewayError as error:
                     outcomes[place] = error
                     if error.code in _OF_THE_SITE:
@@ -112,8 +157,7 @@ class JobMetrics:
                     outcomes.update(dict.fromkeys(waiting, error))
                     continue
                 until = budget.deadline.within(instance.settings.timeout)
-                for _ in range(min(instance.settings.concurrency, len(waiting))):
-                    group.create_task(work_off(instance, waiting, until), name=f"metrics from {site}")
+                group.create_task(of_site(instance, waiting, until), name=f"metrics from {site}")
         return [outcomes[place] for place in range(len(jobs))]
 
     async def _read(
@@ -124,13 +168,30 @@ class JobMetrics:
         visit = await instance.visit(caller, deadline)
         try:
             async with deadline.limit():
-                found = await self.read(instance, visit, job, wanted)
+                found = await self.reader.read(instance, visit, job, wanted)
         except TimeoutError:
             raise SiteError(Code.TIMEOUT, instance.name, "The site did not answer in time.") from None
-        report = SiteReport(instance.name, instance.number)
-        report.elapsed, report.calls, report.returned = loop.time() - started, visit.meter.calls, len(found.pieces)
-        report.notes = [*found.notes, *_notes(wanted, found.pieces)]
-        return JobMetricsAnswer(found.pieces, report)
+        return _answer(instance, visit, wanted, found, loop.time() - started)
+
+    async def _known(
+        self, instance: Instance, jobs: Sequence[JobRef], wanted: MetricsWanted, caller: Principal, deadline: Deadline
+    ) -> dict[JobRef, JobMetricsAnswer]:
+        """What need not be asked for; what goes wrong here goes wrong for each job, and is told there."""
+        try:
+            visit = await instance.visit(caller, deadline)
+            async with deadline.limit():
+                known = await self.reader.known(instance, visit, jobs, wanted)
+        except (SiteError, TimeoutError):
+            return {}
+        return {job: _answer(instance, visit, wanted, found, 0.0) for job, found in known.items()}
+
+
+def _answer(instance: Instance, visit: Visit, wanted: MetricsWanted, found: MetricsFound, seconds: float) -> JobMetricsAnswer:
+    report = SiteReport(instance.name, instance.number)
+    report.elapsed, report.calls, report.returned = seconds, visit.meter.calls, len(found.pieces)
+    report.cache_age = visit.meter.age
+    report.notes = [*found.notes, *_notes(wanted, found.pieces)]
+    return JobMetricsAnswer(found.pieces, report)
 
 
 def _notes(wanted: MetricsWanted, pieces: Sequence[MetricPiece]) -> list[str]:

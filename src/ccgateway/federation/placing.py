@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, GatewayError, RequestError, SiteError
-from ccgateway.federation.joblist import JobList
-from ccgateway.federation.questions import JobListQuestion
 from ccgateway.federation.scatter import Ask, scatter
 from ccgateway.identity.principal import Principal
+from ccgateway.jobs.conditions import conditions_of
 from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
 from ccgateway.jobs.model import JobRow
 from ccgateway.jobs.writes import Target
-from ccgateway.site.instance import Instance
+from ccgateway.site.instance import Instance, JobsWanted
+from ccgateway.site.reading import JobStream
 from ccgateway.site.registry import Registry
 
 __all__ = ["EVERY_SITE", "Placed", "Places"]
@@ -30,6 +30,8 @@ __all__ = ["EVERY_SITE", "Placed", "Places"]
 EVERY_SITE = "*"
 #: seconds for which a site's cluster list is believed, and after which one is asked again before a cluster is called unknown
 BELIEVED, DOUBTED = 300.0, 10.0
+#: jobs read at a time
+PAGE = 1000
 
 
 class Placed(NamedTuple):
@@ -41,10 +43,10 @@ class Placed(NamedTuple):
 
 @dataclass(slots=True)
 class Places:
-    """Knows the sites' clusters, as they were last asked."""
+    """Knows the sites' clusters, as they were last asked. ``budget``: jobs of a site that are looked through for one."""
 
     registry: Registry
-    joblist: JobList
+    budget: int
     _clusters: dict[str, tuple[frozenset[str], float]] = field(default_factory=dict)
 
     def named(self, sites: Sequence[str] | None) -> list[Instance]:
@@ -72,10 +74,12 @@ class Places:
         elif target.cluster is not None:
             instance = await self.of_cluster(target.cluster, caller, deadline)
         else:
-            return await self._anywhere(target, caller, prefer_running=prefer_running)
-        return await self._at(instance, target, caller, prefer_running=prefer_running)
+            return await self._anywhere(target, caller, deadline, prefer_running=prefer_running)
+        return await self._at(instance, target, caller, deadline, prefer_running=prefer_running)
 
-    async def _at(self, instance: Instance, target: Target, caller: Principal, *, prefer_running: bool) -> Placed:
+    async def _at(
+        self, instance: Instance, target: Target, caller: Principal, deadline: Deadline, *, prefer_running: bool
+    ) -> Placed:
         whole = Target(
             site=instance.name,
             db_id=target.db_id,
@@ -86,33 +90,36 @@ class Places:
         if whole.db_id is not None or whole.key is not None:
             return Placed(instance, whole)
         for running in (True, False) if prefer_running else (False,):
-            row = await self._newest(instance, target, caller, running=running)
+            row = await self._newest(instance, target, caller, deadline, running=running)
             if row is not None:
                 key = row.key
                 whole = Target(site=key.site, db_id=row.id, cluster=key.cluster, job_id=key.job_id, start_time=key.start_time)
                 break
         return Placed(instance, whole)
 
-    async def _newest(self, instance: Instance, target: Target, caller: Principal, *, running: bool) -> JobRow | None:
+    async def _newest(
+        self, instance: Instance, target: Target, caller: Principal, deadline: Deadline, *, running: bool
+    ) -> JobRow | None:
         wanted = JobFilter(
             cluster=StringInput(eq=target.cluster) if target.cluster is not None else None,
             job_id=StringInput(eq=str(target.job_id)),
             start_time=TimeRange(target.start_time, target.start_time) if target.start_time is not None else None,
             state=("running",) if running else None,
         )
-        answer = await self.joblist.page(JobListQuestion(filters=(wanted,), first=1, sites=[instance.name]), caller)
-        if answer.rows:
-            return answer.rows[0]
-        for report in answer.reports:
-            if not report.is_complete:
-                message = report.message or "The site could not be read."
-                raise SiteError(report.code or Code.INTERNAL, report.site, message, retryable=report.retryable)
-        return None
+        visit = await instance.visit(caller, deadline.within(instance.settings.timeout))
+        jobs = JobsWanted(conditions_of((wanted,), instance.name), frozenset())
+        stream = JobStream(instance, visit, jobs)  # from the site itself, not from what is remembered of it
+        while not stream.done and not stream.rows:
+            if stream.scanned > self.budget:
+                message = f"Not among the newest {self.budget} jobs of the site. Give startTime: then it is found at once."
+                raise SiteError(Code.SCAN_BUDGET, instance.name, message)
+            await stream.read(PAGE)
+        return max(stream.rows, key=lambda row: row.start_time, default=None)
 
-    async def _anywhere(self, target: Target, caller: Principal, *, prefer_running: bool) -> Placed:
+    async def _anywhere(self, target: Target, caller: Principal, deadline: Deadline, *, prefer_running: bool) -> Placed:
         async def look(instance: Instance) -> Placed | GatewayError:
             try:
-                return await self._at(instance, target, caller, prefer_running=prefer_running)
+                return await self._at(instance, target, caller, deadline, prefer_running=prefer_running)
             except GatewayError as error:
                 return error
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from ccgateway.cache.facade import Mark
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.federation.questions import SiteReport
@@ -18,6 +19,7 @@ from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.ordering import Position, position_of, take_through
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance
+from ccgateway.site.pages import from_site
 from ccgateway.site.reading import JobStream
 
 __all__ = ["Part", "Walk"]
@@ -71,6 +73,7 @@ class Part:
         part.twin, part.notes, part.read_at = self.twin, self.notes, self.read_at
         if self.stream is not None:
             self.stream.begin(Visit(self.stream.visit.credential, deadline))
+            self.stream.source = from_site  # who comes this far walks alone
         return part
 
     @property
@@ -79,16 +82,16 @@ class Part:
         return self.deadline.within(max(0.0, self.instance.settings.timeout - self.spent))
 
     async def read(self, stream: JobStream, size: int, down_to: int) -> bool:
-        """Reads on in ``stream``, this part's own, on this site's time. Whether the site had to be asked."""
+        """Reads on in ``stream``, this part's own, on this site's time. Whether anything had to be read for that."""
         clock, meter = asyncio.get_running_loop().time, stream.visit.meter
-        begun, calls = clock(), meter.calls
+        begun, calls, recalled = clock(), meter.calls, meter.recalled
         stream.visit = replace(stream.visit, deadline=self.due)
         try:
             await stream.read(size, down_to=down_to)
         finally:
-            self.read_at = clock()
-            self.spent += self.read_at - begun
-        return meter.calls > calls
+            self.spent += clock() - begun
+            self.read_at = clock() if meter.oldest is None else meter.oldest
+        return meter.calls > calls or meter.recalled > recalled
 
     def at_pace(self, rows: int) -> int:
         """``rows``, or as many as the site gives in ``PAGE_SECONDS``: one long page would run into the time limits."""
@@ -127,6 +130,7 @@ class Walk:
 
     ``ready``: final jobs in total order. ``stopped_at``: the second down to which the answer is complete when the budget
     ended it, else ``None``. ``answered``: whether any site has answered yet. ``pages``: which page of the walk this is, from 1.
+    ``mark``: a moment before its first row was read; ``None`` if it must not be kept open.
     """
 
     parts: list[Part]
@@ -138,6 +142,7 @@ class Walk:
     answered: bool = False
     stopped_at: int | None = None
     pages: int = 1
+    mark: Mark | None = None
 
     async def collect(self, want: float) -> None:
         """Reads until there are ``want`` ready jobs (``math.inf``: all of them)."""
@@ -244,7 +249,8 @@ def _reading(part: Part, stream: JobStream, size: int, down_to: int) -> Callable
 
 def _size(part: Part, lacking: float) -> int:
     """Rows to ask of a site that gives about its share of what is lacking: a little more than expected; of a filtered list twice
-    as many as the last time, as there is no telling where matches stand."""
+    as many as the last time, as there is no telling where matches stand. Rounded up where pages are shared: shares differ a
+    little from question to question, and so would the pages."""
     stream = part.live
     if stream is None:
         return 0
@@ -252,7 +258,14 @@ def _size(part: Part, lacking: float) -> int:
         return part.at_pace(max(FIRST_PAGE, part.last_size * 2))
     expected = lacking * min(1.0, part.share * 1.25) / max(stream.selectivity, 0.01)
     least = FIRST_SCAN if stream.scanned == 0 and stream.is_filtered else 0
-    return part.at_pace(max(math.ceil(expected) + 2, least, part.last_size * 2 if stream.is_filtered else part.last_size // 2))
+    size = max(math.ceil(expected) + 2, least, part.last_size * 2 if stream.is_filtered else part.last_size // 2)
+    return part.at_pace(size if stream.source is from_site else _rounded(size))
+
+
+def _rounded(size: int) -> int:
+    """Up to a number with three leading binary digits, at most a quarter more."""
+    step = 1 << max(size.bit_length() - 3, 0)
+    return -(-size // step) * step
 
 
 def _span_size(part: Part, most: float) -> int:

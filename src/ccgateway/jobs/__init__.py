@@ -6,5 +6,6 @@ conditions  a filter taken apart: what a site can evaluate, and a predicate for 
 ordering    the total order, cursors, the merge of many sites' rows
 clusters    clusters, their metrics and nodes; users
 metrics     measured series of a job: what is asked for, and the pieces that come
+packing     these pieces as bytes, for a cache
 writes      what callers may change about jobs, and what became of it
 """

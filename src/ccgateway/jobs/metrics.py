@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import msgspec
 
@@ -22,8 +23,8 @@ from ccgateway.jobs.clusters import Unit
 from ccgateway.jobs.model import Int32, JobKey, JobRow
 
 __all__ = [
-    "SCOPES", "JobMetric", "JobRef", "MetricPiece", "MetricsWanted", "Series", "Statistics", "StatisticsSeries", "in_order_of",
-    "summary",
+    "NEEDED", "SCOPES", "JobMetric", "JobRef", "MetricPiece", "MetricsWanted", "Phase", "Series", "Statistics",
+    "StatisticsSeries", "in_order_of", "phase_of", "summary",
 ]  # fmt: skip
 
 #: every scope, coarse to fine
@@ -34,20 +35,40 @@ _NULL = msgspec.Raw(b"null")
 _BRACKET = ord("[")
 
 
+class Phase(StrEnum):
+    """How far a job has come, as far as its metrics are concerned: they grow, may still change, or stay as they are."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+    ARCHIVED = "archived"
+
+
+def phase_of(state: str, monitoring_status: int) -> Phase:
+    """The phase of a job in that state. One that has ended but is not archived (yet) is read from where running ones are."""
+    if state in _UNDER_WAY:
+        return Phase.RUNNING
+    return Phase.ARCHIVED if monitoring_status == _ARCHIVED else Phase.ENDED
+
+
+_UNDER_WAY, _ARCHIVED = frozenset({"running", "pending", "suspended"}), 3
+#: the attributes of a row that tell its phase
+NEEDED = frozenset({"state", "monitoring_status"})
+
+
 @dataclass(frozen=True, slots=True)
 class JobRef:
-    """A job whose metrics are wanted: where it is and, where its row was read before, what identifies it for good and its
-    state."""
+    """A job whose metrics are wanted: where it is and, where its row was read before, what identifies it for good and how far it
+    has come."""
 
     site: str
     db_id: int
     key: JobKey | None = None
-    state: str | None = None
+    phase: Phase | None = None
 
     @classmethod
     def of(cls, row: JobRow) -> JobRef:
-        """The job of a row that has ``state``."""
-        return cls(row.site, row.id, row.key, row.state)
+        """The job of a row that has the attributes ``NEEDED``."""
+        return cls(row.site, row.id, row.key, phase_of(row.state, row.monitoring_status))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +158,7 @@ class MetricPiece(msgspec.Struct, frozen=True, gc=False):
         return cls(name, scope, _DECODER.decode(text))
 
     def to_json(self) -> bytes:
-        """The metric alone, every sample as the site wrote it: what a cache keeps. Copies the samples."""
+        """The metric alone, every sample as the site wrote it."""
         return _ENCODER.encode(self.metric)
 
     @property

@@ -8,6 +8,7 @@ stopping   the end of requests under way when the gateway stops
 findings   what a check comes to: findings, one row per site
 tokens     what can be said of a site's token before the site is asked
 refusals   a site's failure, turned into what to do about it
+caching    the cache's Redis: whether it is good, how it stands, what is to go from it
 check      prove a settings file good
 rendering  a check's result as a table or JSON
 demo       simulated sites and the gateway in front of them, in one process

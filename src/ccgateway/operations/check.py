@@ -20,6 +20,7 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SettingsError, SiteError
 from ccgateway.federation.twins import Twins
 from ccgateway.identity.principal import Principal
+from ccgateway.operations.caching import judge
 from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
 from ccgateway.operations.refusals import ISSUE, advise
 from ccgateway.operations.serving import refuse_without_sites
@@ -56,9 +57,12 @@ async def check(settings: Settings, path: Path | None) -> CheckResult:
         except SettingsError as error:
             result.findings.append(Finding.of(error))
     async with AsyncExitStack() as stack:
+        judging = asyncio.create_task(judge(settings.cache), name="try Redis")
         asked = [_Asked(site, stack) for site in sorted(settings.sites.values(), key=lambda site: site.number)]
         await asyncio.gather(*(one.run() for one in asked))
         await _find_twins(asked)
+        result.redis, findings = await judging
+    result.findings += findings
     result.sites = [one.found for one in asked]
     result.findings += _shared_clusters(result.sites)
     return result

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ccgateway.cache.counts import RedisStats
 from ccgateway.errors import SettingsError
 from ccgateway.operations.tokens import TokenFacts
 
@@ -74,11 +75,12 @@ class SiteCheck:
 
 @dataclass(slots=True)
 class CheckResult:
-    """The whole check: the sites by number, and findings about the rest of the file."""
+    """The whole check: the sites by number, findings about the rest of the file, and the Redis that it names, if it names one."""
 
     path: str | None
     sites: list[SiteCheck]
     findings: list[Finding] = field(default_factory=list)
+    redis: RedisStats | None = None
 
     def __iter__(self) -> Iterator[Finding]:
         yield from self.findings

@@ -1,4 +1,4 @@
-"""A check's result for people (a table, then what to do) and for programs (JSON)."""
+"""Results for people (a table, then what to do) and for programs (JSON): of a check, and of how the cache stands."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ccgateway.cache.counts import RedisStats
 from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
 from ccgateway.operations.tokens import TokenFacts
 
-__all__ = ["as_json", "show"]
+__all__ = ["as_json", "redis_as_json", "show", "show_redis"]
 
 _MARKS = {Level.PROBLEM: "[bold red]✗[/]", Level.WARNING: "[yellow]![/]"}
 NOTHING = "-"
@@ -23,6 +24,8 @@ def show(result: CheckResult, console: Console) -> None:
     """Writes the table, then each finding with its remedy, then the verdict."""
     if result.sites:
         console.print(_table(result))
+    if result.redis is not None and result.redis.state == "up":
+        console.print(f"[green]✓[/] Redis answers: {escape(result.redis.target)}", soft_wrap=True)
     for finding in sorted(result, key=lambda finding: finding.level is Level.WARNING):
         console.print(f"{_MARKS[finding.level]} [bold]{escape(finding.key)}[/]: {escape(finding.problem)}", soft_wrap=True)
         console.print(f"  → {escape(finding.remedy)}", soft_wrap=True)
@@ -73,6 +76,39 @@ def _token(site: SiteCheck) -> str:
     return words
 
 
+def show_redis(redis: RedisStats, console: Console) -> None:
+    """Writes how the Redis stands."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    state = "[green]answers[/]" if redis.state == "up" else f"[bold red]not usable[/]: {escape(redis.reason)}"
+    table.add_row("Redis", escape(redis.target))
+    table.add_row("state", state)
+    if redis.used_bytes is not None:
+        limit = f" of {redis.max_bytes / 2**20:.1f}" if redis.max_bytes else ", no limit"
+        table.add_row("memory", f"{redis.used_bytes / 2**20:.1f}{limit} MiB ({redis.policy})")
+    if redis.keys is not None:
+        table.add_row("names", str(redis.keys))
+    console.print(table)
+
+
+def redis_as_json(redis: RedisStats) -> str:
+    """How the Redis stands, as one JSON document."""
+    return json.dumps(_redis(redis), indent=2)
+
+
+def _redis(redis: RedisStats | None) -> dict[str, Any] | None:
+    if redis is None:
+        return None
+    return {
+        "target": redis.target,
+        "state": redis.state,
+        "reason": redis.reason or None,
+        "usedBytes": redis.used_bytes,
+        "maxBytes": redis.max_bytes or None,
+        "policy": redis.policy,
+        "names": redis.keys,
+    }
+
+
 def as_json(result: CheckResult) -> str:
     """The result as one JSON document."""
     return json.dumps(
@@ -80,6 +116,7 @@ def as_json(result: CheckResult) -> str:
             "good": result.is_good,
             "file": result.path,
             "findings": [_finding(finding) for finding in result],
+            "redis": _redis(result.redis),
             "sites": [_site(site) for site in result.sites],
         },
         indent=2,

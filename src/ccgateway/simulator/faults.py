@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,7 @@ _PAGE = b"<!DOCTYPE html>\n<html><body><h1>Something went wrong</h1></body></htm
 
 
 _WRITING = re.compile(
-    r"/api/(?:jobs/(?:start_job|stop_job|tag_job|edit_meta|delete_job|delete_job_before)/|tags/|users/|user/|nodestate/|write/)"
+    r"/api/(?:jobs/(?:start_job|stop_job|tag_job|edit_meta|delete_job|delete_job_before)/|tags/|users/|user/|nodestate/|write)"
 )
 
 
@@ -77,6 +78,7 @@ class Rule:
     only_writes: bool = False
     acts: bool | None = None  #: whether the site acts on the request; None: as the fault has it
     hits: int = field(default=0, init=False)
+    struck: asyncio.Event = field(default_factory=asyncio.Event, init=False)  #: set once a request has met its fate
 
     def takes(self, request: Request) -> bool:
         """Whether this request meets the fault; counts if so."""

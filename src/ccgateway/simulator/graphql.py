@@ -36,7 +36,7 @@ from graphql import (
     validate,
 )
 
-from ccgateway.simulator.call import Call
+from ccgateway.simulator.call import Call, FieldError
 from ccgateway.simulator.clusters import nodes_in
 from ccgateway.simulator.decoding import complaint
 from ccgateway.simulator.job import Tag
@@ -111,7 +111,10 @@ def _resolve(source: object, info: GraphQLResolveInfo[Any], **arguments: Any) ->
         known = MUTATIONS if info.parent_type.name == "Mutation" else QUERIES
         if name not in known:
             raise GraphQLError(f'the simulator does not answer "{name}"')
-        return known[name](source, arguments)
+        try:
+            return known[name](source, arguments)
+        except FieldError as failed:
+            raise GraphQLError(str(failed)) from failed
     if isinstance(source, Tag):
         return getattr(source, name)
     if not isinstance(source, Mapping) or (name not in source and info.parent_type.name == "Job"):

@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from graphql import GraphQLError
 
-from ccgateway.simulator.call import Call
+from ccgateway.simulator.call import Call, FieldError
 from ccgateway.simulator.gate import Rows, rows_of
 from ccgateway.simulator.job import Job
 from ccgateway.simulator.messages import GoError, parse_int
@@ -34,15 +33,15 @@ def job(call: Call, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """One job, if the caller may see it whole."""
     release = call.release
     if release.row_visibility and rows_of(release, call.who) is Rows.NONE:
-        raise GraphQLError("user has no or unknown roles")
+        raise FieldError("user has no or unknown roles")
     try:
         found = call.backend.visible_job(call.who, parse_int(str(arguments["id"])))
     except GoError as bad:
-        raise GraphQLError(str(bad)) from bad
+        raise FieldError(str(bad)) from bad
     if found is None:
-        raise GraphQLError(NO_ROWS)
+        raise FieldError(NO_ROWS)
     if not call.who.may_read_metrics_of(found.user):
-        raise GraphQLError("you are not allowed to see this job")
+        raise FieldError("you are not allowed to see this job")
     return _fields(call, found)
 
 

@@ -139,7 +139,7 @@ def _routes(release: Release) -> list[Route]:
     )
 
     def route(area: Area, methods: str, path: str, handler: Handler) -> Route:
-        pattern = re.escape(area.value) + re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path.rstrip("/"))
+        pattern = re.escape(area.prefix) + re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path.rstrip("/"))
         return Route(
             area,
             frozenset(methods.split()),
@@ -152,6 +152,8 @@ def _routes(release: Release) -> list[Route]:
     routes = [route(Area.API, *entry) for entry in (*reads, *admin)]
     routes += [route(Area.API, *entry) for entry in _writes(release)]
     routes += [route(Area.API, *entry) for entry in single]
+    if release.edit_meta_by_key:
+        routes += [route(Area.METRIC_STORE, "POST", path, accounts.write_metrics) for path in ("/write", "/write/")]
     if release.userapi:
         routes += [route(Area.USERAPI, *entry) for entry in (*reads, *single)]
     routes.append(
@@ -179,7 +181,6 @@ def _writes(release: Release) -> list[tuple[str, str, Handler]]:
         writes += [
             ("PATCH", "/jobs/edit_meta/", editing.edit_by_key),
             ("POST PUT", "/nodestate/", accounts.node_states),
-            ("POST", "/write/", accounts.write_metrics),
         ]
     if release.user_forms:
         writes += [("POST PUT", "/users/", accounts.create_user), ("DELETE", "/users/", accounts.delete_user)]

@@ -40,6 +40,7 @@ class Address:
     def __init__(self, site: SimulatedSite, port: int = 0) -> None:
         self.site = site
         self.port = port  #: 0 until first started, unless chosen
+        self.down = asyncio.Event()  #: set while it is stopped after having been up
         self._server: asyncio.Server | None = None
         self._state = ServerState()
 
@@ -78,6 +79,7 @@ class Address:
         )
         config.load()
         self.site.unplug = self.stop
+        self.down.clear()
         protocol: Any = watched_protocol(self.site.traffic)
         state = self._state = ServerState()
         loop = asyncio.get_running_loop()
@@ -109,6 +111,7 @@ class Address:
                 for task in list(self._state.tasks):
                     task.cancel()
                 await self._quiet(_GRACE)
+        self.down.set()
 
     async def _quiet(self, seconds: float) -> bool:
         """Whether all connections and requests end within *seconds*."""

@@ -206,6 +206,7 @@ class SimulatedSite:
             exchange = Exchange(request, response, receive, send, lambda: self.answer(request), self._vanish)
             response = _compressed(request, rule.fault.altered(exchange))
             await rule.fault.strike(dataclasses.replace(exchange, response=response))
+            rule.struck.set()
 
     async def _acted(self, request: Request) -> Response:
         """The answer, after the time it takes."""

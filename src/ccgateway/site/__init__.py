@@ -10,6 +10,7 @@ decoding     row types compiled for just the attributes that are needed
 sampling     large answers with metrics: everything but the samples is decoded
 dialects     what each release accepts and answers
 probing      which release answers there
+pages        a page before it is asked for, and the seam to whoever has it
 reading      a site's jobs, newest first, without losing or doubling one
 instance     the site as the federation sees it
 registry     all configured sites

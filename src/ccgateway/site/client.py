@@ -62,7 +62,7 @@ class SiteClient:
                         self._settings.url + request.path,
                         headers=headers,
                         content=request.body,
-                        extensions={"timeout": self._timeout},
+                        extensions={"timeout": self._timeout, "once": not request.safe},
                     )
                 )
         except TimeoutError:

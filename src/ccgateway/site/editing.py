@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import EARLIEST, Conditions, conditions_of
@@ -27,21 +27,33 @@ async def edit_meta(hand: Hand, target: Target, values: Mapping[str, str]) -> Wr
     if not hand.writing.edits_meta:
         raise hand.unsupported("edit metadata")
     async with hand.job(target) as row:
-        new = {name: value for name, value in values.items() if (row.meta_data or {}).get(name) != value}
-        if not new:
+        shown = row.meta_data or {}
+        changed = {name: value for name, value in values.items() if shown.get(name) != value}
+        if not changed and not hand.writing.shows_old_meta:
             return hand.unchanged(row)
+        # what is shown may be of a job that is no more: then all of it is written, and the answer tells what there was
+        new = values if hand.writing.shows_old_meta else changed
         done: list[str] = []
+        told: Mapping[str, str] | None = None
         for part, request in hand.writing.meta_requests(row.key, row.id, new):
-            settled = await hand.do(request, hand.writing.edited, _has_meta(hand, row.key, part), key=row.key)
+            seen_before = {name for name in part if name not in changed}
+            settled = await hand.do(request, hand.writing.edited, _has_meta(hand, row.key, part, seen_before), key=row.key)
             if settled.outcome not in _TOOK_EFFECT:
                 also = f"Set before that: {', '.join(done)}." if done else ""
                 return result_of(settled, row.key, hand.site, db_id=row.id, also=also)
+            told = settled.meta
             done += part
+        if not changed and told == shown:
+            return hand.unchanged(row)
         return WriteResult(outcome=WriteOutcome.DONE, site=hand.site, key=row.key, db_id=row.id)
 
 
-def _has_meta(hand: Hand, key: JobKey, values: Mapping[str, str]) -> Callable[[], Awaitable[bool]]:
+def _has_meta(hand: Hand, key: JobKey, values: Mapping[str, str], seen_before: Collection[str]) -> Callable[[], Awaitable[bool]]:
+    """``seen_before``: keys whose value showed before it was sent, so that showing now proves nothing."""
+
     async def is_so() -> bool:
+        if seen_before:
+            raise hand.error(Code.SITE_ERROR, "what it shows of the job may be a deleted job's metadata")
         row = await hand.again(key)
         return row is not None and all((row.meta_data or {}).get(name) == value for name, value in values.items())
 

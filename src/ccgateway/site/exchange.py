@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,9 +14,25 @@ __all__ = ["Exchange", "Meter", "SiteAnswer", "SiteRequest", "Visit"]
 
 @dataclass(slots=True)
 class Meter:
-    """How many HTTP requests went to one site for one question."""
+    """What one question took of one site.
+
+    ``calls``: HTTP requests to it; ``recalled``: answers that were remembered, or fetched for somebody else; ``oldest``: when
+    the oldest of what was remembered was read, on the event loop's clock.
+    """
 
     calls: int = 0
+    recalled: int = 0
+    oldest: float | None = None
+
+    def note_age(self, seconds: float) -> None:
+        """Something that was read so long ago is part of the answer."""
+        moment = asyncio.get_running_loop().time() - seconds
+        self.oldest = moment if self.oldest is None else min(self.oldest, moment)
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the oldest of what was remembered was read; ``None`` if nothing was."""
+        return None if self.oldest is None else asyncio.get_running_loop().time() - self.oldest
 
 
 @dataclass(frozen=True, slots=True)

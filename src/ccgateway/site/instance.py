@@ -9,7 +9,7 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,8 +22,9 @@ from ccgateway.jobs.metrics import MetricPiece, MetricsWanted, in_order_of
 from ccgateway.jobs.model import ALWAYS, JobRow
 from ccgateway.settings import SiteSettings
 from ccgateway.site.credentials import Credential, Credentials
-from ccgateway.site.dialects import DIALECTS, Dialect, ListPage, MetricsRefusedError, Window
+from ccgateway.site.dialects import DIALECTS, Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
 from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
+from ccgateway.site.pages import PageAsked, PageSource, from_site
 from ccgateway.site.probing import find_release
 from ccgateway.site.replies import refuse
 
@@ -119,21 +120,34 @@ class Instance:
 
     # --- questions
 
-    async def page(self, visit: Visit, wanted: JobsWanted, window: Window, *, size: int, page: int = 1) -> ListPage:
+    async def page(
+        self, visit: Visit, wanted: JobsWanted, window: Window, *, size: int, page: int = 1, source: PageSource = from_site
+    ) -> ListPage:
         """One page of the site's list, newest first, and which of its rows match. ``PageFailedError`` on HTTP 500."""
 
         async def ask(dialect: Dialect) -> ListPage:
             plan = dialect.plan(wanted.conditions, wanted.attributes, visit.credential)
             if plan.never:
                 return ListPage([], [])
-            answer = await self._exchange.exchange(
-                dialect.list_request(dialect.root(visit.credential), plan, window, size, page), visit
-            )
-            if answer.status == 500:
-                raise PageFailedError(refuse(answer, self.name), answer.body)
-            rows = dialect.list_rows(answer, self.name, plan.attributes)
-            if len(rows) > size:
-                raise SiteError(Code.WRONG_RELEASE, self.name, f"The site sent {len(rows)} jobs where {size} were asked for.")
+            request = dialect.list_request(dialect.root(visit.credential), plan, window, size, page)
+
+            async def ask_site(visit: Visit) -> tuple[list[JobRow], bytes]:
+                answer = await self._exchange.exchange(request, visit)
+                if answer.status == 500:
+                    raise PageFailedError(refuse(answer, self.name), answer.body)
+                rows = dialect.list_rows(answer, self.name, plan.attributes)
+                if len(rows) > size:
+                    message = f"The site sent {len(rows)} jobs where {size} were asked for."
+                    raise SiteError(Code.WRONG_RELEASE, self.name, message)
+                return rows, answer.body
+
+            def read(body: bytes) -> list[JobRow]:
+                return dialect.list_rows(SiteAnswer(200, "application/json", body), self.name, plan.attributes)
+
+            asked = PageAsked(
+                self.name, request, dialect.name, plan.attributes, self.settings.timeout, ask_site, read
+            )  # fmt: skip
+            rows = list(await source(asked, visit))
             return ListPage(rows, plan.matching(rows) if plan.residual else rows)
 
         return await self._asked(visit, ask)
@@ -160,31 +174,48 @@ class Instance:
 
     async def metrics(self, visit: Visit, db_id: int, wanted: MetricsWanted) -> MetricsFound:
         """The metrics of the job with that database id, at the scopes that the site has them at, also where others were asked
-        for.
+        for. Raises as ``metric_pieces``.
+        """
+        if wanted.is_nothing:
+            return MetricsFound([])
+        return self.arranged(visit, wanted, await self.metric_pieces(visit, db_id, wanted))
+
+    async def metric_pieces(self, visit: Visit, db_id: int, wanted: MetricsWanted) -> list[MetricPiece]:
+        """The pieces that the site gives to that question (not for nothing), in no order.
 
         ``NOT_FOUND`` if there is no such job that the credential may see; ``SITE_UNAUTHORIZED`` if it may see the job, but not
         its metrics; ``SITE_ERROR`` if the site cannot read them. Neither says anything about the site's health.
         """
-        if wanted.is_nothing:
-            return MetricsFound([])
 
-        async def ask(dialect: Dialect) -> MetricsFound | MetricsRefusedError:
+        async def ask(dialect: Dialect) -> list[MetricPiece] | MetricsRefusedError:
             credential = visit.credential
             if not dialect.isolates and not credential.sees_all and await self._job(dialect, visit, db_id, frozenset()) is None:
                 return MetricsRefusedError(Code.NOT_FOUND, self.name, f"Site {self.name} has no such job, or does not show it.")
             route = dialect.metrics_route(credential)
             request = dialect.metrics_request(dialect.root(credential), db_id, wanted, route)
             try:
-                pieces = dialect.metric_pieces(await self._exchange.exchange(request, visit), self.name, wanted, route)
+                return dialect.metric_pieces(await self._exchange.exchange(request, visit), self.name, wanted, route)
             except MetricsRefusedError as refused:
                 return refused
-            notes = (*((route.note,) if route.note else ()), *dialect.metric_notes(pieces))
-            return MetricsFound(in_order_of(wanted, pieces), notes)
 
         found = await self._asked(visit, ask)
         if isinstance(found, MetricsRefusedError):
             raise found
         return found
+
+    async def metrics_route(self, visit: Visit) -> MetricsRoute:
+        """Which way metrics are asked for with the visit's credential; asks the site only where its release is not known."""
+        dialect = await self._current(visit)
+        self._check_identity(dialect, visit.credential)
+        return dialect.metrics_route(visit.credential)
+
+    def arranged(self, visit: Visit, wanted: MetricsWanted, pieces: Sequence[MetricPiece]) -> MetricsFound:
+        """The pieces in the order asked for, and what there is to know about them; once the release is known."""
+        ordered = in_order_of(wanted, pieces)
+        if self._dialect is None:
+            return MetricsFound(ordered)
+        route = self._dialect.metrics_route(visit.credential)
+        return MetricsFound(ordered, (*((route.note,) if route.note else ()), *self._dialect.metric_notes(ordered)))
 
     async def second(self, visit: Visit, wanted: JobsWanted, second: int) -> ListPage:
         """Every job that started in one second, in one page however many they are."""

@@ -20,6 +20,7 @@ from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.site.dialects import ListPage, Window
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance, JobsWanted, PageFailedError
+from ccgateway.site.pages import PageSource, from_site
 
 __all__ = ["JobStream", "Unreadable"]
 
@@ -51,12 +52,17 @@ class Unreadable:
 class JobStream:
     """The matching jobs of one site that started at ``latest`` or earlier, step by step.
 
+    ``source``: who has pages of the list, where a page is read that need not be of the same moment as another one.
+
     ``rows``: matching rows read and not yet taken, in no particular order. ``floor``: complete down to this second.
     ``done``: there is nothing below. ``scanned``: rows read, matching or not.
     """
 
-    def __init__(self, instance: Instance, visit: Visit, wanted: JobsWanted, *, latest: int = LATEST) -> None:
+    def __init__(
+        self, instance: Instance, visit: Visit, wanted: JobsWanted, *, latest: int = LATEST, source: PageSource = from_site
+    ) -> None:
         self.instance = instance
+        self.source = source
         self.visit = visit
         self.rows: list[JobRow] = []
         self.unreadable: list[Unreadable] = []
@@ -110,7 +116,7 @@ class JobStream:
         size = max(1, min(size, self._page_limit))
         while True:
             try:
-                page = await self._page(window, size)
+                page = await self._page(window, size, source=self.source)
             except PageFailedError as failure:
                 named = self._named(failure)
                 if named is not None and window.earliest <= named.start_time <= window.latest:
@@ -128,9 +134,9 @@ class JobStream:
         self._page_limit = min(LARGEST_PAGE, self._page_limit * 4)
         await self._take(page, window, size)
 
-    async def _page(self, window: Window, size: int, page: int = 1) -> ListPage:
+    async def _page(self, window: Window, size: int, page: int = 1, *, source: PageSource = from_site) -> ListPage:
         try:
-            found = await self.instance.page(self.visit, self._wanted, window, size=size, page=page)
+            found = await self.instance.page(self.visit, self._wanted, window, size=size, page=page, source=source)
         except PageFailedError as failure:
             self._failed_pages += 1
             if self._failed_pages > MOST_FAILED_PAGES:

@@ -8,7 +8,7 @@ then "not yet" is no answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ccgateway.errors import Code, SiteError
@@ -54,16 +54,17 @@ async def send_once(
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What is true. ``error``: why not, or why that could not be found out."""
+    """What is true. ``error``: why not, or why that could not be found out; ``meta``: the job's metadata as the answer has it."""
 
     outcome: WriteOutcome
     error: SiteError | None = None
+    meta: Mapping[str, str] | None = None
 
 
 async def settle(reply: Reply, is_so: Callable[[], Awaitable[bool]], visit: Visit, site: str) -> Settled:
     """What is true after ``reply``. ``is_so`` reads whether the site is as it was to become; it is asked only in doubt."""
     if reply.effect is Effect.DONE:
-        return Settled(WriteOutcome.DONE)
+        return Settled(WriteOutcome.DONE, meta=reply.meta)
     if reply.effect is Effect.ALREADY:
         return Settled(WriteOutcome.UNCHANGED, reply.error)
     if reply.effect is Effect.REFUSED:

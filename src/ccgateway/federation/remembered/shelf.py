@@ -7,19 +7,29 @@ person. A credential that does not say whose it is has no audience: nothing is r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
 from urllib.parse import quote
 
+from ccgateway.cache.entries import Absent, Filled, Hit, Source
 from ccgateway.cache.facade import Cache, Mark, open_cache
-from ccgateway.cache.keys import Realm
+from ccgateway.cache.keys import Key, Realm
+from ccgateway.deadline import Deadline
 from ccgateway.jobs.model import JobKey
 from ccgateway.settings import CacheSettings
 from ccgateway.site.credentials import Credential
+from ccgateway.site.exchange import Meter, Visit
 
-__all__ = ["CLUSTERS", "JOBS", "USERS", "Shelf", "audience_of", "person_of", "subject_of"]
+__all__ = ["CLUSTERS", "JOBS", "USERS", "Fill", "Shelf", "audience_of", "person_of", "subject_of"]
+
+logger = logging.getLogger(__name__)
 
 #: the subjects of a site that are not jobs: its lists of jobs and which job a database id is, its clusters, its users
 JOBS, CLUSTERS, USERS = "jobs", "clusters", "users"
+
+#: asks the site for what is missing, on that visit
+Fill: TypeAlias = Callable[[Sequence[Key], Visit], Awaitable[Mapping[Key, Filled | Absent]]]
 
 
 def subject_of(job: JobKey) -> str:
@@ -62,6 +72,33 @@ class Shelf:
         """Whether anything is kept: if not, the sites are asked every time."""
         return self.lives.is_on
 
+    async def fetch(self, keys: Sequence[Key], fill: Fill, visit: Visit, *, within: float) -> dict[Key, Hit]:
+        """What is there of the keys, and for the rest what ``fill`` says, as ``Cache.fetch``. Notes in the visit's meter what was
+        remembered. ``within``: seconds that the fill may take.
+
+        A fill is asked under the visit of whoever began it, with a deadline of its own: it may outlive its caller.
+        """
+
+        async def limited(missing: Sequence[Key], deadline: Deadline) -> Mapping[Key, Filled | Absent]:
+            return await fill(missing, Visit(visit.credential, deadline.within(within), visit.meter))
+
+        meter, calls = visit.meter, visit.meter.calls
+        hits = await self.cache.fetch(keys, limited, deadline=visit.deadline)
+        self._note(hits, meter)
+        meter.recalled += meter.calls == calls
+        return hits
+
+    async def peek(self, keys: Sequence[Key], meter: Meter) -> dict[Key, Hit]:
+        """What is there of the keys and need not be fetched anew."""
+        hits = await self.cache.peek(keys)
+        self._note(hits, meter)
+        return hits
+
+    def _note(self, hits: Mapping[Key, Hit], meter: Meter) -> None:
+        ages = [hit.age for hit in hits.values() if hit.source is not Source.SITE]
+        if ages:
+            meter.note_age(max(ages))
+
     async def changed(self, site: str, jobs: Iterable[JobKey] | None = ()) -> None:
         """After a write at ``site`` (and before anybody is told of it): nothing that was read before is answered again, in any
         process, of these jobs and of the site's lists. ``None``: of nothing that the site has. Never fails.
@@ -79,5 +116,7 @@ class Shelf:
         return mark is not None and await self.cache.holds(mark)
 
     async def aclose(self) -> None:
-        """Closes the cache."""
+        """Closes the cache; says at level ``info`` what it was good for."""
+        if self.is_used and logger.isEnabledFor(logging.INFO):
+            logger.info("cache: %s", (await self.cache.stats()).counts)
         await self.cache.aclose()

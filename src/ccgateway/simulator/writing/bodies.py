@@ -110,8 +110,8 @@ class Bodies:
         self._tags = List(f"api.TagJob{api}Request", _tag(f"api.{api}Tag", release))
         self._meta = Map("map[string]string", _TEXT) if release.free_metadata else meta
         self._meta_by_key = Struct("api.JobMetaRequest", key | {"payload": meta})
-        self._user = Struct("api.UpdateUserRequest", dict.fromkeys(UserChange.__struct_encode_fields__, _TEXT))
-        self._nodes = _nodes(api)
+        self._user = Struct(f"api.UpdateUser{api}Request", dict.fromkeys(UserChange.__struct_encode_fields__, _TEXT))
+        self._nodes = _nodes()
 
     def start(self, body: bytes) -> Start:
         return msgspec.convert(decode(body, self._start) or {}, Start)
@@ -198,8 +198,8 @@ def _unit() -> Struct:
     return Struct("schema.Unit", {"base": _TEXT, "prefix": _TEXT})
 
 
-def _nodes(api: str) -> Struct:
+def _nodes() -> Struct:
     fields: dict[str, Shape] = dict.fromkeys(("cpusAllocated", "memoryAllocated", "gpusAllocated", "jobsRunning"), Scalar("int"))
     fields |= {"hostname": _TEXT, "states": List("[]string", _TEXT)}
-    nodes = List("[]schema.NodePayload", Struct(f"api.UpdateNodeStates{api}Node", fields))
+    nodes = List("[]schema.NodePayload", Struct("schema.NodePayload", fields))
     return Struct("api.UpdateNodeStatesRequest", {"cluster": _TEXT, "nodes": nodes})

@@ -1,6 +1,7 @@
 """The mutations of ``POST /query``: tags made, put on jobs, taken off and removed. Anybody may up to 1.3.
 
-Each resolver takes the call and its arguments and answers plain values; :class:`~graphql.GraphQLError` has the site's words.
+Each resolver takes the call and its arguments and answers plain values, or raises
+:class:`~ccgateway.simulator.call.FieldError` in the site's words.
 Nothing is atomic: what came before the id that fails stays done.
 """
 
@@ -9,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from graphql import GraphQLError
-
-from ccgateway.simulator.call import Call
+from ccgateway.simulator.call import Call, FieldError
 from ccgateway.simulator.job import Job, Tag
 from ccgateway.simulator.messages import GoError, parse_int
 from ccgateway.simulator.writing.labels import TAKEN, LabelError, may_label_by_graphql, put_on, take_off
@@ -33,7 +32,7 @@ def create_tag(call: Call, arguments: Mapping[str, Any]) -> Tag:
     if call.release.tag_scopes and not may_label_by_graphql(call.who, scope):
         raise _worded(call, f"not authorized to create tag with scope: {scope}")
     if call.backend.tags.find(arguments["type"], arguments["name"]) is not None:
-        raise GraphQLError(TAKEN)
+        raise FieldError(TAKEN)
     return call.backend.changes.create_tag(arguments["type"], arguments["name"], scope)
 
 
@@ -45,7 +44,7 @@ def add_tags(call: Call, arguments: Mapping[str, Any]) -> list[Tag]:
         tag = _tag(call, _number(text), "add")
         job = _job(call, db_id)
         if job is None or tag is None:
-            raise GraphQLError(NO_ROWS if call.release.tag_scopes else _NO_KEY)
+            raise FieldError(NO_ROWS if call.release.tag_scopes else _NO_KEY)
         shown = readable_tags(call, _done(put_on, call, job, tag).tags)
     return shown
 
@@ -58,7 +57,7 @@ def remove_tags(call: Call, arguments: Mapping[str, Any]) -> list[Tag]:
         tag = _tag(call, _number(text), "remove")
         job = _job(call, db_id)
         if job is None:
-            raise GraphQLError(NO_ROWS)
+            raise FieldError(NO_ROWS)
         left = job if tag is None else _done(take_off, call, job, tag)
         shown = readable_tags(call, left.tags)
     return shown
@@ -81,7 +80,7 @@ def remove_from_list(call: Call, arguments: Mapping[str, Any]) -> list[int]:
 
 def delete_tag(_call: Call, _arguments: Mapping[str, Any]) -> None:
     """Declared, and implemented nowhere."""
-    raise GraphQLError("MAIN > Panic caused by: not implemented: DeleteTag - deleteTag")
+    raise FieldError("MAIN > Panic caused by: not implemented: DeleteTag - deleteTag")
 
 
 def update_configuration(_call: Call, _arguments: Mapping[str, Any]) -> None:
@@ -102,7 +101,7 @@ def _number(text: object) -> int:
     try:
         return parse_int(str(text))
     except GoError as bad:
-        raise GraphQLError(str(bad)) from bad
+        raise FieldError(str(bad)) from bad
 
 
 def _tag(call: Call, number: int, doing: str) -> Tag | None:
@@ -130,8 +129,8 @@ def _done(act: Callable[..., Job], call: Call, job: Job, tag: Tag) -> Job:
     try:
         return act(call.backend, job, tag)
     except LabelError as failed:
-        raise GraphQLError(str(failed)) from failed
+        raise FieldError(str(failed)) from failed
 
 
-def _worded(call: Call, text: str) -> GraphQLError:
-    return GraphQLError(text[0].upper() + text[1:] if call.release.capital_errors else text)
+def _worded(call: Call, text: str) -> FieldError:
+    return FieldError(text[0].upper() + text[1:] if call.release.capital_errors else text)

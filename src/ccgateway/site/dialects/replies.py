@@ -7,7 +7,7 @@ other failure is in doubt, and what is true has to be read back.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -40,13 +40,14 @@ class End(Enum):
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What became of one request. ``error``: why not; ``number``: a database id or a count that the answer tells; ``job``: the
-    cluster and number of the job that it tells."""
+    cluster and number of the job that it tells; ``meta``: that job's metadata, where it tells them."""
 
     effect: Effect
     error: SiteError | None = None
     end: End = End.ANSWERED
     number: int | None = None
     job: tuple[str, int] | None = None
+    meta: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class _Numbered(msgspec.Struct, rename="camel"):
     id: int | None = None
     job_id: int | None = None
     cluster: str | None = None
+    meta_data: dict[str, str] | None = None
 
 
 _NUMBERED = msgspec.json.Decoder(_Numbered)
@@ -109,7 +111,7 @@ def _accepted(answer: SiteAnswer, site: str) -> Reply:
         what = "an empty answer" if not answer.body.strip() else "an answer that is not what it should be"
         return Reply(Effect.DOUBT, SiteError(Code.BAD_ANSWER, site, f"The site sent {what} (HTTP {answer.status})."))
     job = (told.cluster, told.job_id) if told.cluster is not None and told.job_id is not None else None
-    return Reply(Effect.DONE, number=told.id, job=job)
+    return Reply(Effect.DONE, number=told.id, job=job, meta=told.meta_data)
 
 
 _DELETED = re.compile(rb"deleted (\d{1,18}) jobs?\b")

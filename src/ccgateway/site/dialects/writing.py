@@ -58,7 +58,7 @@ class Writing:
     ``users_write``: whether it lets every token with the role ``api`` write (and isolates nobody); ``tag_scopes``: whether tags
     have scopes; ``starts_late``: whether a started job shows only after a while; ``start_tells_id``, ``counts``: whether the
     answers do; ``untags``: by REST; ``removes_tags``: altogether; ``meta_by_key``, ``edits_meta``, ``omits_tagged``: whether it
-    can.
+    can; ``shows_old_meta``: whether it may show a job the metadata of a deleted one that had its database id, until it is edited.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Writing:
     removes_tags: bool = True
     edits_meta: bool = True
     meta_by_key: bool = False
+    shows_old_meta: bool = False
     omits_tagged: bool = False
     counts: bool = False
     shared_key: str = "exclusive"
@@ -249,8 +250,9 @@ RELEASED_WRITING: dict[str, Writing] = {
         start_tells_id=True,
         untags=False,
         removes_tags=False,
+        shows_old_meta=True,
     ),
-    "1.4": Writing("1.4", RELEASED["1.4"].states),
+    "1.4": Writing("1.4", RELEASED["1.4"].states, shows_old_meta=True),
     "1.5": Writing(
         "1.5", RELEASED["1.5"].states, starts_late=True, meta_by_key=True, omits_tagged=True, counts=True, shared_key="shared"
     ),

@@ -36,7 +36,9 @@ class Gap:
 @dataclass(slots=True)
 class RequestContext:
     """One GraphQL request. While the resolvers run, ``gaps`` fills up and becomes entries of ``errors``, ``notes`` (site and
-    words, each once) and becomes ``extensions.notes``. ``call``: under which id, and with which idempotency key, it writes."""
+    words, each once) and becomes ``extensions.notes``, ``ages`` (site, and how old the oldest part of its answers is; ``None``:
+    all of it is new) and becomes ``extensions.cache`` for those who ask for that. ``call``: under which id, and with which
+    idempotency key, it writes."""
 
     gateway: Gateway
     caller: Principal
@@ -44,6 +46,7 @@ class RequestContext:
     call: WriteCall = field(default_factory=lambda: WriteCall(""))
     gaps: list[Gap] = field(default_factory=list)
     notes: dict[tuple[str, str], None] = field(default_factory=dict)
+    ages: dict[str, float | None] = field(default_factory=dict)
     budget: MetricsBudget = field(init=False)
     metrics: MetricsLoader = field(init=False)
     _directories: dict[str, asyncio.Task[Mapping[str, User]]] = field(default_factory=dict)
@@ -64,9 +67,18 @@ class RequestContext:
     def note(self, report: SiteReport) -> None:
         """Remembers what a report has to say beside its status."""
         self.notes.update(((report.site, words), None) for words in report.notes)
+        self.note_age(report)
+
+    def note_age(self, report: SiteReport) -> None:
+        """Remembers how old what a site gave is."""
+        ages = [age for age in (self.ages.get(report.site), report.cache_age) if age is not None]
+        self.ages[report.site] = max(ages, default=None)
 
     def note_gaps(self, info: Info, reports: Iterable[SiteReport]) -> None:
-        """Remembers the reports that are not complete, for the field that ``info`` is about."""
+        """Remembers the reports that are not complete, for the field that ``info`` is about; and how old each part is."""
+        reports = list(reports)
+        for report in reports:
+            self.note_age(report)
         path = tuple(info.path.as_list())
         self.gaps.extend(Gap(path, report) for report in reports if not report.is_complete)
 

@@ -159,8 +159,13 @@ class Executions:
         entries = [entry for error in result.errors or () for entry in field_entries(error, request_id)]
         entries += [gap_entry(gap) for gap in context.gaps]
         response: dict[str, Any] = {"errors": entries, "data": result.data} if entries else {"data": result.data}
+        extensions: dict[str, Any] = {}
         if context.notes:
-            response["extensions"] = {"notes": [{"site": site, "message": words} for site, words in context.notes]}
+            extensions["notes"] = [{"site": site, "message": words} for site, words in context.notes]
+        if request.tells_ages:
+            extensions["cache"] = [{"site": site, "age": age} for site, age in context.ages.items()]
+        if extensions:
+            response["extensions"] = extensions
         return response
 
     def _prepare(self, request: GraphQLRequest, context: RequestContext) -> _Executor:

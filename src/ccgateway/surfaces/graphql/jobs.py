@@ -177,7 +177,7 @@ class Job:
     metrics: list[JobMetricWithName] | None = loaded(
         metrics_of_row,
         load_metrics,
-        needs="id job_id cluster start_time state",
+        needs="id job_id cluster start_time state monitoring_status",
         description="Its metrics, as `jobMetrics` gives them. In a list of jobs each site is asked for all of its jobs side by "
         "side; a job whose metrics its site does not give has null here, with an error.",
     )

@@ -135,6 +135,7 @@ async def job_stats(info: Info, id: IdArgument, metrics: NamesArgument = None) -
     context = info.context
     wanted = MetricsWanted.of(metrics, ("node",))
     answer = await context.gateway.job_metrics(id, wanted, context.caller, budget=context.budget)
+    context.note_age(answer.report)
     by_name: dict[str, list[MetricPiece]] = {}
     for piece in answer.pieces:
         by_name.setdefault(piece.name, []).append(piece)

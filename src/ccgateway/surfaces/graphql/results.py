@@ -6,6 +6,7 @@ from enum import Enum
 
 import strawberry
 
+from ccgateway.errors import Code
 from ccgateway.jobs import model
 from ccgateway.jobs import writes as values
 from ccgateway.surfaces.graphql.context import Info
@@ -55,7 +56,7 @@ def _tag(result: Result) -> model.Tag | None:
 
 
 async def _job(result: Result, info: Info) -> model.JobRow | None:
-    if result.job is None:
+    if result.job is None or result.code is Code.NOT_FOUND:
         return None
     return await info.context.gateway.job(
         result.job, info.context.caller, fields=row_attributes(Selection.of(info).children())

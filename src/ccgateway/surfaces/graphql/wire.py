@@ -37,12 +37,14 @@ FOREIGN = {"GET": frozenset({"cross-site", "same-site"}), "POST": frozenset({"cr
 
 
 class GraphQLRequest(msgspec.Struct, rename="camel", frozen=True):
-    """One request. ``reads_only``: it came by a method that must change nothing."""
+    """One request. ``reads_only``: it came by a method that must change nothing; ``tells_ages``: its caller wants to know how old
+    what it gets is (``{"extensions": {"cache": true}}``)."""
 
     query: str
     operation_name: str | None = None
     variables: dict[str, Any] | None = None
     reads_only: bool = False
+    tells_ages: bool = False
 
 
 class _Body(msgspec.Struct, rename="camel"):
@@ -83,22 +85,26 @@ async def read_post(request: Request, most_bytes: int, seconds: float) -> GraphQ
 def read_get(request: Request) -> GraphQLRequest:
     """The request in the parameters of a GET. Raises ``Refusal``."""
     parameters = request.query_params
-    for name in ("query", "operationName", "variables"):
+    for name in ("query", "operationName", "variables", "extensions"):
         if len(parameters.getlist(name)) > 1:
             raise _bad(f"The parameter {name} is there more than once.")
-    variables = parameters.get("variables")
-    try:
-        values = msgspec.json.decode(variables, type=dict[str, Any] | None) if variables else None
-    except (msgspec.DecodeError, RecursionError):
-        raise _bad("The parameter variables is not a JSON object.") from None
-    body = _Body(query=parameters.get("query"), operation_name=parameters.get("operationName") or None, variables=values)
+    objects = {name: _object(name, parameters.get(name)) for name in ("variables", "extensions")}
+    body = _Body(query=parameters.get("query"), operation_name=parameters.get("operationName") or None, **objects)
     return _request(body, reads_only=True)
+
+
+def _object(name: str, text: str | None) -> dict[str, Any] | None:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any] | None) if text else None
+    except (msgspec.DecodeError, RecursionError):
+        raise _bad(f"The parameter {name} is not a JSON object.") from None
 
 
 def _request(body: _Body, *, reads_only: bool) -> GraphQLRequest:
     if not body.query:
         raise _bad("There is no query in the request.")
-    return GraphQLRequest(body.query, body.operation_name, body.variables, reads_only)
+    tells_ages = (body.extensions or {}).get("cache") is True
+    return GraphQLRequest(body.query, body.operation_name, body.variables, reads_only, tells_ages)
 
 
 def _bad(message: str) -> Refusal:
