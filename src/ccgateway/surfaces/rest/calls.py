@@ -24,7 +24,15 @@ __all__ = ["JSON", "TEXT", "Answer", "Call", "Desk", "Query", "encode"]
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 
-encode = msgspec.json.Encoder().encode
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode(value: object) -> bytearray:
+    """``value`` as one line of JSON."""
+    line = bytearray()
+    _ENCODER.encode_into(value, line)
+    line += b"\n"
+    return line
 
 
 class Query:
@@ -94,14 +102,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response: its body in parts that follow one another.
+    """A response.
 
     ``lasting``: the same question gets the same answer while the job that it is about does not change; ``etag``: under which
     it may then be asked conditionally.
     """
 
     status: int = 200
-    parts: Sequence[bytes] = ()
+    body: bytes | bytearray = b""
     media_type: str | None = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
@@ -118,9 +126,4 @@ class Answer:
         lasting: bool = False,
     ) -> Answer:
         """``value`` as one line of JSON."""
-        return cls(status, (encode(value), b"\n"), JSON, headers or {}, etag, lasting)
-
-    @property
-    def body(self) -> bytes:
-        """All of it."""
-        return b"".join(self.parts)
+        return cls(status, encode(value), JSON, headers or {}, etag, lasting)

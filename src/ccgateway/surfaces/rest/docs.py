@@ -6,6 +6,8 @@ Its scripts and styles lie in ``static/`` (third-party parts and their licences:
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -56,8 +58,8 @@ def docs_routes() -> list[Route]:
     return [
         Route("/api/docs", docs, methods=["GET"]),
         Route("/api/docs/{name}", _file, methods=["GET"]),
-        _document_route("/api/openapi.json", documented_openapi()),
-        _document_route(f"{RELEASED}/api/openapi.json", released_openapi()),
+        _document_route("/api/openapi.json", documented_openapi),
+        _document_route(f"{RELEASED}/api/openapi.json", released_openapi),
     ]
 
 
@@ -68,10 +70,10 @@ async def _file(request: Request) -> Response:
     return FileResponse(path, headers=STATIC_HEADERS, media_type=MEDIA_TYPES[path.suffix])
 
 
-def _document_route(path: str, document: Document) -> Route:
-    body = msgspec.json.encode(document)
+def _document_route(path: str, write: Callable[[], Document]) -> Route:
+    body = cache(lambda: msgspec.json.encode(write()))
 
     async def give(_request: Request) -> Response:
-        return Response(body, headers={**NOSNIFF, "Cache-Control": "no-cache"}, media_type=JSON)
+        return Response(body(), headers={**NOSNIFF, "Cache-Control": "no-cache"}, media_type=JSON)
 
     return Route(path, give, methods=["GET"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from dataclasses import replace
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
@@ -101,15 +102,11 @@ class Face:
         query = Query(request.scope["query_string"].decode("latin-1"))
         call = Call(self._desk, caller, request.method, match.values, query, headers, body, request_id)
         async with WhileConnected(request.receive):
-            return await _run(operation, call)
-
-
-async def _run(operation: Operation, call: Call) -> Answer:
-    return await operation.run(call)
+            return await operation.run(call)
 
 
 def _with(answer: Answer, status: int, headers: dict[str, str]) -> Answer:
-    return Answer(status, answer.parts, answer.media_type, {**answer.headers, **headers})
+    return replace(answer, status=status, headers={**answer.headers, **headers})
 
 
 def _path_below(scope: Scope) -> str:

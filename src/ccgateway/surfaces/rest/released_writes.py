@@ -293,7 +293,7 @@ async def remove_tags(call: Call) -> Answer:
             raise RefusedError(500, f"removing tag failed: tag does not exist (name, type, scope): {names}")
         gone = sum(WriteOutcome.DONE in of_one for of_one in outcomes.values())
     text = f"Deleted Tags from DB: {gone} successfull of {len(asked)} requested\n".encode()
-    return _at_sites(results, Answer(200, (text,), TEXT), "removing tag")
+    return _at_sites(results, Answer(200, text, TEXT), "removing tag")
 
 
 def _at_sites(results: Sequence[WriteResult], done: Answer, doing: str) -> Answer:

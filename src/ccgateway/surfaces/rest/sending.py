@@ -17,12 +17,9 @@ async def send_answer(answer: Answer, send: Send, *, with_body: bool) -> None:
     else:
         headers.append(("Cache-Control", "no-store"))
     if answer.status != 304:
-        headers.append(("Content-Length", str(sum(map(len, answer.parts)))))
+        headers.append(("Content-Length", str(len(answer.body))))
         if answer.media_type is not None:
             headers.append(("Content-Type", answer.media_type))
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     await send({"type": "http.response.start", "status": answer.status, "headers": raw})
-    if with_body and answer.status != 304:
-        for part in answer.parts:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.body", "body": answer.body if with_body and answer.status != 304 else b""})
