@@ -31,6 +31,7 @@ from ccgateway.settings import (
     ServerSettings,
     Settings,
     SiteSettings,
+    WriteSettings,
     load_settings,
 )
 from ccgateway.site.credentials.table import read_table
@@ -50,6 +51,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "api_keys.NAME": ApiKeySettings,
     "identities": IdentitySettings,
     "exchange": ExchangeSettings,
+    "writes": WriteSettings,
     "sites.NAME": SiteSettings,
 }
 

@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from ccgateway.cache.ledger import open_ledger
+from ccgateway.federation.audit import audit_to_file, close_audit_file
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.identity.callers import Callers
@@ -18,8 +20,10 @@ from ccgateway.settings import Settings
 from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.registry import Registry
 from ccgateway.surfaces.callers import caller_of
+from ccgateway.surfaces.delivery import Delivery
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
+from ccgateway.surfaces.rest.routes import rest_routes
 
 __all__ = ["create_app"]
 
@@ -28,7 +32,9 @@ def create_app(settings: Settings) -> Starlette:
     """The gateway's application. Raises ``SettingsError`` where the settings cannot be used; reaches no site yet."""
     settings.check_exposure()
     registry = Registry(settings.sites.values(), keyring=Keyring(settings))
-    gateway = Gateway(registry, settings.limits, Shelf.of(settings.cache))
+    ledger = open_ledger(settings.cache)
+    gateway = Gateway(registry, settings.limits, Shelf.of(settings.cache), writes=settings.writes, ledger=ledger)
+    audit_file = audit_to_file(settings.writes.audit_file) if settings.writes.audit_file is not None else None
     callers = Callers(settings)
 
     @asynccontextmanager
@@ -38,6 +44,8 @@ def create_app(settings: Settings) -> Starlette:
         finally:
             await callers.aclose()
             await gateway.aclose()
+            if audit_file is not None:
+                close_audit_file(audit_file)
 
     async def live(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "live"}, headers={"Cache-Control": "no-store"})
@@ -48,9 +56,10 @@ def create_app(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *graphql_routes(gateway, caller_of(callers), settings.limits, graphiql=settings.server.graphiql),
+            *rest_routes(gateway, caller_of(callers), settings.limits, origins=settings.server.cors_origins),
             Route("/health/live", live),
             Route("/health/ready", live),
         ],
-        middleware=[Middleware(HostCheck, allowed_hosts=allowed)],
+        middleware=[Middleware(HostCheck, allowed_hosts=allowed), Middleware(Delivery, packs=settings.server.compression)],
         lifespan=lifespan,
     )

@@ -47,9 +47,9 @@ def job(number: int, **changes: Any) -> dict[str, Any]:
 
 def running(number: int, **changes: Any) -> dict[str, Any]:
     """A job that runs since 1000 seconds."""
-    return job(number, jobState="running", startTime=NOW - 1000, **changes)
+    return job(number, **({"jobState": "running", "startTime": NOW - 1000} | changes))
 
 
 def site(release: str, *jobs: dict[str, Any], **options: Any) -> SimulatedSite:
-    """A site at the time NOW."""
-    return SimulatedSite("aurora", release, jobs, clock=lambda: float(NOW), **options)
+    """A site at the time NOW, unless it is given a clock."""
+    return SimulatedSite("aurora", release, jobs, **({"clock": lambda: float(NOW)} | options))

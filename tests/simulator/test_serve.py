@@ -161,6 +161,16 @@ def test_a_process_that_cannot_start_says_so() -> None:
         pass
 
 
+def test_a_process_shows_started_jobs_when_it_is_told_to() -> None:
+    with SimulatorProcess("--release", "1.5", "--jobs", "10", "--commit", "0") as process:
+        headers = {"X-Auth-Token": process.tokens["robot"]}
+        job = {"jobId": 5, "user": "eve", "cluster": "synth", "numNodes": 1, "startTime": 2_000_000_000}
+        body = job | {"resources": [{"hostname": "sn001"}]}
+        assert httpx.post(process.url + "/api/jobs/start_job/", headers=headers, json=body).json() == {"msg": "success"}
+        listed = httpx.get(process.url + "/api/jobs/?items-per-page=1", headers=headers).json()
+        assert [(j["id"], j["jobId"], j["subCluster"]) for j in listed["jobs"]] == [(11, 5, "main")]
+
+
 async def test_the_demo_has_one_site_for_every_dialect() -> None:
     sites = demo_sites(clock=lambda: float(NOW))
     assert [(s.name, s.release.name) for s in sites] == [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -79,13 +80,18 @@ def test_pages_put_together_are_the_sorted_list(seed: int, tie: Tie) -> None:
             assert pages[-1] == []
 
 
-def test_a_deleted_job_is_gone_and_its_id_is_not() -> None:
-    site = SimulatedSite("aurora", "1.5", [job(1), job(2)], clock=lambda: float(NOW))
+def test_the_highest_id_comes_again_once_its_job_is_deleted() -> None:
+    site = SimulatedSite("aurora", "1.5", [job(1), job(2), job(3)], clock=lambda: float(NOW))
+    new = {k: v for k, v in job(9).items() if k != "id"}
     site.delete_job(2)
+    site.delete_job(3)
     assert [j["id"] for j in site.all_jobs()] == [1]
     with pytest.raises(KeyError):
-        site.stop_job(2)
-    assert site.start_job({k: v for k, v in job(9).items() if k != "id"}) == 3
+        site.stop_job(3)
+    assert site.start_job(new) == 2
+    assert site.start_job(new | {"jobId": 1010}) == 3
+    site.delete_job(2)
+    assert site.start_job(new | {"jobId": 1011}) == 4
 
 
 def test_an_id_is_taken_once() -> None:
@@ -94,3 +100,21 @@ def test_an_id_is_taken_once() -> None:
         site.start_job(job(1))
     with pytest.raises(ValueError, match="same database id"):
         SimulatedSite("aurora", "1.5", [job(1), job(1)])
+
+
+@pytest.mark.parametrize(
+    "jobs", [[job(n) for n in range(1, 31)], GeneratedJobs(30, "aurora", until=NOW, first_job_id=1001)], ids=type
+)
+def test_a_key_finds_what_is_there_now(jobs: list[dict[str, Any]] | GeneratedJobs) -> None:
+    site = SimulatedSite("aurora", "1.5", jobs, clock=lambda: float(NOW))
+    store = site.backend.jobs
+    (first,) = store.find(1007)
+    assert (first.id, store.find(1007, "aurora", first.start_time)) == (7, [first])
+    assert store.find(1007, "elsewhere") == store.find(1007, "aurora", first.start_time + 1) == store.find(5) == []
+    again = site.start_job(job(99, jobId=1007) | {"id": 99})
+    assert [j.id for j in store.find(1007)] == [7, again]
+    site.delete_job(7)
+    site.add_tag(again, "t", "n")
+    assert [(j.id, len(j.tags)) for j in store.find(1007)] == [(99, 1)]
+    store.remove(99, 30, 29, 12345)
+    assert (store.find(1007), store.next_id(), len(store)) == ([], 29, 27)

@@ -367,6 +367,27 @@ async def test_a_request_after_a_failure_uses_a_new_connection() -> None:
 # --- size
 
 
+@pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH", "POST"])
+@pytest.mark.parametrize("ending", ["close", "reset"])
+async def test_a_write_is_sent_once_even_where_a_kept_connection_breaks(method: str, ending: str) -> None:
+    answers = iter([True])
+
+    async def answer(_: Heard, writer: asyncio.StreamWriter) -> Then:
+        if next(answers, False):
+            writer.write(plain_answer())
+            return "keep"
+        if ending == "reset":
+            reset(writer)
+        return "close"
+
+    async with raw_server(answer) as server, client_of(server.url) as client:
+        await client.exchange(SiteRequest("GET", "/"), visit())
+        with pytest.raises(SiteError) as raised:
+            await client.exchange(SiteRequest(method, "/x", b"{}", safe=False), visit())
+        assert raised.value.code is Code.CONNECTION_LOST
+        assert [heard.target for heard in server.heard] == ["/", "/x"]
+
+
 def memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -12,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccgateway.errors import Code, SiteError
-from ccgateway.jobs.conditions import conditions_of
+from ccgateway.jobs.conditions import Conditions, conditions_of
 from ccgateway.jobs.filters import IntRange, JobFilter, StringInput
-from ccgateway.jobs.model import JOB_FIELDS, JobRow
+from ccgateway.jobs.model import JOB_FIELDS, JOB_TEXTS, JobRow
 from ccgateway.site.dialects import DIALECTS, Window
 from ccgateway.site.exchange import SiteAnswer
 from support.recordings import RECORDED, body_of, recorded, recorded_jobs
@@ -253,3 +254,37 @@ def test_releases_that_isolate_nobody_are_isolated_here(release: str, needed: fr
     )
     assert {row.user for row in plan.matching(rows)} == {"alice"}
     assert len({row.user for row in rows}) > 1
+
+
+TEXTS = frozenset(JOB_TEXTS)
+
+
+@releases
+def test_a_text_is_what_the_site_wrote(release: str) -> None:
+    case = "list: all, with metadata (the starting state)"
+    answer = recorded(release, case)
+    sent = {job["id"]: job for job in json.loads(answer.body)["jobs"]}
+    for row in DIALECTS[release].list_rows(answer, "aurora", TEXTS):
+        job = sent[row.id]
+        texts = {name: json.loads(bytes(getattr(row, name))) for name in TEXTS}
+        assert texts == {
+            "resources_json": job["resources"],
+            "footprint_json": job.get("footprint"),
+            "meta_data_json": job["metaData"],
+            "energy_json": job.get("energy", 0),
+            "statistics_json": job["statistics"],
+        }
+
+
+def test_what_is_wanted_both_as_text_and_decoded_is_the_same() -> None:
+    answer = recorded("1.5", "list: all, with metadata (the starting state)")
+    for row in DIALECTS["1.5"].list_rows(answer, "aurora", TEXTS | {"resources", "footprint", "meta_data", "energy"}):
+        assert [one.hostname for one in row.resources] == [one["hostname"] for one in json.loads(bytes(row.resources_json))]
+        assert row.footprint == json.loads(bytes(row.footprint_json)) and row.energy == json.loads(bytes(row.energy_json))
+        assert row.meta_data == json.loads(bytes(row.meta_data_json))
+
+
+@releases
+def test_metadata_as_text_is_asked_for_as_metadata_is(release: str) -> None:
+    plan = DIALECTS[release].plan(Conditions(), frozenset({"meta_data_json"}), ADMIN)
+    assert plan.with_metadata

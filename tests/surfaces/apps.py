@@ -8,15 +8,16 @@ import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
 
+from ccgateway.federation.gateway import Gateway
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
-from surfaces.fakes import CALLER, FakeGateway
+from surfaces.fakes import CALLER
 
 __all__ = ["client_of", "make_app"]
 
 
-def make_app(gateway: FakeGateway, *, graphiql: bool = True, **limits: Any) -> Starlette:
+def make_app(gateway: Gateway, *, graphiql: bool = True, **limits: Any) -> Starlette:
     async def caller(_request: Request) -> Principal:
         return CALLER
 

@@ -103,7 +103,7 @@ async def test_a_value_that_does_not_fit_its_type_is_our_fault_not_the_callers(
         ('{ jobs(filter: {startTime: {from: "today"}}) { count } }', "GRAPHQL_VALIDATION_FAILED", "2024-06-01T12:00:00Z"),
         ("{ jobs(filter: [null]) { count } }", "GRAPHQL_VALIDATION_FAILED", "null"),
         ('{ jobs(order: {field: "id", order: null}) { count } }', "GRAPHQL_VALIDATION_FAILED", "null"),
-        ("mutation { jobs { count } }", "GRAPHQL_VALIDATION_FAILED", "mutation"),
+        ("mutation { jobs { count } }", "GRAPHQL_VALIDATION_FAILED", "Mutation"),
         ("query A { jobs { count } } query B { jobs { count } }", "BAD_REQUEST", "operation name"),
     ],
 )

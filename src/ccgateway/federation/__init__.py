@@ -7,6 +7,12 @@ readahead   walks kept open between two pages
 joblist     the one exact job list: planned, walked, cut into pages, reported
 lookups     one job by id or key; clusters; users; the sites themselves
 metrics     the metrics of one job or of many, each job an outcome of its own
+writes      every write, many orders at once, each with a result of its own
+orders      orders are carried out, in chains by job
+placing     which site an order goes to, and which job is meant
+admission   how much one caller may write
+once        a call with an idempotency key happens once
+audit       one line for every write
 twins       two configured sites that are one and the same instance
 remembered  what is remembered of the sites' answers: the cache in the federation's words
 gateway     the façade over all of them

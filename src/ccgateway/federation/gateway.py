@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from ccgateway.cache.ledger import Ledger, LocalLedger
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import FromSites, JobMetrics, MetricsBudget, Outcome
+from ccgateway.federation.placing import Places
 from ccgateway.federation.questions import (
     Answer,
     JobListAnswer,
@@ -16,6 +18,7 @@ from ccgateway.federation.questions import (
     Policy,
     SiteCluster,
     SiteStatus,
+    SiteTag,
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.readahead import ParkedWalks
@@ -23,10 +26,11 @@ from ccgateway.federation.remembered.directory import Directory
 from ccgateway.federation.remembered.metrics import RememberedMetrics
 from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.federation.twins import Twins
+from ccgateway.federation.writes import Writes
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.model import JobKey, JobRow
-from ccgateway.settings import LimitSettings
+from ccgateway.settings import LimitSettings, WriteSettings
 from ccgateway.site.registry import Registry
 
 __all__ = ["Gateway"]
@@ -42,7 +46,15 @@ class Gateway:
     to stands in its report.
     """
 
-    def __init__(self, registry: Registry, limits: LimitSettings, shelf: Shelf | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        limits: LimitSettings,
+        shelf: Shelf | None = None,
+        *,
+        writes: WriteSettings | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
         self._registry = registry
         self._shelf = shelf or Shelf.empty()
         twins = Twins()
@@ -50,6 +62,19 @@ class Gateway:
         self._joblist = JobList(registry, twins, limits, self._parked, self._shelf)
         self._lookups = Lookups(registry, twins, limits, self._joblist, Directory(self._shelf))
         self._metrics = JobMetrics(registry, RememberedMetrics(self._shelf) if self._shelf.is_used else FromSites())
+        self._writes = Writes(
+            registry,
+            limits,
+            Places(registry, limits.scan_budget),
+            self.invalidate,
+            writes or WriteSettings.model_validate({}),
+            ledger or LocalLedger(),
+        )
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        """The number of every configured site, by its name: what makes job ids of one integer."""
+        return {instance.name: instance.number for instance in self._registry}
 
     async def jobs(self, question: JobListQuestion, caller: Principal) -> JobListAnswer:
         """One page of the jobs of all sites asked, in one exact order."""
@@ -113,6 +138,15 @@ class Gateway:
         """The user tables of every site asked (needs an admin's token there)."""
         return await self._lookups.users(caller, sites=sites, policy=policy)
 
+    async def tags(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteTag]:
+        """The tags of every site asked, as far as its credential there may see them: one tag per type, name and scope."""
+        return await self._lookups.tags(caller, sites=sites, policy=policy)
+
+    @property
+    def writes(self) -> Writes:
+        """The use cases that change something."""
+        return self._writes
+
     async def sites(self, caller: Principal, *, sites: Sequence[str] | None = None) -> list[SiteStatus]:
         """The configured sites, each asked just now."""
         return await self._lookups.sites(caller, sites)
@@ -121,10 +155,12 @@ class Gateway:
         """After a write at ``site``, before anybody is told of it: nothing from before it is answered again, of these jobs and of
         the site's lists (``None``: of anything of that site). Never fails.
         """
+        self._parked.clear()
         await self._shelf.changed(site, jobs)
 
     async def aclose(self) -> None:
-        """Closes the connections to every site, and the cache."""
+        """Closes the connections to every site, and the cache, once the writes that are running have ended."""
+        await self._writes.aclose()
         await self._parked.aclose()
         await self._shelf.aclose()
         await self._registry.aclose()

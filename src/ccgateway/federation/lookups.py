@@ -19,6 +19,7 @@ from ccgateway.federation.questions import (
     SiteCluster,
     SiteReport,
     SiteStatus,
+    SiteTag,
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.remembered.directory import Directory
@@ -27,11 +28,12 @@ from ccgateway.federation.twins import Twins
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
-from ccgateway.jobs.model import JobRow, parse_job_id
+from ccgateway.jobs.model import JobRow, Tag, parse_job_id
 from ccgateway.settings import LimitSettings
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance
 from ccgateway.site.registry import Registry
+from ccgateway.site.tagging import list_tags
 
 __all__ = ["Lookups"]
 
@@ -113,6 +115,15 @@ class Lookups:
         found, reports = await self._of_each(caller, sites, policy, ask)
         self._drop_twins(found, reports)
         return Answer([SiteUser(name, user) for name, users in found.items() for user in users], reports)
+
+    async def tags(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteTag]:
+        """Every tag once, by type, name and scope, and the sites that have it."""
+        found, reports = await self._of_each(caller, sites, policy, list_tags)
+        having: dict[Tag, list[str]] = {}
+        for name, tags in found.items():
+            for tag in tags:
+                having.setdefault(Tag(tag.type, tag.name, tag.scope), []).append(name)
+        return Answer([SiteTag(tag, tuple(having[tag])) for tag in sorted(having, key=lambda one: one.key)], reports)
 
     async def sites(self, caller: Principal, names: Sequence[str] | None) -> list[SiteStatus]:
         """How every site is, found out by reading at most one job there."""

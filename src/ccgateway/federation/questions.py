@@ -11,11 +11,11 @@ from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.filters import JobFilter, JobOrder
 from ccgateway.jobs.metrics import MetricPiece
-from ccgateway.jobs.model import JobRow
+from ccgateway.jobs.model import JobRow, Tag
 
 __all__ = [
     "Answer", "JobListAnswer", "JobListQuestion", "JobMetricsAnswer", "PageRequest", "Policy", "ReportStatus",
-    "SiteCluster", "SiteReport", "SiteStatus", "SiteUser",
+    "SiteCluster", "SiteReport", "SiteStatus", "SiteTag", "SiteUser",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -156,6 +156,14 @@ class SiteUser:
 
     site: str
     user: User
+
+
+@dataclass(frozen=True, slots=True)
+class SiteTag:
+    """A tag (its ``id`` is one site's own, and means nothing here) and the sites that have it, by number."""
+
+    tag: Tag
+    sites: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

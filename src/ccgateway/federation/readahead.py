@@ -67,6 +67,11 @@ class ParkedWalks:
                 return None
         return found.walk if found.walk.is_whole else None
 
+    def clear(self) -> None:
+        """Drops every walk: what comes next is read afresh."""
+        for key in list(self._parked):
+            self._drop(key)
+
     def _drop(self, key: Hashable) -> None:
         found = self._parked.pop(key, None)
         if found is not None:

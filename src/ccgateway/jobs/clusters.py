@@ -23,6 +23,7 @@ __all__ = [
     "Unit",
     "User",
     "count_nodes",
+    "metrics_of",
 ]
 
 
@@ -50,6 +51,11 @@ class SubClusterConfig(_Named):
     caution: float | None = None
     alert: float | None = None
     remove: bool | None = None
+    unit: Unit | None = None
+    footprint: str | None = None
+    energy: str | None = None
+    lower_is_better: bool | None = None
+    restrict: bool | None = None
 
 
 class MetricConfig(_Named):
@@ -67,6 +73,8 @@ class MetricConfig(_Named):
     lower_is_better: bool | None = None
     footprint: str | None = None
     sub_clusters: list[SubClusterConfig] | None = None
+    energy: str | None = None
+    restrict: bool | None = None
 
 
 class Accelerator(_Named):
@@ -99,6 +107,7 @@ class SubCluster(_Named):
     topology: Topology = msgspec.field(default_factory=Topology)
     metric_config: list[MetricConfig] | None = None
     footprint: list[str] | None = None
+    energy_footprint: list[str] | None = None
 
 
 class Cluster(_Named):
@@ -118,6 +127,23 @@ class User(msgspec.Struct, rename="camel"):
     email: str = ""
     roles: list[str] | None = None
     projects: list[str] | None = None
+
+
+def metrics_of(cluster: Cluster, sub_cluster: str) -> list[MetricConfig]:
+    """The metrics of a sub-cluster of a release that names them on the cluster only (≤1.3), as 1.4 would name them:
+    overrides applied, removed metrics left out, ``sub_clusters`` empty."""
+    found = []
+    for config in cluster.metric_config or ():
+        override = next((one for one in config.sub_clusters or () if one.name == sub_cluster), None)
+        if override is not None and override.remove:
+            continue
+        changes = {
+            name: value
+            for name in ("peak", "normal", "caution", "alert")
+            if override is not None and (value := getattr(override, name)) is not None
+        }
+        found.append(msgspec.structs.replace(config, sub_clusters=[], **changes))
+    return found
 
 
 _HOSTS = re.compile(r"(?:[^,\[]|\[[^\]]*\]?)+")

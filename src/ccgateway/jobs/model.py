@@ -1,7 +1,8 @@
 """A job as the gateway holds it, whatever release it came from.
 
 Attribute names are the gateway's; times are epoch seconds (UTC), durations seconds. Rows are compiled per site and per
-set of needed fields (``ccgateway.site.decoding``): an attribute outside that set does not exist on the row.
+set of needed fields (``ccgateway.site.decoding``): an attribute outside that set does not exist on the row. What is only passed
+on can be asked for as the JSON text that the site sent (``JOB_TEXTS``), which is neither read nor written anew.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ccgateway.errors import Code, RequestError
 __all__ = [
     "ALWAYS",
     "JOB_FIELDS",
+    "JOB_TEXTS",
     "SHARED_BY_EXCLUSIVE",
     "STATES",
     "Epoch",
@@ -79,7 +81,7 @@ class JobKey(NamedTuple):
 
 
 class JobRow(msgspec.Struct):
-    """One job of one site, holding what the question needed: ``ALWAYS``, and some of the rest of ``JOB_FIELDS``."""
+    """One job of one site, holding what the question needed: ``ALWAYS``, and some of ``JOB_FIELDS`` and ``JOB_TEXTS``."""
 
     site: ClassVar[str]
 
@@ -107,6 +109,11 @@ class JobRow(msgspec.Struct):
         resources: list[Resource]
         footprint: dict[str, float] | None
         meta_data: dict[str, Any] | None
+        resources_json: msgspec.Raw
+        footprint_json: msgspec.Raw
+        meta_data_json: msgspec.Raw
+        energy_json: msgspec.Raw
+        statistics_json: msgspec.Raw
 
     @property
     def key(self) -> JobKey:
@@ -149,6 +156,15 @@ JOB_FIELDS: Mapping[str, JobField] = {
     "resources": JobField(list[Resource] | None, None),
     "footprint": JobField(dict[str, float | None] | None, None),
     "meta_data": JobField(dict[str, str | float | int | bool | None] | None, None),
+}
+
+#: attributes that hold a value's JSON text as the site sent it → the text where the site sends none
+JOB_TEXTS: Mapping[str, bytes] = {
+    "resources_json": b"null",
+    "footprint_json": b"null",
+    "meta_data_json": b"null",
+    "energy_json": b"0",
+    "statistics_json": b"null",
 }
 
 _JOB_ID = re.compile(r"([a-z0-9][a-z0-9-]*):([0-9]{1,18})")

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from ccgateway.surfaces.graphql.schema import sdl
+from ccgateway.surfaces.rest.openapi import documented_openapi, released_openapi
 
 __all__ = ["drift", "published", "write"]
 
 
 def published() -> Mapping[str, str]:
     """Name → text of every file."""
-    return {"ccgateway.graphql": sdl()}
+    return {
+        "ccgateway.graphql": sdl(),
+        "openapi.json": _pretty(documented_openapi()),
+        "openapi-cc-backend-1.5.json": _pretty(released_openapi()),
+    }
+
+
+def _pretty(document: Mapping[str, object]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def write(folder: Path) -> list[Path]:

@@ -7,6 +7,7 @@ globally. Every refusal names the key, what is wrong with its value, and the rem
 base        what all sections share, and where secrets are found
 cache       ``[cache]``
 identities  the sections about who may ask, and as whom each is shown to the sites
+writes      ``[writes]``
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ from ccgateway.settings.identities import (
     SiteIdentitySettings,
     check_issuers,
 )
+from ccgateway.settings.writes import WriteSettings
 
 __all__ = [
     "ApiKeySettings", "CacheSettings", "CallerSettings", "ExchangeSettings", "IdentitySettings", "IssuerSettings",
-    "LimitSettings", "Release", "Seconds", "ServerSettings", "Settings", "SiteSettings", "load_settings",
+    "LimitSettings", "Release", "Seconds", "ServerSettings", "Settings", "SiteSettings", "WriteSettings", "load_settings",
 ]  # fmt: skip
 
 Release = Literal["auto", "1.2", "1.3", "1.4", "1.5", "howto"]
@@ -57,7 +59,24 @@ class ServerSettings(Frozen):
         description="Say true only if everybody who can reach this address may read everything the site tokens can: "
         "without it the gateway refuses to listen anywhere but on loopback.",
     )
+    compression: bool = Field(
+        default=True,
+        description="Pack answers of 4 KB and more with gzip or zstd for callers who accept that; say false where a proxy in "
+        "front of the gateway does it, or where processor time is dearer than bandwidth.",
+    )
     graphiql: bool = Field(default=True, description="Serve the GraphiQL page to browsers that open /graphql.")
+    cors_origins: tuple[str, ...] = Field(
+        default=(),
+        description='Origins whose pages may use the REST interface, such as "https://portal.example.org"; "*" is any.',
+    )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _plain_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            if one != "*" and not re.fullmatch(r"https?://[^/?#\s@]+", one):
+                raise ValueError(f"has {one[:60]!r}, which is not of the form https://host[:port]")
+        return value
 
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the address."""
@@ -100,6 +119,13 @@ class SiteSettings(SiteIdentitySettings):
     retries: int = Field(2, ge=0, le=10, description="How often a safe read is tried again.")
     answer_bytes: int = Field(64 << 20, ge=4096, description="Largest answer accepted from the site, in bytes, unpacked.")
     ca_file: Path | None = Field(None, description="PEM file of the authority that signed the site's certificate.")
+    read_only: bool = Field(default=False, description="Let nothing be written at the site.")
+    tags_by_query: bool = Field(
+        default=True, description="Use the site's own GraphQL for what its REST interface cannot do to tags (and to list them)."
+    )
+    clusters: tuple[str, ...] | None = Field(
+        None, description="Names of the site's clusters, for writes that name a cluster only; asked of the site if left out."
+    )
 
     @field_validator("url")
     @classmethod
@@ -129,6 +155,7 @@ class Settings(BaseSettings):
     api_keys: dict[str, ApiKeySettings] = Field(default_factory=dict)
     identities: IdentitySettings = IdentitySettings()  # type: ignore[call-arg]
     exchange: ExchangeSettings = ExchangeSettings()  # type: ignore[call-arg]
+    writes: WriteSettings = WriteSettings()  # type: ignore[call-arg]
     sites: dict[str, SiteSettings] = Field(default_factory=dict)
 
     @classmethod
@@ -321,5 +348,6 @@ _MODELS: dict[str, type[BaseModel]] = {
     "api_keys": ApiKeySettings,
     "identities": IdentitySettings,
     "exchange": ExchangeSettings,
+    "writes": WriteSettings,
     "sites": SiteSettings,
 }

@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--until", type=int, default=None, help="end of the jobs' period, epoch seconds (default: now)")
     parser.add_argument("--zone", default="UTC")
+    parser.add_argument("--commit", type=float, default=120.0, help="1.5: seconds until a started job shows (0: at once)")
+    parser.add_argument("--archiving", type=float, default=1.0, help="seconds until a stopped job is archived")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before every answer")
     parser.add_argument("--per-job-cost", type=float, default=0.0, help="seconds for every job in an answer")
     parser.add_argument("--while-stdin-is-open", action="store_true", help="end when standard input is closed")
@@ -52,7 +54,16 @@ def _end_with_stdin(stop: asyncio.Event) -> None:
 
 
 async def _run(given: argparse.Namespace) -> None:
-    site = site_of(given.release, given.jobs, cluster=given.cluster, seed=given.seed, until=given.until, zone=given.zone)
+    site = site_of(
+        given.release,
+        given.jobs,
+        cluster=given.cluster,
+        seed=given.seed,
+        until=given.until,
+        zone=given.zone,
+        commit=given.commit,
+        archiving=given.archiving,
+    )
     site.latency = given.latency
     site.per_job_cost = given.per_job_cost
     stop = asyncio.Event()

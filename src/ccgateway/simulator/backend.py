@@ -1,7 +1,7 @@
 """What a site knows, apart from how it is reached: jobs, tags, clusters, users and its clock.
 
-:class:`Backend` is what the request handlers work on. Its mutation methods are what tests use to let jobs start, stop and
-vanish while somebody pages.
+:class:`Backend` is what the request handlers work on; what changes, changes through its :class:`~.changes.Changes`. Its own
+mutation methods are what tests use to let jobs start, stop and vanish while somebody pages.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from msgspec.structs import replace
-
+from ccgateway.simulator.archive import Archive
+from ccgateway.simulator.changes import Changes
 from ccgateway.simulator.clusters import Hardware, hardware_of, synthetic_cluster
 from ccgateway.simulator.gate import Principal, Rows, rows_of
 from ccgateway.simulator.generated import GeneratedJobs
-from ccgateway.simulator.job import Job, Tag, job_from, job_to
-from ccgateway.simulator.metrics import footprint_of, statistics_of
+from ccgateway.simulator.job import Job, job_from, job_to
 from ccgateway.simulator.release import Release
 from ccgateway.simulator.scopes import CacheMemory
 from ccgateway.simulator.shapes import View
 from ccgateway.simulator.source import LoadedJobs
 from ccgateway.simulator.store import JobStore
+from ccgateway.simulator.tags import TagTable
+from ccgateway.simulator.waiting import Waiting
 
 __all__ = ["DEFAULT_USERS", "Backend", "User"]
 
@@ -34,12 +35,14 @@ class User:
     name: str
     roles: tuple[str, ...]
     projects: tuple[str, ...] = ()
+    full_name: str = ""
+    email: str = ""
 
     def listed(self) -> dict[str, Any]:
         return {
             "username": self.name,
-            "name": "",
-            "email": "",
+            "name": self.full_name,
+            "email": self.email,
             "roles": list(self.roles),
             "projects": list(self.projects),
             "authType": 0,
@@ -69,6 +72,8 @@ class Backend:
         users: Mapping[str, Sequence[str]],
         zone: str,
         clock: Callable[[], float],
+        commit: float,
+        archiving: float,
     ) -> None:
         self.release = release
         self.clock = clock
@@ -79,14 +84,31 @@ class Backend:
         given = clusters or [synthetic_cluster(c, release) for c in source.clusters()]
         self.clusters = sorted(given, key=lambda c: str(c["name"]))
         self._hardware = {str(c["name"]): hardware_of(c) for c in self.clusters}
-        self._tags: dict[tuple[str, str], Tag] = {}
         self.cache = CacheMemory()
-        self.broken_archives: set[int] = set()
-        self.broken_metrics: set[int] = set()
+        self.tags = TagTable()
+        if isinstance(source, LoadedJobs):
+            for job in self.jobs:
+                self.tags.learn(job)
+        self.archive = Archive(archiving)
+        waiting = Waiting(commit, clock()) if release.commit_worker and commit else None
+        self.changes = Changes(self.jobs, self.tags, self.archive, waiting=waiting, hardware=self.hardware, clock=clock)
 
     @property
     def now(self) -> int:
         return int(self.clock())
+
+    @property
+    def waiting(self) -> list[Job]:
+        """Jobs that were started and that no read shows yet."""
+        return list(self.changes.waiting or ())
+
+    @property
+    def broken_archives(self) -> set[int]:
+        return self.archive.lost
+
+    @property
+    def broken_metrics(self) -> set[int]:
+        return self.changes.unloadable
 
     @property
     def cluster_names(self) -> list[str]:
@@ -114,7 +136,7 @@ class Backend:
         now = self.now
         return (job_to(job, now) for job in self.jobs)
 
-    # -- what happens while somebody reads
+    # -- what tests let happen while somebody reads
 
     def start_job(self, row: Mapping[str, Any]) -> int:
         """A job appears; answers its database id."""
@@ -122,41 +144,37 @@ class Backend:
         if self.jobs.get(job.id) is not None:
             raise ValueError(f"a job with the database id {job.id} exists already")
         self.jobs.add(job)
+        self.tags.learn(job)
         return job.id
 
     def stop_job(self, db_id: int, state: str = "completed", stop_time: int | None = None) -> None:
         """A job ends and is archived at once."""
-        job = self._job(db_id)
-        end = self.now if stop_time is None else stop_time
-        ended = replace(job, state=state, duration=max(0, end - job.start_time), monitoring_status=3)
-        hardware = self.hardware(job.cluster)
-        self.jobs.put(replace(ended, statistics=statistics_of(ended, hardware), footprint=footprint_of(ended, hardware)))
+        self.changes.stop(self._job(db_id), state, self.now if stop_time is None else stop_time)
+        self.changes.put_away(db_id)
 
     def delete_job(self, db_id: int) -> None:
         """A job vanishes from the database."""
         self._job(db_id)
-        self.jobs.remove(db_id)
-        self.broken_archives.discard(db_id)
-        self.broken_metrics.discard(db_id)
+        self.changes.delete(db_id)
 
     def add_tag(self, db_id: int, type: str, name: str, scope: str = "global") -> int:  # noqa: A002  the field's own name
         """A job gets a tag, which is created if new; answers the tag's id."""
         job = self._job(db_id)
-        tag = self._tags.setdefault((type, name), Tag(len(self._tags) + 1, type, name, scope))
+        tag = self.tags.find(type, name) or self.changes.create_tag(type, name, scope)
         if tag not in job.tags:
-            self.jobs.put(replace(job, tags=(*job.tags, tag)))
+            self.changes.tag(job, tag)
         return tag.id
 
     def break_archive(self, db_id: int) -> None:
         """The archive entry of a job that has ended gets lost: every list page that holds the job fails from now on."""
         if not self._job(db_id).archived:
             raise ValueError(f"job {db_id} is not archived, so no list opens its archive entry")
-        self.broken_archives.add(db_id)
+        self.archive.lost.add(db_id)
 
     def break_metrics(self, db_id: int) -> None:
         """The metrics of a job can no longer be loaded."""
         self._job(db_id)
-        self.broken_metrics.add(db_id)
+        self.changes.unloadable.add(db_id)
 
     def _job(self, db_id: int) -> Job:
         job = self.jobs.get(db_id)

@@ -13,7 +13,11 @@ from ccgateway.simulator.release import Release
 if TYPE_CHECKING:
     from ccgateway.simulator.backend import Backend
 
-__all__ = ["Call", "Handler"]
+__all__ = ["Call", "FieldError", "Handler"]
+
+
+class FieldError(Exception):
+    """What a field of GraphQL has in place of a value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ccgateway.simulator.release import Release
 
-__all__ = ["Hardware", "Metric", "hardware_of", "nodes_in", "synthetic_cluster"]
+__all__ = ["Hardware", "Metric", "hardware_of", "holds_node", "nodes_in", "synthetic_cluster"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +102,32 @@ def hardware_of(cluster: Mapping[str, Any]) -> Hardware:
 
 def nodes_in(compact: str) -> int:
     """How many nodes a list such as ``an[001-064,070],login1`` names."""
-    total = 0
-    for part in re.findall(r"[^,\[]+\[[^\]]*\]|[^,]+", compact):
-        inside = re.search(r"\[(.*)\]", part)
-        if inside is None:
-            total += 1
+    return sum(last - first + 1 for _, first, last, _ in _spans(compact))
+
+
+def holds_node(compact: str, host: str) -> bool:
+    """Whether such a list names *host*; ``*`` names every one."""
+    if compact == "*":
+        return True
+    for prefix, first, last, width in _spans(compact):
+        number = host[len(prefix) :]
+        if not host.startswith(prefix) or len(number) != width:
             continue
-        for span in inside.group(1).split(","):
+        if not width or (number.isdecimal() and first <= int(number) <= last):
+            return True
+    return False
+
+
+def _spans(compact: str) -> Iterator[tuple[str, int, int, int]]:
+    """Prefix, first and last number and their width; a name without brackets is a span of width 0."""
+    for part in re.findall(r"[^,\[]+\[[^\]]*\]|[^,]+", compact):
+        inside = re.fullmatch(r"(.*)\[(.*)\]", part)
+        if inside is None:
+            yield part, 1, 1, 0
+            continue
+        for span in inside.group(2).split(","):
             first, _, last = span.partition("-")
-            total += int(last or first) - int(first) + 1
-    return total
+            yield inside.group(1), int(first), int(last or first), len(first)
 
 
 def _metric(row: _Row, release: Release) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ccgateway.simulator.site import SimulatedSite
 
 __all__ = ["demo_sites", "site_of"]
 
+_COMMIT = 15.0  # seconds until a started job shows at the 1.5 site; cc-backend's own two minutes are long for a demo
 _SITES = (  # name and cluster, release, zone, jobs
     ("aurora", "1.5", "UTC", 4000),
     ("borealis", "1.4", "Europe/Berlin", 3500),
@@ -31,13 +32,23 @@ def demo_sites(*, clock: Callable[[], float] = time.time, days: int = 14) -> lis
             GeneratedJobs(count, name, seed=number, until=int(clock()), span=days * 86400),
             zone=zone,
             clock=clock,
+            commit=_COMMIT,
         )
         for number, (name, release, zone, count) in enumerate(_SITES, 1)
     ]
 
 
 def site_of(
-    release: str, jobs: int, *, cluster: str = "synth", seed: int = 1, until: int | None = None, zone: str = "UTC"
+    release: str,
+    jobs: int,
+    *,
+    cluster: str = "synth",
+    seed: int = 1,
+    until: int | None = None,
+    zone: str = "UTC",
+    commit: float = 120.0,
+    archiving: float = 1.0,
 ) -> SimulatedSite:
     """One site with *jobs* generated jobs."""
-    return SimulatedSite(cluster, release, GeneratedJobs(jobs, cluster, seed=seed, until=until), zone=zone)
+    generated = GeneratedJobs(jobs, cluster, seed=seed, until=until)
+    return SimulatedSite(cluster, release, generated, zone=zone, commit=commit, archiving=archiving)

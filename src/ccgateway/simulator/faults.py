@@ -5,43 +5,107 @@
 :meth:`~Faults.hang` :meth:`~Faults.hang_mid_body` :meth:`~Faults.reset` :meth:`~Faults.close` :meth:`~Faults.status`
 :meth:`~Faults.html` :meth:`~Faults.empty` :meth:`~Faults.error_object` :meth:`~Faults.doubled` :meth:`~Faults.garbage`
 :meth:`~Faults.truncated` :meth:`~Faults.slow` :meth:`~Faults.drip` :meth:`~Faults.huge` :meth:`~Faults.gzip_bomb`
-:meth:`~Faults.redirect`.
+:meth:`~Faults.redirect` :meth:`~Faults.vanish`; for writes :meth:`~Faults.write`, which says whether the site acted.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from http import HTTPStatus
 from typing import Literal
 
 from ccgateway.simulator import misbehaviour as how
-from ccgateway.simulator.messages import HTML, JSON, TEXT, Response, json_error, json_response
+from ccgateway.simulator.messages import HTML, JSON, TEXT, Request, Response, json_error, json_response
 from ccgateway.simulator.misbehaviour import Fault
 
-__all__ = ["Fault", "Faults", "Rule"]
+__all__ = ["Fault", "Faults", "Rule", "WriteFault", "writes"]
 
 Body = Literal["json", "html", "text", "empty"]
 _PAGE = b"<!DOCTYPE html>\n<html><body><h1>Something went wrong</h1></body></html>\n"
 
 
+_WRITING = re.compile(
+    r"/api/(?:jobs/(?:start_job|stop_job|tag_job|edit_meta|delete_job|delete_job_before)/|tags/|users/|user/|nodestate/|write)"
+)
+
+
+def writes(request: Request) -> bool:
+    """Whether a request is one that changes something (if the site lets it)."""
+    if request.path == "/query":
+        return re.search(rb"\bmutation\b", request.body) is not None
+    return request.method not in {"GET", "HEAD"} and _WRITING.match(request.path) is not None
+
+
+class WriteFault(Enum):
+    """What can go wrong with a write; each says whether the site :attr:`acts` on it all the same.
+
+    A refused connection is not among them, for it is no request's fate: :meth:`Faults.vanish`,
+    :meth:`~ccgateway.simulator.serve.Address.refusing`.
+    """
+
+    RESET_BEFORE = "the connection is reset before the site acts"
+    RESET_AFTER = "the site acts, then resets the connection"
+    TIMEOUT_BEFORE = "the site neither acts nor answers"
+    TIMEOUT_AFTER = "the site acts and never answers"
+    ERROR_BEFORE = "the site answers 500 and does not act"
+    ERROR_AFTER = "the site acts and answers 500"
+    EMPTY_BEFORE = "the site answers 200 with nothing and does not act"
+    EMPTY_AFTER = "the site acts and answers 200 with nothing"
+    HELD = "the site acts and answers only once the rule is released"
+
+    @property
+    def acts(self) -> bool:
+        """Whether the write takes effect (a held one does so later)."""
+        return not self.name.endswith("BEFORE")
+
+
 @dataclass(slots=True)
 class Rule:
-    """Requests whose path and query match ``path`` meet ``fault``, ``left`` more times (None: until cleared)."""
+    """Requests that meet ``fault``, ``left`` more times (None: until cleared).
+
+    ``path`` is looked for in path and query, ``body`` in the body; None: any. ``hits`` counts.
+    """
 
     fault: Fault
     path: re.Pattern[str] | None
     left: int | None
-    hits: int = 0
+    method: str | None = None
+    body: re.Pattern[str] | None = None
+    only_writes: bool = False
+    acts: bool | None = None  #: whether the site acts on the request; None: as the fault has it
+    hits: int = field(default=0, init=False)
+    struck: asyncio.Event = field(default_factory=asyncio.Event, init=False)  #: set once a request has met its fate
 
-    def takes(self, target: str) -> bool:
+    def takes(self, request: Request) -> bool:
         """Whether this request meets the fault; counts if so."""
-        if self.left == 0 or (self.path is not None and self.path.search(target) is None):
+        if self.left == 0 or not self._fits(request):
             return False
         self.hits += 1
         if self.left is not None:
             self.left -= 1
         return True
+
+    def lets_act(self) -> bool:
+        return self.fault.acts if self.acts is None else self.acts
+
+    def release(self) -> None:
+        """Let what is held go on."""
+        if not isinstance(self.fault, how.Held):
+            raise TypeError("nothing is held by this rule")
+        self.fault.release()
+
+    def _fits(self, request: Request) -> bool:
+        if self.only_writes and not writes(request):
+            return False
+        return (
+            self.method in {None, request.method}
+            and (self.path is None or self.path.search(request.target) is not None)
+            and (self.body is None or self.body.search(request.body.decode(errors="replace")) is not None)
+        )
 
 
 class Faults:
@@ -65,11 +129,40 @@ class Faults:
         """From now on all is well (requests that hang already go on hanging)."""
         self.rules.clear()
 
-    def due(self, target: str) -> Fault | None:
-        """The fault a request meets, if any."""
+    def due(self, request: Request) -> Rule | None:
+        """The rule whose fault a request meets, if any."""
         self.seen += 1
-        rule = next((r for r in self.rules if r.takes(target)), None)
-        return None if rule is None else rule.fault
+        return next((r for r in self.rules if r.takes(request)), None)
+
+    def write(
+        self,
+        fault: WriteFault,
+        *,
+        method: str | None = None,
+        path: str | None = None,
+        body: str | None = None,
+        times: int | None = 1,
+    ) -> Rule:
+        """Let writes go wrong: the next one, or the next *times* (None: all) of *method* whose path and body match.
+
+        *body* tells mutations apart, which all have one path. :meth:`Rule.release` lets a held write go on.
+        """
+        happens = _HAPPENS[fault]()
+        rule = Rule(
+            happens,
+            None if path is None else re.compile(path),
+            times,
+            method,
+            None if body is None else re.compile(body),
+            only_writes=True,
+            acts=None if fault is WriteFault.HELD else fault.acts,
+        )
+        self.rules.append(rule)
+        return rule
+
+    def vanish(self, *, path: str | None = None) -> Rule:
+        """Answer one request, and then be gone: connections are refused until the address is started again."""
+        return self.add(how.Vanish(), path=path, times=1)
 
     def hang(self, *, path: str | None = None, times: int | None = None) -> Rule:
         """Accept the request and never answer."""
@@ -149,6 +242,19 @@ class Faults:
     def redirect(self, base: str, *, status: int = 302, path: str | None = None, times: int | None = None) -> Rule:
         """Send the caller to *base*, another host."""
         return self.add(how.Redirect(base, status), path=path, times=times)
+
+
+_HAPPENS: dict[WriteFault, Callable[[], Fault]] = {
+    WriteFault.RESET_BEFORE: lambda: how.Reset(mid_body=False),
+    WriteFault.RESET_AFTER: lambda: how.Reset(mid_body=False),
+    WriteFault.TIMEOUT_BEFORE: how.Hang,
+    WriteFault.TIMEOUT_AFTER: how.Hang,
+    WriteFault.ERROR_BEFORE: lambda: how.Replaced(_refusal(500, "json")),
+    WriteFault.ERROR_AFTER: lambda: how.Replaced(_refusal(500, "json")),
+    WriteFault.EMPTY_BEFORE: lambda: how.Replaced(Response(200)),
+    WriteFault.EMPTY_AFTER: lambda: how.Replaced(Response(200)),
+    WriteFault.HELD: how.Held,
+}
 
 
 def _refusal(status: int, body: Body) -> Response:

@@ -20,6 +20,12 @@ class Area(Enum):
     API = "/api"
     USERAPI = "/userapi"
     QUERY = "/query"
+    METRIC_STORE = "/api/ of the built-in metric store"
+
+    @property
+    def prefix(self) -> str:
+        """Where the paths begin."""
+        return "/api" if self is Area.METRIC_STORE else self.value
 
 
 class Rows(Enum):
@@ -65,7 +71,8 @@ def admitted(release: Release, area: Area, who: Principal) -> bool:
         return False
     if area is Area.API:
         return _holds_two(who, {"admin", "api"})
-    partners = ["user", "manager", "admin"] + (["support"] if release.support_on_userapi else [])
+    support = release.support_on_userapi and area is Area.USERAPI
+    partners = ["user", "manager", "admin"] + (["support"] if support else [])
     return any(_holds_two(who, {partner, "api"}) for partner in partners)
 
 

@@ -149,8 +149,12 @@ class GeneratedJobs:
         index = db_id - self.first_id
         return index if 0 <= index < self.count else None
 
-    def highest_id(self) -> int:
-        return self.first_id + self.count - 1
+    def ids_descending(self) -> Iterator[int]:
+        return iter(range(self.first_id + self.count - 1, self.first_id - 1, -1))
+
+    def named(self, job_id: int) -> list[int]:
+        index = job_id - self.first_job_id
+        return [index] if 0 <= index < self.count else []
 
     def takes_all(self, wanted: Selection) -> bool:
         others = (wanted.project, wanted.user, wanted.states, wanted.nodes_from)

@@ -1,6 +1,7 @@
-"""``POST /query``: the document ``clusters``, per release; whatever else is asked gets a clear GraphQL error.
+"""``POST /query``: clusters, tags, single jobs and the mutations, per release; whatever else is asked gets a clear error.
 
-The schema knows more than the resolvers do, so that validation errors are those of the release.
+The schema knows more than the resolvers do (:mod:`resolving`, :mod:`.writing.mutations`), so that validation errors are those
+of the release.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from graphql import (
@@ -18,25 +19,32 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     GraphQLInputObjectType,
+    GraphQLNonNull,
+    GraphQLObjectType,
     GraphQLResolveInfo,
+    GraphQLScalarType,
     GraphQLSchema,
     InlineFragmentNode,
+    NonNullTypeNode,
     OperationDefinitionNode,
+    OperationType,
     SelectionSetNode,
     build_schema,
     execute_sync,
+    get_operation_ast,
     parse,
     validate,
 )
 
-from ccgateway.simulator.call import Call
+from ccgateway.simulator.call import Call, FieldError
 from ccgateway.simulator.clusters import nodes_in
+from ccgateway.simulator.decoding import complaint
+from ccgateway.simulator.job import Tag
 from ccgateway.simulator.messages import TEXT, Request, Response, json_response
 from ccgateway.simulator.release import RELEASES, Release
+from ccgateway.simulator.resolving import QUERIES
 from ccgateway.simulator.sdl import sdl
-
-if TYPE_CHECKING:
-    from ccgateway.simulator.backend import Backend
+from ccgateway.simulator.writing.mutations import MUTATIONS
 
 __all__ = ["query"]
 
@@ -75,10 +83,18 @@ def query(call: Call) -> Response:
     if hidden:
         errors = [_hidden(field, release) for field in hidden]
         return json_response({"errors": errors, "data": {_key(field): None for field in hidden}})
+    operation = get_operation_ast(document, ask.operation_name)
+    if operation is not None:
+        if call.request.method == "GET" and operation.operation is not OperationType.QUERY:
+            refusal = {"errors": [{"message": "GET requests only allow query operations"}], "data": None}
+            return json_response(refusal, status=406)
+        lacking = _lacking(operation, ask.variables or {})
+        if lacking is not None:
+            return json_response({"errors": [lacking], "data": None}, status=422)
     result = execute_sync(
         schema,
         document,
-        root_value=_Root(call.backend),
+        root_value=call,
         variable_values=ask.variables or {},
         operation_name=ask.operation_name,
         field_resolver=_resolve,
@@ -89,23 +105,19 @@ def query(call: Call) -> Response:
     return json_response(answer)
 
 
-class _Root:
-    """Resolvers of the root fields the simulator answers."""
-
-    def __init__(self, backend: Backend) -> None:
-        self.backend = backend
-
-    def clusters(self) -> list[dict[str, Any]]:
-        return [c | {"partitions": self.backend.jobs.partitions(str(c["name"]))} for c in self.backend.clusters]
-
-
-def _resolve(source: object, info: GraphQLResolveInfo[Any], **_arguments: object) -> Any:
+def _resolve(source: object, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
     name = info.field_name
-    if isinstance(source, _Root):
-        if name != "clusters":
+    if isinstance(source, Call):
+        known = MUTATIONS if info.parent_type.name == "Mutation" else QUERIES
+        if name not in known:
             raise GraphQLError(f'the simulator does not answer "{name}"')
-        return source.clusters()
-    if not isinstance(source, Mapping):
+        try:
+            return known[name](source, arguments)
+        except FieldError as failed:
+            raise GraphQLError(str(failed)) from failed
+    if isinstance(source, Tag):
+        return getattr(source, name)
+    if not isinstance(source, Mapping) or (name not in source and info.parent_type.name == "Job"):
         raise GraphQLError(f'the simulator does not answer "{name}"')
     parent = info.parent_type.name
     if (parent, name) == ("MetricValue", "name"):
@@ -121,7 +133,12 @@ def _resolve(source: object, info: GraphQLResolveInfo[Any], **_arguments: object
 
 @lru_cache
 def _schema(release: str) -> GraphQLSchema:
-    return build_schema(sdl(RELEASES[release]))
+    schema = build_schema(sdl(RELEASES[release]))
+    for name in ("Job", "Tag"):  # whose ids are numbers
+        kind = schema.type_map[name]
+        if isinstance(kind, GraphQLObjectType):
+            kind.fields["id"].type = GraphQLNonNull(GraphQLScalarType("NumericID"))
+    return schema
 
 
 def _read(request: Request, release: Release) -> Ask | Response:
@@ -135,26 +152,13 @@ def _read(request: Request, release: Release) -> Ask | Response:
         return msgspec.json.decode(request.body, type=Ask)
     except msgspec.DecodeError:
         text = request.body.decode(errors="replace")
-        message = f"json request body could not be decoded: {_go_complaint(text)} body:{text}"
+        message = f"json request body could not be decoded: {complaint(text)} body:{text}"
         return json_response({"errors": [{"message": message}], "data": None}, status=400)
 
 
 def _no_transport() -> Response:
     answer = {"errors": [{"message": "transport not supported"}], "data": None}
     return json_response(answer, status=400, content_type=TEXT)
-
-
-def _go_complaint(text: str) -> str:
-    """What Go's decoder dislikes first, for the simplest of broken bodies."""
-    found = re.match(r"\s*(\{)?\s*(\S)", text)
-    if found is None:
-        return "EOF"
-    opened, character = found.groups()
-    if opened and character not in '"}':
-        return f"invalid character '{character}' looking for beginning of object key string"
-    if not opened and character not in '"[-0123456789tfn':
-        return f"invalid character '{character}' looking for beginning of value"
-    return "unexpected EOF"
 
 
 def _worded(message: str, schema: GraphQLSchema) -> str:
@@ -164,7 +168,24 @@ def _worded(message: str, schema: GraphQLSchema) -> str:
     if lacking and isinstance(kind, GraphQLInputObjectType):
         name, field = lacking.groups()
         return f'Field "{name}.{field}" of required type "{kind.fields[field].type}" was not provided.'
+    missing = re.match(r"""Argument ['"]\w+\.(\w+)\((\w+):\)['"] of type ['"]([^'"]+)['"] is required""", message)
+    if missing:
+        return 'Field "{}" argument "{}" of type "{}" is required, but it was not provided.'.format(*missing.groups())
     return re.sub(r"'([^']*)'", r'"\1"', message)
+
+
+def _lacking(operation: OperationDefinitionNode, given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The first variable that must have a value and has none, in gqlgen's words."""
+    for variable in operation.variable_definitions or ():
+        name = variable.variable.name.value
+        if isinstance(variable.type, NonNullTypeNode) and variable.default_value is None and given.get(name) is None:
+            message = "cannot be null" if name in given else "must be defined"
+            return {
+                "message": message,
+                "path": ["variable", name],
+                "extensions": {"code": "GRAPHQL_VALIDATION_FAILED"},
+            }
+    return None
 
 
 def _refused(errors: list[GraphQLError], code: str, schema: GraphQLSchema) -> Response:
@@ -181,7 +202,7 @@ def _refused(errors: list[GraphQLError], code: str, schema: GraphQLSchema) -> Re
 
 def _failed(error: GraphQLError, release: Release) -> dict[str, Any]:
     shown: dict[str, Any] = {"message": error.message, "path": error.path}
-    if release.located_resolver_errors:
+    if release.located_resolver_errors and not error.message.startswith("MAIN > Panic"):
         shown["locations"] = [{"line": at.line, "column": at.column} for at in error.locations or ()]
     return shown
 

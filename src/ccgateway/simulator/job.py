@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["NULL", "Job", "Tag", "job_from", "job_to"]
+__all__ = ["NULL", "SHARED", "Job", "Tag", "job_from", "job_to"]
 
 NULL = msgspec.Raw(b"null")
 
-_SHARED = ("multi_user", "none", "single_user")  # indexed by ``exclusive``
+SHARED = ("multi_user", "none", "single_user")  #: indexed by ``exclusive``
 _encode = msgspec.json.Encoder().encode
 
 
@@ -68,7 +68,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def shared(self) -> str:
-        return _SHARED[self.exclusive]
+        return SHARED[self.exclusive]
 
     def lasted(self, now: int) -> int:
         """Its duration as seen at *now*."""
@@ -80,7 +80,7 @@ def job_from(row: Mapping[str, Any], db_id: int | None = None) -> Job:
     state = row.get("jobState", row.get("state", "running"))
     running = state == "running"
     resources: Sequence[Mapping[str, Any]] = row.get("resources", ())
-    exclusive = row["exclusive"] if "exclusive" in row else _SHARED.index(row.get("shared", "none"))
+    exclusive = row["exclusive"] if "exclusive" in row else SHARED.index(row.get("shared", "none"))
     return Job(
         id=row["id"] if db_id is None else db_id,
         job_id=row["jobId"],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ccgateway.simulator.archive import entry
 from ccgateway.simulator.call import Call
 from ccgateway.simulator.gate import Rows, rows_of
 from ccgateway.simulator.job import Job
@@ -160,6 +161,4 @@ def _tie(wanted: Selection, release: Release) -> Tie:
 
 
 def _lost(job: Job) -> str:
-    number = f"{job.job_id // 1000}/{job.job_id % 1000:03d}"
-    path = f"./var/job-archive/{job.cluster}/{number}/{job.start_time}/meta.json"
-    return f"open {path}: no such file or directory"
+    return f"open ./var/job-archive/{entry(job)}/meta.json: no such file or directory"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from ccgateway.simulator import wire
@@ -23,12 +24,14 @@ __all__ = [
     "GzipBomb",
     "Hang",
     "HangMidBody",
+    "Held",
     "Huge",
     "Redirect",
     "Replaced",
     "Reset",
     "Slow",
     "Truncated",
+    "Vanish",
 ]
 
 _CHUNK = b" " * 65536
@@ -38,12 +41,17 @@ _SETTLE = 0.02  # seconds for what was written to reach the client before the co
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request, the right answer to it, and the line to the client."""
+    """A request, the right answer to it, and the line to the client.
+
+    ``act`` lets the site act on the request now (and answers what it says); ``vanish`` takes the site off the network.
+    """
 
     request: Request
     response: Response
     receive: Receive
     send: Send
+    act: Callable[[], Response]
+    vanish: Callable[[], Awaitable[None]]
 
     async def finish(self) -> None:
         """Send the answer."""
@@ -95,7 +103,7 @@ class Exchange:
 class Fault:
     """One way of failing; this one is none at all."""
 
-    wants_answer = True  #: False: the site need not even look at the request
+    acts = True  #: whether the site acts on the request before it fails, unless the rule says otherwise
 
     def altered(self, exchange: Exchange) -> Response:
         """What to answer instead."""
@@ -137,7 +145,7 @@ class Doubled(Fault):
 class Hang(Fault):
     """Accept, read, never answer."""
 
-    wants_answer = False
+    acts = False
 
     async def strike(self, exchange: Exchange) -> None:
         await exchange.gone()
@@ -168,7 +176,7 @@ class Reset(Fault):
 class Close(Fault):
     """Close the connection instead of answering."""
 
-    wants_answer = False
+    acts = False
 
     async def strike(self, exchange: Exchange) -> None:
         wire.cut()
@@ -197,6 +205,37 @@ class Slow(Fault):
     async def strike(self, exchange: Exchange) -> None:
         if not await exchange.gone_within(self.seconds):
             await exchange.finish()
+
+
+class Held(Fault):
+    """Act and answer only once released, whether or not the client still waits."""
+
+    acts = False
+
+    def __init__(self) -> None:
+        self._released = False
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    def release(self) -> None:
+        """Let the requests held so far, and later ones, go on; callable from any thread."""
+        self._released = True
+        for loop, event in self._waiting:
+            loop.call_soon_threadsafe(event.set)
+
+    async def strike(self, exchange: Exchange) -> None:
+        event = asyncio.Event()
+        self._waiting.append((asyncio.get_running_loop(), event))
+        if not self._released:
+            await event.wait()
+        await send_response(exchange.send, exchange.request, exchange.act())
+
+
+class Vanish(Fault):
+    """Answer well, then refuse connections."""
+
+    async def strike(self, exchange: Exchange) -> None:
+        await exchange.finish()
+        await exchange.vanish()
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,29 @@ class Release:
     median: bool
     shared_archive: bool  #: a node scope computed once stays in the cached archive data
 
+    # writing
+    commit_worker: bool  #: started jobs wait in a table of their own until a worker moves them where reads look
+    start_tells_id: bool
+    start_honours_state: bool  #: a job can be born in another state than running
+    exclusive_body: bool  #: start_job takes ``exclusive``; False: ``shared``
+    energy_body: bool  #: start_job takes energy and footprint
+    memory_body: bool  #: start_job takes requestedMemory and submitTime
+    free_metadata: bool  #: edit_meta takes any keys; False: one ``key`` and its ``value``
+    go_job: str  #: Go's name of what start_job decodes into
+    go_embedded: str  #: Go's name of the struct inside it that has most of its fields
+    go_api: str  #: how its request types spell "API"
+    checks: dict[str, str]  #: the database's own checks by column, as its errors cite them
+    stop_missing: int  #: status for a job that is not there
+    stop_explains: bool  #: says what is wrong with a stop; False: one sentence for several reasons
+    newest_match: bool  #: of several jobs that a key fits, the newest is meant; False: the oldest
+    capital_errors: bool  #: errors about tags begin with a capital letter
+    counts_deleted: bool  #: False: delete_job_before always says 0
+    omits_tagged: bool
+    deletes_by_end: bool  #: delete_job_before goes by the end of jobs
+    null_metadata_crashes: bool  #: editing metadata of a job that was archived without any
+    user_forms: bool  #: /users/ and /user/{id} take forms
+    user_json: bool  #: /user/{id} takes JSON
+
     # GraphQL
     introspection: bool
     query_by_get: bool
@@ -125,6 +148,16 @@ class Release:
 
 _OLD_STATES = frozenset({"running", "completed", "failed", "cancelled", "stopped", "timeout", "preempted", "out_of_memory"})
 _NEW_STATES = (_OLD_STATES - {"stopped"}) | {"boot_fail", "deadline", "node_fail", "pending", "suspended"}
+
+_MONITORING = {"monitoring_status": "monitoring_status IN (0, 1, 2, 3)"}
+_OLD_CHECKS = {
+    "smt": "smt               IN (0, 1   )",
+    "exclusive": "exclusive         IN (0, 1, 2)",
+} | _MONITORING
+_NEW_CHECKS = {
+    "smt": "smt IN (0, 1)",
+    "exclusive": 'shared IN ("none", "single_user", "multi_user")',
+} | _MONITORING
 
 _PARAMETERS = {
     "state": Meaning.STATE,
@@ -188,6 +221,27 @@ _V12 = Release(
     statistics_from=16,
     median=False,
     shared_archive=True,
+    commit_worker=False,
+    start_tells_id=True,
+    start_honours_state=True,
+    exclusive_body=True,
+    energy_body=False,
+    memory_body=False,
+    free_metadata=False,
+    go_job="JobMeta",
+    go_embedded="BaseJob.",
+    go_api="Api",
+    checks=_OLD_CHECKS,
+    stop_missing=422,
+    stop_explains=False,
+    newest_match=False,
+    capital_errors=True,
+    counts_deleted=True,
+    omits_tagged=False,
+    deletes_by_end=False,
+    null_metadata_crashes=True,
+    user_forms=True,
+    user_json=False,
     introspection=True,
     query_by_get=True,
     order_needs_type=False,
@@ -202,6 +256,7 @@ _V13 = replace(
     clusters_by_rest=True,
     edit_meta=frozenset({"POST", "PATCH"}),
     bare_post_meta=False,
+    counts_deleted=False,
 )
 _V14 = replace(
     _V13,
@@ -219,6 +274,12 @@ _V14 = replace(
     panics_without_cluster=True,
     median=True,
     shared_archive=False,
+    start_tells_id=False,
+    start_honours_state=False,
+    energy_body=True,
+    stop_explains=True,
+    newest_match=True,
+    user_forms=False,
     introspection=False,
     query_by_get=False,
     order_needs_type=True,
@@ -245,6 +306,18 @@ _V15 = replace(
     request_type="api.GetJobAPIRequest",
     users_refused="only admins are allowed to fetch a list of users",
     statistics_from=8,
+    commit_worker=True,
+    exclusive_body=False,
+    memory_body=True,
+    go_job="Job",
+    go_embedded="",
+    go_api="API",
+    checks=_NEW_CHECKS,
+    stop_missing=404,
+    capital_errors=False,
+    counts_deleted=True,
+    omits_tagged=True,
+    user_json=True,
     located_resolver_errors=True,
 )
 _HOWTO = replace(
@@ -271,6 +344,13 @@ _HOWTO = replace(
     wrapped_single=False,
     lists_metadata=True,
     panics_without_cluster=False,
+    commit_worker=False,
+    start_tells_id=True,
+    free_metadata=True,
+    omits_tagged=False,
+    deletes_by_end=True,
+    null_metadata_crashes=False,
+    user_json=False,
 )
 
 RELEASES: dict[str, Release] = {r.name: r for r in (_V12, _V13, _V14, _V15, _HOWTO)}

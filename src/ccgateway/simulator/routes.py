@@ -1,7 +1,7 @@
 """Which paths a release knows, and how it turns away the rest.
 
 :class:`Router` is built once per release; :meth:`Router.answer` finds the route, asks the gate, and calls the handler.
-The writing endpoints are known here (their paths decide what is a wrong method and what an unknown path) but answer 501.
+Before anything else the site's own workers get to do what they have done by then.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ccgateway.simulator.messages import (
 )
 from ccgateway.simulator.release import Release
 from ccgateway.simulator.tokens import BadTokenError, Keys
+from ccgateway.simulator.writing import accounts, deleting, editing, starting, stopping, tagging
 
 if TYPE_CHECKING:
     from ccgateway.simulator.backend import Backend
@@ -45,10 +46,6 @@ class Route:
     role: str | None = "api"  #: wanted by the handler itself where the release has no gate in front
 
 
-def _not_simulated(_call: Call) -> Response:
-    return json_error(501, "the simulator does not write yet")
-
-
 class Router:
     """All routes of one release."""
 
@@ -58,6 +55,7 @@ class Router:
 
     def answer(self, backend: Backend, keys: Keys, request: Request) -> Response:
         """What the site says to *request*."""
+        backend.changes.settle()
         path = unquote(request.path)
         if self.release.refuses_cross_site and _crosses_sites(request):
             return text_response(403, "cross-site request blocked")
@@ -136,10 +134,12 @@ def _routes(release: Release) -> list[Route]:
         admin.append(("GET", "/clusters/", reading.clusters))
     if release.used_nodes:
         admin.append(("GET", "/jobs/used_nodes", reading.used_nodes))
-    own_role: dict[Handler, str | None] = {reading.job_metrics: None, reading.users: None}
+    own_role: dict[Handler, str | None] = dict.fromkeys(
+        (reading.job_metrics, reading.users, accounts.create_user, accounts.delete_user, accounts.change_user)
+    )
 
     def route(area: Area, methods: str, path: str, handler: Handler) -> Route:
-        pattern = re.escape(area.value) + re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path.rstrip("/"))
+        pattern = re.escape(area.prefix) + re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path.rstrip("/"))
         return Route(
             area,
             frozenset(methods.split()),
@@ -150,8 +150,10 @@ def _routes(release: Release) -> list[Route]:
         )
 
     routes = [route(Area.API, *entry) for entry in (*reads, *admin)]
-    routes += [route(Area.API, methods, path, _not_simulated) for methods, path in _writes(release)]
+    routes += [route(Area.API, *entry) for entry in _writes(release)]
     routes += [route(Area.API, *entry) for entry in single]
+    if release.edit_meta_by_key:
+        routes += [route(Area.METRIC_STORE, "POST", path, accounts.write_metrics) for path in ("/write", "/write/")]
     if release.userapi:
         routes += [route(Area.USERAPI, *entry) for entry in (*reads, *single)]
     routes.append(
@@ -160,23 +162,28 @@ def _routes(release: Release) -> list[Route]:
     return routes
 
 
-def _writes(release: Release) -> list[tuple[str, str]]:
-    paths = [
-        ("POST PUT", "/jobs/start_job/"),
-        ("POST PUT", "/jobs/stop_job/"),
-        ("POST PATCH", "/jobs/tag_job/{id}"),
-        ("DELETE", "/jobs/delete_job/"),
-        ("DELETE", "/jobs/delete_job/{id}"),
-        ("DELETE", "/jobs/delete_job_before/{ts}"),
+def _writes(release: Release) -> list[tuple[str, str, Handler]]:
+    writes: list[tuple[str, str, Handler]] = [
+        ("POST PUT", "/jobs/start_job/", starting.start_job),
+        ("POST PUT", "/jobs/stop_job/", stopping.stop_by_key),
+        ("POST PATCH", "/jobs/tag_job/{id}", tagging.tag_job),
+        ("DELETE", "/jobs/delete_job/", deleting.delete_by_key),
+        ("DELETE", "/jobs/delete_job/{id}", deleting.delete_by_id),
+        ("DELETE", "/jobs/delete_job_before/{ts}", deleting.delete_before),
     ]
     if release.stop_by_id:
-        paths.append(("POST PUT", "/jobs/stop_job/{id}"))
+        writes.append(("POST PUT", "/jobs/stop_job/{id}", stopping.stop_by_id))
     if release.untag:
-        paths += [("DELETE", "/jobs/tag_job/{id}"), ("DELETE", "/tags/")]
+        writes += [("DELETE", "/jobs/tag_job/{id}", tagging.untag_job), ("DELETE", "/tags/", tagging.drop_tags)]
     if release.edit_meta:
-        paths.append((" ".join(sorted(release.edit_meta)), "/jobs/edit_meta/{id}"))
+        writes.append((" ".join(sorted(release.edit_meta)), "/jobs/edit_meta/{id}", editing.edit_by_id))
     if release.edit_meta_by_key:
-        paths += [("PATCH", "/jobs/edit_meta/"), ("POST PUT", "/nodestate/"), ("POST", "/write/"), ("POST", "/user/{id}")]
-    if not release.userapi:
-        paths.append(("POST PUT DELETE", "/users/"))
-    return paths
+        writes += [
+            ("PATCH", "/jobs/edit_meta/", editing.edit_by_key),
+            ("POST PUT", "/nodestate/", accounts.node_states),
+        ]
+    if release.user_forms:
+        writes += [("POST PUT", "/users/", accounts.create_user), ("DELETE", "/users/", accounts.delete_user)]
+    if release.user_forms or release.user_json:
+        writes.append(("POST", "/user/{id}", accounts.change_user))
+    return writes

@@ -32,6 +32,16 @@ type Query {
   allocatedNodes(cluster: String!): [Count!]!
 }
 
+type Mutation {
+  createTag(type: String!, name: String!): Tag!  # <=1.3
+  createTag(type: String!, name: String!, scope: String!): Tag!  # 1.4+
+  deleteTag(id: ID!): ID!
+  addTagsToJob(job: ID!, tagIds: [ID!]!): [Tag!]!
+  removeTagsFromJob(job: ID!, tagIds: [ID!]!): [Tag!]!
+  removeTagFromList(tagIds: [ID!]!): [Int!]!  # 1.4+
+  updateConfiguration(name: String!, value: String!): String
+}
+
 type Cluster {
   name: String!
   partitions: [String!]!

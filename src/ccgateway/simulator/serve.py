@@ -40,6 +40,7 @@ class Address:
     def __init__(self, site: SimulatedSite, port: int = 0) -> None:
         self.site = site
         self.port = port  #: 0 until first started, unless chosen
+        self.down = asyncio.Event()  #: set while it is stopped after having been up
         self._server: asyncio.Server | None = None
         self._state = ServerState()
 
@@ -77,12 +78,23 @@ class Address:
             reset_contextvars=False,
         )
         config.load()
+        self.site.unplug = self.stop
+        self.down.clear()
         protocol: Any = watched_protocol(self.site.traffic)
         state = self._state = ServerState()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: protocol(config=config, server_state=state, app_state={}, _loop=loop), sock=listener, backlog=2048
         )
+
+    @asynccontextmanager
+    async def refusing(self) -> AsyncIterator[None]:
+        """Refuse connections for the length of the block."""
+        await self.stop()
+        try:
+            yield
+        finally:
+            await self.start()
 
     async def stop(self) -> None:
         """Stop listening; let requests in progress finish if they are quick, cut off the rest."""
@@ -99,6 +111,7 @@ class Address:
                 for task in list(self._state.tasks):
                     task.cancel()
                 await self._quiet(_GRACE)
+        self.down.set()
 
     async def _quiet(self, seconds: float) -> bool:
         """Whether all connections and requests end within *seconds*."""

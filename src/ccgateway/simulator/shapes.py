@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -126,6 +127,7 @@ class View:
     now: int
     zone: ZoneInfo
     metadata: bool
+    told_tags: tuple[Tag, ...] | None = None  #: shown whoever reads, in place of the job's own
 
     def listed(self, job: Job) -> Shape:
         """*job* as an element of a list."""
@@ -134,6 +136,10 @@ class View:
     def single(self, job: Job) -> Shape:
         """*job* on its own: no statistics, and a zoned startTime on the older releases."""
         return _SINGLE[self.release.name](self, job)
+
+    def single_with(self, job: Job, tags: Iterable[Tag]) -> Shape:
+        """*job* on its own, with these tags: what writes answer."""
+        return dataclasses.replace(self, told_tags=tuple(tags)).single(job)
 
     def duration(self, job: Job) -> int:
         if job.duration and self.release.stored_duration_wins:
@@ -149,11 +155,12 @@ class View:
 
     def tags(self, job: Job) -> list[Tag | ShortTag]:
         """Those the reader may see, in the release's form."""
-        if not job.tags:
+        tags = job.tags if self.told_tags is None else self.told_tags
+        if not tags:
             return []
         if not self.release.tag_scopes:
-            return [ShortTag(t.id, t.type, t.name) for t in job.tags]
-        return [t for t in job.tags if self.reader.may_read(t.scope)]
+            return [ShortTag(t.id, t.type, t.name) for t in tags]
+        return [t for t in tags if self.told_tags is not None or self.reader.may_read(t.scope)]
 
     def statistics(self, job: Job) -> msgspec.Raw:
         return job.statistics if job.monitoring_status == 3 else NULL

@@ -1,16 +1,17 @@
 """One simulated site: a backend, its keys, and the ASGI application in front of them.
 
 :class:`SimulatedSite` is what tests and the demo hold in their hands. What it saw is in :attr:`~SimulatedSite.requests` and
-the counters; how it misbehaves is told to :attr:`~SimulatedSite.faults`; how slow it is, to ``latency`` and
-``per_job_cost`` (seconds).
+the counters; what it really holds, in :attr:`~SimulatedSite.truth`; how it misbehaves is told to
+:attr:`~SimulatedSite.faults`; how slow it is, to ``latency`` and ``per_job_cost`` (seconds).
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from zlib import compressobj
 
@@ -25,6 +26,7 @@ from ccgateway.simulator.misbehaviour import Exchange
 from ccgateway.simulator.release import RELEASES
 from ccgateway.simulator.routes import Router
 from ccgateway.simulator.tokens import Keys, subject_of
+from ccgateway.simulator.truth import Truth
 from ccgateway.simulator.wire import Traffic
 
 __all__ = ["Seen", "SimulatedSite"]
@@ -56,6 +58,8 @@ class SimulatedSite:
             (``site.keys.clock``).
         users: the user table, name to roles; each can have a :meth:`token`.
         private: its signing key (default: a new one).
+        commit: seconds between two runs of the worker that makes started jobs visible (release 1.5 has one; 0: at once).
+        archiving: seconds until a job that was stopped is archived.
         latency: seconds before every answer.
         per_job_cost: seconds for every job in an answer.
     """
@@ -71,18 +75,31 @@ class SimulatedSite:
         clock: Callable[[], float] = time.time,
         users: Mapping[str, Sequence[str]] = DEFAULT_USERS,
         private: Ed25519PrivateKey | None = None,
+        commit: float = 120.0,
+        archiving: float = 1.0,
         latency: float = 0.0,
         per_job_cost: float = 0.0,
     ) -> None:
         self.name = name
         self.release = RELEASES[release]
-        self.backend = Backend(self.release, jobs, clusters=clusters, users=users, zone=zone, clock=clock)
+        self.backend = Backend(
+            self.release,
+            jobs,
+            clusters=clusters,
+            users=users,
+            zone=zone,
+            clock=clock,
+            commit=commit,
+            archiving=archiving,
+        )
         self.keys = Keys(private)
         self.faults = Faults()
         self.traffic = Traffic()
         self.requests: deque[Seen] = deque(maxlen=_LOG)
         self.latency = latency
         self.per_job_cost = per_job_cost
+        self.unplug: Callable[[], Coroutine[Any, Any, None]] | None = None  #: stops what serves the site on the network
+        self._leaving: asyncio.Future[None] | None = None
         self._router = Router(self.release)
 
     def __repr__(self) -> str:
@@ -139,6 +156,13 @@ class SimulatedSite:
         """From now on this job's metrics cannot be loaded: empty 200 by id, an error object from jobs/metrics."""
         self.backend.break_metrics(db_id)
 
+    # -- what is true
+
+    @property
+    def truth(self) -> Truth:
+        """What the site really holds, to hold what clients were told against."""
+        return Truth(self.backend)
+
     # -- what it saw
 
     @property
@@ -174,21 +198,29 @@ class SimulatedSite:
             request = await read_request(scope, receive)
             names = tuple(name for name, _ in request.headers)
             self.requests.append(Seen(request.method, request.target, names, subject_of(request.token)))
-            fault = self.faults.due(request.target)
-            if fault is not None and not fault.wants_answer:
-                await fault.strike(Exchange(request, Response(200), receive, send))
+            rule = self.faults.due(request)
+            if rule is None:
+                await send_response(send, request, _compressed(request, await self._acted(request)))
                 return
-            response = self.answer(request)
-            cost = self.latency + self.per_job_cost * response.jobs
-            if cost:
-                await asyncio.sleep(cost)
-            if fault is not None:
-                response = fault.altered(Exchange(request, response, receive, send))
-            response = _compressed(request, response)
-            if fault is not None:
-                await fault.strike(Exchange(request, response, receive, send))
-            else:
-                await send_response(send, request, response)
+            response = await self._acted(request) if rule.lets_act() else Response(200)
+            exchange = Exchange(request, response, receive, send, lambda: self.answer(request), self._vanish)
+            response = _compressed(request, rule.fault.altered(exchange))
+            await rule.fault.strike(dataclasses.replace(exchange, response=response))
+            rule.struck.set()
+
+    async def _acted(self, request: Request) -> Response:
+        """The answer, after the time it takes."""
+        response = self.answer(request)
+        cost = self.latency + self.per_job_cost * response.jobs
+        if cost:
+            await asyncio.sleep(cost)
+        return response
+
+    async def _vanish(self) -> None:
+        """Go off the network, once the request at hand is done with."""
+        if self.unplug is None:
+            raise RuntimeError("this fault needs real sockets: run the site with ccgateway.simulator.serve()")
+        self._leaving = asyncio.ensure_future(self.unplug())
 
 
 def _compressed(request: Request, response: Response) -> Response:

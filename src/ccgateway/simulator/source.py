@@ -71,7 +71,11 @@ class JobSource(Protocol):
 
     def index_of(self, db_id: int) -> int | None: ...
 
-    def highest_id(self) -> int: ...
+    def ids_descending(self) -> Iterator[int]: ...
+
+    def named(self, job_id: int) -> list[int]:
+        """Indices of the jobs with this scheduler id."""
+        ...
 
     def takes_all(self, wanted: Selection) -> bool:
         """Whether, start time aside, every job is known to meet *wanted*."""
@@ -93,6 +97,9 @@ class LoadedJobs:
         self._jobs = sorted(jobs, key=lambda j: (j.start_time, j.id))
         self._starts = [j.start_time for j in self._jobs]
         self._index = {j.id: i for i, j in enumerate(self._jobs)}
+        self._named: dict[int, list[int]] = {}
+        for i, job in enumerate(self._jobs):
+            self._named.setdefault(job.job_id, []).append(i)
         if len(self._index) != len(self._jobs):
             raise ValueError("two jobs have the same database id")
 
@@ -111,8 +118,11 @@ class LoadedJobs:
     def index_of(self, db_id: int) -> int | None:
         return self._index.get(db_id)
 
-    def highest_id(self) -> int:
-        return max(self._index, default=0)
+    def ids_descending(self) -> Iterator[int]:
+        return iter(sorted(self._index, reverse=True))
+
+    def named(self, job_id: int) -> list[int]:
+        return self._named.get(job_id, [])
 
     def takes_all(self, wanted: Selection) -> bool:
         return wanted.only_window

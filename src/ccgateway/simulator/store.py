@@ -29,7 +29,9 @@ class JobStore:
         self._gone_set: set[int] = set()
         self._added: dict[int, Job] = {}  # by id
         self._added_keys: list[tuple[int, int]] = []  # (start, id), ascending
-        self._highest_id = source.highest_id()
+        self._added_named: dict[int, set[int]] = {}  # ids by scheduler id
+        self._ids = source.ids_descending()
+        self._top = next(self._ids, 0)  # no id of the source above it is in use
 
     def __len__(self) -> int:
         return len(self.source) - len(self._gone) + len(self._added)
@@ -44,13 +46,23 @@ class JobStore:
         index = self.source.index_of(db_id)
         return None if index is None or index in self._gone_set else self._at(index)
 
+    def find(self, job_id: int, cluster: str | None = None, start: int | None = None) -> list[Job]:
+        """The jobs that a key fits, by ascending id."""
+        base = [self._at(i) for i in self.source.named(job_id) if i not in self._gone_set]
+        added = [self._added[i] for i in self._added_named.get(job_id, ())]
+        fits = [j for j in base + added if cluster in {None, j.cluster} and start in {None, j.start_time}]
+        return sorted(fits, key=lambda j: j.id)
+
     def next_id(self) -> int:
-        return self._highest_id + 1
+        """One above the highest id in use: the id of a job that was deleted can come again."""
+        while self._top and self.source.index_of(self._top) in self._gone_set:
+            self._top = next(self._ids, 0)
+        return max(self._top, max(self._added, default=0)) + 1
 
     def add(self, job: Job) -> None:
         self._added[job.id] = job
+        self._added_named.setdefault(job.job_id, set()).add(job.id)
         insort(self._added_keys, (job.start_time, job.id))
-        self._highest_id = max(self._highest_id, job.id)
 
     def put(self, job: Job) -> None:
         """Replace the job that has this id; start time, owner, cluster and size must stay."""
@@ -62,16 +74,21 @@ class JobStore:
             raise KeyError(job.id)
         self._changed[index] = job
 
-    def remove(self, db_id: int) -> None:
-        added = self._added.pop(db_id, None)
-        if added is not None:
-            self._added_keys.remove((added.start_time, db_id))
-            return
-        index = self.source.index_of(db_id)
-        if index is not None and index not in self._gone_set:
-            insort(self._gone, index)
-            self._gone_set.add(index)
-            self._changed.pop(index, None)
+    def remove(self, *ids: int) -> None:
+        """Jobs vanish; an id that no job has is passed over."""
+        gone = len(self._gone_set)
+        for db_id in ids:
+            added = self._added.pop(db_id, None)
+            if added is not None:
+                self._added_keys.remove((added.start_time, db_id))
+                self._added_named[added.job_id].discard(db_id)
+                continue
+            index = self.source.index_of(db_id)
+            if index is not None:
+                self._gone_set.add(index)
+                self._changed.pop(index, None)
+        if len(self._gone_set) > gone:
+            self._gone = sorted(self._gone_set)
 
     def select(self, wanted: Selection, skip: int, limit: int | None, tie: Tie = Tie.NEWEST) -> list[Job]:
         """*limit* jobs (None: all) after the first *skip*."""

@@ -14,4 +14,12 @@ pages        a page before it is asked for, and the seam to whoever has it
 reading      a site's jobs, newest first, without losing or doubling one
 instance     the site as the federation sees it
 registry     all configured sites
+
+writing      the site as writes see it: the façade over what follows
+hand         what a write works with, and the words for how it ended
+sending      a write is sent once; in doubt, what is true is read back
+finding      the one job that a write is about; turns
+lifecycle    a job's beginning and end
+editing      metadata; jobs that go
+tagging      tags
 """

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
-from ccgateway.jobs.model import ALWAYS, JOB_FIELDS, JobRow
+from ccgateway.jobs.model import ALWAYS, JOB_FIELDS, JOB_TEXTS, JobRow
 
 __all__ = ["Computed", "Wire", "flat_decoder", "page_decoder", "row_type", "wrapped_decoder"]
 
@@ -53,8 +53,18 @@ def row_type(site: str, wire: Wire, attributes: frozenset[str]) -> type[JobRow]:
     rename: dict[str, str] = {}
     namespace: dict[str, Any] = {"site": site}
     for attribute in sorted(attributes | ALWAYS):
+        if (absent := JOB_TEXTS.get(attribute)) is not None:
+            value = attribute.removesuffix("_json")
+            if value in wire.absent:
+                namespace[attribute] = msgspec.Raw(absent)
+            else:
+                rename[attribute] = wire.key(value)
+                fields.append((attribute, msgspec.Raw, msgspec.Raw(absent)))
+            continue
         spec = JOB_FIELDS[attribute]
-        if attribute in wire.absent:
+        if f"{attribute}_json" in attributes:  # one key cannot be decoded into two attributes
+            namespace[attribute] = _property(msgspec.json.Decoder(spec.type).decode, (f"{attribute}_json",))
+        elif attribute in wire.absent:
             namespace[attribute] = spec.default
         elif attribute in wire.computed:
             computed = wire.computed[attribute]

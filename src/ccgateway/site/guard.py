@@ -77,7 +77,7 @@ class Retrying:
         self._inner, self._site, self._retries = inner, site, retries
 
     async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
-        """As the layer below, again where that is safe; raises ``SITE_BUSY`` for an answer that says so to the last."""
+        """As the layer below, again where that is safe; raises ``SITE_BUSY`` for an answer to a read that says so to the last."""
         try:
             return await self._once(request, visit)
         except SiteError as error:
@@ -103,7 +103,7 @@ class Retrying:
 
     async def _once(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
         answer = await self._inner.exchange(request, visit)
-        if answer.status in _BUSY:
+        if request.safe and answer.status in _BUSY:
             message = f"The site is busy or its proxy cannot reach it (HTTP {answer.status})."
             raise SiteError(Code.SITE_BUSY, self._site, message, retry_after=answer.retry_after)
         return answer

@@ -23,7 +23,7 @@ from ccgateway.jobs.model import ALWAYS, JobRow
 from ccgateway.settings import SiteSettings
 from ccgateway.site.credentials import Credential, Credentials
 from ccgateway.site.dialects import DIALECTS, Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
-from ccgateway.site.exchange import Exchange, SiteAnswer, Visit
+from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
 from ccgateway.site.pages import PageAsked, PageSource, from_site
 from ccgateway.site.probing import find_release
 from ccgateway.site.replies import refuse
@@ -274,6 +274,22 @@ class Instance:
     async def find_release(self, visit: Visit) -> str:
         """The release that answers there now, whatever the settings say."""
         return await find_release(self._exchange, visit, self.name)
+
+    # --- writes, which are the business of ``ccgateway.site.writing``
+
+    async def dialect(self, visit: Visit) -> Dialect:
+        """The dialect that the site speaks. Raises ``NO_CREDENTIAL`` where the gateway could not tell whose jobs to hide."""
+        dialect = await self._current(visit)
+        self._check_identity(dialect, visit.credential)
+        return dialect
+
+    async def send(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+        """Sends one request as it is."""
+        return await self._exchange.exchange(request, visit)
+
+    def doubt_release(self) -> None:
+        """Has the next question find out again which release answers."""
+        self._probed_at = -math.inf
 
     # --- the dialect
 

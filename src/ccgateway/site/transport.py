@@ -23,6 +23,22 @@ class AnswerTooLargeError(httpx2.TransportError):
     """The body exceeds the limit, as sent or unpacked."""
 
 
+class _LostError(aiohttp.ClientError):
+    """A connection broke under a request that must not be sent again: nothing that aiohttp knows how to try again."""
+
+
+_LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except _LOST as error:
+        raise _LostError(type(error).__name__) from error
+
+
 class AiohttpTransport(httpx2.AsyncBaseTransport):
     """One pool of keep-alive connections to one host.
 
@@ -47,7 +63,11 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         return self._session
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Sends ``request`` and reads the whole answer; aiohttp's exceptions become httpx2's."""
+        """Sends ``request`` and reads the whole answer; aiohttp's exceptions become httpx2's.
+
+        With the extension ``once`` it is sent once whatever its method is; else aiohttp sends again what HTTP calls idempotent
+        (which DELETE is) where a connection that was kept open turns out to be broken.
+        """
         timeout = request.extensions.get("timeout") or {}
         try:
             async with self._opened().request(
@@ -56,6 +76,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 headers=request.headers.multi_items(),
                 data=request.content or None,
                 allow_redirects=False,
+                middlewares=(_once,) if request.extensions.get("once") else (),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeout.get("connect"), sock_read=timeout.get("read")),
             ) as answer:
                 body = await self._read(answer, request)
@@ -66,7 +87,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
             raise httpx2.ReadTimeout("no data in time", request=request) from error
         except aiohttp.ClientConnectorError as error:
             raise httpx2.ConnectError(_reason(error), request=request) from error
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientPayloadError, ConnectionError) as error:
+        except (*_LOST, _LostError, aiohttp.ClientPayloadError, ConnectionError) as error:
             raise httpx2.ReadError(type(error).__name__, request=request) from error
         except (aiohttp.ClientError, ValueError) as error:
             raise httpx2.RemoteProtocolError(type(error).__name__, request=request) from error

@@ -21,7 +21,7 @@ __all__ = ["CHALLENGE", "CallerOf", "caller_of", "token_of"]
 CallerOf: TypeAlias = Callable[[Request], Awaitable[Principal]]
 
 #: goes with every 401
-CHALLENGE = {"WWW-Authenticate": "Bearer"}
+CHALLENGE = {b"www-authenticate": b"Bearer"}
 
 AMBIGUOUS = "Send one token: what this request carries does not agree."
 

@@ -12,6 +12,8 @@ __all__ = ["Whose"]
 class Whose:
     """What a site is shown for each caller that is known."""
 
+    at_once = True
+
     def __init__(self, **known: Credential) -> None:
         self.known = known
 

@@ -23,7 +23,7 @@ from ccgateway.site.dialects.metrics import MetricsRoute, metrics_request, relea
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
 from ccgateway.site.replies import decode
 
-__all__ = ["Dialect", "ListPage", "ReadPlan", "Window"]
+__all__ = ["METADATA", "Dialect", "ListPage", "ReadPlan", "Window"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,10 @@ class ListPage:
 
     rows: list[JobRow]
     matching: list[JobRow]
+
+
+#: attributes that lists show only on request
+METADATA = frozenset({"meta_data", "meta_data_json"})
 
 
 class _Clusters(msgspec.Struct):
@@ -119,7 +123,7 @@ class Dialect(ABC):
         if not self.isolates and not credential.sees_all:
             residual.append(_owner(credential.user))
         needs = attributes.union(*(condition.needs for condition in residual)) if residual else attributes
-        return ReadPlan(needs, tuple(pushed), tuple(residual), "meta_data" in needs, never)
+        return ReadPlan(needs, tuple(pushed), tuple(residual), not needs.isdisjoint(METADATA), never)
 
     @abstractmethod
     def accepts(self, push: Push) -> bool:

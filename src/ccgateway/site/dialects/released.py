@@ -15,7 +15,7 @@ from ccgateway.jobs.metrics import MetricPiece
 from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, Epoch, JobRow
 from ccgateway.site.credentials import Credential
 from ccgateway.site.decoding import Computed, Wire, epoch, page_decoder, wrapped_decoder
-from ccgateway.site.dialects.base import Dialect, ReadPlan, Window, query_request
+from ccgateway.site.dialects.base import METADATA, Dialect, ReadPlan, Window, query_request
 from ccgateway.site.dialects.metrics import hosts_mixed
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
 from ccgateway.site.replies import decode
@@ -56,7 +56,7 @@ class Released(Dialect):
     @property
     def missing_in_single(self) -> frozenset[str]:  # type: ignore[override]
         """1.2 tells tags and metadata in lists only."""
-        return frozenset() if self.job_by_get else frozenset({"tags", "meta_data"})
+        return frozenset() if self.job_by_get else frozenset({"tags"}) | METADATA
 
     def accepts(self, push: Push) -> bool:
         """Kinds by table; an empty text cannot be asked for."""

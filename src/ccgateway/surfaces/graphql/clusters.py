@@ -147,21 +147,4 @@ class Cluster:
 def _with_metrics(cluster: values.Cluster, part: values.SubCluster) -> values.SubCluster:
     if part.metric_config is not None:
         return part
-    return msgspec.structs.replace(part, metric_config=metrics_of(cluster, part.name))
-
-
-def metrics_of(cluster: values.Cluster, sub_cluster: str) -> list[values.MetricConfig]:
-    """The metrics of a sub-cluster of a release that names them on the cluster only (≤1.3), as 1.4 would name them:
-    overrides applied, removed metrics left out, ``sub_clusters`` empty."""
-    found = []
-    for config in cluster.metric_config or ():
-        override = next((one for one in config.sub_clusters or () if one.name == sub_cluster), None)
-        if override is not None and override.remove:
-            continue
-        changes = {
-            name: value
-            for name in ("peak", "normal", "caution", "alert")
-            if override is not None and (value := getattr(override, name)) is not None
-        }
-        found.append(msgspec.structs.replace(config, sub_clusters=[], **changes))
-    return found
+    return msgspec.structs.replace(part, metric_config=values.metrics_of(cluster, part.name))

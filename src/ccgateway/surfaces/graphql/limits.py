@@ -11,9 +11,12 @@ included, as
 ``clusters``          500 + 50 * fields of one cluster
 ``users``             1000 + 100 * fields of one user
 ``sites``             100 + 10 * fields of one site
+``tags``              500 + 50 * fields of one tag
+mutations             100 + 10 for every object and 1 for every other item in the lists of their arguments, + for every such
+                      object a tenth of the fields of its result, and 10 more if those of its ``job`` are among them
 ``jobMetrics`` …      10 + metrics + fields of one metric / 10, as ``scopedJobStats`` and ``jobStats``
 ``__schema`` …        1000 + 100 * fields
-any of them           + 100 for every filter, and + 10 for every other item, in the lists of its arguments
+any query             + 100 for every filter, and + 10 for every other item, in the lists of its arguments
 ====================  ==========================================================================================
 
 rounded up and added over all root fields, aliased ones included. "Fields of one job" counts nested ones too. "Jobs skipped" is
@@ -38,8 +41,10 @@ from graphql import (
     GraphQLError,
     InlineFragmentNode,
     OperationDefinitionNode,
+    OperationType,
     SelectionSetNode,
 )
+from graphql.execution.values import VariableValues
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.settings import LimitSettings
@@ -48,7 +53,7 @@ from ccgateway.surfaces.graphql.lists import Items, items_in
 from ccgateway.surfaces.graphql.queries import DEFAULT_PAGE, EVERYTHING
 from ccgateway.surfaces.graphql.selection import Selection
 
-__all__ = ["check_cost", "check_items", "check_shape", "operation_cost"]
+__all__ = ["check_cost", "check_items", "check_shape", "has_mutations", "operation_cost"]
 
 #: fields inside of one another that GraphiQL's question for the schema needs, and some more
 INTROSPECTION_DEPTH = 20
@@ -64,6 +69,7 @@ ROOT_COST = 10
 LIST_COSTS = {
     "clusters": (500, 50),
     "users": (1000, 100),
+    "tags": (500, 50),
     "sites": (100, 10),
     "__schema": (1000, 100),
     "__type": (1000, 100),
@@ -81,6 +87,10 @@ ITEM_COST = 10
 #: objects (filters, and what they list) and other items in all lists of a document and its variables
 MOST_OBJECTS = 100
 MOST_ITEMS = 1000
+#: the same where it has mutations, whose lists are orders
+MOST_ORDERED_OBJECTS, MOST_ORDERED_ITEMS = 4000, 10_000
+#: a mutation as such, one order, and reading the job of its result
+WRITE_COST, ORDER_COST, ORDERED_JOB_COST = 100, 10, 10
 
 
 def check_shape(document: DocumentNode, limits: LimitSettings) -> Items:
@@ -101,16 +111,23 @@ def check_shape(document: DocumentNode, limits: LimitSettings) -> Items:
     for what, limit in (("aliases", limits.query_aliases), ("fragment spreads", MOST_SPREADS), ("repeated fields", MOST_REPEATS)):
         if counts[what] > limit:
             raise _over("uses", counts[what], what, limit)
-    check_items(items)
+    check_items(items, writes=has_mutations(document))
     return items
 
 
-def check_items(items: Items) -> None:
-    """Refuses lists with too many items in all."""
-    if items.objects > MOST_OBJECTS:
-        raise _over("lists", items.objects, "filters", MOST_OBJECTS)
-    if items.others > MOST_ITEMS:
-        raise _over("lists", items.others, "values in its arguments", MOST_ITEMS)
+def has_mutations(document: DocumentNode) -> bool:
+    """Whether an operation of the document is a mutation."""
+    operations = (one for one in document.definitions if isinstance(one, OperationDefinitionNode))
+    return any(one.operation is OperationType.MUTATION for one in operations)
+
+
+def check_items(items: Items, *, writes: bool) -> None:
+    """Refuses lists with too many items in all; more are allowed in a document that ``writes``."""
+    most_objects, most_items = (MOST_ORDERED_OBJECTS, MOST_ORDERED_ITEMS) if writes else (MOST_OBJECTS, MOST_ITEMS)
+    if items.objects > most_objects:
+        raise _over("lists", items.objects, "orders and what they hold" if writes else "filters", most_objects)
+    if items.others > most_items:
+        raise _over("lists", items.others, "values in its arguments", most_items)
 
 
 def _count(top: SelectionSetNode) -> tuple[Counter[str], Items]:
@@ -157,37 +174,39 @@ def _check_depth(operation: OperationDefinitionNode, fragments: Mapping[str, Fra
                     stack.append((fragment.selection_set, depth, most))
 
 
-def check_cost(roots: Sequence[Selection], limits: LimitSettings) -> None:
+def check_cost(cost: int, limits: LimitSettings) -> None:
     """Refuses operations that cost more than ``query_cost``."""
-    cost = operation_cost(roots, limits)
     if cost > limits.query_cost:
         raise _over("costs", cost, "(jobs times fields, and the like)", limits.query_cost)
 
 
-def operation_cost(roots: Sequence[Selection], limits: LimitSettings) -> int:
+def operation_cost(roots: Sequence[Selection], variables: VariableValues, limits: LimitSettings) -> int:
     """The cost of an operation with these root fields, by the formula above."""
-    return sum(_root_cost(root, limits) for root in roots)
+    return sum(_root_cost(root, variables, limits) for root in roots)
 
 
-def _root_cost(root: Selection, limits: LimitSettings) -> int:
-    items = items_in(root.written, root.request.variables.coerced)
+def _root_cost(root: Selection, variables: VariableValues, limits: LimitSettings) -> int:
+    items = items_in(root.written, variables.coerced)
+    if root.parent.name == "Mutation":
+        reads = ORDERED_JOB_COST if root.selects("job") else 0
+        return WRITE_COST + items.objects * (ORDER_COST + reads) + _tenth(items.objects * (root.size - 1)) + items.others
     lists = FILTER_COST * items.objects + ITEM_COST * items.others
     if root.name in LIST_COSTS:
         as_such, each = LIST_COSTS[root.name]
-        return as_such + each * (root.size() - 1) + lists
+        return as_such + each * (root.size - 1) + lists
     if root.name in METRIC_FIELDS:
-        return ROOT_COST + _metrics_cost(root) + _tenth(root.size() - 1) + lists
-    rows = root.below("items") if root.name == "jobs" else root.children()
-    skipped, jobs, scan = _extent(root, limits) if root.name == "jobs" else (0, 1, 0)
+        return ROOT_COST + _metrics_cost(root, variables) + _tenth(root.size - 1) + lists
+    rows = root.below("items") if root.name == "jobs" else root.children
+    skipped, jobs, scan = _extent(root, variables, limits) if root.name == "jobs" else (0, 1, 0)
     users = USER_LIST_COST if any(row.name == "userData" for row in rows) else 0
-    fields = sum(row.size() for row in rows)
-    metrics = sum(_metrics_cost(row) for row in rows if row.name == "metrics")
+    fields = sum(row.size for row in rows)
+    metrics = sum(_metrics_cost(row, variables) for row in rows if row.name == "metrics")
     return ROOT_COST + skipped + jobs + _tenth(jobs * fields) + jobs * metrics + users + scan + lists
 
 
-def _metrics_cost(selection: Selection) -> int:
+def _metrics_cost(selection: Selection, variables: VariableValues) -> int:
     try:
-        arguments = selection.arguments("metrics", "scopes")
+        arguments = selection.arguments(("metrics", "scopes"), variables)
     except GraphQLError:  # execution comes to the same error and reports it
         arguments = {}
     names, scopes = arguments.get("metrics"), arguments.get("scopes")
@@ -198,10 +217,10 @@ def _tenth(number: int) -> int:
     return -(-number // 10)  # rounded up, without the inexactness of fractions
 
 
-def _extent(root: Selection, limits: LimitSettings) -> tuple[int, int, int]:
+def _extent(root: Selection, variables: VariableValues, limits: LimitSettings) -> tuple[int, int, int]:
     """(jobs before the page, jobs on it, what reading all jobs costs if that is needed)."""
     try:
-        arguments: dict[str, Any] = root.arguments("page", "first", "order")
+        arguments: dict[str, Any] = root.arguments(("page", "first", "order"), variables)
     except GraphQLError:  # execution comes to the same error and reports it
         return 0, 0, 0
     page, first = arguments.get("page"), arguments.get("first")

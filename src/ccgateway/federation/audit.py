@@ -1,0 +1,77 @@
+"""One line for every write: who, as whom at the site, what, to which job, and what came of it. JSON, without secrets or values.
+
+Lines go to the logger ``ccgateway.audit``, whatever the level of the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ccgateway.errors import SettingsError, without_tokens
+from ccgateway.jobs.writes import WriteOutcome, WriteResult
+
+__all__ = ["LOGGER", "Audit", "audit_to_file", "close_audit_file"]
+
+LOGGER = "ccgateway.audit"
+
+#: characters of one detail
+LONGEST = 500
+
+
+class Audit:
+    """Writes the lines."""
+
+    def __init__(self) -> None:
+        self._log = logging.getLogger(LOGGER)
+        self._log.setLevel(logging.INFO)
+
+    def note(
+        self, *, request_id: str, caller: str, local: str | None, operation: str, detail: str, result: WriteResult, dry_run: bool
+    ) -> None:
+        """``caller``: the gateway's name for who asked; ``local``: the site's (``None``: not known, or not asked)."""
+        line: dict[str, Any] = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "request": request_id,
+            "caller": caller,
+            "as": local,
+            "site": result.site,
+            "operation": operation,
+            "detail": without_tokens(detail, limit=LONGEST),
+            "outcome": result.outcome.value,
+        }
+        if result.key is not None:
+            line["job"] = {"cluster": result.key.cluster, "jobId": result.key.job_id, "startTime": result.key.start_time}
+        if result.db_id is not None:
+            line["id"] = result.db_id
+        if result.count is not None:
+            line["count"] = result.count
+        if result.code is not None:
+            line["code"] = result.code.value
+        if dry_run:
+            line["dryRun"] = True
+        level = logging.WARNING if result.outcome is WriteOutcome.UNKNOWN else logging.INFO
+        self._log.log(level, "%s", msgspec.json.encode(line).decode())
+
+
+def audit_to_file(path: Path) -> logging.Handler:
+    """Adds the lines to a file as well, which may be moved away at any time. Raises ``SettingsError`` if it cannot be written."""
+    try:
+        handler = logging.handlers.WatchedFileHandler(path, encoding="utf-8")
+    except OSError as error:
+        problem = f"{path} cannot be written ({error.strerror})"
+        raise SettingsError("writes.audit_file", problem, "Name a file in a folder that the gateway may write to.") from None
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logging.getLogger(LOGGER).addHandler(handler)
+    return handler
+
+
+def close_audit_file(handler: logging.Handler) -> None:
+    """Ends what ``audit_to_file`` began."""
+    logging.getLogger(LOGGER).removeHandler(handler)
+    handler.close()

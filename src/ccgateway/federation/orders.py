@@ -1,0 +1,144 @@
+"""Orders are carried out: those for one job one after the other, jobs and sites side by side, each told to the audit log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from ccgateway.deadline import Deadline
+from ccgateway.errors import Code, GatewayError, SiteError
+from ccgateway.federation.audit import Audit
+from ccgateway.federation.placing import Placed
+from ccgateway.identity.principal import Principal
+from ccgateway.jobs.model import JobKey, Tag
+from ccgateway.jobs.writes import WriteOutcome, WriteResult
+from ccgateway.settings import WriteSettings
+from ccgateway.site.exchange import Visit
+from ccgateway.site.instance import Instance
+from ccgateway.site.writing import Writer
+
+__all__ = ["Act", "Asked", "Changed", "Order", "Orders", "chained"]
+
+log = logging.getLogger(__name__)
+
+#: how an order is carried out at its site
+Act: TypeAlias = Callable[[Writer, Visit], Awaitable[WriteResult]]
+#: seconds that an order needs at least: with less left it is not sent
+LEAST = 0.5
+
+
+class Changed(Protocol):
+    """Takes away what is remembered from before a write at a site: of these jobs and the site's lists, or (``None``) of all."""
+
+    async def __call__(self, site: str, jobs: Iterable[JobKey] | None) -> None:
+        """Never fails."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call: who asked, under which request id, what for, until when, and whether it is meant."""
+
+    caller: Principal
+    request_id: str
+    operation: str
+    deadline: Deadline
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order at one site. ``place``: its number in the call; ``detail``: what the audit log says of it; ``tag``: where it is
+    about a tag, or (``is_wide``) else about more than one job."""
+
+    place: int
+    act: Act
+    detail: str
+    key: JobKey | None = None
+    db_id: int | None = None
+    tag: Tag | None = None
+    is_wide: bool = False
+
+
+@dataclass(slots=True)
+class Orders:
+    """Carries orders out. Owns what is known of each site as one that is written to."""
+
+    settings: WriteSettings
+    changed: Changed
+    audit: Audit
+    _writers: dict[str, Writer] = field(default_factory=dict)
+
+    async def carry_out(self, chains: Iterable[tuple[Instance, list[list[Order]]]], asked: Asked) -> dict[int, WriteResult]:
+        """The results by place. Each site's chains side by side, as many as it takes requests at a time; never raises."""
+        results: dict[int, WriteResult] = {}
+
+        async def work(instance: Instance, waiting: list[list[Order]]) -> None:
+            while waiting:
+                for order in waiting.pop(0):
+                    results[order.place] = await self._one(instance, order, asked)
+
+        async with asyncio.TaskGroup() as group:
+            for instance, waiting in chains:
+                for _ in range(min(instance.settings.concurrency, len(waiting))):
+                    group.create_task(work(instance, waiting), name=f"write to {instance.name}")
+        return results
+
+    async def _one(self, instance: Instance, order: Order, asked: Asked) -> WriteResult:
+        local: str | None = None
+        try:
+            self._check_open(instance, asked.deadline)
+            visit = await instance.visit(asked.caller, asked.deadline.within(instance.settings.timeout))
+            local = visit.credential.user
+            writer = self._writers.setdefault(instance.name, Writer(instance))
+            result = await order.act(writer, visit)
+        except GatewayError as error:
+            result = WriteResult.failed(error, site=instance.name, key=order.key, db_id=order.db_id, tag=order.tag)
+        except Exception:
+            # a fault of ours, and nobody knows how far it got: the other orders are not to blame
+            log.exception("failed on an order for site %s", instance.name)
+            result = WriteResult(
+                outcome=WriteOutcome.UNKNOWN, site=instance.name, key=order.key, db_id=order.db_id, tag=order.tag,
+                code=Code.INTERNAL, message="The gateway failed on this order; it may have taken effect.",
+            )  # fmt: skip
+        if not asked.dry_run:
+            keys = [key for key in {order.key, result.key} if key is not None]
+            await self.changed(instance.name, None if order.is_wide else keys)
+        self.tell(asked, order.detail, result, local=local)
+        return result
+
+    def _check_open(self, instance: Instance, deadline: Deadline) -> None:
+        if not self.settings.enabled or instance.settings.read_only:
+            raise SiteError(Code.READ_ONLY, instance.name, f"The settings let nothing be written at site {instance.name}.")
+        if deadline.remaining < LEAST:
+            message = "There was no time left for this order: nothing was sent."
+            raise SiteError(Code.TIMEOUT, instance.name, message, retryable=True)
+
+    def tell(self, asked: Asked, detail: str, result: WriteResult, *, local: str | None = None) -> None:
+        """The audit log's line."""
+        self.audit.note(
+            request_id=asked.request_id, caller=asked.caller.subject, local=local, operation=asked.operation, detail=detail,
+            result=result, dry_run=asked.dry_run,
+        )  # fmt: skip
+
+
+def chained(orders: Sequence[tuple[Placed, Order]]) -> list[tuple[Instance, list[list[Order]]]]:
+    """Orders by site, those for one job in one chain. A site that gets jobs by id and jobs by key gets them all in one, as two of
+    them may be the same."""
+    by_site: dict[Instance, list[tuple[Placed, Order]]] = {}
+    for placed, order in orders:
+        by_site.setdefault(placed.instance, []).append((placed, order))
+    return [(instance, _chains(here)) for instance, here in by_site.items()]
+
+
+def _chains(orders: Sequence[tuple[Placed, Order]]) -> list[list[Order]]:
+    by_key = all(placed.target.key is not None for placed, _ in orders)
+    by_id = all(placed.target.db_id is not None for placed, _ in orders)
+    chains: dict[Hashable, list[Order]] = {}
+    for placed, order in orders:
+        name = placed.target.key if by_key else placed.target.db_id if by_id else None
+        chains.setdefault(name, []).append(order)
+    return list(chains.values())

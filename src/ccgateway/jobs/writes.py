@@ -1,0 +1,221 @@
+"""What callers may change about jobs, and what became of it: orders and results, the same for every surface.
+
+An order names its job by a ``Target``; a list of orders gives a list of results, one for each, in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+from ccgateway.errors import Code, GatewayError, RequestError
+from ccgateway.jobs.model import STATES, JobKey, Resource, Tag, parse_job_id
+
+__all__ = [
+    "END_STATES", "MOST_ITEMS", "DeleteBefore", "EditMeta", "OmitTagged", "RemoveTags", "StartJob", "StopJob", "TagJob",
+    "Target", "WriteOutcome", "WriteResult",
+]  # fmt: skip
+
+#: orders in one call at the most
+MOST_ITEMS = 1000
+#: what a job can be stopped as
+END_STATES = tuple(state for state in STATES if state not in ("running", "pending", "suspended"))
+
+OmitTagged: TypeAlias = Literal["none", "all", "user"]
+
+
+class WriteOutcome(StrEnum):
+    """What is true at the site once a write has been tried.
+
+    ``DONE``: it took effect. ``UNCHANGED``: it was so already, nothing was changed. ``PENDING``: the site took it and will show
+    it later. ``FAILED``: it did not take effect, or not wholly (the message says what did). ``UNKNOWN``: it was sent, and
+    whether it took effect could not be found out.
+    """
+
+    DONE = "DONE"
+    UNCHANGED = "UNCHANGED"
+    PENDING = "PENDING"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Which job is meant: by database id (``site`` and ``db_id``), or by key, or by both.
+
+    By key: ``job_id`` is needed; without ``start_time`` it is the newest of that number, without ``cluster`` on any cluster,
+    without ``site`` at whichever site has it. Both given: the id counts only while it still is the job of that key. Raises
+    ``BAD_REQUEST`` for what names no job.
+    """
+
+    site: str | None = None
+    db_id: int | None = None
+    cluster: str | None = None
+    job_id: int | None = None
+    start_time: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.db_id is not None and self.site is None:
+            raise RequestError(Code.BAD_REQUEST, "A database id means nothing without its site.")
+        if self.db_id is None and self.job_id is None:
+            raise RequestError(Code.BAD_REQUEST, "Name the job: by its id, or by its key (cluster, jobId, startTime).")
+        if self.job_id is None and (self.cluster is not None or self.start_time is not None):
+            raise RequestError(Code.BAD_REQUEST, "A key needs jobId.")
+
+    @classmethod
+    def of(
+        cls,
+        id: str | None = None,  # noqa: A002
+        *,
+        site: str | None = None,
+        cluster: str | None = None,
+        job_id: int | None = None,
+        start_time: int | None = None,
+    ) -> Target:
+        """The target that ``"site:dbid"`` and the parts of a key name. ``BAD_REQUEST`` where the two name different sites."""
+        db_id = None
+        if id is not None:
+            named, db_id = parse_job_id(id)
+            if site is not None and site != named:
+                raise RequestError(Code.BAD_REQUEST, f"The job id {id} is not one of site {site[:60]!r}.")
+            site = named
+        return cls(site=site, db_id=db_id, cluster=cluster, job_id=job_id, start_time=start_time)
+
+    @property
+    def key(self) -> JobKey | None:
+        """The whole key, where all of it is given."""
+        if self.site is None or self.cluster is None or self.job_id is None or self.start_time is None:
+            return None
+        return JobKey(self.site, self.cluster, self.job_id, self.start_time)
+
+    def fits(self, key: JobKey) -> bool:
+        """Whether the job of that key is the one meant, as far as parts of a key are given."""
+        given = (self.site, self.cluster, self.job_id, self.start_time)
+        return all(part is None or part == own for part, own in zip(given, key, strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartJob:
+    """A job that has started at a scheduler, to be recorded.
+
+    ``start_time`` in epoch seconds, ``walltime`` in seconds; ``shared`` in the words of cc-backend 1.5 (``none``,
+    ``single_user``, ``multi_user``), whatever the site's release; ``site`` is needed only where several sites have the cluster.
+    """
+
+    job_id: int
+    user: str
+    cluster: str
+    start_time: int
+    resources: tuple[Resource, ...]
+    site: str | None = None
+    project: str = ""
+    sub_cluster: str | None = None
+    partition: str | None = None
+    array_job_id: int | None = None
+    num_nodes: int | None = None
+    num_hw_threads: int | None = None
+    num_acc: int | None = None
+    smt: int | None = None
+    monitoring_status: int | None = None
+    shared: str | None = None
+    walltime: int | None = None
+    tags: tuple[Tag, ...] = ()
+    meta_data: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def target(self) -> Target:
+        """The job as it will be known."""
+        return Target(site=self.site, cluster=self.cluster, job_id=self.job_id, start_time=self.start_time)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopJob:
+    """A job has ended: at ``stop_time`` (epoch seconds), as ``state`` (one of ``END_STATES``)."""
+
+    target: Target
+    stop_time: int
+    state: str = "completed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagJob:
+    """Tags to put on a job, or to take from it; the ``id`` of a tag does not matter."""
+
+    target: Target
+    tags: tuple[Tag, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditMeta:
+    """Keys of a job's metadata and their new values, in order. Other keys stay."""
+
+    target: Target
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteBefore:
+    """Every job that started before ``before`` (epoch seconds), running ones too, at each of ``sites`` (``None``: the one site
+    there is; ``("*",)``: all). ``omit_tagged``: spare tagged jobs: ``all`` of them, or those with a ``user``'s own tags."""
+
+    before: int
+    sites: tuple[str, ...] | None = None
+    omit_tagged: OmitTagged = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveTags:
+    """Tags to remove altogether, from every job, at each of ``sites`` (as in ``DeleteBefore``)."""
+
+    tags: tuple[Tag, ...]
+    sites: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteResult:
+    """What one order came to.
+
+    ``site``: where (``None`` if that could not be told); ``key`` and ``db_id``: the job, as far as it is known (no ``db_id``
+    while it is pending, and once it is deleted it names nothing any more); ``tag``: for orders about tags as such; ``count``:
+    how many jobs were, or in a dry run would be, deleted (``None``: not known); ``code`` and ``message``: why not, or what else
+    there is to know; ``retryable``: whether the same order may succeed a little later.
+    """
+
+    outcome: WriteOutcome
+    site: str | None = None
+    key: JobKey | None = None
+    db_id: int | None = None
+    tag: Tag | None = None
+    count: int | None = None
+    code: Code | None = None
+    message: str | None = None
+    retryable: bool = False
+
+    @classmethod
+    def failed(
+        cls,
+        error: GatewayError,
+        *,
+        site: str | None = None,
+        key: JobKey | None = None,
+        db_id: int | None = None,
+        tag: Tag | None = None,
+    ) -> WriteResult:
+        """The result of an order that ``error`` kept from taking effect."""
+        return cls(
+            outcome=WriteOutcome.FAILED,
+            site=site or error.site,
+            key=key,
+            db_id=db_id,
+            tag=tag,
+            code=error.code,
+            message=error.message,
+            retryable=error.retryable,
+        )
+
+    @property
+    def job(self) -> str | None:
+        """The job's id ``"site:dbid"``, where it has one."""
+        return f"{self.site}:{self.db_id}" if self.site is not None and self.db_id is not None else None

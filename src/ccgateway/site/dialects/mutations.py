@@ -1,0 +1,91 @@
+"""What of tags goes by the site's own GraphQL: reading them all, and writing where REST has no way.
+
+Up to 1.3 REST cannot take a tag from a job; from 1.4 on it lets administrators and API users write only, and silently skips
+private tags. ``POST /query`` asks no role, and checks scopes itself (from 1.4 on).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from ccgateway.errors import Code, SiteError, redact
+from ccgateway.jobs.model import Tag
+from ccgateway.site.dialects.replies import Reply, understand_mutation
+from ccgateway.site.dialects.writing import TAG_WORDS
+from ccgateway.site.exchange import SiteAnswer, SiteRequest
+from ccgateway.site.replies import decode
+
+__all__ = [
+    "add_tags_request", "create_tag_request", "mutated", "remove_from_job_request", "remove_from_list_request", "tags_of",
+    "tags_request",
+]  # fmt: skip
+
+
+class _Complaint(msgspec.Struct):
+    message: str = ""
+
+
+class _Tags(msgspec.Struct):
+    tags: list[Tag]
+
+
+class _Told(msgspec.Struct):
+    data: _Tags | None = None
+    errors: list[_Complaint] | None = None
+
+
+_TOLD = msgspec.json.Decoder(_Told, strict=False)
+
+
+def tags_request(*, scopes: bool) -> SiteRequest:
+    """Every tag that the token may read."""
+    return SiteRequest("POST", "/query", msgspec.json.encode({"query": f"{{tags{{id type name{' scope' if scopes else ''}}}}}"}))
+
+
+def tags_of(answer: SiteAnswer, site: str) -> list[Tag]:
+    """The tags, each with the site's own id."""
+    told = decode(answer, _TOLD, site)
+    if told.data is None:
+        words = redact("; ".join(one.message for one in told.errors or ()))
+        raise SiteError(Code.SITE_ERROR, site, f"The site's own GraphQL failed: {words or 'it gave no reason'}")
+    return told.data.tags
+
+
+def create_tag_request(tag: Tag, *, scopes: bool) -> SiteRequest:
+    """A new tag."""
+    variables = {"type": tag.type, "name": tag.name} | ({"scope": tag.scope} if scopes else {})
+    names = ("type", "name", "scope") if scopes else ("type", "name")
+    given = ",".join(f"{name}:${name}" for name in names)
+    return _mutation(f"createTag({given}){{id}}", dict.fromkeys(names, "String!"), variables)
+
+
+def add_tags_request(db_id: int, tag_ids: Sequence[int]) -> SiteRequest:
+    """Tags of the list on a job."""
+    return _mutation("addTagsToJob(job:$job,tagIds:$tags){id}", {"job": "ID!", "tags": "[ID!]!"}, _of_job(db_id, tag_ids))
+
+
+def remove_from_job_request(db_id: int, tag_ids: Sequence[int]) -> SiteRequest:
+    """Tags from a job; one that it does not have is no error."""
+    return _mutation("removeTagsFromJob(job:$job,tagIds:$tags){id}", {"job": "ID!", "tags": "[ID!]!"}, _of_job(db_id, tag_ids))
+
+
+def remove_from_list_request(tag_ids: Sequence[int]) -> SiteRequest:
+    """Tags altogether, from 1.4 on."""
+    return _mutation("removeTagFromList(tagIds:$tags)", {"tags": "[ID!]!"}, {"tags": [str(one) for one in tag_ids]})
+
+
+def mutated(answer: SiteAnswer, site: str) -> Reply:
+    """What the answer to one of these mutations, about one tag, says."""
+    return understand_mutation(answer, site, TAG_WORDS)
+
+
+def _of_job(db_id: int, tag_ids: Sequence[int]) -> dict[str, object]:
+    return {"job": str(db_id), "tags": [str(one) for one in tag_ids]}
+
+
+def _mutation(call: str, types: dict[str, str], variables: Mapping[str, object]) -> SiteRequest:
+    declared = ",".join(f"${name}:{kind}" for name, kind in types.items())
+    body = msgspec.json.encode({"query": f"mutation({declared}){{{call}}}", "variables": variables})
+    return SiteRequest("POST", "/query", body, safe=False)

@@ -1,0 +1,174 @@
+"""What a site's answer to a write says about its effect: done, refused before anything happened, so already, or in doubt.
+
+cc-backend answers 500 both before and after a write took effect, so only words that it says before are taken as a refusal; every
+other failure is in doubt, and what is true has to be read back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import msgspec
+
+from ccgateway.errors import Code, SiteError
+from ccgateway.site.exchange import SiteAnswer
+from ccgateway.site.replies import NOT_JSON, refuse
+
+__all__ = ["Effect", "End", "Reply", "Words", "deleted_count", "understand", "understand_mutation"]
+
+
+class Effect(Enum):
+    """What is known of a write's effect."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    ALREADY = "already"
+    DOUBT = "doubt"
+
+
+class End(Enum):
+    """How the request ended: with an answer, with a broken connection, or with nothing, so that the site may still be at it."""
+
+    ANSWERED = "answered"
+    CUT = "cut"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What became of one request. ``error``: why not; ``number``: a database id or a count that the answer tells; ``job``: the
+    cluster and number of the job that it tells; ``meta``: that job's metadata, where it tells them."""
+
+    effect: Effect
+    error: SiteError | None = None
+    end: End = End.ANSWERED
+    number: int | None = None
+    job: tuple[str, int] | None = None
+    meta: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A phrase of the site's error answers, in lower case, and what it means for the write in question."""
+
+    phrase: str
+    effect: Effect
+    code: Code
+    message: str
+
+
+#: answers of a proxy that gave up on the site, which may still be at it; and of one that did not let the request through
+_GAVE_UP, _TURNED_AWAY = frozenset({502, 504}), frozenset({429, 503})
+#: an error answer says what it has to say in its first bytes
+_REASON_BYTES = 16_384
+_TEXT = re.compile(rb"Deleted Tags from DB: \d+ ")
+
+
+class _Numbered(msgspec.Struct, rename="camel"):
+    id: int | None = None
+    job_id: int | None = None
+    cluster: str | None = None
+    meta_data: dict[str, str] | None = None
+
+
+_NUMBERED = msgspec.json.Decoder(_Numbered)
+
+
+def understand(answer: SiteAnswer, site: str, words: Sequence[Words] = ()) -> Reply:
+    """What ``answer`` to a REST write says, where the phrases of ``words`` mean what they say there."""
+    status = answer.status
+    if 200 <= status < 300:
+        return _accepted(answer, site)
+    error = refuse(answer, site)
+    if status in _GAVE_UP or status in _TURNED_AWAY:
+        busy = SiteError(Code.SITE_BUSY, site, f"The site is busy or its proxy cannot reach it (HTTP {status}).")
+        return Reply(Effect.DOUBT, busy, End.OPEN if status in _GAVE_UP else End.ANSWERED)
+    said = answer.body[:_REASON_BYTES].decode("utf-8", "replace")
+    if (known := _known(said, site, words)) is not None:
+        return known
+    if 400 <= status < 500:
+        return Reply(Effect.REFUSED, _no_such_job(site) if _is_no_such_job(said) else error)
+    return Reply(Effect.DOUBT, error)
+
+
+def _known(said: str, site: str, words: Sequence[Words]) -> Reply | None:
+    said = said.lower()
+    for one in words:
+        if one.phrase in said:
+            return Reply(one.effect, SiteError(one.code, site, one.message))
+    return None
+
+
+def _accepted(answer: SiteAnswer, site: str) -> Reply:
+    if _TEXT.match(answer.body):
+        return Reply(Effect.DONE)
+    try:
+        told = _NUMBERED.decode(answer.body)
+    except NOT_JSON:
+        what = "an empty answer" if not answer.body.strip() else "an answer that is not what it should be"
+        return Reply(Effect.DOUBT, SiteError(Code.BAD_ANSWER, site, f"The site sent {what} (HTTP {answer.status})."))
+    job = (told.cluster, told.job_id) if told.cluster is not None and told.job_id is not None else None
+    return Reply(Effect.DONE, number=told.id, job=job, meta=told.meta_data)
+
+
+_DELETED = re.compile(rb"deleted (\d{1,18}) jobs?\b")
+
+
+def deleted_count(answer: SiteAnswer) -> int | None:
+    """How many jobs the site says it deleted."""
+    found = _DELETED.search(answer.body)
+    return int(found[1]) if found else None
+
+
+class _Complaint(msgspec.Struct):
+    message: str = ""
+
+
+class _Told(msgspec.Struct):
+    data: dict[str, msgspec.Raw] | None = None
+    errors: list[_Complaint] | None = None
+
+
+class _Identified(msgspec.Struct):
+    id: int | str
+
+
+_TOLD = msgspec.json.Decoder(_Told)
+
+
+def understand_mutation(answer: SiteAnswer, site: str, words: Sequence[Words] = ()) -> Reply:
+    """What ``answer`` to a mutation at the site's own GraphQL says: with status 200, whether it succeeded or not."""
+    if answer.status != 200:
+        return understand(answer, site, words)
+    try:
+        told = _TOLD.decode(answer.body)
+    except NOT_JSON:
+        return _accepted(answer, site)
+    if told.errors:
+        said = "; ".join(one.message for one in told.errors)
+        failed = refuse(SiteAnswer(500, "application/json", msgspec.json.encode({"error": said})), site)
+        return _known(said, site, words) or Reply(Effect.DOUBT, _no_such_job(site) if _is_no_such_job(said) else failed)
+    if not told.data:
+        return Reply(Effect.DOUBT, SiteError(Code.BAD_ANSWER, site, "The site's own GraphQL answered nothing."))
+    return Reply(Effect.DONE, number=_id_in(told.data))
+
+
+def _id_in(data: dict[str, msgspec.Raw]) -> int | None:
+    """The id of the one object that a mutation gave."""
+    for value in data.values():
+        try:
+            return int(msgspec.json.decode(value, type=_Identified).id)
+        except (*NOT_JSON, ValueError):
+            continue
+    return None
+
+
+def _is_no_such_job(said: str) -> bool:
+    return "no rows in result set" in said
+
+
+def _no_such_job(site: str) -> SiteError:
+    return SiteError(Code.NOT_FOUND, site, f"Site {site} has no such job, or does not show it.")

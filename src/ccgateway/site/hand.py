@@ -1,0 +1,148 @@
+"""What a write at one site works with: the site and its ways of writing, on whose behalf, and the words for how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from ccgateway.errors import Code, SiteError
+from ccgateway.jobs.model import JobKey, JobRow
+from ccgateway.jobs.writes import Target, WriteOutcome, WriteResult
+from ccgateway.site.dialects import WRITING, Writing
+from ccgateway.site.dialects.replies import Effect, Reply
+from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.finding import Turns, find_job, job_of_key, no_such_job
+from ccgateway.site.instance import Instance
+from ccgateway.site.sending import Settled, send_once, settle
+
+__all__ = ["Hand", "result_of"]
+
+#: what of a job has to be known to judge a write to it
+BEFORE = frozenset({"user", "state", "duration", "meta_data", "tags"})
+_LATE = " A job that was just started shows there only once the site has committed it, which may take two minutes."
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """One write's means. ``root``: the API root that the credential opens; ``turns``: shared by all writes to the site."""
+
+    instance: Instance
+    writing: Writing
+    visit: Visit
+    root: str
+    turns: Turns
+
+    @classmethod
+    async def give(cls, instance: Instance, visit: Visit, turns: Turns) -> Hand:
+        """The means at ``instance``. Raises ``SiteError`` if the site's release cannot be found out."""
+        dialect = await instance.dialect(visit)
+        return cls(instance, WRITING[dialect.name], visit, dialect.root(visit.credential), turns)
+
+    @property
+    def site(self) -> str:
+        """The site's name."""
+        return self.instance.name
+
+    @property
+    def is_own_only(self) -> bool:
+        """Whether the site would let this credential write to everybody's jobs, and the gateway must not."""
+        return self.writing.users_write and not self.visit.credential.sees_all
+
+    # --- what may not be
+
+    def check_rest(self) -> None:
+        """``SITE_UNAUTHORIZED`` for a credential that may only read by the site's REST interface."""
+        if self.root != "/api":
+            raise self.error(Code.SITE_UNAUTHORIZED, f"Site {self.site} lets only administrators and API users do that.")
+
+    def error(self, code: Code, message: str) -> SiteError:
+        """An error about this site."""
+        return SiteError(code, self.site, message)
+
+    def unsupported(self, what: str) -> SiteError:
+        """The error for what the release cannot do."""
+        return self.error(Code.UNSUPPORTED, f"Release {self.writing.name}, which site {self.site} runs, cannot {what}.")
+
+    def missing(self) -> SiteError:
+        """The error for a job that is not there or not shown: the same words for both."""
+        return no_such_job(self.site, _LATE if self.writing.starts_late else "")
+
+    # --- the job
+
+    async def find(self, target: Target) -> JobRow | None:
+        """The job as it is now, if the credential may see it."""
+        return await find_job(self.instance, self.visit, target, BEFORE)
+
+    async def again(self, key: JobKey) -> JobRow | None:
+        """The job read back by its key."""
+        return await job_of_key(self.instance, self.visit, key, BEFORE)
+
+    @asynccontextmanager
+    async def job(self, target: Target) -> AsyncIterator[JobRow]:
+        """The job as it is now, while no other write of this process touches it; ``NOT_FOUND`` if there is none."""
+        row = await self.find(target)
+        if row is None:
+            raise self.missing()
+        async with self.turn(row.key) as waited:
+            if waited:
+                row = await self.find(target)
+            if row is None:
+                raise self.missing()
+            yield row
+
+    @asynccontextmanager
+    async def turn(self, key: JobKey) -> AsyncIterator[bool]:
+        """One's turn among the writes to that job, and whether one had to wait for it."""
+        turn = self.turns.take(key, self.visit.deadline)
+        try:
+            waited = await turn.__aenter__()
+        except TimeoutError:
+            raise self.error(Code.TIMEOUT, "Other writes to the job took all the time; nothing was sent.") from None
+        async with AsyncExitStack() as stack:
+            stack.push_async_exit(turn.__aexit__)
+            yield waited
+
+    # --- the write
+
+    async def send(self, request: SiteRequest, understand: Callable[[SiteAnswer, str], Reply]) -> Reply:
+        """Sends the request once."""
+        return await send_once(self.instance, request, self.visit, understand)
+
+    async def settle(self, reply: Reply, is_so: Callable[[], Awaitable[bool]]) -> Settled:
+        """What is true after ``reply``."""
+        return await settle(reply, is_so, self.visit, self.site)
+
+    async def do(
+        self,
+        request: SiteRequest,
+        understand: Callable[[SiteAnswer, str], Reply],
+        is_so: Callable[[], Awaitable[bool]],
+        *,
+        key: JobKey | None = None,
+    ) -> Settled:
+        """Sends the request once, and says what is true then. ``key``: the job meant, where the request names a number only."""
+        reply = await self.send(request, understand)
+        if reply.effect is Effect.DONE and key is not None and reply.job not in (None, (key.cluster, key.job_id)):
+            message = "Between the look at the job and the write its database id went to another job, which was changed instead."
+            return Settled(WriteOutcome.FAILED, self.error(Code.CONFLICT, message))
+        return await self.settle(reply, is_so)
+
+    def unchanged(self, row: JobRow, message: str | None = None) -> WriteResult:
+        """The result of an order for what is so already."""
+        return WriteResult(outcome=WriteOutcome.UNCHANGED, site=self.site, key=row.key, db_id=row.id, message=message)
+
+
+def result_of(settled: Settled, key: JobKey | None, site: str, *, db_id: int | None = None, also: str = "") -> WriteResult:
+    """The result of a write that ended so. ``also``: what else there is to say."""
+    error = settled.error if settled.outcome in (WriteOutcome.FAILED, WriteOutcome.UNKNOWN) else None
+    words = " ".join(part for part in (error.message if error is not None else "", also) if part)
+    return WriteResult(
+        outcome=settled.outcome,
+        site=site,
+        key=key,
+        db_id=db_id,
+        code=error.code if error is not None else None,
+        message=words or None,
+        retryable=error.retryable if error is not None else False,
+    )

@@ -1,0 +1,72 @@
+"""One site as writes see it.
+
+Every write looks at the job first (whose it is, whether it still is the one that is meant, whether it is so already), is sent
+once, and is read back where the answer leaves a doubt. Writes to one job take turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ccgateway.jobs.model import Tag
+from ccgateway.jobs.writes import OmitTagged, StartJob, StopJob, Target, WriteResult
+from ccgateway.site import editing, lifecycle, tagging
+from ccgateway.site.exchange import Visit
+from ccgateway.site.finding import Turns
+from ccgateway.site.hand import Hand
+from ccgateway.site.instance import Instance
+
+__all__ = ["Writer"]
+
+
+class Writer:
+    """The façade. Methods raise ``SiteError`` for what was not even sent; targets name a job by id or by their whole key."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self._turns = Turns()
+
+    async def _hand(self, visit: Visit) -> Hand:
+        return await Hand.give(self.instance, visit, self._turns)
+
+    async def start(self, visit: Visit, order: StartJob) -> WriteResult:
+        """Records a started job."""
+        return await lifecycle.start(await self._hand(visit), order)
+
+    async def stop(self, visit: Visit, target: Target, order: StopJob) -> WriteResult:
+        """Records that a job ended. ``target`` may be a part of a key, if no job of it shows."""
+        return await lifecycle.stop(await self._hand(visit), target, order)
+
+    async def put_tags(self, visit: Visit, target: Target, tags: Sequence[Tag]) -> WriteResult:
+        """Puts tags on a job."""
+        return await tagging.put_tags(await self._hand(visit), target, tags)
+
+    async def take_tags(self, visit: Visit, target: Target, tags: Sequence[Tag]) -> WriteResult:
+        """Takes tags from a job."""
+        return await tagging.take_tags(await self._hand(visit), target, tags)
+
+    async def edit_meta(self, visit: Visit, target: Target, values: Mapping[str, str]) -> WriteResult:
+        """Sets keys of a job's metadata."""
+        return await editing.edit_meta(await self._hand(visit), target, values)
+
+    async def delete(self, visit: Visit, target: Target, *, dry_run: bool) -> WriteResult:
+        """Deletes a job."""
+        return await editing.delete(await self._hand(visit), target, dry_run=dry_run)
+
+    async def delete_before(
+        self, visit: Visit, before: int, omit_tagged: OmitTagged, *, most: int, dry_run: bool
+    ) -> WriteResult:  # fmt: skip
+        """Deletes every job that started before; reads ``most`` jobs to count them."""
+        return await editing.delete_before(await self._hand(visit), before, omit_tagged, most=most, dry_run=dry_run)
+
+    async def tags(self, visit: Visit) -> list[Tag]:
+        """The site's tags, with its own numbers."""
+        return await tagging.tags_at(await self._hand(visit))
+
+    async def create_tag(self, visit: Visit, tag: Tag) -> WriteResult:
+        """Creates a tag."""
+        return await tagging.create_tag(await self._hand(visit), tag)
+
+    async def remove_tag(self, visit: Visit, tag: Tag, *, dry_run: bool) -> WriteResult:
+        """Removes a tag altogether."""
+        return await tagging.remove_tag(await self._hand(visit), tag, dry_run=dry_run)

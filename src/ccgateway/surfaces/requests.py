@@ -1,0 +1,45 @@
+"""Reading the body of a request, within bounds: the same for every face."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from ccgateway.errors import Code, RequestError
+
+__all__ = ["LateBodyError", "read_body"]
+
+
+class LateBodyError(RequestError):
+    """The body did not come in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(Code.BAD_REQUEST, f"The body did not come within {seconds:g} s.")
+
+
+async def read_body(receive: Receive, most_bytes: int, seconds: float) -> bytes:
+    """The request's body. ``BODY_TOO_LARGE`` as soon as it is larger than ``most_bytes``; ``LateBodyError`` after ``seconds``;
+    ``ClientDisconnect`` if the caller goes away meanwhile."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read_body(receive, most_bytes)
+    except TimeoutError:
+        raise LateBodyError(seconds) from None
+
+
+async def _read_body(receive: Receive, most_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > most_bytes:
+            raise RequestError(Code.BODY_TOO_LARGE, f"The body is larger than {most_bytes} bytes.")
+        if not message.get("more_body"):
+            return b"".join((*chunks, chunk)) if chunks else chunk
+        chunks.append(chunk)

@@ -1,0 +1,117 @@
+"""One face as an application: a request is routed, its caller found, its body read, and the answer written in the face's
+style."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import replace
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope, Send
+
+from ccgateway.errors import Code, GatewayError
+from ccgateway.identity.principal import Principal
+from ccgateway.surfaces.callers import CallerOf
+from ccgateway.surfaces.presence import WhileConnected
+from ccgateway.surfaces.requests import LateBodyError, read_body
+from ccgateway.surfaces.rest.calls import Answer, Call, Desk, Query
+from ccgateway.surfaces.rest.endpoints import Match, Operation, Table
+from ccgateway.surfaces.rest.origins import refuse_other_origins
+from ccgateway.surfaces.rest.sending import send_answer
+from ccgateway.surfaces.rest.styles import Style
+from ccgateway.surfaces.rest.wording import RefusedError
+
+__all__ = ["Face"]
+
+log = logging.getLogger(__name__)
+
+
+class Face:
+    """ASGI application, mounted at its base."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        table: Table,
+        style: Style,
+        caller_of: CallerOf,
+        *,
+        origins: frozenset[str] = frozenset(),
+    ) -> None:
+        self._desk, self._table, self._style, self._caller_of, self._origins = desk, table, style, caller_of, origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            answer = await self._answer(request)
+        except ClientDisconnect:
+            answer = Answer(499, media_type=None)
+        await send_answer(answer, send, with_body=request.method != "HEAD")
+
+    async def _answer(self, request: Request) -> Answer:
+        request_id = secrets.token_hex(6)
+        try:
+            refuse_other_origins(request, self._origins)
+            return await self._routed(request, request_id)
+        except ClientDisconnect:
+            raise
+        except LateBodyError as late:
+            return _with(self._style.failed(late), 408, {"Connection": "close"})
+        except (GatewayError, RefusedError) as error:
+            closing = {"Connection": "close"} if isinstance(error, GatewayError) and error.code is Code.BODY_TOO_LARGE else {}
+            answer = self._style.failed(error)
+            return _with(answer, answer.status, closing)
+        except Exception:
+            # the boundary: logged with its traceback, answered without
+            log.exception("request %s: internal error", request_id)
+            return self._style.failed(GatewayError(Code.INTERNAL, f"internal error, request id {request_id}"))
+
+    async def _routed(self, request: Request, request_id: str) -> Answer:
+        matches = self._table.match(_path_below(request.scope))
+        method = "GET" if request.method == "HEAD" and self._style.helpful else request.method
+        match = next((one for one in matches if method in one.endpoint.operations), None)
+        if match is not None:
+            try:
+                caller = await self._caller_of(request)
+            except GatewayError as error:
+                return self._style.turned_away(error)
+            return await self._run(request, match, match.endpoint.operations[method], caller, request_id)
+        if self._style.asks_first:
+            try:
+                await self._caller_of(request)
+            except GatewayError as error:
+                return self._style.turned_away(error)
+        methods = list(dict.fromkeys(name for one in matches for name in one.endpoint.operations))
+        if not methods:
+            return self._style.unknown()
+        if self._style.helpful:
+            methods += ["HEAD"] * ("GET" in methods) + ["OPTIONS"]
+            if method == "OPTIONS":
+                return Answer(204, media_type=None, headers={"Allow": ", ".join(methods)})
+        return self._style.wrong_method(methods)
+
+    async def _run(self, request: Request, match: Match, operation: Operation, caller: Principal, request_id: str) -> Answer:
+        limits = self._desk.limits
+        body = (
+            b""
+            if request.method in ("GET", "HEAD")
+            else await read_body(request.receive, limits.body_bytes, limits.request_timeout)
+        )
+        headers = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
+        query = Query(request.scope["query_string"].decode("latin-1"))
+        call = Call(self._desk, caller, request.method, match.values, query, headers, body, request_id)
+        async with WhileConnected(request.receive):
+            return await operation.run(call)
+
+
+def _with(answer: Answer, status: int, headers: dict[str, str]) -> Answer:
+    return replace(answer, status=status, headers={**answer.headers, **headers})
+
+
+def _path_below(scope: Scope) -> str:
+    """The path below the face's base, as it was sent."""
+    raw = scope.get("raw_path") or scope["path"].encode()
+    path: str = raw.decode("latin-1").partition("?")[0]
+    root: str = scope.get("root_path", "")
+    return path.removeprefix(root)

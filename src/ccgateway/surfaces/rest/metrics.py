@@ -1,0 +1,151 @@
+"""Metrics as the faces write them: numbers as the site wrote them, everything else in 1.5.4's keys and order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+
+from ccgateway.jobs.clusters import Unit
+from ccgateway.jobs.metrics import JobMetric, MetricPiece, MetricsWanted, Series, Statistics, StatisticsSeries
+from ccgateway.jobs.model import JobRow
+
+__all__ = [
+    "DocumentedMetric",
+    "Metric",
+    "MetricByName",
+    "NamedMetric",
+    "by_metric_and_scope",
+    "documented_metric",
+    "metric",
+    "own_scope",
+]
+
+_MAYBE = {"type": ["number", "null"]}
+SamplesText = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": ["array", "null"], "items": _MAYBE})]
+StatisticsText = Annotated[
+    msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object", "additionalProperties": {"type": "number"}})
+]
+
+_NULL = msgspec.Raw(b"null")
+_EMPTY = msgspec.Raw(b"[]")
+
+
+class WrittenUnit(msgspec.Struct, omit_defaults=True, gc=False):
+    base: str
+    prefix: str = ""
+
+
+class WrittenSeries(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    hostname: str
+    id: str | None = None
+    statistics: StatisticsText
+    data: SamplesText
+
+
+class WrittenAcross(msgspec.Struct, gc=False):
+    """Over all series. What a site does not compute is null."""
+
+    mean: SamplesText
+    median: SamplesText
+    min: SamplesText
+    max: SamplesText
+
+
+class Metric(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """One metric at one scope, in 1.5.4's order."""
+
+    statistics_series: WrittenAcross | None = None
+    unit: WrittenUnit
+    series: list[WrittenSeries]
+    timestep: int
+
+
+class NamedMetric(msgspec.Struct, gc=False):
+    """As ``GET jobs/metrics/{id}`` gives it."""
+
+    name: str
+    scope: str
+    metric: Metric
+
+
+class MetricByName(msgspec.Struct, gc=False):
+    """As ``POST jobs/{id}`` gives it: the same keys in another order."""
+
+    metric: Metric
+    name: str
+    scope: str
+
+
+class DocumentedMetric(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """As the how-to page shows it: flat. ``unit`` has both of its keys."""
+
+    name: str
+    scope: str
+    unit: Unit
+    timestep: int
+    series: list[WrittenSeries]
+    statistics_series: WrittenAcross | None = None
+
+
+def own_scope(row: JobRow) -> MetricsWanted:
+    """All metrics at the scope that cc-backend chooses for a job that is shown whole: core on one node, else node."""
+    return MetricsWanted.of(None, ["core" if row.num_nodes == 1 else "node"])
+
+
+def metric(one: JobMetric) -> Metric:
+    """``one`` in 1.5.4's form."""
+    unit = one.unit or Unit()
+    return Metric(
+        statistics_series=_across(one.statistics_series),
+        unit=WrittenUnit(unit.base, unit.prefix or ""),
+        series=_series(one.series),
+        timestep=one.timestep,
+    )
+
+
+def documented_metric(piece: MetricPiece) -> DocumentedMetric:
+    """``piece`` as the how-to page shows metrics."""
+    one = piece.metric
+    unit = one.unit or Unit()
+    return DocumentedMetric(
+        name=piece.name,
+        scope=piece.scope,
+        unit=Unit(unit.base, unit.prefix or ""),
+        timestep=one.timestep,
+        series=_series(one.series),
+        statistics_series=_across(one.statistics_series),
+    )
+
+
+def by_metric_and_scope(pieces: Iterable[MetricPiece]) -> dict[str, dict[str, Metric]]:
+    """``pieces`` as ``GET jobs/{id}`` gives them."""
+    found: dict[str, dict[str, Metric]] = {}
+    for piece in pieces:
+        found.setdefault(piece.name, {})[piece.scope] = metric(piece.metric)
+    return found
+
+
+def _series(series: Iterable[Series] | None) -> list[WrittenSeries]:
+    return [
+        WrittenSeries(hostname=one.hostname, id=one.id, statistics=_statistics(one.statistics), data=one.data)
+        for one in series or ()
+    ]
+
+
+def _statistics(one: Statistics | None) -> msgspec.Raw:
+    """With two decimals, as every release writes them."""
+    if one is None:
+        return msgspec.Raw(b'{"min":0.00,"avg":0.00,"max":0.00}')
+    return msgspec.Raw(b'{"min":%.2f,"avg":%.2f,"max":%.2f}' % (one.min, one.avg, one.max))
+
+
+def _across(one: StatisticsSeries | None) -> WrittenAcross | None:
+    if one is None:
+        return None
+    return WrittenAcross(_or_null(one.mean), _or_null(one.median), one.min, one.max)
+
+
+def _or_null(values: msgspec.Raw) -> msgspec.Raw:
+    return _NULL if values == _EMPTY else values

@@ -1,0 +1,85 @@
+"""The parameters of the faces, described once."""
+
+from __future__ import annotations
+
+from ccgateway.jobs.metrics import SCOPES
+from ccgateway.jobs.model import STATES
+from ccgateway.surfaces.rest.endpoints import Parameter, Schema
+
+__all__ = [
+    "ALL_METRICS", "CLUSTER", "DOCUMENTED_LIST", "DRY_RUN", "METRICS", "NOT_JUST_USER", "OMIT_TAGGED", "RELEASED_LIST",
+    "RESOLUTION", "SITE", "SITES", "TIMESTAMP",
+]  # fmt: skip
+
+_TEXT: Schema = {"type": "string"}
+_SECONDS: Schema = {"type": "integer", "minimum": 0}
+_COUNT: Schema = {"type": "integer", "minimum": 1}
+_FLAG: Schema = {"type": "boolean"}
+
+SITE = Parameter("site", "Only these sites; all of them where it is left out.", _TEXT, repeats=True)
+SITES = Parameter("site", "The sites, by name, or `*` for all. Needed where there are several.", _TEXT, repeats=True)
+CLUSTER = Parameter("cluster", "Only clusters of that name.", _TEXT)
+NOT_JUST_USER = Parameter("not-just-user", "`true` leaves out those whose only role is `user`.", _FLAG)
+TIMESTAMP = Parameter("ts", "Epoch seconds: jobs that started before.", _SECONDS, required=True)
+DRY_RUN = Parameter("dry-run", "`true` deletes nothing, and tells what would be.", _FLAG)
+OMIT_TAGGED = Parameter(
+    "omit-tagged",
+    "Spares tagged jobs: all of them, or those with tags of users.",
+    {"type": "string", "enum": ["none", "all", "user"]},
+)
+ALL_METRICS = Parameter("all-metrics", "Whether the metrics come with the job.", _FLAG)
+RESOLUTION = Parameter("resolution", "Seconds between samples. Sites choose it themselves; `timestep` tells.", _SECONDS)
+METRICS = (
+    Parameter("metric", "Only these metrics; all of them where it is left out.", _TEXT, repeats=True),
+    Parameter("scope", "At these scopes.", {"type": "string", "enum": list(SCOPES)}, repeats=True),
+)
+
+_PAGE = Parameter("page", "Number of the page, from 1.", _COUNT)
+_CURSOR = Parameter(
+    "cursor",
+    "Reads on from there, as the `Link` header says; empty: from the start. Pages may then be short while there is more.",
+    _TEXT,
+)
+_CLUSTER, _PROJECT = Parameter("cluster", "Cluster name.", _TEXT), Parameter("project", "Project name.", _TEXT)
+_WINDOW = Parameter(
+    "start-time", "`FROM-TO`, epoch seconds, both ends inclusive.", {"type": "string", "pattern": "^[0-9]+-[0-9]+$"}
+)
+
+
+def _states(*names: str) -> Parameter:
+    return Parameter("state", "Job state; several mean any of them.", {"type": "string", "enum": list(names)}, repeats=True)
+
+
+DOCUMENTED_LIST = (
+    _states(*STATES),
+    _CLUSTER,
+    Parameter("user", "Username.", _TEXT),
+    _PROJECT,
+    Parameter("startTime[from]", "Start time, lower bound, epoch seconds.", _SECONDS),
+    Parameter("startTime[to]", "Start time, upper bound, epoch seconds.", _SECONDS),
+    Parameter("numNodes[from]", "Least number of nodes.", {"type": "integer", "minimum": 0}),
+    Parameter("numNodes[to]", "Highest number of nodes.", _COUNT),
+    _WINDOW,
+    _PAGE,
+    Parameter(
+        "items_per_page", "Jobs on a page; 25 where it is left out, -1 for everything.", {"type": "integer", "minimum": -1}
+    ),
+    Parameter("items-per-page", "The same, as releases have it.", {"type": "integer", "minimum": -1}),
+    Parameter("with_metadata", "Whether metadata come with each job.", _FLAG),
+    Parameter("with-metadata", "The same, as releases have it.", _FLAG),
+    SITE,
+    _CURSOR,
+    Parameter("policy", "`STRICT`: rather no answer than one without a site.", {"type": "string", "enum": ["PARTIAL", "STRICT"]}),
+)
+
+RELEASED_LIST = (
+    _states(*(state for state in STATES if state != "stopped")),
+    _CLUSTER,
+    _PROJECT,
+    _WINDOW,
+    _PAGE,
+    Parameter("items-per-page", "Jobs on a page; 25 where it is left out.", _COUNT),
+    Parameter("with-metadata", "Metadata come with each job where it is there, whatever its value.", _TEXT),
+    SITE,
+    _CURSOR,
+)

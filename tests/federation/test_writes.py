@@ -1,0 +1,609 @@
+"""Many orders at once: which site, in what order, for whom, how often, and what is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from ccgateway.cache.ledger import LocalLedger
+from ccgateway.errors import Code, RequestError, SiteError
+from ccgateway.federation.gateway import Gateway
+from ccgateway.federation.questions import JobListQuestion
+from ccgateway.federation.writes import WriteCall
+from ccgateway.identity.principal import Principal
+from ccgateway.jobs.model import Tag
+from ccgateway.jobs.writes import (
+    DeleteBefore,
+    EditMeta,
+    RemoveTags,
+    StartJob,
+    StopJob,
+    TagJob,
+    Target,
+    WriteOutcome,
+    WriteResult,
+)
+from ccgateway.simulator import SimulatedSite
+from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.writing import Writer
+from support.walking import CALLER
+from support.written import CALL, NOW, Fault, Wire, gateway_over, instance_of, job_at, look_quickly, order_for
+
+DONE, UNCHANGED, FAILED = WriteOutcome.DONE, WriteOutcome.UNCHANGED, WriteOutcome.FAILED
+SLOW = Tag("review", "slow")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    look_quickly(monkeypatch)
+
+
+def job(cluster: str, db_id: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": db_id, "jobId": 1000 + db_id, "user": "alice", "project": "p_a", "cluster": cluster, "subCluster": "main",
+        "numNodes": 1, "startTime": NOW - 5000 + db_id, "duration": 600, "walltime": 3600, "jobState": "completed",
+        "resources": [{"hostname": f"{cluster[0]}n001"}], "metaData": {"jobName": "x"}, "monitoringStatus": 3,
+    } | changes  # fmt: skip
+
+
+def wire(name: str = "aurora", release: str = "1.4", *jobs: dict[str, Any], cluster: str | None = None) -> Wire:
+    found = jobs or tuple(job(cluster or name, db_id) for db_id in range(1, 6))
+    return Wire(SimulatedSite(name, release, found, clock=lambda: float(NOW)))
+
+
+def tagging(*db_ids: int, site: str = "aurora", tag: Tag = SLOW) -> list[TagJob]:
+    return [TagJob(target=Target(site=site, db_id=one), tags=(tag,)) for one in db_ids]
+
+
+def outcomes(results: Sequence[WriteResult]) -> list[tuple[str, Code | None]]:
+    return [(one.outcome.value, one.code) for one in results]
+
+
+# --- each order by itself
+
+
+async def test_every_order_has_its_own_result_in_its_place() -> None:
+    aurora, borealis = wire(), wire("borealis", "1.3")
+    gateway = gateway_over(instance_of(aurora), instance_of(borealis, 2))
+    orders = [*tagging(1), *tagging(999), *tagging(2, site="borealis"), *tagging(1, site="nowhere"), *tagging(3)]
+    found = await gateway.writes.tag_jobs(orders, CALLER, CALL)
+    assert outcomes(found) == [
+        ("DONE", None), ("FAILED", Code.NOT_FOUND), ("DONE", None), ("FAILED", Code.UNKNOWN_SITE), ("DONE", None),
+    ]  # fmt: skip
+    assert [one.job for one in found] == ["aurora:1", "aurora:999", "borealis:2", "nowhere:1", "aurora:3"]
+    assert found[2].key == ("borealis", "borealis", 1002, NOW - 5000 + 2)
+
+
+async def test_a_site_that_is_down_touches_no_other_sites_orders() -> None:
+    aurora, borealis = wire(), wire("borealis")
+
+    def refuse(request: SiteRequest) -> None:
+        raise SiteError(Code.UNREACHABLE, "borealis", "No connection to the site: connection refused.")
+
+    borealis.before_each = refuse
+    gateway = gateway_over(instance_of(aurora), instance_of(borealis, 2))
+    found = await gateway.writes.tag_jobs([*tagging(1, site="borealis"), *tagging(1)], CALLER, CALL)
+    assert outcomes(found) == [("FAILED", Code.UNREACHABLE), ("DONE", None)]
+    assert found[0].retryable
+    assert borealis.sent == []
+
+
+async def test_orders_for_one_job_are_carried_out_in_their_order() -> None:
+    aurora = wire()
+    gateway = gateway_over(instance_of(aurora))
+    row = job("aurora", 1)
+    by_key = Target(site="aurora", cluster="aurora", job_id=row["jobId"], start_time=row["startTime"])
+    by_id = Target(site="aurora", db_id=1)
+    values = [EditMeta(target=by_key if n % 2 else by_id, values={"n": str(n)}) for n in range(20)]
+    aurora.pace = lambda: 0.001
+    found = await gateway.writes.edit_meta(values, CALLER, CALL)
+    assert [one.outcome for one in found] == [DONE] * 20
+    assert [json.loads(request.body or b"")["value"] for request in aurora.sent] == [str(n) for n in range(20)]
+    assert (job_at(aurora.site, 1) or {})["metaData"]["n"] == "19"
+
+
+async def test_jobs_are_written_side_by_side_as_far_as_the_site_takes_it() -> None:
+    aurora = wire()
+    now = most = 0
+    inner = aurora.exchange
+
+    async def counted(request: SiteRequest, visit: Visit) -> SiteAnswer:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        try:
+            return await inner(request, visit)
+        finally:
+            now -= 1
+
+    aurora.exchange = counted  # type: ignore[method-assign]
+    aurora.pace = lambda: 0.002
+    gateway = gateway_over(instance_of(aurora, concurrency=3))
+    await gateway.writes.tag_jobs(tagging(1, 2, 3, 4, 5), CALLER, CALL)
+    assert most == 3
+
+
+async def test_there_may_not_be_nothing_nor_too_much_to_do() -> None:
+    gateway = gateway_over(instance_of(wire()))
+    with pytest.raises(RequestError, match="nothing to do"):
+        await gateway.writes.tag_jobs([], CALLER, CALL)
+    with pytest.raises(RequestError) as raised:
+        await gateway.writes.tag_jobs(tagging(*range(1, 1002)), CALLER, CALL)
+    assert raised.value.code is Code.LIMIT_EXCEEDED
+
+
+# --- which job
+
+
+async def test_an_id_counts_only_while_it_is_the_job_of_the_key() -> None:
+    aurora = wire()
+    gateway = gateway_over(instance_of(aurora))
+    row = job("aurora", 1)
+    same = Target(site="aurora", db_id=1, job_id=row["jobId"], start_time=row["startTime"])
+    other = Target(site="aurora", db_id=1, job_id=row["jobId"], start_time=row["startTime"] + 1)
+    found = await gateway.writes.delete_jobs([other, same], CALLER, CALL)
+    assert outcomes(found) == [("FAILED", Code.NOT_FOUND), ("DONE", None)]
+
+
+async def test_a_number_alone_means_its_newest_job_and_for_a_stop_the_one_that_runs() -> None:
+    jobs = [
+        job("aurora", 1, jobId=7, startTime=NOW - 300_000, jobState="running", monitoringStatus=1),
+        job("aurora", 2, jobId=7, startTime=NOW - 200_000),
+        job("aurora", 3, jobId=7, startTime=NOW - 400_000),
+    ]
+    aurora = wire("aurora", "1.4", *jobs)
+    gateway = gateway_over(instance_of(aurora))
+    target = Target(cluster="aurora", job_id=7)
+    (stopped,) = await gateway.writes.stop_jobs([StopJob(target=target, stop_time=NOW)], CALLER, CALL)
+    assert (stopped.outcome, stopped.db_id) == (DONE, 1)
+    (deleted,) = await gateway.writes.delete_jobs([target], CALLER, CALL)
+    assert deleted.outcome is DONE
+    assert [one for one in (1, 2, 3) if job_at(aurora.site, one) is None] == [2]
+
+
+async def test_an_id_taken_over_between_look_and_write_is_told() -> None:
+    aurora = wire("aurora", "1.4")
+    gateway = gateway_over(instance_of(aurora))
+
+    def swap(request: SiteRequest) -> None:
+        if not request.safe:
+            aurora.site.delete_job(5)
+            aurora.site.start_job(job("aurora", 5, jobId=777))
+
+    aurora.before_each = swap
+    (found,) = await gateway.writes.tag_jobs(tagging(5), CALLER, CALL)
+    assert (found.outcome, found.code) == (FAILED, Code.CONFLICT)
+    assert "another job" in (found.message or "")
+
+
+# --- which site
+
+
+async def test_a_cluster_names_the_one_site_that_has_it() -> None:
+    aurora, borealis = wire(), wire("borealis")
+    gateway = gateway_over(instance_of(aurora), instance_of(borealis, 2))
+    orders = [order_for("borealis", site=None), order_for("nowhere", site=None)]
+    found = await gateway.writes.start_jobs(orders, CALLER, CALL)
+    assert [(one.outcome, one.site, one.code) for one in found] == [
+        (DONE, "borealis", None),
+        (FAILED, None, Code.UNKNOWN_CLUSTER),
+    ]
+
+
+async def test_a_cluster_at_two_sites_is_ambiguous_until_the_site_is_named() -> None:
+    one, two = wire("one", cluster="alex"), wire("two", cluster="alex")
+    gateway = gateway_over(instance_of(one), instance_of(two, 2))
+    order = order_for("alex", 1)
+    (found,) = await gateway.writes.start_jobs([order], CALLER, CALL)
+    assert (found.outcome, found.code) == (FAILED, Code.AMBIGUOUS_CLUSTER)
+    (named,) = await gateway.writes.start_jobs([order_for("alex", 1, site="two")], CALLER, CALL)
+    assert (named.outcome, named.site) == (DONE, "two")
+    (anywhere,) = await gateway.writes.delete_jobs([Target(job_id=1001)], CALLER, CALL)
+    assert (anywhere.outcome, anywhere.code) == (FAILED, Code.AMBIGUOUS_JOB)
+
+
+async def test_the_settings_may_say_which_clusters_a_site_has() -> None:
+    one, two = wire("one", cluster="alex"), wire("two", cluster="alex")
+    gateway = gateway_over(instance_of(one, clusters=[]), instance_of(two, 2, clusters=["alex"]))
+    (found,) = await gateway.writes.start_jobs([order_for("alex", 1)], CALLER, CALL)
+    assert (found.outcome, found.site) == (DONE, "two")
+
+
+@pytest.mark.parametrize("destroy", ["delete before", "remove tags"])
+async def test_what_destroys_has_to_name_its_sites(destroy: str) -> None:
+    aurora, borealis = wire(), wire("borealis")
+
+    async def run(gateway: Gateway, sites: tuple[str, ...] | None) -> list[WriteResult]:
+        if destroy == "delete before":
+            return await gateway.writes.delete_jobs_before(DeleteBefore(before=NOW, sites=sites), CALLER, CALL)
+        return await gateway.writes.remove_tags(RemoveTags(tags=(SLOW,), sites=sites), CALLER, CALL)
+
+    both = gateway_over(instance_of(aurora, tags_by_query=False), instance_of(borealis, 2, tags_by_query=False))
+    with pytest.raises(RequestError, match="Name the sites"):
+        await run(both, None)
+    with pytest.raises(RequestError) as raised:
+        await run(both, ("aurora", "nowhere"))
+    assert raised.value.code is Code.UNKNOWN_SITE
+    assert aurora.sent == borealis.sent == []
+    assert [one.site for one in await run(both, ("*",))] == ["aurora", "borealis"]
+    alone = gateway_over(instance_of(wire(), tags_by_query=False))
+    assert [one.site for one in await run(alone, None)] == ["aurora"]
+
+
+# --- dry runs
+
+
+async def test_a_dry_run_sends_nothing_and_says_what_would_go() -> None:
+    aurora = wire()
+    gateway = gateway_over(instance_of(aurora))
+    found = await gateway.writes.delete_jobs([Target(site="aurora", db_id=one) for one in (1, 99)], CALLER, CALL, dry_run=True)
+    assert outcomes(found) == [("UNCHANGED", None), ("FAILED", Code.NOT_FOUND)]
+    before = DeleteBefore(before=NOW - 5000 + 4)
+    (counted,) = await gateway.writes.delete_jobs_before(before, CALLER, CALL, dry_run=True)
+    assert (counted.outcome, counted.count) == (UNCHANGED, 3)
+    assert aurora.sent == []
+    assert len(list(aurora.site.all_jobs())) == 5
+
+
+async def test_a_count_beyond_the_budget_is_not_made_up() -> None:
+    aurora = wire()
+    gateway = gateway_over(instance_of(aurora), scan_budget=2)
+    (counted,) = await gateway.writes.delete_jobs_before(DeleteBefore(before=NOW), CALLER, CALL, dry_run=True)
+    assert (counted.outcome, counted.count, counted.code) == (UNCHANGED, None, Code.SCAN_BUDGET)
+
+
+async def test_tagged_jobs_are_spared_where_the_release_can_and_nowhere_else() -> None:
+    for release, outcome in (("1.5", DONE), ("1.4", FAILED)):
+        aurora = wire("aurora", release)
+        aurora.site.add_tag(1, "review", "kept")
+        aurora.site.add_tag(2, "app", "gromacs")
+        gateway = gateway_over(instance_of(aurora))
+        (dry,) = await gateway.writes.delete_jobs_before(
+            DeleteBefore(before=NOW, omit_tagged="user"), CALLER, CALL, dry_run=True
+        )  # fmt: skip
+        (found,) = await gateway.writes.delete_jobs_before(DeleteBefore(before=NOW, omit_tagged="user"), CALLER, CALL)
+        assert found.outcome is outcome, found
+        left = [one["id"] for one in aurora.site.all_jobs()]
+        assert sorted(left) == ([1] if outcome is DONE else [1, 2, 3, 4, 5])
+        assert dry.count == (4 if outcome is DONE else None)
+
+
+# --- whose jobs
+
+
+@pytest.mark.parametrize("release", ["1.2", "1.3"])
+async def test_where_the_site_isolates_nobody_the_gateway_does(release: str) -> None:
+    jobs = [job("aurora", 1), job("aurora", 2, user="bob", jobState="running", monitoringStatus=1)]
+    aurora = wire("aurora", release, *jobs)
+    gateway = gateway_over(instance_of(aurora, user="alice"))
+    writes, theirs, nobodys = gateway.writes, Target(site="aurora", db_id=2), Target(site="aurora", db_id=77)
+    found = [
+        await writes.tag_jobs([TagJob(target=one, tags=(SLOW,)) for one in (theirs, nobodys)], CALLER, CALL),
+        await writes.untag_jobs([TagJob(target=one, tags=(SLOW,)) for one in (theirs, nobodys)], CALLER, CALL),
+        await writes.stop_jobs([StopJob(target=one, stop_time=NOW) for one in (theirs, nobodys)], CALLER, CALL),
+        await writes.delete_jobs([theirs, nobodys], CALLER, CALL),
+        await writes.delete_jobs([theirs, nobodys], CALLER, CALL, dry_run=True),
+    ]
+    for pair in found:
+        assert outcomes(pair) == [("FAILED", Code.NOT_FOUND)] * 2
+        assert pair[0].message == pair[1].message  # the same words for what is not there and what is another's
+    forged = await writes.start_jobs([order_for("aurora", user="bob")], CALLER, CALL)
+    assert outcomes(forged) == [("FAILED", Code.FORBIDDEN)]
+    swept = await writes.delete_jobs_before(DeleteBefore(before=NOW), CALLER, CALL)
+    assert outcomes(swept) == [("FAILED", Code.FORBIDDEN)]
+    assert aurora.sent == []
+    own = await writes.start_jobs([order_for("aurora")], CALLER, CALL)
+    assert outcomes(own) == [("DONE", None)]
+    assert outcomes(await writes.delete_jobs([Target(site="aurora", db_id=1)], CALLER, CALL)) == [("DONE", None)]
+
+
+async def test_the_key_of_anothers_job_is_taken_and_no_more_is_said() -> None:
+    theirs = job("aurora", 1, user="bob")
+    aurora = wire("aurora", "1.3", theirs)
+    gateway = gateway_over(instance_of(aurora, user="alice"))
+    order = order_for("aurora", theirs["jobId"], start_time=theirs["startTime"])
+    (found,) = await gateway.writes.start_jobs([order], CALLER, CALL)
+    assert (found.outcome, found.code, found.db_id) == (FAILED, Code.CONFLICT, None)
+    assert "bob" not in (found.message or "")
+
+
+@pytest.mark.parametrize("release", ["1.4", "1.5"])
+async def test_from_1_4_on_users_write_nothing_by_rest(release: str) -> None:
+    aurora = wire("aurora", release)
+    gateway = gateway_over(instance_of(aurora, user="alice"))
+    results = [
+        *await gateway.writes.start_jobs([order_for("aurora")], CALLER, CALL),
+        *await gateway.writes.stop_jobs([StopJob(target=Target(site="aurora", db_id=1), stop_time=NOW)], CALLER, CALL),
+        *await gateway.writes.edit_meta([EditMeta(target=Target(site="aurora", db_id=1), values={"a": "b"})], CALLER, CALL),
+        *await gateway.writes.delete_jobs([Target(site="aurora", db_id=1)], CALLER, CALL),
+        *await gateway.writes.delete_jobs_before(DeleteBefore(before=NOW), CALLER, CALL),
+    ]
+    assert outcomes(results) == [("FAILED", Code.SITE_UNAUTHORIZED)] * 5
+    assert aurora.sent == []
+
+
+# --- what cannot be
+
+
+async def test_what_a_release_cannot_do_is_said_and_not_tried() -> None:
+    old = wire("aurora", "1.2")
+    gateway = gateway_over(instance_of(old))
+    target = Target(site="aurora", db_id=1)
+    results = [
+        *await gateway.writes.edit_meta([EditMeta(target=target, values={"a": "b"})], CALLER, CALL),
+        *await gateway.writes.tag_jobs([TagJob(target=target, tags=(Tag("a", "b", "admin"),))], CALLER, CALL),
+        *await gateway.writes.remove_tags(RemoveTags(tags=(SLOW,)), CALLER, CALL),
+        *await gateway.writes.start_jobs([order_for("aurora", tags=(Tag("a", "b", "alice"),))], CALLER, CALL),
+        *await gateway.writes.stop_jobs([StopJob(target=target, stop_time=NOW, state="node_fail")], CALLER, CALL),
+    ]
+    assert outcomes(results) == [("FAILED", Code.UNSUPPORTED)] * 5
+    assert old.sent == []
+
+
+async def test_a_job_can_be_stopped_once_and_not_as_running() -> None:
+    aurora = wire("aurora", "1.5", job("aurora", 1, jobState="running", monitoringStatus=1))
+    gateway = gateway_over(instance_of(aurora))
+    target = Target(site="aurora", db_id=1)
+    stops = [
+        StopJob(target=target, stop_time=NOW, state="running"),
+        StopJob(target=target, stop_time=5),
+        StopJob(target=target, stop_time=NOW, state="failed"),
+        StopJob(target=target, stop_time=NOW, state="failed"),
+        StopJob(target=target, stop_time=NOW + 1, state="failed"),
+        StopJob(target=target, stop_time=NOW, state="completed"),
+    ]
+    found = [*await gateway.writes.stop_jobs(stops, CALLER, CALL)]
+    assert outcomes(found) == [
+        ("FAILED", Code.BAD_REQUEST), ("FAILED", Code.BAD_REQUEST), ("DONE", None), ("UNCHANGED", None),
+        ("FAILED", Code.CONFLICT), ("FAILED", Code.CONFLICT),
+    ]  # fmt: skip
+
+
+async def test_a_site_can_be_closed_to_writes_and_all_of_them() -> None:
+    aurora, borealis = wire(), wire("borealis")
+    gateway = gateway_over(instance_of(aurora, read_only=True), instance_of(borealis, 2))
+    found = await gateway.writes.tag_jobs([*tagging(1), *tagging(1, site="borealis")], CALLER, CALL)
+    assert outcomes(found) == [("FAILED", Code.READ_ONLY), ("DONE", None)]
+    closed = gateway_over(instance_of(borealis), writes={"enabled": False})
+    assert outcomes(await closed.writes.tag_jobs(tagging(1, site="borealis"), CALLER, CALL)) == [("FAILED", Code.READ_ONLY)]
+    assert aurora.sent == []
+    assert len(borealis.sent) == 1
+
+
+async def test_what_there_is_no_time_for_is_not_sent() -> None:
+    aurora = wire()
+    gateway = gateway_over(instance_of(aurora), request_timeout=0.4)
+    (found,) = await gateway.writes.tag_jobs(tagging(1), CALLER, CALL)
+    assert (found.outcome, found.code, found.retryable) == (FAILED, Code.TIMEOUT, True)
+    assert aurora.sent == []
+
+
+async def test_time_is_kept_for_reading_back() -> None:
+    aurora = wire()
+    gateway = gateway_over(instance_of(aurora, timeout=10))
+    until: list[float] = []
+    inner = aurora.exchange
+
+    async def noted(request: SiteRequest, visit: Visit) -> SiteAnswer:
+        if not request.safe:
+            until.append(visit.deadline.remaining)
+        return await inner(request, visit)
+
+    aurora.exchange = noted  # type: ignore[method-assign]
+    await gateway.writes.tag_jobs(tagging(1), CALLER, CALL)
+    assert 5.0 < until[0] <= 6.0
+
+
+# --- once
+
+
+async def test_the_same_call_with_the_same_key_is_made_once() -> None:
+    aurora = wire()
+    gateway = gateway_over(instance_of(aurora))
+    call = WriteCall("r", "my key")
+    first = await gateway.writes.tag_jobs(tagging(1, 99), CALLER, call)
+    again = await gateway.writes.tag_jobs(tagging(1, 99), CALLER, call)
+    assert first == again
+    assert outcomes(first) == [("DONE", None), ("FAILED", Code.NOT_FOUND)]
+    assert len(aurora.sent) == 1
+    with pytest.raises(RequestError) as raised:
+        await gateway.writes.tag_jobs(tagging(2), CALLER, call)
+    assert raised.value.code is Code.CONFLICT
+    with pytest.raises(RequestError):
+        await gateway.writes.untag_jobs(tagging(1, 99), CALLER, call)
+
+
+async def test_calls_with_one_key_at_the_same_time_are_one() -> None:
+    aurora = wire()
+    aurora.pace = lambda: 0.01
+    gateway = gateway_over(instance_of(aurora))
+    calls = [gateway.writes.start_jobs([order_for("aurora", 42)], CALLER, WriteCall("r", "k")) for _ in range(5)]
+    found = await asyncio.gather(*calls)
+    assert len(aurora.sent) == 1
+    assert all(one == found[0] for one in found)
+
+
+async def test_a_call_that_came_to_nothing_may_be_made_again_with_its_key() -> None:
+    aurora = wire()
+    aurora.faults = [Fault.REFUSED]
+    gateway = gateway_over(instance_of(aurora))
+    call = WriteCall("r", "k")
+    assert outcomes(await gateway.writes.tag_jobs(tagging(1), CALLER, call)) == [("FAILED", Code.UNREACHABLE)]
+    assert outcomes(await gateway.writes.tag_jobs(tagging(1), CALLER, call)) == [("DONE", None)]
+
+
+async def test_keys_are_the_callers_own_and_end_with_their_time() -> None:
+    now = [0.0]
+    aurora = wire()
+    gateway = gateway_over(instance_of(aurora), ledger=LocalLedger(lambda: now[0]), writes={"keys_for": 60})
+    call = WriteCall("r", "k")
+    await gateway.writes.tag_jobs(tagging(1), CALLER, call)
+    other = await gateway.writes.tag_jobs(tagging(2), Principal("somebody else"), call)
+    assert other[0].outcome is DONE
+    now[0] = 61.0
+    later = await gateway.writes.tag_jobs(tagging(1), CALLER, call)
+    assert later[0].outcome is UNCHANGED
+
+
+async def test_a_call_goes_on_when_its_caller_leaves() -> None:
+    aurora = wire()
+    aurora.pace = lambda: 0.01
+    gateway = gateway_over(instance_of(aurora))
+    call = WriteCall("r", "k")
+    begun = asyncio.create_task(gateway.writes.tag_jobs(tagging(1), CALLER, call))
+    await asyncio.sleep(0.005)
+    begun.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await begun
+    found = await gateway.writes.tag_jobs(tagging(1), CALLER, call)
+    assert outcomes(found) == [("DONE", None)]
+    assert len(aurora.sent) == 1
+
+
+async def test_closing_waits_for_what_is_being_written() -> None:
+    aurora = wire()
+    aurora.pace = lambda: 0.01
+    gateway = gateway_over(instance_of(aurora))
+    begun = asyncio.create_task(gateway.writes.tag_jobs(tagging(1), CALLER, CALL))
+    await asyncio.sleep(0.005)
+    await gateway.aclose()
+    assert begun.done()
+    assert outcomes(begun.result()) == [("DONE", None)]
+
+
+# --- how much
+
+
+async def test_a_caller_who_writes_too_much_is_slowed_and_others_are_not() -> None:
+    gateway = gateway_over(instance_of(wire()), writes={"per_minute": 3})
+    await gateway.writes.tag_jobs(tagging(1, 2), CALLER, CALL)
+    with pytest.raises(RequestError) as raised:
+        await gateway.writes.tag_jobs(tagging(3, 4), CALLER, CALL)
+    assert (raised.value.code, raised.value.retryable) == (Code.RATE_LIMITED, True)
+    await gateway.writes.tag_jobs(tagging(3), CALLER, CALL)
+    await gateway.writes.tag_jobs(tagging(4), Principal("somebody else"), CALL)
+
+
+async def test_a_caller_has_so_many_calls_at_a_time() -> None:
+    aurora = wire()
+    aurora.pace = lambda: 0.01
+    gateway = gateway_over(instance_of(aurora), writes={"calls_at_once": 2})
+    calls = [gateway.writes.tag_jobs(tagging(db_id), CALLER, CALL) for db_id in (1, 2, 3)]
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    refused = [one for one in found if isinstance(one, RequestError)]
+    assert [one.code for one in refused] == [Code.RATE_LIMITED]
+    assert outcomes(await gateway.writes.tag_jobs(tagging(4), CALLER, CALL)) == [("DONE", None)]
+
+
+# --- what is told
+
+
+class Lines(logging.Handler):
+    """What reaches the log while nothing below a warning is wanted of anybody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name == "ccgateway.audit":
+            self.lines.append(record.getMessage())
+
+
+@pytest.fixture
+def audit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
+    lines, root = Lines(), logging.getLogger()
+    monkeypatch.setattr(root, "level", logging.WARNING)
+    root.addHandler(lines)
+    yield lines
+    root.removeHandler(lines)
+
+
+async def test_every_write_leaves_a_line(audit: Lines) -> None:
+    aurora = wire()
+    gateway = gateway_over(instance_of(aurora))
+    aurora.faults = [None, Fault.LATE_BEFORE]
+    await gateway.writes.tag_jobs(tagging(1), CALLER, CALL)
+    await gateway.writes.delete_jobs([Target(site="aurora", db_id=2)], CALLER, CALL)
+    await gateway.writes.delete_jobs([Target(site="nowhere", db_id=2)], CALLER, CALL)
+    await gateway.writes.delete_jobs([Target(site="aurora", db_id=3)], CALLER, CALL, dry_run=True)
+    lines = [json.loads(line) for line in audit.lines]
+    first = lines[0]
+    assert first.pop("time").endswith("Z")
+    assert first == {
+        "request": "request-1", "caller": CALLER.subject, "as": "demo", "site": "aurora", "operation": "tag",
+        "detail": "review:slow (global)", "outcome": "DONE", "id": 1,
+        "job": {"cluster": "aurora", "jobId": 1001, "startTime": NOW - 5000 + 1},
+    }  # fmt: skip
+    assert [(one["operation"], one["outcome"], one.get("code"), one.get("dryRun"), one["as"]) for one in lines[1:]] == [
+        ("delete", "UNKNOWN", "TIMEOUT", None, "demo"),
+        ("delete", "FAILED", "UNKNOWN_SITE", None, None),
+        ("delete", "UNCHANGED", None, True, "demo"),
+    ]
+
+
+async def test_no_line_holds_a_token_or_what_was_written_into_metadata(audit: Lines) -> None:
+    aurora = wire()
+    gateway = gateway_over(instance_of(aurora))
+    token = aurora.site.token("demo")
+    target = Target(site="aurora", db_id=1)
+    await gateway.writes.edit_meta([EditMeta(target=target, values={"note": "my secret words"})], CALLER, CALL)
+    await gateway.writes.tag_jobs(tagging(1, tag=Tag("x", token)), CALLER, CALL)
+    told = "\n".join(audit.lines)
+    assert "note" in told
+    assert "my secret words" not in told
+    assert token not in told
+
+
+async def test_what_was_read_ahead_is_dropped_by_a_write() -> None:
+    aurora = wire()
+    gateway = gateway_over(instance_of(aurora), read_ahead=60)
+    question = JobListQuestion(first=1, fields=frozenset({"tags"}))
+    page = await gateway.jobs(question, CALLER)
+    await gateway.writes.tag_jobs(tagging(4), CALLER, CALL)
+    again = await gateway.jobs(JobListQuestion(first=1, fields=frozenset({"tags"}), after=page.end_cursor), CALLER)
+    assert [(row.id, [tag.name for tag in row.tags]) for row in again.rows] == [(4, ["slow"])]
+    await gateway.aclose()
+
+
+async def test_writes_tell_what_is_remembered_of_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, list[Any] | None]] = []
+
+    async def changed(self: Gateway, site: str, jobs: Any = ()) -> None:
+        told.append((site, None if jobs is None else [key[1:] for key in jobs]))
+
+    monkeypatch.setattr(Gateway, "invalidate", changed)
+    aurora = wire()
+    gateway = gateway_over(instance_of(aurora, tags_by_query=False))
+    aurora.faults = [None, Fault.ERROR_BEFORE]
+    key = ("aurora", 1001, NOW - 5000 + 1)
+    await gateway.writes.tag_jobs(tagging(1), CALLER, CALL)
+    await gateway.writes.delete_jobs([Target(site="aurora", db_id=1)], CALLER, CALL)  # even one that failed
+    await gateway.writes.delete_jobs([Target(site="aurora", db_id=1)], CALLER, CALL, dry_run=True)
+    await gateway.writes.delete_jobs_before(DeleteBefore(before=NOW), CALLER, CALL)
+    await gateway.writes.remove_tags(RemoveTags(tags=(SLOW,)), CALLER, CALL)
+    assert told == [("aurora", [key]), ("aurora", [key]), ("aurora", None), ("aurora", None)]
+
+
+async def test_a_fault_of_ours_is_one_orders_affair(monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = Writer.put_tags
+
+    async def broken(self: Writer, visit: Any, target: Target, tags: Any) -> WriteResult:
+        if target.db_id == 2:
+            raise ZeroDivisionError
+        return await inner(self, visit, target, tags)
+
+    monkeypatch.setattr(Writer, "put_tags", broken)
+    gateway = gateway_over(instance_of(wire()))
+    found = await gateway.writes.tag_jobs(tagging(1, 2, 3), CALLER, CALL)
+    assert outcomes(found) == [("DONE", None), ("UNKNOWN", Code.INTERNAL), ("DONE", None)]
+
+
+def test_starts_carry_their_site() -> None:
+    order: StartJob = order_for("aurora", 1, site="aurora")
+    assert order.target.key == ("aurora", "aurora", 1, NOW - 600)

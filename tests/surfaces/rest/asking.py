@@ -1,0 +1,80 @@
+"""The faces on a gateway that answers from memory, and a client for them that needs no socket."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import httpx
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+
+from ccgateway.errors import GatewayError
+from ccgateway.federation.writes import WriteCall
+from ccgateway.identity.principal import Principal
+from ccgateway.jobs.writes import WriteResult
+from ccgateway.settings import LimitSettings
+from ccgateway.surfaces.rest.routes import rest_routes
+from surfaces.fakes import CALLER, FakeGateway, make_row
+
+__all__ = ["RestGateway", "client_of", "rest_row"]
+
+TEXTS = {
+    "resources_json": b'[{"hostname":"a0001"}]',
+    "footprint_json": b'{"flops_any_avg":12.50}',
+    "meta_data_json": b'{"jobName":"run"}',
+    "energy_json": b"1.50",
+    "statistics_json": b"null",
+}
+
+
+def rest_row(number: int = 1, site: str = "aurora", **changes: Any) -> Any:
+    """A row that has the texts as well."""
+    return make_row(number, site, **{name: msgspec.Raw(text) for name, text in TEXTS.items()}, **changes)
+
+
+class FakeWrites:
+    """Answers every order with ``results``, and remembers what it was told: use case, order, call, and what else."""
+
+    def __init__(self) -> None:
+        self.results: list[WriteResult] = []
+        self.told: list[tuple[str, Any, WriteCall, dict[str, Any]]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[list[WriteResult]]]:
+        async def write(orders: Any, caller: Principal, call: WriteCall, **more: Any) -> list[WriteResult]:
+            assert caller == CALLER
+            self.told.append((name, orders, call, more))
+            return self.results
+
+        return write
+
+
+class RestGateway(FakeGateway):
+    """Knows two sites, and has rows with texts; ``orders`` takes what is written."""
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**{"rows": [rest_row(1), rest_row(2)], **values})
+        self.orders = FakeWrites()
+
+    @property
+    def writes(self) -> Any:
+        return self.orders
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        return {"aurora": 1, "borealis": 2}
+
+
+def client_of(
+    gateway: RestGateway, *, refused: GatewayError | None = None, origins: tuple[str, ...] = (), **limits: Any
+) -> httpx.AsyncClient:
+    """A client of the faces; ``refused``: what callers are told instead of being let in."""
+
+    async def caller_of(_request: Request) -> Principal:
+        if refused is not None:
+            raise refused
+        return CALLER
+
+    app = Starlette(routes=rest_routes(gateway, caller_of, LimitSettings(**limits), origins=origins))
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
