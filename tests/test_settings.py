@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from ccgateway.errors import Code, SettingsError
+from ccgateway.federation.audit import audit_to_file
 from ccgateway.settings import CallerSettings, LimitSettings, ServerSettings, Settings, SiteSettings, load_settings
 
 CANARY = "eyJhbGciOiJFZERTQSJ9.canary-payload-canary.canary-signature-canary"
@@ -342,3 +343,15 @@ def test_any_other_address_must_be_asked_for_aloud(load: Load, host: str) -> Non
     with pytest.raises(SettingsError, match=r"server\.host.*serve_unauthenticated"):
         load(f'[server]\nhost = "{host}"').check_exposure()
     load(f'[server]\nhost = "{host}"\nserve_unauthenticated = true').check_exposure()
+
+
+def test_the_audit_file_is_relative_to_the_settings_file(tmp_path: Path) -> None:
+    path = tmp_path / "ccgateway.toml"
+    path.write_text('[writes]\naudit_file = "logs/audit.log"\n')
+    assert load_settings(path).writes.audit_file == tmp_path / "logs/audit.log"
+
+
+def test_an_audit_file_that_cannot_be_written_is_refused_by_its_key(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as raised:
+        audit_to_file(tmp_path / "nowhere" / "audit.log")
+    assert raised.value.key == "writes.audit_file"
