@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from ccgateway.errors import Code, SettingsError
+from ccgateway.federation.audit import audit_to_file
 from ccgateway.settings import _MODELS, LimitSettings, Settings, load_settings
 
 CANARY = "eyJhbGciOiJFZERTQSJ9.canary-payload-canary.canary-signature-canary"
@@ -410,3 +411,15 @@ def test_files_of_identities_are_beside_the_settings_and_secrets_in_the_environm
     assert (issuer.name, issuer.key_file, issuer.leeway) == ("my-sso", tmp_path / "sso.pub", 5)
     assert (settings.identities.table, settings.exchange.ca_file) == (tmp_path / "people.toml", tmp_path / "ca.pem")
     assert "canary" not in repr(settings) + settings.model_dump_json()
+
+
+def test_the_audit_file_is_relative_to_the_settings_file(tmp_path: Path) -> None:
+    path = tmp_path / "ccgateway.toml"
+    path.write_text('[writes]\naudit_file = "logs/audit.log"\n')
+    assert load_settings(path).writes.audit_file == tmp_path / "logs/audit.log"
+
+
+def test_an_audit_file_that_cannot_be_written_is_refused_by_its_key(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as raised:
+        audit_to_file(tmp_path / "nowhere" / "audit.log")
+    assert raised.value.key == "writes.audit_file"

@@ -1,0 +1,180 @@
+"""Who may write what, role by role, release by release: what the site itself lets the same person do, and never more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from ccgateway.federation.gateway import Gateway
+from ccgateway.jobs.model import Tag
+from ccgateway.jobs.writes import (
+    DeleteBefore,
+    EditMeta,
+    RemoveTags,
+    StopJob,
+    TagJob,
+    Target,
+    WriteOutcome,
+    WriteResult,
+)
+from ccgateway.simulator import SimulatedSite
+from ccgateway.simulator.messages import Request
+from support.walking import CALLER
+from support.written import CALL, NOW, Wire, gateway_over, instance_of, order_for
+
+#: of these, alice and bob are users, robot has the role api alone, sam is support, mona a manager, demo an administrator
+PEOPLE = ("demo", "robot", "sam", "mona", "alice", "bob")
+PRIVILEGED = {"demo", "robot", "sam"}
+RELEASES = ("1.2", "1.3", "1.4", "1.5")
+RUNNING, ENDED = 11, 12
+
+
+def job(db_id: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": db_id, "jobId": 1000 + db_id, "user": "alice", "project": "p_a", "cluster": "aurora", "subCluster": "main",
+        "numNodes": 1, "startTime": NOW - 5000 + db_id, "duration": 600, "walltime": 3600, "jobState": "completed",
+        "resources": [{"hostname": "an001"}], "metaData": {"jobName": "x"}, "monitoringStatus": 3,
+    } | changes  # fmt: skip
+
+
+def make_site(release: str) -> SimulatedSite:
+    jobs = [job(RUNNING, jobState="running", monitoringStatus=1, startTime=NOW - 1000), job(ENDED)]
+    site = SimulatedSite("aurora", release, jobs, clock=lambda: float(NOW))
+    site.add_tag(ENDED, "review", "old")
+    site.backend.changes.effects.clear()
+    return site
+
+
+@dataclass(frozen=True)
+class Write:
+    """A write to one of alice's jobs: by the gateway; and, as the site is asked without it, by REST and by its own GraphQL."""
+
+    name: str
+    effect: str
+    run: Callable[[Gateway, str], Awaitable[list[WriteResult]]]
+    rest: Callable[[str, str], tuple[str, str, Any]] | None = None
+    query: Callable[[str, int], str] | None = None
+    #: what it needs to be allowed at all
+    own_only: bool = True
+
+
+def at(db_id: int) -> Target:
+    return Target(site="aurora", db_id=db_id)
+
+
+def key(db_id: int) -> dict[str, Any]:
+    one = job(db_id)
+    return {"jobId": one["jobId"], "cluster": "aurora", "startTime": NOW - 1000 if db_id == RUNNING else one["startTime"]}
+
+
+def tag_body(release: str, name: str, scope: str) -> list[dict[str, str]]:
+    return [{"type": "review", "name": name} | ({"scope": scope} if release in ("1.4", "1.5") else {})]
+
+
+def start_body(user: str) -> dict[str, Any]:
+    return {
+        "jobId": 4711, "user": user, "project": "p_a", "cluster": "aurora", "subCluster": "main", "numNodes": 1,
+        "startTime": NOW - 600, "resources": [{"hostname": "an001"}], "metaData": {},
+    }  # fmt: skip
+
+
+WRITES = [
+    Write(
+        "start for alice", "start", lambda g, _: g.writes.start_jobs([order_for("aurora", 4711)], CALLER, CALL),
+        lambda _, __: ("POST", "jobs/start_job/", start_body("alice")),
+    ),
+    Write(
+        "stop", "stop", lambda g, _: g.writes.stop_jobs([StopJob(target=at(RUNNING), stop_time=NOW)], CALLER, CALL),
+        lambda _, __: ("POST", "jobs/stop_job/", {**key(RUNNING), "jobState": "completed", "stopTime": NOW}),
+    ),
+    Write(
+        "tag for all", "tag",
+        lambda g, _: g.writes.tag_jobs([TagJob(target=at(ENDED), tags=(Tag("review", "new"),))], CALLER, CALL),
+        lambda release, _: ("POST", f"jobs/tag_job/{ENDED}", tag_body(release, "new", "global")),
+        lambda _, tag_id: f'addTagsToJob(job: "{ENDED}", tagIds: ["{tag_id}"]) {{ id }}',
+    ),
+    Write(
+        "untag", "untag",
+        lambda g, _: g.writes.untag_jobs([TagJob(target=at(ENDED), tags=(Tag("review", "old"),))], CALLER, CALL),
+        lambda release, _: ("DELETE", f"jobs/tag_job/{ENDED}", tag_body(release, "old", "global")),
+        lambda _, __: f'removeTagsFromJob(job: "{ENDED}", tagIds: ["1"]) {{ id }}',
+    ),
+    Write(
+        "edit", "meta", lambda g, _: g.writes.edit_meta([EditMeta(target=at(ENDED), values={"a": "b"})], CALLER, CALL),
+        lambda _, __: ("PATCH", f"jobs/edit_meta/{ENDED}", {"key": "a", "value": "b"}),
+    ),
+    Write(
+        "delete", "delete", lambda g, _: g.writes.delete_jobs([at(ENDED)], CALLER, CALL),
+        lambda _, __: ("DELETE", "jobs/delete_job/", key(ENDED)),
+    ),
+    Write(
+        "delete before", "delete", lambda g, _: g.writes.delete_jobs_before(DeleteBefore(before=NOW), CALLER, CALL),
+        lambda _, __: ("DELETE", f"jobs/delete_job_before/{NOW}", None), own_only=False,
+    ),
+    Write(
+        "remove a tag", "drop tag", lambda g, _: g.writes.remove_tags(RemoveTags(tags=(Tag("review", "old"),)), CALLER, CALL),
+        lambda _, __: ("DELETE", "tags/", [{"type": "review", "name": "old", "scope": "global"}]),
+        lambda _, __: 'removeTagFromList(tagIds: ["1"])', own_only=False,
+    ),
+]  # fmt: skip
+
+
+def acts(site: SimulatedSite, effect: str) -> bool:
+    return any(one.what == effect for one in site.backend.changes.effects)
+
+
+def lets(release: str, write: Write, person: str) -> bool:
+    """Whether the site does it when that person asks it directly."""
+    if write.rest is not None:
+        site = make_site(release)
+        method, path, body = write.rest(release, person)
+        headers = (("x-auth-token", site.token(person)), ("content-type", "application/json"))
+        site.answer(Request(method, f"/api/{path}", "", headers, b"" if body is None else json.dumps(body).encode()))
+        if acts(site, write.effect):
+            return True
+    if write.query is not None:
+        site = make_site(release)
+        tag_id = site.add_tag(RUNNING, "review", "new")
+        site.backend.changes.effects.clear()
+        headers = (("x-auth-token", site.token(person)), ("content-type", "application/json"))
+        body = {"query": f"mutation {{ {write.query(release, tag_id)} }}"}
+        site.answer(Request("POST", "/query", "", headers, json.dumps(body).encode()))
+        return acts(site, write.effect)
+    return False
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("write", WRITES, ids=lambda one: one.name)
+@pytest.mark.parametrize("person", PEOPLE)
+async def test_the_gateway_lets_everybody_do_what_the_site_lets_them_and_no_more(release: str, write: Write, person: str) -> None:
+    site = make_site(release)
+    gateway = gateway_over(instance_of(Wire(site), user=person))
+    results = await write.run(gateway, person)
+    await gateway.aclose()
+    allowed = lets(release, write, person)
+    if release in ("1.2", "1.3") and person not in PRIVILEGED:
+        allowed = allowed and person == "alice" and write.own_only  # where the site isolates nobody, the gateway does
+    if (release, person) == ("1.4", "sam"):
+        allowed = False  # 1.4 lets support read by its web pages only, and the gateway looks before it writes
+    assert acts(site, write.effect) is allowed, results
+    effective = {WriteOutcome.DONE, WriteOutcome.PENDING}
+    assert all((one.outcome in effective) is allowed for one in results), results
+
+
+@pytest.mark.parametrize("release", RELEASES)
+async def test_nobody_starts_a_job_for_somebody_else_but_who_may(release: str) -> None:
+    async def start(person: str) -> bool:
+        site = make_site(release)
+        gateway = gateway_over(instance_of(Wire(site), user=person))
+        await gateway.writes.start_jobs([order_for("aurora", 4711, user="carol")], CALLER, CALL)
+        return acts(site, "start")
+
+    done = dict(zip(PEOPLE, await asyncio.gather(*map(start, PEOPLE)), strict=True))
+    assert {person for person, did in done.items() if did} == (
+        {"demo", "robot"} if release in ("1.4", "1.5") else {"demo", "robot", "sam"}
+    )
