@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 import urllib.request
 from collections import Counter
@@ -25,8 +26,6 @@ QUESTIONS: list[tuple[list[str] | None, list[str] | None]] = [
     (["mem_bw", "cpu_load"], ["node", "socket"]),
     (["flops_any", "nope"], ["core"]),
 ]
-#: longer than all passes take, so that also what belongs to running jobs must come from the cache
-LONG = "running_for = 3600\nstale_for = 0"
 LIST_FOR = 1.0
 #: running jobs that are looked at of each site
 RUNNING = 6
@@ -81,6 +80,26 @@ def said(site: Site, db_id: int, names: list[str] | None, scopes: list[str] | No
     return by_name(answer["data"]["jobMetrics"]) if isinstance(answer, dict) and answer["data"] else None
 
 
+def same_so_far(found: Any, expected: Any) -> bool:
+    """Whether both are of one job that runs. Instances keep such answers for two minutes, question by question, so that the
+    samples of one reading go on where those of another end."""
+    if not found or not expected or found.keys() != expected.keys():
+        return bool(found == expected)
+    for key, metric in found.items():
+        other = expected[key]
+        if (metric["unit"], metric["timestep"], len(metric["series"])) != (
+            other["unit"],
+            other["timestep"],
+            len(other["series"]),
+        ):
+            return False
+        for one, two in zip(metric["series"], other["series"], strict=True):
+            common = min(len(one["data"]), len(two["data"]))
+            if (one["hostname"], one["id"]) != (two["hostname"], two["id"]) or one["data"][:common] != two["data"][:common]:
+                return False
+    return True
+
+
 def given(http: Http, site: Site, job: Job, names: list[str] | None, scopes: list[str] | None) -> tuple[Any, float | None]:
     """What the gateway answers, and how old it is."""
     variables = {"id": f"{site.name}:{job['dbId']}", "metrics": names, "scopes": scopes}
@@ -102,31 +121,33 @@ def test_every_jobs_metrics_are_the_instances_own_cold_warm_and_in_a_second_proc
         running_of[job["site"]] += job["state"] == "running"
         if job["state"] != "running" or running_of[job["site"]] <= RUNNING:
             jobs.append((sites[job["site"]], job))
-    truth = {
-        (site.name, job["dbId"], number): said(site, job["dbId"], *question)
-        for site, job in jobs
-        for number, question in enumerate(QUESTIONS)
-    }
-    counts = {"compared": 0, "running": 0, "without": 0}
+    truth: dict[tuple[str, int, int], Any] = {}
+    for _ in range(2):  # up to 1.3 an instance answers more of a job once it was asked for scopes that it has to compute
+        for site, job in jobs:
+            for number, question in enumerate(QUESTIONS):
+                truth[site.name, job["dbId"], number] = said(site, job["dbId"], *question)
+    counts = {"compared": 0, "running": 0, "without": 0, "changed": 0}
 
     def check(http: Http, *, is_remembered: bool) -> None:
         for site, job in jobs:
             for number, question in enumerate(QUESTIONS):
                 expected = truth[site.name, job["dbId"], number]
                 found, age = given(http, site, job, *question)
-                if found != expected and job["state"] == "running":  # it has grown
+                if found != expected:
+                    counts["changed"] += 1
                     expected = said(site, job["dbId"], *question)
-                assert found == expected, (site.name, job["dbId"], question)
+                is_right = same_so_far if job["state"] == "running" else operator.eq
+                assert is_right(found, expected), (site.name, job["dbId"], question)
                 counts["compared"] += 1
                 counts["running"] += job["state"] == "running" and bool(expected)
                 counts["without"] += not expected
-                if is_remembered and expected:
+                if is_remembered and expected and job["state"] != "running":  # these live for one sampling interval
                     assert age is not None and age > LIST_FOR, (site.name, job["dbId"], question, age)
 
     (tmp_path / "redis.url").write_text(valkey.url)
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
-    cache = f'redis_url_file = "{tmp_path / "redis.url"}"\nlist_for = {LIST_FOR}\nabsent_for = 3600\n{LONG}'
+    cache = f'redis_url_file = "{tmp_path / "redis.url"}"\nlist_for = {LIST_FOR}\nabsent_for = 3600'
     with served(scratch.settings(), tmp_path / "one", cache=cache) as url:
         http = Http(url)
         check(http, is_remembered=False)
@@ -139,13 +160,14 @@ def test_every_jobs_metrics_are_the_instances_own_cold_warm_and_in_a_second_proc
         http.close()
     print(counts, len(jobs), valkey.ask("DBSIZE"), valkey.ask("INFO", "memory")["used_memory_human"])
     assert counts["running"] >= 3 * RUNNING * len(scratch)
+    assert counts["changed"] < counts["running"] / 2
     assert counts["without"] < counts["compared"] / 3
 
 
 def test_a_job_that_ends_is_read_anew(scratch: Farm, valkey: Valkey, tmp_path: Path) -> None:
     number, begun = FIRST_JOB_ID + 600, int(time.time()) - 1800
     (tmp_path / "redis.url").write_text(valkey.url)
-    cache = f'redis_url_file = "{tmp_path / "redis.url"}"\nlist_for = {LIST_FOR}\n{LONG}'
+    cache = f'redis_url_file = "{tmp_path / "redis.url"}"\nlist_for = {LIST_FOR}'
     state = "query($id: ID!) { job(id: $id) { state monitoringStatus } }"
     with served(scratch.settings(), tmp_path, cache=cache) as url:
         http = Http(url)

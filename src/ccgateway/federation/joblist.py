@@ -22,6 +22,7 @@ from ccgateway.jobs.conditions import LATEST, conditions_of
 from ccgateway.jobs.model import JobRow
 from ccgateway.jobs.ordering import Cursor, SortPlan, before_second, digest_of, position_of, sort_plan
 from ccgateway.settings import LimitSettings
+from ccgateway.site.exchange import Meter
 from ccgateway.site.instance import JobsWanted
 from ccgateway.site.pages import PageSource, from_site
 from ccgateway.site.reading import JobStream
@@ -240,10 +241,9 @@ class JobList:
             part.report.returned = returned[part.instance.name]
             if part.twin is not None and part.report.status is ReportStatus.OK and not part.report.returned:
                 part.report.status = ReportStatus.SKIPPED
-            if part.report.returned and not part.report.calls:
-                part.report.cache_age = now - part.read_at
-            elif part.stream is not None:
-                part.report.cache_age = part.stream.visit.meter.age
+            meter = part.stream.visit.meter if part.stream is not None else Meter()
+            is_from_before = part.report.returned and not meter.calls and not meter.recalled
+            part.report.cache_age = now - part.read_at if is_from_before else meter.age
             part.report.notes += count.gaps
         reports = [part.report for part in walk.parts]
         by_number = asked.question.page is not None

@@ -44,7 +44,7 @@ class SiteReport:
     ``OK``: everything asked. ``PARTIAL``: something is missing, ``code`` and ``message`` say what. ``FAILED``: nothing (more)
     came. ``SKIPPED``: not asked, and nothing is missing because of it. ``elapsed``: seconds spent on the site; ``calls`` counts
     HTTP requests to it, ``scanned`` jobs read from it, ``returned`` jobs of it in the answer; ``cache_age``: seconds since the
-    answer was read, where nothing was asked for it.
+    oldest part of what was known already was read, ``None`` if nothing was.
     """
 
     site: str

@@ -1,8 +1,9 @@
 """Walks kept open between two pages: what was read beyond a page serves the next one, and more is read meanwhile.
 
 A walk that was answered in full is parked under its cursor for a few seconds. Whoever hands that cursor back goes on with it;
-everybody else, and everybody later, starts from the cursor afresh, so that parking changes cost, never the list. While a
-caller keeps asking, the next rows are read before it does: twice as many with every page, up to a bound.
+everybody else, and everybody later, starts from the cursor afresh, so that parking changes cost, never the list; and so does
+everybody once something was written at one of its sites (``Walk.mark``). While a caller keeps asking, the next rows are read
+before it does: twice as many with every page, up to a bound.
 """
 
 from __future__ import annotations

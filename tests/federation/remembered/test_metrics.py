@@ -219,6 +219,20 @@ async def test_a_list_of_jobs_is_looked_up_at_once() -> None:
     assert None not in {one.report.cache_age for one in warm}
 
 
+async def test_a_list_of_jobs_holds_no_more_bytes_than_it_may_also_if_they_are_remembered() -> None:
+    upstream = site_with()
+    upstream.metrics = {i: [piece("cpu_load", values=(1.25,) * 1000)] for i in range(1, 41)}
+    wanted = MetricsWanted.of(["cpu_load"], ["node"])
+    async with over(upstream) as (gateway, shelf):
+        jobs = [JobRef.of(row) for row in (await gateway.jobs(JobListQuestion(first=40, fields=NEEDED), CALLER)).rows]
+        await gateway.metrics_of(jobs, wanted, CALLER, budget=budget())
+        await settled(shelf)
+        small = MetricsBudget(LimitSettings(metrics_bytes=20_000))  # type: ignore[call-arg]
+        outcomes = await gateway.metrics_of(jobs, wanted, CALLER, budget=small)
+        assert sum(isinstance(one, JobMetricsAnswer) for one in outcomes) == 3
+        assert {one.code for one in outcomes if isinstance(one, GatewayError)} == {Code.LIMIT_EXCEEDED}
+
+
 def good(outcome: Outcome) -> JobMetricsAnswer:
     assert isinstance(outcome, JobMetricsAnswer), outcome
     return outcome
