@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from graphql import FieldNode, GraphQLObjectType, OperationDefinitionNode, get_named_type, parse
+from graphql import FieldNode, GraphQLObjectType, OperationDefinitionNode, parse
 
 from ccgateway.jobs.metrics import JobMetric, MetricPiece, Series, Statistics
 from ccgateway.surfaces.graphql.context import RequestContext
