@@ -9,14 +9,17 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from starlette.applications import Starlette
 
 from ccgateway.errors import Code, GatewayError
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
+from ccgateway.surfaces.graphql.wire import LARGE, Answer
 from surfaces.apps import client_of, make_app
-from surfaces.fakes import FakeGateway
+from surfaces.fakes import FakeGateway, make_piece
+from surfaces.servers import serving
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -248,6 +251,25 @@ class TestNegotiation:
         gateway.fault = GatewayError(Code.ALL_SITES_FAILED, "no site answered")
         response = await client.post("/graphql", json={"query": QUERY}, headers={"accept": kind})
         assert (response.status_code, response.json()["data"]) == (200, None)
+
+
+class TestAnswer:
+    @pytest.mark.parametrize("samples", [10, LARGE, LARGE * 2])
+    async def test_room_made_at_once_changes_no_byte(self, samples: int) -> None:
+        text = b"[" + b"1.00," * samples + b"1.00]"
+        content = {"data": {"x": msgspec.Raw(text)}}
+        plain, roomy = Answer(content, JSON), Answer(content, JSON, size=len(text))
+        assert bytes(roomy.body) == plain.body == b'{"data":{"x":' + text + b"}}"
+        assert roomy.headers == plain.headers
+
+    async def test_a_large_answer_arrives(self, gateway: FakeGateway) -> None:
+        text = b'{"series":[{"hostname":"a","data":[' + b"1.00," * LARGE + b"1.00]}]}"
+        gateway.pieces["aurora:1"] = [make_piece(text=text)]
+        query = '{ jobMetrics(id: "aurora:1") { metric { series { data } } } }'
+        async with serving(make_app(gateway)) as url, httpx.AsyncClient() as client:
+            response = await client.post(f"{url}/graphql", json={"query": query})
+        (series,) = response.json()["data"]["jobMetrics"][0]["metric"]["series"]
+        assert series["data"] == [1.0] * (LARGE + 1)
 
 
 class TestPage:

@@ -24,7 +24,7 @@ from ccgateway.jobs.model import Int32, JobKey, JobRow
 
 __all__ = [
     "NEEDED", "SCOPES", "JobMetric", "JobRef", "MetricPiece", "MetricsWanted", "Phase", "Series", "Statistics",
-    "StatisticsSeries", "in_order_of", "phase_of", "summary",
+    "StatisticsSeries", "check_lists", "in_order_of", "phase_of", "summary",
 ]  # fmt: skip
 
 #: every scope, coarse to fine
@@ -111,16 +111,24 @@ class Statistics(msgspec.Struct, frozen=True, gc=False):
     max: float = 0.0
 
 
-class Series(msgspec.Struct, omit_defaults=True, gc=False):
-    """One place's samples. ``id``: which socket, thread or accelerator of the host; ``None`` for the host as a whole."""
+class Series(msgspec.Struct, gc=False):
+    """One place's samples. ``id``: which socket, thread or accelerator of the host; ``None`` for the host as a whole.
+
+    There may be thousands, so that ``data`` is looked at for all of a metric at once (``check_lists``).
+    """
 
     hostname: str = ""
     id: str | None = None
     statistics: Statistics | None = None
     data: msgspec.Raw = EMPTY
 
-    def __post_init__(self) -> None:
-        self.data = _list_text(self.data)
+
+def check_lists(series: Sequence[Series]) -> None:
+    """Sees to it that ``data`` is a list everywhere, and empty where it is ``null``. Raises ``ValueError`` for anything else."""
+    begins = bytes([memoryview(one.data)[0] for one in series])
+    if begins.count(_BRACKET) < len(begins):
+        for one in series:
+            one.data = _list_text(one.data)
 
 
 class StatisticsSeries(msgspec.Struct, omit_defaults=True, gc=False):
@@ -144,6 +152,9 @@ class JobMetric(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     series: list[Series] | None = None
     statistics_series: StatisticsSeries | None = None
 
+    def __post_init__(self) -> None:
+        check_lists(self.series or ())
+
 
 class MetricPiece(msgspec.Struct, frozen=True, gc=False):
     """One metric of one job at one scope."""
@@ -165,10 +176,9 @@ class MetricPiece(msgspec.Struct, frozen=True, gc=False):
     def size(self) -> int:
         """Bytes that its samples take."""
         metric = self.metric
-        total = sum(memoryview(one.data).nbytes for one in metric.series or ())
+        total = sum([len(one.data) for one in metric.series or ()])
         if (over_all := metric.statistics_series) is not None:
-            lists = (over_all.mean, over_all.median, over_all.min, over_all.max)
-            total += sum(memoryview(one).nbytes for one in lists)
+            total += sum(map(len, (over_all.mean, over_all.median, over_all.min, over_all.max)))
         return total
 
 

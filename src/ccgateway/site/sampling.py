@@ -1,19 +1,20 @@
 """Large answers with metrics: the samples are cut out, and only what is left is decoded.
 
 Of ten megabytes of metrics all but a few per cent are lists of numbers, which nobody here reads. msgspec finds where they end
-by checking every digit; looking for the bracket that ends them takes a tenth of that. So a mark with a number is put in the place
-of each list, the rest is decoded as ever, and each series gets its list back, as a view into the site's body.
+by checking every digit; looking for the bracket that ends them takes a tenth of that. So a mark is put in the place of each list,
+the rest is decoded as ever, and each series gets its list back, as a view into the site's body.
 
 That is safe as far as it must be: in valid JSON ``"data":[`` can stand in front of a list only where they are the
 key, and a list of numbers ends at the first bracket. Nothing that could be more than numbers may be in what was cut out
-(``_FOREIGN``). What does not look like that in every point is decoded as a whole, and told apart there. Left to the client is a
-site that garbles its own numbers.
+(``_FOREIGN``), and every series must have the mark that stood in its place. What does not look like that in every point is
+decoded as a whole, and told apart there. Left to the client is a site that garbles its own numbers.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -29,15 +30,18 @@ T = TypeVar("T")
 #: bodies up to this size, in bytes, are decoded as a whole
 SMALL = 1 << 16
 #: bytes per list of samples, on average, below which cutting does not pay
-SHORT = 1 << 12
+SHORT = 1600
 #: lists after which that is found out
 FIRST = 16
 
 _KEY = b'"data":['
-#: what stands for the n-th list while the rest is decoded: nothing that a site could have written itself
-_MARK = b"%d,%%d" % secrets.randbits(60)
-#: what a list of numbers and nulls does not have: strings, objects, lists, and the words for what is not a number
-_FOREIGN = (b'"', b"{", b"}", b"[", b"N", b"I", b"a", b"i")
+_TO_LIST = len(_KEY) - 1
+#: what stands for a list while the rest is decoded: nothing that a site could have written itself
+_MARK = b"[%d]" % secrets.randbits(60)
+#: what a list of numbers and nulls does not have, beside another list: strings, objects, and the words for what is not a number
+_FOREIGN = (b'"', b"{", b"}", b"N", b"I", b"a", b"i")
+
+_DATA = attrgetter("data")
 
 
 def decode_sampled(
@@ -52,38 +56,51 @@ def decode_sampled(
             except NOT_JSON:
                 pass
             else:
-                if _put_back(series_of(decoded), cut[1]):
+                if _put_back(list(series_of(decoded)), cut[1]):
                     return decoded
     return decode(answer, decoder, site)
 
 
 def _cut(body: bytes) -> tuple[bytes, list[memoryview]] | None:
-    """The body with a number in place of each list of samples, and the lists; ``None`` where that does not pay or may be
-    wrong."""
-    view, find = memoryview(body), body.find
-    parts: list[bytes] = []
-    samples: list[memoryview] = []
+    """The body with a mark in place of each list of samples, and the lists; ``None`` where that does not pay or may be wrong."""
+    if not _pays(body):
+        return None
+    find = body.find
+    starts, ends = list[int](), [0]
     end = 0
     while (key := find(_KEY, end)) >= 0:
-        start = key + len(_KEY)
-        closing = find(b"]", start)
-        if closing < 0 or (len(samples) == FIRST and end < FIRST * SHORT):
+        end = find(b"]", key) + 1
+        if end == 0:
             return None
-        for one in _FOREIGN:
-            if find(one, start, closing) >= 0:
-                return None
-        parts += (body[end:start], _MARK % len(samples))
-        samples.append(view[start - 1 : closing + 1])
-        end = closing
-    return b"".join((*parts, body[end:])), samples
+        starts.append(key + _TO_LIST)
+        ends.append(end)
+    view = memoryview(body)
+    samples = [view[start:end] for start, end in zip(starts, ends[1:], strict=True)]
+    text = b"".join(samples)
+    if text.count(b"[") > len(samples) or any(one in text for one in _FOREIGN):
+        return None
+    between = [body[end:start] for end, start in zip(ends, [*starts, len(body)], strict=True)]
+    return _MARK.join(between), samples
 
 
-def _put_back(series: Iterable[Series], samples: list[memoryview]) -> bool:
-    """Whether every series had one of the lists, all in order."""
-    place = 0
-    for one in series:
-        if place == len(samples) or bytes(memoryview(one.data)) != b"[" + _MARK % place + b"]":
-            return False
-        one.data = msgspec.Raw(samples[place])
-        place += 1
-    return place == len(samples)
+def _pays(body: bytes) -> bool:
+    """Whether the first lists are long enough."""
+    end = 0
+    for _ in range(FIRST):
+        key = body.find(_KEY, end)
+        if key < 0:
+            return end > 0
+        end = body.find(b"]", key) + 1
+    return end >= FIRST * SHORT
+
+
+def _put_back(series: Sequence[Series], samples: Sequence[memoryview]) -> bool:
+    """Whether every series had one of the marks, so that each could be given its list.
+
+    As many marks as series, and one in each: then the lists are in the series' order.
+    """
+    if len(series) != len(samples) or b"".join(map(_DATA, series)) != _MARK * len(series):
+        return False
+    for one, text in zip(series, map(msgspec.Raw, samples), strict=True):
+        one.data = text
+    return True

@@ -86,7 +86,7 @@ class _Parcel:
         accepted = [value.decode("latin-1") for name, value in self._scope["headers"] if name == b"accept-encoding"]
         return coding_for(",".join(accepted)[:MOST_CHARACTERS])
 
-    async def _packed(self, start: Message, body: bytes, coding: str) -> None:
+    async def _packed(self, start: Message, body: bytes | bytearray, coding: str) -> None:
         packing = packer(coding)
         headers = [one for one in start["headers"] if one[0].lower() != b"content-length"]
         headers.append((b"content-encoding", coding.encode()))
@@ -103,7 +103,7 @@ class _Parcel:
         await self._send({"type": "http.response.body", "body": await loop.run_in_executor(_THREADS, packing.flush)})
 
 
-def _pieces(body: bytes, size: int) -> Iterator[tuple[int, memoryview]]:
+def _pieces(body: bytes | bytearray, size: int) -> Iterator[tuple[int, memoryview]]:
     """``body`` in pieces that are no copies, each with its place."""
     view = memoryview(body)
     return ((place, view[place : place + size]) for place in range(0, len(view), size))

@@ -30,7 +30,7 @@ _QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 class Packer(Protocol):
     """Packs one body, piece by piece."""
 
-    def compress(self, data: bytes | memoryview, /) -> bytes:
+    def compress(self, data: bytes | bytearray | memoryview, /) -> bytes:
         """What is ready to go out once ``data`` is packed, too."""
         ...
 

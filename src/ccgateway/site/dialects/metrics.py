@@ -22,7 +22,7 @@ import msgspec
 
 from ccgateway.errors import Code, SiteError, redact
 from ccgateway.jobs.clusters import Unit
-from ccgateway.jobs.metrics import JobMetric, MetricPiece, MetricsWanted, Series, StatisticsSeries
+from ccgateway.jobs.metrics import JobMetric, MetricPiece, MetricsWanted, Series, StatisticsSeries, check_lists
 from ccgateway.jobs.model import Int32
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
@@ -96,6 +96,9 @@ class _Flat(msgspec.Struct, rename="camel"):
     timestep: Int32 = 0
     series: list[Series] | None = None
     statistics_series: StatisticsSeries | None = None
+
+    def __post_init__(self) -> None:
+        check_lists(self.series or ())
 
 
 class _Documented(msgspec.Struct):

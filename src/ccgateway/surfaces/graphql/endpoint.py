@@ -97,7 +97,7 @@ class _Endpoint:
         except Refusal as refusal:
             # the request was well-formed: application/json knows no status for what is wrong with the document in it
             return _refused(refusal, kind, status=200 if kind == JSON and refusal.status != 405 else refusal.status)
-        return Answer(content, kind)
+        return Answer(content, kind, size=context.bytes_written)
 
 
 def _refused(refusal: Refusal, kind: str, *, status: int | None = None) -> Answer:

@@ -45,12 +45,11 @@ from graphql import (
 
 from ccgateway.surfaces.graphql.context import RequestContext
 from ccgateway.surfaces.graphql.fields import LOADS
-from ccgateway.surfaces.graphql.selection import DEFINITION, Selection
+from ccgateway.surfaces.graphql.selection import DEFINITION, SAMPLE, Selection
+from ccgateway.surfaces.graphql.verbatim import may_be_verbatim, samples_if_verbatim
 
 __all__ = ["Load", "NotPlainError", "Projection", "Writing", "written_field"]
 
-#: the scalar whose lists are JSON text already
-SAMPLE = "NullableFloat"
 _INT32 = range(-(1 << 31), 1 << 31)
 
 
@@ -100,6 +99,8 @@ class Projection:
         rename = {name: selection.key for name, selection in zip(names, selections, strict=True)}
         self._columns = [self._column(place, one) for place, one in enumerate(selections)]
         self._shape = msgspec.defstruct("Projected", names, rename=rename, gc=False)
+        self._selections = selections if may_be_verbatim(selections) else ()
+        self._verbatim: dict[type, list[Callable[[Any], Any]] | None] = {}
 
     @property
     def must_load(self) -> bool:
@@ -125,7 +126,22 @@ class Projection:
 
     def objects(self, values: Sequence[Any], writing: Writing) -> list[Any]:
         """One object for every value, ready to be encoded."""
+        if self._selections and (samples := self._samples(values)) is not None:
+            for get in samples:
+                writing.context.write(sum(map(len, map(get, values))))
+            return list(values)
         return list(map(self._shape, *[column(values, writing) for column in self._columns]))
+
+    def _samples(self, values: Sequence[Any]) -> list[Callable[[Any], Any]] | None:
+        """How to get at the samples of values that are encoded as they are; ``None`` for values that are not."""
+        kinds = set(map(type, values))
+        if len(kinds) != 1:
+            return None
+        (kind,) = kinds
+        if kind not in self._verbatim:
+            names = samples_if_verbatim(kind, self._selections)
+            self._verbatim[kind] = None if names is None else [attrgetter(name) for name in names]
+        return self._verbatim[kind]
 
     def _column(self, place: int, selection: Selection) -> Column:
         if selection.name == "__typename":

@@ -48,9 +48,11 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.surfaces.graphql.fields import NEEDS
 from ccgateway.surfaces.graphql.lists import children_of
 
-__all__ = ["NO_VARIABLES", "Selection", "SelectionRequest", "operation_selections", "row_attributes"]
+__all__ = ["NO_VARIABLES", "SAMPLE", "Selection", "SelectionRequest", "operation_selections", "row_attributes"]
 
 DEFINITION = "strawberry-definition"
+#: the scalar whose lists are JSON text already
+SAMPLE = "NullableFloat"
 INTROSPECTION = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 #: selections looked at for one request, those that directives leave out included: each takes up to ten microseconds
 MOST_STEPS = 20_000

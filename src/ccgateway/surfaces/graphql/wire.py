@@ -35,6 +35,9 @@ HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosnif
 #: nobody's permission; a POST of JSON from there does, which the gateway never gives but a proxy in front of it may.
 FOREIGN = {"GET": frozenset({"cross-site", "same-site"}), "POST": frozenset({"cross-site"})}
 
+#: bytes of a body from which on it matters how room is made for them
+LARGE = 1 << 18
+
 #: characters of headers that are the same in every request of a caller: what was made of shorter ones is remembered
 REMEMBERED = 512
 
@@ -180,13 +183,23 @@ def prefers_page(head: Head) -> bool:
 
 
 class Answer:
-    """An ASGI response with ``content`` as JSON, which is encoded here and not held; without a body if that is ``None``."""
+    """An ASGI response with ``content`` as JSON, which is encoded here and not held; without a body if that is ``None``.
+
+    ``size``: bytes that the body has at least, where there is much of it. Room for them is made at once: a body that grows as it
+    is written is copied again and again, and takes twice its size meanwhile.
+    """
 
     def __init__(
-        self, content: Mapping[str, Any] | None, kind: str, status: int = 200, headers: Mapping[bytes, bytes] | None = None
+        self,
+        content: Mapping[str, Any] | None,
+        kind: str,
+        status: int = 200,
+        headers: Mapping[bytes, bytes] | None = None,
+        *,
+        size: int = 0,
     ) -> None:
         self.status = status
-        self.body = b"" if content is None else _ENCODER.encode(content)
+        self.body = b"" if content is None else _encoded(content, size)
         self.headers = [(b"content-length", b"%d" % len(self.body)), *HEADERS, *(headers or {}).items()]
         if content is not None:
             self.headers.append((b"content-type", f"{kind}; charset=utf-8".encode()))
@@ -194,3 +207,11 @@ class Answer:
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": self.body})
+
+
+def _encoded(content: Mapping[str, Any], size: int) -> bytes | bytearray:
+    if size < LARGE:
+        return _ENCODER.encode(content)
+    body = bytearray(size + size // 8)
+    _ENCODER.encode_into(content, body)
+    return body
