@@ -1,19 +1,22 @@
-"""``python -m benchmarks [pages] [walk] [slow] [--quick]``: prints its results as Markdown."""
+"""``python -m benchmarks [lists] [metrics] [stampede] [slow] [walk] [--quick]``: prints its results as Markdown."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import platform
 from pathlib import Path
 
-from benchmarks.pages import pages_of_500
+import uvloop
+
+from benchmarks.lists import lists_of_jobs
+from benchmarks.metrics import metrics_of_jobs
 from benchmarks.processes import pin_to_upstream
 from benchmarks.slow_site import one_slow_site
+from benchmarks.stampede import stampede
 from benchmarks.walk import walk_over_a_million
 
-ALL = ("pages", "slow", "walk")
+ALL = ("lists", "metrics", "stampede", "slow", "walk")
 
 
 async def main(chosen: list[str], *, quick: bool) -> None:
@@ -21,8 +24,12 @@ async def main(chosen: list[str], *, quick: bool) -> None:
     pin_to_upstream()
     machine = f"{os.cpu_count()} cores ({_processor()})"
     print(f"{machine}, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f} at the start.")
-    if "pages" in chosen:
-        await pages_of_500(rounds=3 if quick else 9)
+    if "lists" in chosen:
+        await lists_of_jobs(rounds=2 if quick else 5, seconds=0.5 if quick else 1.0)
+    if "metrics" in chosen:
+        await metrics_of_jobs(rounds=1 if quick else 3, seconds=1.0 if quick else 2.0)
+    if "stampede" in chosen:
+        await stampede()
     if "slow" in chosen:
         await one_slow_site(rounds=2 if quick else 5)
     if "walk" in chosen:
@@ -42,4 +49,4 @@ if __name__ == "__main__":
     parser.add_argument("what", nargs="*", choices=[*ALL, []], default=list(ALL), metavar="|".join(ALL))
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and 100,000 jobs instead of a million")
     given = parser.parse_args()
-    asyncio.run(main(given.what or list(ALL), quick=given.quick))
+    uvloop.run(main(given.what or list(ALL), quick=given.quick))

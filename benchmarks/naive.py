@@ -13,6 +13,7 @@ import socket
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 
 import httpx2
@@ -24,6 +25,14 @@ from strawberry.scalars import JSON
 SITES: list[dict[str, str]] = json.loads(os.environ.get("NAIVE_SITES", "[]"))
 CLIENT = httpx2.AsyncClient(timeout=60, headers={"Accept-Encoding": "identity"})
 SHARED = {0: "multi_user", 1: "none", 2: "single_user"}
+
+
+@strawberry.enum
+class Scope(Enum):
+    node = "node"
+    socket = "socket"
+    core = "core"
+    hwthread = "hwthread"
 
 
 @strawberry.type
@@ -43,6 +52,45 @@ class Tag:
 
 @strawberry.type
 @dataclass
+class Unit:
+    prefix: str | None
+    base: str
+
+
+@strawberry.type
+@dataclass
+class Statistics:
+    avg: float
+    min: float
+    max: float
+
+
+@strawberry.type
+@dataclass
+class Series:
+    hostname: str
+    id: str | None
+    statistics: Statistics | None
+    data: list[float | None]
+
+
+@strawberry.type
+@dataclass
+class Metric:
+    unit: Unit | None
+    timestep: int
+    series: list[Series]
+
+
+@strawberry.type
+@dataclass
+class NamedMetric:
+    name: str
+    scope: Scope
+    metric: Metric
+
+
+@strawberry.type
 class Job:
     id: strawberry.ID
     site: str
@@ -63,6 +111,10 @@ class Job:
     tags: list[Tag]
     meta_data: JSON | None
     start: strawberry.Private[int]
+
+    @strawberry.field
+    async def metrics(self, metrics: list[str] | None = None, scopes: list[Scope] | None = None) -> list[NamedMetric]:
+        return await metrics_of(self.id, metrics, scopes)
 
 
 @strawberry.type
@@ -103,6 +155,31 @@ def job_of(site: str, row: dict[str, Any]) -> Job:
     )
 
 
+def metric_of(row: dict[str, Any]) -> NamedMetric:
+    """One metric as a site sends it."""
+    metric = row["metric"]
+    series = [
+        Series(
+            hostname=one["hostname"],
+            id=one.get("id"),
+            statistics=Statistics(**one["statistics"]) if "statistics" in one else None,
+            data=one["data"],
+        )
+        for one in metric["series"]
+    ]
+    unit = Unit(prefix=metric["unit"].get("prefix"), base=metric["unit"]["base"])
+    return NamedMetric(name=row["name"], scope=Scope(row["scope"]), metric=Metric(unit, metric["timestep"], series))
+
+
+async def metrics_of(job_id: str, names: list[str] | None, scopes: list[Scope] | None) -> list[NamedMetric]:
+    """The metrics of a job."""
+    name, _, number = job_id.partition(":")
+    site = next(site for site in SITES if site["name"] == name)
+    query = {"metric": names or [], "scope": [scope.value for scope in scopes or ()]}
+    answer = await CLIENT.get(f"{site['url']}/api/jobs/metrics/{number}", params=query, headers={"X-Auth-Token": site["token"]})
+    return [metric_of(row) for row in json.loads(answer.content)["data"]["jobMetrics"]]
+
+
 async def newest(site: dict[str, str], count: int, size: int) -> list[Job]:
     """The newest ``count`` jobs of a site, in pages of ``size``."""
     jobs: list[Job] = []
@@ -122,13 +199,23 @@ async def newest(site: dict[str, str], count: int, size: int) -> list[Job]:
 @strawberry.type
 class Query:
     @strawberry.field
-    async def jobs(self, page: PageRequest) -> JobResultList:
+    async def jobs(self, page: PageRequest, sites: list[str] | None = None) -> JobResultList:
         end, size = page.page * page.items_per_page, page.items_per_page
         found: list[Job] = []
         for site in SITES:
-            found += await newest(site, end, size)
+            if sites is None or site["name"] in sites:
+                found += await newest(site, end, size)
         found.sort(key=lambda job: (-job.start, job.site, job.cluster, job.job_id))
         return JobResultList(items=found[end - size : end], has_next_page=len(found) > end)
+
+    @strawberry.field
+    async def job_metrics(
+        self,
+        id: strawberry.ID,  # noqa: A002
+        metrics: list[str] | None = None,
+        scopes: list[Scope] | None = None,
+    ) -> list[NamedMetric]:
+        return await metrics_of(id, metrics, scopes)
 
 
 def main() -> None:

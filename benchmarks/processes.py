@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,10 +19,16 @@ import psutil
 
 from ccgateway.simulator import SimulatorProcess
 
-__all__ = ["GatewayProcess", "naive", "ours", "pin_to_upstream", "simulated"]
+__all__ = [
+    "NO_CACHE",
+    "UNTIL", "GatewayProcess", "Site", "naive", "ours", "pin_to_upstream", "prepared", "python", "simulated", "started", "told",
+]  # fmt: skip
 
 #: the cores of the sites and the client, and of the gateway; one and the same where there is only one
 UPSTREAM_CORE, GATEWAY_CORE = 0, (os.cpu_count() or 1) - 1
+
+#: settings of a gateway that remembers nothing
+NO_CACHE = {"memory_bytes": 0}
 
 #: the end of the simulated period, so that every run has the same jobs
 UNTIL = "1795000000"
@@ -33,19 +40,45 @@ def pin_to_upstream() -> None:
         os.sched_setaffinity(0, {UPSTREAM_CORE})
 
 
+@dataclass(frozen=True)
+class Site:
+    """A site that runs; its cluster has its name."""
+
+    name: str
+    release: str
+    url: str
+    token: str
+
+
 @contextmanager
-def simulated(*, jobs: int, release: str, cluster: str, seed: int = 1, latency: float = 0.0) -> Iterator[SimulatorProcess]:
-    """One site with generated jobs; its name is its cluster's."""
-    arguments = {
+def simulated(*, jobs: int, release: str, cluster: str, seed: int = 1, latency: float = 0.0) -> Iterator[Site]:
+    """One site with generated jobs."""
+    with SimulatorProcess(*_options(jobs, release, cluster, seed, latency)) as site:
+        yield Site(cluster, release, site.url, site.tokens["demo"])
+
+
+@contextmanager
+def prepared(*, jobs: int, release: str, cluster: str, seed: int = 1, latency: float = 0.0) -> Iterator[Site]:
+    """One site that keeps its answers (``benchmarks.site``); ``latency``: seconds before every answer with metrics."""
+    command = [sys.executable, "-m", "benchmarks.site", *_options(jobs, release, cluster, seed, latency)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            yield Site(**json.loads(process.stdout.readline()))
+        finally:
+            process.stdin.close()  # which ends it
+
+
+def _options(jobs: int, release: str, cluster: str, seed: int, latency: float) -> list[str]:
+    options = {
         "--jobs": jobs, "--release": release, "--cluster": cluster, "--seed": seed, "--latency": latency, "--until": UNTIL,
     }  # fmt: skip
-    with SimulatorProcess(*(str(part) for pair in arguments.items() for part in pair)) as site:
-        yield site
+    return [str(part) for pair in options.items() for part in pair]
 
 
 @dataclass(frozen=True)
 class GatewayProcess:
-    """A served gateway."""
+    """A served gateway, of one process or several."""
 
     url: str
     process: psutil.Process
@@ -53,62 +86,106 @@ class GatewayProcess:
     @property
     def cpu_seconds(self) -> float:
         """Processor time that it has used so far."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
+        times = [one.cpu_times() for one in self._tree()]
+        return float(sum(one.user + one.system for one in times))
 
     @property
     def megabytes(self) -> float:
         """Memory that it holds."""
-        return float(self.process.memory_info().rss) / 1e6
+        return sum(one.memory_info().rss for one in self._tree()) / 1e6
+
+    @property
+    def peak_megabytes(self) -> float:
+        """The most memory that it held since ``forget_peak``; 0 where the system does not say."""
+        return sum(_peak(one.pid) for one in self._tree()) / 1e6
+
+    def forget_peak(self) -> None:
+        """Lets ``peak_megabytes`` begin anew."""
+        for one in self._tree():
+            with suppress(OSError):
+                Path(f"/proc/{one.pid}/clear_refs").write_text("5")
+
+    def _tree(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
+
+
+def _peak(pid: int) -> int:
+    with suppress(OSError):
+        found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        return int(found[1]) * 1024 if found else 0
+    return 0
 
 
 @contextmanager
-def ours(sites: Sequence[SimulatorProcess], **limits: float) -> Iterator[GatewayProcess]:
-    """``ccgateway serve`` in front of ``sites``; ``limits`` go into the settings."""
+def ours(
+    sites: Sequence[Site], *, limits: Mapping[str, float] | None = None, cache: Mapping[str, str | int] | None = None
+) -> Iterator[GatewayProcess]:
+    """``ccgateway serve`` in front of ``sites``; ``limits`` and ``cache`` go into the settings."""
     with TemporaryDirectory() as folder:
         config = Path(folder) / "ccgateway.toml"
-        text, tokens = "[limits]\n" + "".join(f"{name} = {value}\n" for name, value in limits.items()), {}
+        text, environment = "[limits]\n" + "".join(f"{name} = {value}\n" for name, value in (limits or {}).items()), {}
         for number, site in enumerate(sites, 1):
-            name, release = site.description["name"], site.description["release"]
             text += (
-                f'[sites.{name}]\nnumber = {number}\nurl = "{site.url}"\nrelease = "{release}"\ntoken_env = "TOKEN_{number}"\n'
+                f'[sites.{site.name}]\nnumber = {number}\nurl = "{site.url}"\nrelease = "{site.release}"\n'
+                f'token_env = "TOKEN_{number}"\n'
             )
-            tokens[f"TOKEN_{number}"] = site.tokens["demo"]
+            environment[f"TOKEN_{number}"] = site.token
+        environment |= {f"CCGATEWAY_CACHE__{key.upper()}": str(value) for key, value in (cache or {}).items()}
         config.write_text(text)
-        command = ["-m", "ccgateway", "serve", "--config", str(config), "--port", "0", "--log-level", "error"]
-        with _started(command, tokens, Path(folder)) as gateway:
+        arguments = ["serve", "--config", str(config), "--port", "0", "--log-level", "error"]
+        with python("ccgateway", environment, Path(folder), *arguments) as gateway:
             yield gateway
 
 
 @contextmanager
-def naive(sites: Sequence[SimulatorProcess]) -> Iterator[GatewayProcess]:
+def naive(sites: Sequence[Site]) -> Iterator[GatewayProcess]:
     """The baseline (``benchmarks.naive``) in front of ``sites``."""
-    told = [{"name": site.description["name"], "url": site.url, "token": site.tokens["demo"]} for site in sites]
-    with (
-        TemporaryDirectory() as folder,
-        _started(["-m", "benchmarks.naive"], {"NAIVE_SITES": json.dumps(told)}, Path(folder)) as it,
-    ):
+    with TemporaryDirectory() as folder, python("benchmarks.naive", {"NAIVE_SITES": told(sites)}, Path(folder)) as it:
+        yield it
+
+
+def told(sites: Sequence[Site]) -> str:
+    """``sites`` as those are told that take them as JSON."""
+    return json.dumps([{"name": site.name, "url": site.url, "token": site.token} for site in sites])
+
+
+@contextmanager
+def python(module: str, environment: Mapping[str, str], folder: Path, *arguments: str) -> Iterator[GatewayProcess]:
+    """``python -m module`` with these arguments, as ``started``."""
+    with started([sys.executable, "-m", module, *arguments], environment, folder) as it:
         yield it
 
 
 @contextmanager
-def _started(arguments: Sequence[str], environment: dict[str, str], folder: Path) -> Iterator[GatewayProcess]:
+def started(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path, *, url: str | None = None
+) -> Iterator[GatewayProcess]:
+    """A process on the gateway's core, once it serves: under ``url``, or under the first URL that it says."""
     said = folder / "said"
     with said.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, *arguments],
-            env={**os.environ, **environment, "COLUMNS": "200"},
-            stdout=subprocess.DEVNULL,
-            stderr=output,
+            command, env={**os.environ, **environment, "COLUMNS": "200"}, stdout=output, stderr=output, stdin=subprocess.DEVNULL
         )
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(process.pid, {GATEWAY_CORE})
     try:
-        while (found := re.search(r"http://[\d.]+:\d+", said.read_text())) is None:
+        while (found := _first_url(said) if url is None else url if _listens(url) else None) is None:
             if process.poll() is not None:
-                raise RuntimeError(f"{arguments} ended: {said.read_text()}")
+                raise RuntimeError(f"{command} ended: {said.read_text()}")
             time.sleep(0.02)
-        yield GatewayProcess(found[0], psutil.Process(process.pid))
+        yield GatewayProcess(found, psutil.Process(process.pid))
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+def _first_url(said: Path) -> str | None:
+    found = re.search(r"http://[\d.]+:\d+", said.read_text())
+    return found[0] if found else None
+
+
+def _listens(url: str) -> bool:
+    host, _, port = url.removeprefix("http://").partition(":")
+    with suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+        return True
+    return False

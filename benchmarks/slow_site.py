@@ -31,9 +31,9 @@ async def one_slow_site(rounds: int) -> None:
         gateway = stack.enter_context(ours([aurora, borealis, slow]))
         await _show("one late, only the quick ones asked", gateway, HEALTHY, requests=20 * rounds)
         for patience in (0.25, 1.0, None):
-            limits = {} if patience is None else {"patience": patience}
+            limits = None if patience is None else {"patience": patience}
             label = "as by default (3 s)" if patience is None else f"{patience:g} s"
-            gateway = stack.enter_context(ours([aurora, borealis, slow], **limits))
+            gateway = stack.enter_context(ours([aurora, borealis, slow], limits=limits))
             await _show(f"one late, PARTIAL, patience {label}", gateway, PARTIAL, requests=max(2, rounds))
         await _show("naive, one late", stack.enter_context(naive([aurora, borealis, slow])), NAIVE, requests=2)
 

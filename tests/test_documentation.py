@@ -21,8 +21,12 @@ from ccgateway import __version__
 from ccgateway.errors import CODES, Code
 from ccgateway.operations.published import drift
 from ccgateway.settings import (
+    ApiKeySettings,
     CacheSettings,
     CallerSettings,
+    ExchangeSettings,
+    IdentitySettings,
+    IssuerSettings,
     LimitSettings,
     ServerSettings,
     Settings,
@@ -30,6 +34,7 @@ from ccgateway.settings import (
     WriteSettings,
     load_settings,
 )
+from ccgateway.site.credentials.table import read_table
 from ccgateway.surfaces.graphql.schema import sdl
 
 ROOT = Path(__file__).parent.parent
@@ -42,9 +47,15 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "caller": CallerSettings,
     "limits": LimitSettings,
     "cache": CacheSettings,
+    "issuers.NAME": IssuerSettings,
+    "api_keys.NAME": ApiKeySettings,
+    "identities": IdentitySettings,
+    "exchange": ExchangeSettings,
     "writes": WriteSettings,
     "sites.NAME": SiteSettings,
 }
+
+KINDS = "|".join(name.split(".")[0] for name in SECTIONS)
 
 
 def blocks(language: str) -> list[str]:
@@ -66,7 +77,7 @@ SETTING_ROWS = [
     setting_row(section, key, model)
     for section, model in SECTIONS.items()
     for key in model.model_fields
-    if (section, key) != ("sites.NAME", "name")
+    if (section.endswith(".NAME"), key) != (True, "name")
 ]
 
 
@@ -76,7 +87,7 @@ def test_a_setting_is_documented_with_its_default_and_its_description(row: str) 
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:
-    rows = [line for line in README.splitlines() if re.match(r"\| `(server|caller|limits|cache|writes|sites)\.", line)]
+    rows = [line for line in README.splitlines() if re.match(rf"\| `({KINDS})\.", line)]
     assert sorted(rows) == sorted(SETTING_ROWS)
 
 
@@ -110,6 +121,15 @@ def test_an_example_query_is_valid(query: str) -> None:
 def test_an_example_of_settings_can_be_loaded(text: str, tmp_path: Path) -> None:
     (tmp_path / "ccgateway.toml").write_text(text)
     assert len(load_settings(tmp_path / "ccgateway.toml").sites) == 3
+
+
+def test_the_example_of_a_table_can_be_read(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml people\.toml\n(.*?)```", README, re.DOTALL)
+    path = tmp_path / "people.toml"
+    path.write_text(text)
+    path.chmod(0o600)
+    entries = read_table(path)
+    assert set(entries) == {("alice", "aurora"), ("alice", "borealis")} and entries["alice", "aurora"].own is not None
 
 
 def test_the_unit_starts_a_command_that_exists() -> None:

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from ccgateway.errors import Code, SettingsError
-from ccgateway.settings import CallerSettings, LimitSettings, ServerSettings, Settings, SiteSettings, load_settings
+from ccgateway.settings import _MODELS, LimitSettings, Settings, load_settings
 
 CANARY = "eyJhbGciOiJFZERTQSJ9.canary-payload-canary.canary-signature-canary"
 
@@ -20,6 +20,8 @@ GOOD = """
 number = 1
 url = "https://cc.example.org/base/"
 """
+
+API_KEY = f'[api_keys.slurm]\nhash = "sha256:{"0" * 64}"\nsubject = "x"\nroles = ["api"]'
 
 Load = Callable[..., Settings]
 
@@ -89,7 +91,7 @@ def test_settings_are_frozen(load: Load) -> None:
             setattr(target, name, None)
 
 
-@pytest.mark.parametrize("model", [ServerSettings, CallerSettings, LimitSettings, SiteSettings])
+@pytest.mark.parametrize("model", _MODELS.values(), ids=_MODELS)
 def test_every_setting_is_described(model: type[BaseModel]) -> None:
     undescribed = {name for name, field in model.model_fields.items() if not field.description}
     assert undescribed <= {"name"}  # a site's name is its section's
@@ -157,6 +159,49 @@ def test_every_setting_is_described(model: type[BaseModel]) -> None:
         ("sites = 5", "sites", "dictionary"),
         (site("token_file = 5"), "sites.aurora.token_file", ""),
         (site('token_file = "~nosuchuser/token"'), "sites.aurora.token_file", ""),
+        (site(f'signing_key = "{CANARY}"'), "sites.aurora.signing_key", "secret"),
+        (site("signed_for = 10"), "sites.aurora.signed_for", "120"),
+        (
+            site('signing_key_file = "k"\nsigned_for = 120') + "[limits]\nrequest_timeout = 61",
+            "sites.aurora.signed_for",
+            "request",
+        ),
+        (site('name_pattern = "("'), "sites.aurora", "regular expression"),
+        (site('name_pattern = "(.+)"\nname_template = "\\\\2"'), "sites.aurora", "group"),
+        (site('roles = {root = "admin"}'), "sites.aurora.roles.root.[key]", "'admin'"),
+        (site('exchange_audience = "aurora"'), "sites.aurora.exchange_audience", "exchange.url"),
+        (f'[exchange]\nclient_secret = "{CANARY}"', "exchange.client_secret", "secret"),
+        ('[exchange]\nurl = "http://sts.example.org/token"', "exchange.url", "https"),
+        ('[exchange]\nurl = "https://user@sts.example.org/token"', "exchange.url", "without user"),
+        ("[issuers.sso]", "issuers.sso", "either jwks_url or key_file"),
+        ('[issuers.sso]\nkey_file = "k"\njwks_url = "https://x/y"', "issuers.sso", "either jwks_url or key_file"),
+        ('[issuers.sso]\njwks_url = "https://sso.example.org/certs"', "issuers.sso", "issuer and audience"),
+        ('[issuers.sso]\njwks_url = "https://x/y"\nissuer = "i"', "issuers.sso", "issuer and audience"),
+        ('[issuers.sso]\njwks_url = "http://sso.example.org/certs"', "issuers.sso.jwks_url", "https"),
+        ('[issuers.sso]\nkey_file = "k"\nalgorithms = ["HS256"]', "issuers.sso.algorithms.0", "'EdDSA'"),
+        ('[issuers.sso]\nkey_file = "k"\nalgorithms = ["none"]', "issuers.sso.algorithms.0", "'EdDSA'"),
+        ('[issuers.sso]\nkey_file = "k"\nalgorithms = []', "issuers.sso.algorithms", "1 item"),
+        ('[issuers.sso]\nkey_file = "k"\nroles = {staff = "root"}', "issuers.sso.roles.staff", "'admin'"),
+        ('[issuers.sso]\nkey_file = "k"\ndefault_role = "root"', "issuers.sso.default_role", ""),
+        ('[issuers.sso]\nkey_file = "k"\nleeway = 3600', "issuers.sso.leeway", "300"),
+        ('[issuers.sso]\nkey_file = "k"\nprefix = "a b"', "issuers.sso.prefix", ""),
+        ('[issuers.sso]\nkey_file = "k"\nsite_names = {nowhere = "uid"}', "issuers.sso.site_names", "no site nowhere"),
+        ('[issuers.Sso]\nkey_file = "k"', "issuers.Sso", "name"),
+        ('[issuers.a]\nkey_file = "k"\n[issuers.b]\nkey_file = "k"', "issuers.a.prefix", "missing"),
+        (f'[issuers.a]\nkey_file = "k"\n{API_KEY}', "issuers.a.prefix", "missing"),
+        (
+            '[issuers.a]\nkey_file = "k"\nprefix = "x"\n[issuers.b]\nkey_file = "k"\nprefix = "xy"',
+            "issuers.b.prefix",
+            "begins as that of a",
+        ),
+        ('[api_keys.slurm]\nhash = "sha256:abc"\nsubject = "x"\nroles = ["api"]', "api_keys.slurm.hash", "pattern"),
+        (f'[api_keys.slurm]\nhash = "{CANARY}"\nsubject = "x"\nroles = ["api"]', "api_keys.slurm.hash", "pattern"),
+        (API_KEY.replace('"x"', '"a b"'), "api_keys.slurm.subject", ""),
+        (API_KEY.replace('["api"]', "[]"), "api_keys.slurm.roles", "1 item"),
+        ('[identities]\nservice_roles = ["root"]', "identities.service_roles.0", "'admin'"),
+        ("[caller]\nanonymous = true", "caller.anonymous", "not said"),
+        (f"[caller]\nanonymous = true\n{API_KEY}", "caller.anonymous", "not said"),
+        ('[caller]\nanonymous = true\nroles = ["user"]', "caller.anonymous", "not said"),
     ],
 )
 def test_a_bad_value_is_refused_by_key_problem_and_remedy(load: Load, text: str, key: str, words: str) -> None:
@@ -342,3 +387,26 @@ def test_any_other_address_must_be_asked_for_aloud(load: Load, host: str) -> Non
     with pytest.raises(SettingsError, match=r"server\.host.*serve_unauthenticated"):
         load(f'[server]\nhost = "{host}"').check_exposure()
     load(f'[server]\nhost = "{host}"\nserve_unauthenticated = true').check_exposure()
+
+
+def test_an_address_for_all_may_be_served_where_callers_must_say_who_they_are(load: Load) -> None:
+    public = '[server]\nhost = "0.0.0.0"\n'
+    for callers in ('[issuers.sso]\nkey_file = "k"', API_KEY):
+        assert load(public + callers).authenticates
+        load(public + callers).check_exposure()
+        with pytest.raises(SettingsError, match=r"server\.host"):
+            load(f'{public}[caller]\nanonymous = true\nroles = ["user"]\n{callers}').check_exposure()
+
+
+def test_files_of_identities_are_beside_the_settings_and_secrets_in_the_environment(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CCGATEWAY_EXCHANGE__CLIENT_SECRET", CANARY)
+    monkeypatch.setenv("CCGATEWAY_SITES__AURORA__SIGNING_KEY", CANARY)
+    monkeypatch.setenv("CCGATEWAY_ISSUERS__MY_SSO__LEEWAY", "5")
+    text = '[issuers.my-sso]\nkey_file = "sso.pub"\n[identities]\ntable = "people.toml"\n[exchange]\nca_file = "ca.pem"\n'
+    settings = load(text + site('token_file = "t"'))
+    issuer = settings.issuers["my-sso"]
+    assert (issuer.name, issuer.key_file, issuer.leeway) == ("my-sso", tmp_path / "sso.pub", 5)
+    assert (settings.identities.table, settings.exchange.ca_file) == (tmp_path / "people.toml", tmp_path / "ca.pem")
+    assert "canary" not in repr(settings) + settings.model_dump_json()

@@ -15,9 +15,12 @@ from ccgateway.cache.ledger import open_ledger
 from ccgateway.federation.audit import audit_to_file, close_audit_file
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.remembered.shelf import Shelf
-from ccgateway.identity.principal import Principal
+from ccgateway.identity.callers import Callers
 from ccgateway.settings import Settings
+from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.registry import Registry
+from ccgateway.surfaces.callers import caller_of
+from ccgateway.surfaces.delivery import Delivery
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
 from ccgateway.surfaces.rest.routes import rest_routes
@@ -28,35 +31,35 @@ __all__ = ["create_app"]
 def create_app(settings: Settings) -> Starlette:
     """The gateway's application. Raises ``SettingsError`` where the settings cannot be used; reaches no site yet."""
     settings.check_exposure()
-    registry = Registry(settings.sites.values())
+    registry = Registry(settings.sites.values(), keyring=Keyring(settings))
     ledger = open_ledger(settings.cache)
     gateway = Gateway(registry, settings.limits, Shelf.of(settings.cache), writes=settings.writes, ledger=ledger)
     audit_file = audit_to_file(settings.writes.audit_file) if settings.writes.audit_file is not None else None
-    caller = Principal(settings.caller.subject)
+    callers = Callers(settings)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         try:
             yield
         finally:
+            await callers.aclose()
             await gateway.aclose()
             if audit_file is not None:
                 close_audit_file(audit_file)
 
-    async def anybody(_request: Request) -> Principal:
-        return caller
-
     async def live(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "live"}, headers={"Cache-Control": "no-store"})
 
-    allowed = LOOPBACK_HOSTS | {settings.server.host.strip("[]")} if settings.server.is_loopback() else None
+    asks_for_tokens = settings.authenticates and not settings.caller.anonymous
+    is_private = settings.server.is_loopback() and not asks_for_tokens
+    allowed = LOOPBACK_HOSTS | {settings.server.host.strip("[]")} if is_private else None
     return Starlette(
         routes=[
-            *graphql_routes(gateway, lambda _request: caller, settings.limits, graphiql=settings.server.graphiql),
-            *rest_routes(gateway, anybody, settings.limits, origins=settings.server.cors_origins),
+            *graphql_routes(gateway, caller_of(callers), settings.limits, graphiql=settings.server.graphiql),
+            *rest_routes(gateway, caller_of(callers), settings.limits, origins=settings.server.cors_origins),
             Route("/health/live", live),
             Route("/health/ready", live),
         ],
-        middleware=[Middleware(HostCheck, allowed_hosts=allowed)],
+        middleware=[Middleware(HostCheck, allowed_hosts=allowed), Middleware(Delivery, packs=settings.server.compression)],
         lifespan=lifespan,
     )

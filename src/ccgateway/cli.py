@@ -172,6 +172,45 @@ def schema(
 
 
 @app.command()
+def token(
+    *,
+    key_file: Annotated[Path, typer.Option(help="Private key of an issuer that the gateway's settings name (Ed25519).")],
+    subject: Annotated[str, typer.Option(help="Who the token is for.")],
+    roles: Annotated[str, typer.Option(help="The roles, with commas between them.")] = "user",
+    lifetime: Annotated[str, typer.Option("--for", help="How long it is good, such as 15m, 12h or 30d.")] = "12h",
+    issuer: Annotated[str | None, typer.Option(help="The claim iss, if the settings ask for one.", show_default=False)] = None,
+    audience: Annotated[str | None, typer.Option(help="The claim aud, likewise.", show_default=False)] = None,
+) -> None:
+    """Write a token with which a robot or a test can ask the gateway."""
+    from ccgateway.operations.minting import mint_token, seconds_of
+
+    names = [role for role in (part.strip() for part in roles.split(",")) if role]
+    seconds = seconds_of(lifetime)
+    made = mint_token(key_file, subject=subject, roles=names, seconds=seconds, issuer=issuer, audience=audience)
+    typer.echo(made.get_secret_value())
+
+
+@app.command()
+def key(
+    *,
+    subject: Annotated[str, typer.Option(help="Who comes with the key.")],
+    roles: Annotated[str, typer.Option(help="The roles, with commas between them.")] = "user",
+    name: Annotated[str, typer.Option(help="What the section is called.")] = "robot",
+) -> None:
+    """Write a new API key, and to stderr the section of the settings that knows it."""
+    from ccgateway.operations.minting import new_api_key, section_for
+
+    names = [role for role in (part.strip() for part in roles.split(",")) if role]
+    made = new_api_key()
+    typer.echo(made)
+    typer.echo(
+        f"\nThe settings need (the key itself stands nowhere, and cannot be shown again):\n\n"
+        f"{section_for(made, name, subject, names)}",
+        err=True,
+    )
+
+
+@app.command()
 def version() -> None:
     """Write the version."""
     typer.echo(f"ccgateway {__version__}")

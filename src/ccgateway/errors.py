@@ -44,6 +44,7 @@ class Code(StrEnum):
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
     UNAUTHENTICATED = "UNAUTHENTICATED"
+    ISSUER_UNAVAILABLE = "ISSUER_UNAVAILABLE"
     FORBIDDEN = "FORBIDDEN"
     NOT_FOUND = "NOT_FOUND"
     UNKNOWN_SITE = "UNKNOWN_SITE"
@@ -93,6 +94,7 @@ CODES: dict[Code, CodeRow] = {
     Code.LIMIT_EXCEEDED: CodeRow(400, "RESOURCE_EXHAUSTED"),
     Code.BODY_TOO_LARGE: CodeRow(413, "RESOURCE_EXHAUSTED"),
     Code.UNAUTHENTICATED: CodeRow(401, "UNAUTHENTICATED"),
+    Code.ISSUER_UNAVAILABLE: CodeRow(503, "UNAVAILABLE", retryable=True),
     Code.FORBIDDEN: CodeRow(403, "PERMISSION_DENIED"),
     Code.NOT_FOUND: CodeRow(404, "NOT_FOUND"),
     Code.UNKNOWN_SITE: CodeRow(404, "NOT_FOUND"),
@@ -186,7 +188,9 @@ class SiteError(GatewayError):
 #: what of a site's text is looked at: nothing beyond is shown, and patterns cost time
 _LOOKED_AT = 2000
 _JOIN = r"(?:\.|%2[eE]|\s{0,3}\.\s{0,3})"
-_TOKEN = re.compile(rf"(?<![\w-])[\w-]{{8,1024}}{_JOIN}[\w-]{{8,1024}}{_JOIN}[\w-]{{8,1024}}|(?i:bearer)\s+\S{{1,2000}}")
+_TOKEN = re.compile(
+    rf"(?<![\w-])[\w-]{{8,1024}}{_JOIN}[\w-]{{8,1024}}{_JOIN}[\w-]{{8,1024}}|(?i:bearer)\s+\S{{1,2000}}|ccg_[\w-]{{20,1024}}"
+)
 _SQL_VERB = re.compile(r"\b(?:select|insert|update|delete)\b", re.IGNORECASE)
 _SQL_PART = re.compile(r"\b(?:from|into|set|where|values)\b", re.IGNORECASE)
 _PLACE = re.compile(

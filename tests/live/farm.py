@@ -1,7 +1,8 @@
 """The running cc-backend instances that the tests are about, as ``farm.json`` describes them.
 
 ``farm.json`` maps each release (``v1.5.4``) to ``url``, ``cluster``, ``tokens`` by user (``demo`` is admin, ``robot`` has the
-role ``api`` alone, ``alice`` and ``bob`` are users), and, for what stops instances, ``pid`` and ``dir``.
+role ``api`` alone, ``alice`` and ``bob`` are users), for what signs tokens itself ``private``, and for what stops instances
+``pid`` and ``dir``.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Site:
     tokens: Mapping[str, str]
     folder: Path | None
     pid: int | None
+    private: str | None = None
 
     @property
     def release(self) -> str:
@@ -117,4 +119,5 @@ def _site(name: str, number: int, entry: Mapping[str, Any]) -> Site:
         tokens=entry["tokens"],
         folder=Path(entry["dir"]) if "dir" in entry else None,
         pid=entry.get("pid"),
+        private=entry.get("private"),
     )

@@ -6,8 +6,10 @@ from typing import Any
 
 import httpx
 from starlette.applications import Starlette
+from starlette.requests import Request
 
 from ccgateway.federation.gateway import Gateway
+from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from surfaces.fakes import CALLER
@@ -16,7 +18,10 @@ __all__ = ["client_of", "make_app"]
 
 
 def make_app(gateway: Gateway, *, graphiql: bool = True, **limits: Any) -> Starlette:
-    return Starlette(routes=[*graphql_routes(gateway, lambda _: CALLER, LimitSettings(**limits), graphiql=graphiql)])
+    async def caller(_request: Request) -> Principal:
+        return CALLER
+
+    return Starlette(routes=[*graphql_routes(gateway, caller, LimitSettings(**limits), graphiql=graphiql)])
 
 
 def client_of(app: Any) -> httpx.AsyncClient:

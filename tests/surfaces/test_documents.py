@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from graphql.execution.values import VariableValues
 
 from ccgateway.settings import LimitSettings
-from ccgateway.surfaces.graphql.documents import BYTES_PER_TOKEN, Documents
+from ccgateway.surfaces.graphql.documents import BYTES_PER_TOKEN, MOST_PLANS, Document, Documents
 from ccgateway.surfaces.graphql.failures import Refusal
+from ccgateway.surfaces.graphql.plans import Plan
 from ccgateway.surfaces.graphql.schema import core_schema
+from ccgateway.surfaces.graphql.selection import NO_VARIABLES
 
 LIMITS = LimitSettings()  # type: ignore[call-arg]
 
@@ -54,3 +57,60 @@ def test_what_is_refused_is_not_kept(text: str) -> None:
     with pytest.raises(Refusal):
         documents.get(text)
     assert len(documents) == 0
+
+
+SWITCHED = (
+    "query($a: Int, $b: Int) { jobs(first: $a, sites: []) { complete "
+    + "".join(f"a{i}: count @include(if: $c{i}) " for i in range(5))
+    + "} }"
+)
+SWITCHED = SWITCHED.replace("$b: Int", ", ".join(f"$c{i}: Boolean!" for i in range(5)))
+
+
+def plan_of(documents: Documents, document: Document, **variables: object) -> Plan:
+    operation = document.operation(None)
+    assert operation is not None
+    return documents.plan(document, operation, VariableValues({}, dict(variables)))
+
+
+def switched(number: int, **more: object) -> dict[str, object]:
+    return {**{f"c{i}": bool(number >> i & 1) for i in range(5)}, **more}
+
+
+def test_a_plan_serves_every_request_with_the_same_switches() -> None:
+    documents = Documents(core_schema(), LIMITS)
+    document = documents.get(SWITCHED)
+    assert document.switches == {f"c{i}" for i in range(5)}
+    first = plan_of(documents, document, **switched(3, a=1))
+    assert plan_of(documents, document, **switched(3, a=2)) is first
+    assert plan_of(documents, document, **switched(4, a=1)) is not first
+
+
+def test_plans_are_bounded_and_counted_with_their_document() -> None:
+    documents = Documents(core_schema(), LIMITS)
+    document = documents.get(SWITCHED)
+    bare = document.weight
+    for number in range(32):
+        plan_of(documents, document, **switched(number))
+        assert len(document.plans) <= MOST_PLANS
+        assert documents.bytes_held == document.weight == bare + sum(plan.weight for plan in document.plans.values())
+    assert document.weight > bare + 1000
+
+
+def test_plans_go_with_their_document() -> None:
+    documents = Documents(core_schema(), LIMITS, most=1)
+    document = documents.get(query(1))
+    plan_of(documents, document)
+    other = documents.get(query(2))
+    assert documents.bytes_held == other.weight
+    plan_of(documents, document)  # of a request that is still under way: not kept any more
+    assert documents.bytes_held == other.weight
+
+
+def test_the_operation_is_the_one_named_or_the_only_one() -> None:
+    documents = Documents(core_schema(), LIMITS)
+    one, two = documents.get("query A { __typename }"), documents.get("query A { __typename } query B { __typename }")
+    assert one.operation(None) is one.operation("A") is not None
+    assert one.operation("B") is two.operation(None) is None
+    assert two.operation("B") is two.node.definitions[1]
+    assert documents.plan(one, one.operations["A"], NO_VARIABLES).fields is None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -12,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ccgateway.jobs.model import JobRow, Resource, Tag
-from ccgateway.surfaces.graphql import execution
 from ccgateway.surfaces.graphql.context import RequestContext
 from ccgateway.surfaces.graphql.documents import Documents
 from ccgateway.surfaces.graphql.execution import Executions
 from ccgateway.surfaces.graphql.wire import GraphQLRequest
 from surfaces.fakes import CALLER, FakeGateway, make_row
+from surfaces.paths import executed_by_core, executed_with_lists
 from surfaces.test_selection import LIMITS, SCHEMA, documents
 
 texts = st.text(max_size=8)
@@ -50,7 +49,7 @@ async def answer(document: str, rows: Sequence[JobRow]) -> dict[str, Any]:
 
 
 async def executed(document: str, rows: Sequence[JobRow]) -> dict[str, Any]:
-    with patch.object(execution._Executor, "_projection", return_value=None):
+    with executed_by_core():
         return await answer(document, rows)
 
 
@@ -62,14 +61,20 @@ async def test_the_projected_answer_is_the_executed_one(document: str, values: l
     assert msgspec.json.encode(projected) == msgspec.json.encode(plain)
 
 
-async def test_a_plain_selection_is_projected() -> None:
-    projected = await answer("{ jobs { items { id startTime tags { name } } } }", [make_row(1)])
-    assert isinstance(projected["data"]["jobs"]["items"][0], msgspec.Struct)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(documents(), st.lists(ROWS, max_size=4))
+async def test_a_list_within_what_is_executed_is_the_same_as_well(document: str, values: list[dict[str, Any]]) -> None:
+    rows = [make_row(number, **one) for number, one in enumerate(values)]
+    with executed_with_lists():
+        projected = await answer(document, rows)
+    assert msgspec.json.encode(projected) == msgspec.json.encode(await executed(document, rows))
 
 
-async def test_what_must_be_looked_up_is_executed() -> None:
-    executed_instead = await answer("{ jobs { items { id userData { name } } } }", [make_row(1)])
-    assert executed_instead["data"]["jobs"]["items"][0]["userData"]["name"] == "Alice A."
+async def test_what_must_be_looked_up_is_executed_and_lists_beside_it_are_projected() -> None:
+    items = "{ id metrics { name } userData { name } } more: items { startTime }"
+    found = (await answer(f"{{ jobs {{ items {items} }} }}", [make_row(1)]))["data"]["jobs"]
+    assert found["items"][0]["userData"]["name"] == "Alice A."
+    assert isinstance(found["more"][0], msgspec.Struct)
 
 
 @pytest.mark.parametrize("changes", [{"duration": 2**31}, {"num_nodes": -(2**31) - 1}, {"user": None}, {"start_time": "soon"}])
@@ -87,5 +92,6 @@ async def test_one_document_serves_both_values_of_a_switch() -> None:
     for on in (True, False, True):
         request = GraphQLRequest(document, variables={"on": on})
         response = await executions.run(request, RequestContext(FakeGateway(rows=[make_row(1)]), CALLER, LIMITS), "test")
-        shown.append(msgspec.json.encode(response["data"]["jobs"]["items"]))
-    assert shown == [b'[{"id":"aurora:1","user":"alice"}]', b'[{"id":"aurora:1"}]', b'[{"id":"aurora:1","user":"alice"}]']
+        shown.append(msgspec.json.encode(response["data"]["jobs"]))
+    with_user, without = b'{"items":[{"id":"aurora:1","user":"alice"}]}', b'{"items":[{"id":"aurora:1"}]}'
+    assert shown == [with_user, without, with_user]

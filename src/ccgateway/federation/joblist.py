@@ -112,8 +112,7 @@ class JobList:
             walk = await self._walk(asked, source=from_site if asked.question.wants_count else self._source)
         else:
             parked = await self.parked.take(asked.place(asked.cursor))
-            if parked is not None and await self.shelf.holds(parked.mark):
-                parked.renew(asked.deadline)
+            if parked is not None and await self.shelf.holds(parked.mark) and await parked.renew(asked.deadline):
                 return parked
             walk = await self._walk(asked, latest=-asked.cursor.position[0])
             walk.after = asked.cursor.position
@@ -181,14 +180,26 @@ class JobList:
         question = asked.question
         wanted = question.fields if fields is None else fields
         instances = self.registry.chosen(question.sites)
-        parts = []
-        for instance in instances:
-            part = Part(instance, asked.caller, SiteReport(instance.name, instance.number), asked.deadline)
-            part.twin = self.twins.known(instance, instances)
-            await _open(part, JobsWanted(conditions_of(question.filters, instance.name), wanted), latest, source)
-            parts.append(part)
+        patience = patience_of(question.policy, self.limits)
+        parts = [Part(one, asked.caller, SiteReport(one.name, one.number), asked.deadline) for one in instances]
+
+        async def open_part(part: Part, until: Deadline) -> None:
+            part.twin = self.twins.known(part.instance, instances)
+            conditions = conditions_of(question.filters, part.instance.name)
+            await _open(part, JobsWanted(conditions, wanted), latest, source, until)
+
+        waiting = [part for part in parts if not part.instance.is_visited_at_once]
+        for part in parts:
+            if part not in waiting:
+                await open_part(part, part.due)
+        if waiting:
+            async with asyncio.TaskGroup() as group:
+                for part in waiting:
+                    others_wait = patience is not None and len(parts) > 1 and not part.instance.settings.required
+                    until = part.due.within(patience) if others_wait and patience is not None else part.due
+                    group.create_task(open_part(part, until), name=f"credential for {part.instance.name}")
         self._expect(parts)
-        return Walk(parts, self.twins, self.limits.scan_budget, patience_of(question.policy, self.limits))
+        return Walk(parts, self.twins, self.limits.scan_budget, patience)
 
     def _expect(self, parts: Sequence[Part]) -> None:
         active = [part for part in parts if part.stream is not None]
@@ -273,9 +284,9 @@ class _Count:
     gaps: tuple[str, ...] = ()
 
 
-async def _open(part: Part, wanted: JobsWanted, latest: int, source: PageSource) -> None:
+async def _open(part: Part, wanted: JobsWanted, latest: int, source: PageSource, until: Deadline) -> None:
     try:
-        visit = await part.instance.visit(part.caller, part.due)
+        visit = await part.instance.visit(part.caller, until)
         part.stream = JobStream(part.instance, visit, wanted, latest=latest, source=source)
     except SiteError as error:
         part.fail(error)

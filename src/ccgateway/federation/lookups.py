@@ -152,17 +152,11 @@ class Lookups:
     ) -> dict[str, T | SiteError]:
         deadline = Deadline.after(self.limits.request_timeout)
         asks: list[Ask[T]] = []
-        refused: dict[str, SiteError] = {}
         for instance in instances:
             own = deadline.within(instance.settings.timeout)
-            try:
-                visit = await instance.visit(caller, own)
-            except SiteError as error:
-                refused[instance.name] = error
-                continue
-            asks.append(Ask(instance, _bound(ask, instance, visit), own, patient=instance.settings.required))
+            asks.append(Ask(instance, _visiting(ask, instance, caller, own), own, patient=instance.settings.required))
         answered = await scatter(asks, patience=patience)
-        return {one.name: refused[one.name] if one.name in refused else answered[one.name] for one in instances}
+        return {one.name: answered[one.name] for one in instances}
 
     async def _of_each(
         self, caller: Principal, sites: Sequence[str] | None, policy: Policy, ask: Callable[[Instance, Visit], Awaitable[list[T]]]
@@ -207,8 +201,13 @@ class Lookups:
                 report.message = f"The same instance as site {twin.name}, which stands for both. Configure it once."
 
 
-def _bound(ask: Callable[[Instance, Visit], Awaitable[T]], instance: Instance, visit: Visit) -> Callable[[], Awaitable[T]]:
-    return lambda: ask(instance, visit)
+def _visiting(
+    ask: Callable[[Instance, Visit], Awaitable[T]], instance: Instance, caller: Principal, until: Deadline
+) -> Callable[[], Awaitable[T]]:
+    async def run() -> T:
+        return await ask(instance, await instance.visit(caller, until))
+
+    return run
 
 
 def _status(instance: Instance, outcome: object, elapsed: float | None, twin: Instance | None) -> SiteStatus:

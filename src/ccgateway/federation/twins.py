@@ -52,9 +52,12 @@ class Twins:
         finding = self._fresh(one, two)
         if finding is None:
             try:
-                same = same_jobs(await _newest(one, caller, deadline), await _newest(two, caller, deadline))
+                first, second = await _newest(one, caller, deadline), await _newest(two, caller, deadline)
             except SiteError:
-                same = False
+                first = second = []
+            if not first or not second:
+                return False  # this caller sees too little to tell, but others may see more
+            same = same_jobs(first, second)
             finding = _Finding(same, time.monotonic() + (SAME_FOR if same else DISTINCT_FOR))
             self._findings[_pair(one, two)] = finding
         return finding.same

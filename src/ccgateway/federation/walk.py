@@ -76,6 +76,17 @@ class Part:
             self.stream.source = from_site  # who comes this far walks alone
         return part
 
+    async def is_still_welcome(self, stream: JobStream) -> bool:
+        """Whether the caller still is whom it was at the site when ``stream``, this part's own, began; by a new token, maybe."""
+        try:
+            credential = (await self.instance.visit(self.caller, self.due)).credential
+        except SiteError:
+            return False
+        before = stream.visit.credential
+        if credential is not before:
+            stream.visit = replace(stream.visit, credential=credential)
+        return credential.stands_as(before)
+
     @property
     def due(self) -> Deadline:
         """By when the site must answer now: what others took does not count against it."""
@@ -179,10 +190,13 @@ class Walk:
         self.ready = self.ready[given:]
         self.parts = [part.again(deadline) for part in self.parts]
 
-    def renew(self, deadline: Deadline) -> None:
-        """Takes over the deadline of the request that now reads."""
+    async def renew(self, deadline: Deadline) -> bool:
+        """Takes over the deadline of the request that now reads, and its credentials: whether they still stand for the same."""
         for part in self.parts:
             part.deadline, part.spent = deadline, 0.0
+            if part.stream is not None and not await part.is_still_welcome(part.stream):
+                return False
+        return True
 
     async def _read(self, readable: list[Part], want: float) -> None:
         lacking = want - self.held_rows

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from ccgateway.identity.roles import Role
 
 __all__ = ["Principal"]
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: the name under which the calls appear in logs, and by which sites' credentials are chosen."""
+    """Who asks: two calls with equal principals see the same.
+
+    ``subject``: the name, unique among all issuers; goes into logs, and by it sites' credentials are chosen. ``roles``: the
+    gateway's, as proven. ``names``: (site, user name there), where the issuer says so. ``issuer``: the section of the settings
+    that it was believed by; ``None`` for one who needed no proof. ``token``: what was shown, kept only where it is to be
+    exchanged for a site's own.
+    """
 
     subject: str
+    roles: frozenset[Role] = frozenset()
+    names: tuple[tuple[str, str], ...] = ()
+    issuer: str | None = None
+    token: SecretStr | None = field(default=None, repr=False)
+
+    def name_at(self, site: str) -> str | None:
+        """The user name at ``site`` by the issuer's word; ``None`` if it says nothing."""
+        return dict(self.names).get(site)

@@ -22,11 +22,13 @@ from ccgateway.federation.twins import Twins
 from ccgateway.identity.principal import Principal
 from ccgateway.operations.caching import judge
 from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
+from ccgateway.operations.identities import check_identities, check_signing, ways_of
 from ccgateway.operations.refusals import ISSUE, advise
 from ccgateway.operations.serving import refuse_without_sites
 from ccgateway.operations.tokens import TokenFacts, admits, roles_wanted, token_key, token_source
 from ccgateway.settings import Settings, SiteSettings
 from ccgateway.site.credentials import Credential
+from ccgateway.site.credentials.table import TokenTable
 from ccgateway.site.dialects import DIALECTS
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance
@@ -56,9 +58,12 @@ async def check(settings: Settings, path: Path | None) -> CheckResult:
             refuse()
         except SettingsError as error:
             result.findings.append(Finding.of(error))
+    held = await check_identities(settings)
+    result.findings += held.findings
     async with AsyncExitStack() as stack:
         judging = asyncio.create_task(judge(settings.cache), name="try Redis")
-        asked = [_Asked(site, stack) for site in sorted(settings.sites.values(), key=lambda site: site.number)]
+        sites = sorted(settings.sites.values(), key=lambda site: site.number)
+        asked = [_Asked(site, stack, settings, held.table) for site in sites]
         await asyncio.gather(*(one.run() for one in asked))
         await _find_twins(asked)
         result.redis, findings = await judging
@@ -74,12 +79,14 @@ class _Asked:
 
     site: SiteSettings
     stack: AsyncExitStack
+    settings: Settings
+    table: TokenTable | None
     found: SiteCheck
     instance: Instance | None
 
-    def __init__(self, site: SiteSettings, stack: AsyncExitStack) -> None:
-        self.site, self.stack, self.instance = site, stack, None
-        self.found = SiteCheck(site.name, site.number, site.url, site.release)
+    def __init__(self, site: SiteSettings, stack: AsyncExitStack, settings: Settings, table: TokenTable | None) -> None:
+        self.site, self.stack, self.settings, self.table, self.instance = site, stack, settings, table, None
+        self.found = SiteCheck(site.name, site.number, site.url, site.release, ways=ways_of(site, settings, table))
 
     async def run(self) -> None:
         """Fills ``found``: the token by itself, then what the site says to it."""
@@ -90,7 +97,10 @@ class _Asked:
             self.found.findings.append(Finding.of(error))
             token = None
         else:
-            _judge_source(self.site, self.found, token)
+            if token is not None or not self.found.ways:
+                _judge_source(self.site, self.found, token)
+            if token is None and "own" in self.found.ways:
+                token = self._from_table()
         try:
             registry = Registry([self.site.model_copy(update={"token": token or NO_TOKEN})], _Silent())
         except SettingsError as error:
@@ -99,6 +109,14 @@ class _Asked:
         self.stack.push_async_callback(registry.aclose)
         instance = registry.one(self.site.name)
         credential = Credential.from_token(token or NO_TOKEN)
+        signed = await check_signing(
+            self.site, self.settings, self.table, self.found, lambda shown: self._ask(instance.find_release(self._visit(shown)))
+        )
+        if token is None and signed is not None and self.found.release is not None:
+            # as the how-to page has it, clusters are told to administrators only
+            if self._judge_release(self.found.release) and self.found.release != "howto":
+                await self._read(instance, signed, TokenFacts.of(signed.token))
+            return
         facts = TokenFacts.of(token) if token else None
         self.found.token = facts
         is_expired = facts is not None and self._judge_expiry(facts)
@@ -112,6 +130,13 @@ class _Asked:
             return
         self._judge_rights(facts, credential, release)
         await self._read(instance, credential, facts)
+
+    def _from_table(self) -> SecretStr | None:
+        """Somebody's own token for the site, to see what answers there."""
+        for (_, site), entry in self.table.entries.items() if self.table is not None else ():
+            if site == self.site.name and entry.own is not None:
+                return entry.own.token
+        return None
 
     def _visit(self, credential: Credential) -> Visit:
         return Visit(credential, Deadline.after(self.site.timeout))
@@ -127,7 +152,8 @@ class _Asked:
     def _note_refusal(self, error: SiteError, facts: TokenFacts | None, *, is_expired: bool) -> None:
         self.found.reachable = error.code not in (Code.UNREACHABLE, Code.TIMEOUT, Code.CONNECTION_LOST)
         if error.code is Code.SITE_UNAUTHORIZED:
-            self.found.accepted = False if facts else None
+            if facts is not None:
+                self.found.accepted = False
             if facts is None or is_expired:
                 return  # a missing or expired token has been told about already
         advice = advise(error, self.site, facts)

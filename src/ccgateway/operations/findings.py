@@ -40,7 +40,8 @@ class SiteCheck:
     """What was found out about one site; ``None`` where it could not be.
 
     ``elapsed``: seconds for reading one job; ``sees``: whose jobs its token shows; ``root``: the API root it uses;
-    ``users``: how many accounts the site lists; ``clusters``: their names; ``same_as``: the site that is the same instance.
+    ``users``: how many accounts the site lists; ``clusters``: their names; ``same_as``: the site that is the same instance;
+    ``ways``: how callers come to a token for it (``own``, ``signed``, ``exchanged``, ``service``).
     """
 
     name: str
@@ -57,6 +58,7 @@ class SiteCheck:
     users: int | None = None
     clusters: list[str] = field(default_factory=list)
     same_as: str | None = None
+    ways: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
     def problem(self, key: str, problem: str, remedy: str) -> None:

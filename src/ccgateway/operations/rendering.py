@@ -65,7 +65,7 @@ def _answers(site: SiteCheck) -> str:
 def _token(site: SiteCheck) -> str:
     facts = site.token
     if facts is None:
-        return "none"
+        return ", ".join(site.ways) or "none"
     if not facts.is_jwt:
         return "not a JWT"
     words = f"{facts.subject} [{', '.join(facts.roles)}]"
@@ -138,6 +138,7 @@ def _site(site: SiteCheck) -> dict[str, Any]:
         "release": {"configured": site.configured, "found": site.release},
         "token": _facts(site.token, site.accepted),
         "root": site.root,
+        "ways": site.ways,
         "sees": site.sees,
         "users": site.users,
         "clusters": site.clusters,

@@ -4,34 +4,42 @@ Sources, strongest first: ``CCGATEWAY_<SECTION>__<KEY>`` environment variables (
 site's name is written ``_``), the TOML file, the defaults below. Values are frozen and handed down; nothing reads them
 globally. Every refusal names the key, what is wrong with its value, and the remedy.
 
-- ``base``   what all sections share
-- ``cache``  ``[cache]``
-- ``writes`` ``[writes]``
+base        what all sections share, and where secrets are found
+cache       ``[cache]``
+identities  the sections about who may ask, and as whom each is shown to the sites
+writes      ``[writes]``
 """
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
-from collections.abc import Mapping
-from ipaddress import ip_address
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariableError
 
 from ccgateway.errors import SettingsError
-from ccgateway.settings.base import Frozen, Seconds
+from ccgateway.settings.base import Frozen, Seconds, is_loopback
 from ccgateway.settings.cache import CacheSettings
+from ccgateway.settings.identities import (
+    ApiKeySettings,
+    CallerSettings,
+    ExchangeSettings,
+    IdentitySettings,
+    IssuerSettings,
+    SiteIdentitySettings,
+    check_issuers,
+)
 from ccgateway.settings.writes import WriteSettings
 
 __all__ = [
-    "CacheSettings", "CallerSettings", "LimitSettings", "Release", "ServerSettings", "Settings", "SiteSettings", "WriteSettings",
-    "load_settings",
+    "ApiKeySettings", "CacheSettings", "CallerSettings", "ExchangeSettings", "IdentitySettings", "IssuerSettings",
+    "LimitSettings", "Release", "Seconds", "ServerSettings", "Settings", "SiteSettings", "WriteSettings", "load_settings",
 ]  # fmt: skip
 
 Release = Literal["auto", "1.2", "1.3", "1.4", "1.5", "howto"]
@@ -51,6 +59,11 @@ class ServerSettings(Frozen):
         description="Say true only if everybody who can reach this address may read everything the site tokens can: "
         "without it the gateway refuses to listen anywhere but on loopback.",
     )
+    compression: bool = Field(
+        default=True,
+        description="Pack answers of 4 KB and more with gzip or zstd for callers who accept that; say false where a proxy in "
+        "front of the gateway does it, or where processor time is dearer than bandwidth.",
+    )
     graphiql: bool = Field(default=True, description="Serve the GraphiQL page to browsers that open /graphql.")
     cors_origins: tuple[str, ...] = Field(
         default=(),
@@ -67,18 +80,7 @@ class ServerSettings(Frozen):
 
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the address."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host.strip("[]")).is_loopback
-        except ValueError:
-            return False
-
-
-class CallerSettings(Frozen):
-    """``[caller]``: who every caller is, until callers have identities of their own."""
-
-    subject: str = Field("local", min_length=1, description="The name under which calls appear in logs.")
+        return is_loopback(self.host)
 
 
 class LimitSettings(Frozen):
@@ -104,16 +106,12 @@ class LimitSettings(Frozen):
     scan_budget: int = Field(50_000, ge=1, description="Jobs read from one site for one request that needs a scan.")
 
 
-class SiteSettings(Frozen):
+class SiteSettings(SiteIdentitySettings):
     """``[sites.<name>]``: one cc-backend instance."""
 
-    name: str = ""
     number: int = Field(ge=1, le=999, description="The site's number in integer job ids; never re-use one.")
     url: str = Field(description="Base URL of the instance, e.g. https://cc.example.org.")
     release: Release = Field("auto", description="Release of cc-backend there; auto finds out.")
-    token: SecretStr | None = Field(None, description="JWT for the site; by environment variable only.")
-    token_file: Path | None = Field(None, description="File that holds the JWT for the site.")
-    token_env: str | None = Field(None, description="Name of the environment variable that holds the JWT for the site.")
     required: bool = Field(default=False, description="Refuse an answer rather than give it without this site.")
     timeout: Seconds = Field(10.0, description="Seconds the site may take for its part of one request.")
     connect_timeout: Seconds = Field(3.0, description="Seconds for a connection to open.")
@@ -141,48 +139,6 @@ class SiteSettings(Frozen):
             raise ValueError("has no proper host or port") from None
         return value.rstrip("/")
 
-    def read_token(self) -> SecretStr | None:
-        """The site's token from wherever the settings say it is; ``None`` if they name none.
-
-        Raises ``SettingsError`` when a named file or variable is missing or empty.
-        """
-        key = f"sites.{self.name}"
-        if self.token is not None:
-            return self._checked(self.token.get_secret_value().strip(), f"{key}.token", "it is set, but empty")
-        if self.token_file is not None:
-            try:
-                text = self.token_file.read_text().strip()
-            except (OSError, ValueError) as error:
-                if _looks_like_a_token(self.token_file.name):
-                    raise _token_instead_of_its_place(f"{key}.token_file", "the path of a file that holds it") from None
-                reason = error.strerror if isinstance(error, OSError) else "it is not text"
-                problem = f"{self.token_file} cannot be read ({reason})"
-                raise SettingsError(
-                    f"{key}.token_file", problem, "Put the site's JWT into that file, readable by the gateway."
-                ) from None
-            return self._checked(text, f"{key}.token_file", f"{self.token_file} is empty")
-        if self.token_env is not None:
-            if _looks_like_a_token(self.token_env):
-                raise _token_instead_of_its_place(f"{key}.token_env", "the name of an environment variable that holds it")
-            return self._checked(os.environ.get(self.token_env, "").strip(), f"{key}.token_env", f"{self.token_env} is not set")
-        return None
-
-    def _checked(self, text: str, key: str, if_empty: str) -> SecretStr:
-        if not text:
-            raise SettingsError(key, if_empty, "Put the site's JWT there (on the site: cc-backend -jwt USER).")
-        if not text.isascii() or any(c.isspace() for c in text):
-            raise SettingsError(key, "what stands there is not one token", "It must hold the JWT alone, on one line.")
-        return SecretStr(text)
-
-
-def _looks_like_a_token(text: str) -> bool:
-    return len(text) > 40 and text.count(".") >= 2
-
-
-def _token_instead_of_its_place(key: str, place: str) -> SettingsError:
-    remedy = f"Give {place}; and replace the token, as this file may have been read."
-    return SettingsError(key, "looks like the token itself (it is not shown)", remedy)
-
 
 class Settings(BaseSettings):
     """Everything the operator decides; see the sections."""
@@ -195,6 +151,10 @@ class Settings(BaseSettings):
     caller: CallerSettings = CallerSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     cache: CacheSettings = CacheSettings()  # type: ignore[call-arg]
+    issuers: dict[str, IssuerSettings] = Field(default_factory=dict)
+    api_keys: dict[str, ApiKeySettings] = Field(default_factory=dict)
+    identities: IdentitySettings = IdentitySettings()  # type: ignore[call-arg]
+    exchange: ExchangeSettings = ExchangeSettings()  # type: ignore[call-arg]
     writes: WriteSettings = WriteSettings()  # type: ignore[call-arg]
     sites: dict[str, SiteSettings] = Field(default_factory=dict)
 
@@ -211,14 +171,20 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _join_site_names(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or not isinstance(data.get("sites"), dict):
+    def _join_names(cls, data: Any) -> Any:
+        """In variables ``_`` stands for the ``-`` of a name."""
+        if not isinstance(data, dict):
             return data
-        sites: dict[str, Any] = {}
-        for name, section in data["sites"].items():
-            proper = name.replace("_", "-")
-            sites[proper] = {**sites.get(proper, {}), **section, "name": proper} if isinstance(section, dict) else section
-        return {**data, "sites": sites}
+        joined = dict(data)
+        for kind, is_named in (("sites", True), ("issuers", True), ("api_keys", False)):
+            if isinstance(data.get(kind), dict):
+                joined[kind] = sections = dict[str, Any]()
+                for name, section in data[kind].items():
+                    proper = name.replace("_", "-")
+                    known = sections.get(proper, {})
+                    named = {"name": proper} if is_named else {}
+                    sections[proper] = {**known, **section, **named} if isinstance(section, dict) else section
+        return joined
 
     @model_validator(mode="after")
     def _distinct_sites(self) -> Self:
@@ -232,14 +198,39 @@ class Settings(BaseSettings):
             numbers[site.number] = name
         return self
 
+    @model_validator(mode="after")
+    def _known_callers(self) -> Self:
+        for kind, names in (("issuers", self.issuers), ("api_keys", self.api_keys)):
+            for name in names:
+                if not SITE_NAME.fullmatch(name):
+                    raise SettingsError(f"{kind}.{name}", "is not a name", _SITE_NAME_REMEDY)
+        check_issuers(self.issuers, self.api_keys, self.sites)
+        if self.caller.anonymous and (self.caller.roles is None or not self.authenticates):
+            remedy = "Set caller.roles, and an issuer or API keys for those who do say who they are."
+            raise SettingsError("caller.anonymous", "it is not said what callers without a token may do", remedy)
+        for name, site in self.sites.items():
+            if site.exchange_audience is not None and self.exchange.url is None:
+                raise SettingsError(f"sites.{name}.exchange_audience", "there is no exchange service", "Set exchange.url.")
+            if site.private_key().key is not None and site.signed_for < 2 * self.limits.request_timeout:
+                problem = "is less than two requests may take (limits.request_timeout)"
+                raise SettingsError(f"sites.{name}.signed_for", problem, "Set it higher: tokens are renewed at half that time.")
+        return self
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether callers can, and unless ``caller.anonymous`` must, say who they are."""
+        return bool(self.issuers or self.api_keys)
+
     def check_exposure(self) -> None:
         """Refuses an address that others can reach while nobody has to say who they are (``SettingsError``)."""
-        if not self.server.is_loopback() and not self.server.serve_unauthenticated:
-            raise SettingsError(
-                "server.host",
-                f"{self.server.host} can be reached from other machines, and callers are not authenticated",
-                "Listen on 127.0.0.1, or set server.serve_unauthenticated = true if all who can reach it may read all jobs.",
-            )
+        if self.server.is_loopback() or self.server.serve_unauthenticated or (self.authenticates and not self.caller.anonymous):
+            return
+        raise SettingsError(
+            "server.host",
+            f"{self.server.host} can be reached from other machines, and callers are not authenticated",
+            "Listen on 127.0.0.1, or configure an issuer whose tokens callers have to show, or set "
+            "server.serve_unauthenticated = true if all who can reach it may read all jobs.",
+        )
 
 
 def load_settings(path: Path | None, *, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -283,36 +274,42 @@ def _refuse_secrets(data: dict[str, Any]) -> None:
             "cache.redis_url", "a secret may stand in the settings file",
             f"Take it out; use redis_url_file, or the variable {PREFIX}CACHE__REDIS_URL. Replace the password, if one was in it.",
         )  # fmt: skip
-    sites = data.get("sites")
-    for name, section in sites.items() if isinstance(sites, dict) else ():
-        if isinstance(section, dict) and "token" in section:
-            variable = f"{PREFIX}SITES__{name.upper().replace('-', '_')}__TOKEN"
+    for path, section in _sections(data):
+        for key in _SECRETS.intersection(section):
+            variable = PREFIX + "__".join(part.upper().replace("-", "_") for part in (*path, key))
             raise SettingsError(
-                f"sites.{name}.token", "a secret stands in the settings file",
-                f"Take it out (and replace the token: files get copied); use token_file, token_env, or the variable {variable}.",
+                ".".join((*path, key)), "a secret stands in the settings file",
+                f"Take it out (and replace it: files get copied); use {key}_file, {key}_env, or the variable {variable}.",
             )  # fmt: skip
 
 
 def _refuse_underscores(data: dict[str, Any]) -> None:
     """In variables ``_`` stands for ``-``: a file with ``_`` could name one site twice."""
-    sites = data.get("sites")
-    for name in sites if isinstance(sites, dict) else ():
-        if "_" in name:
-            raise SettingsError(f"sites.{name}", "is not a site name", _SITE_NAME_REMEDY)
+    for path, _ in _sections(data):
+        if len(path) == 2 and "_" in path[1]:
+            what = "is not a site name" if path[0] == "sites" else "is not a name"
+            raise SettingsError(".".join(path), what, _SITE_NAME_REMEDY)
 
 
 def _resolve_files(data: dict[str, Any], folder: Path) -> None:
-    sites = data["sites"] if isinstance(data.get("sites"), dict) else {}
-    sections = {
-        "cache": data.get("cache"),
-        "writes": data.get("writes"),
-        **{f"sites.{name}": section for name, section in sites.items()},
-    }
-    for name, section in sections.items():
+    for path, section in _sections(data):
+        for key, value in section.items():
+            if (key.endswith("_file") or (path, key) == (("identities",), "table")) and isinstance(value, str):
+                section[key] = str(folder / _expanded(value, ".".join((*path, key))))
+
+
+#: keys whose value is a secret itself
+_SECRETS = frozenset({"token", "signing_key", "client_secret"})
+
+
+def _sections(data: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Every section by its path, those that are named included."""
+    for kind, section in data.items():
         if isinstance(section, dict):
-            for key in ("token_file", "ca_file", "redis_url_file", "redis_ca_file", "audit_file"):
-                if isinstance(section.get(key), str):
-                    section[key] = str(folder / _expanded(section[key], f"{name}.{key}"))
+            if kind in ("sites", "issuers", "api_keys"):
+                yield from (((kind, name), named) for name, named in section.items() if isinstance(named, dict))
+            else:
+                yield (kind,), section
 
 
 def _expanded(path: str, key: str) -> Path:
@@ -337,14 +334,20 @@ def _first_problem(error: ValidationError) -> SettingsError:
 
 
 def _description(loc: tuple[int | str, ...]) -> str | None:
-    models: dict[str, type[BaseModel]] = {
-        "server": ServerSettings,
-        "caller": CallerSettings,
-        "limits": LimitSettings,
-        "cache": CacheSettings,
-        "writes": WriteSettings,
-        "sites": SiteSettings,
-    }
-    model = models.get(str(loc[0])) if loc else None
+    model = _MODELS.get(str(loc[0])) if loc else None
     field = model.model_fields.get(str(loc[-1])) if model else None
     return field.description if field else None
+
+
+_MODELS: dict[str, type[BaseModel]] = {
+    "server": ServerSettings,
+    "caller": CallerSettings,
+    "limits": LimitSettings,
+    "cache": CacheSettings,
+    "issuers": IssuerSettings,
+    "api_keys": ApiKeySettings,
+    "identities": IdentitySettings,
+    "exchange": ExchangeSettings,
+    "writes": WriteSettings,
+    "sites": SiteSettings,
+}

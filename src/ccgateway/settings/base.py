@@ -1,12 +1,19 @@
-"""What all sections share: values that are frozen, and times."""
+"""What all sections share: frozen values, where a secret is found, whose files are whose business."""
 
 from __future__ import annotations
 
+import os
+import stat
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-__all__ = ["Frozen", "Seconds"]
+from ccgateway.errors import SettingsError
+
+__all__ = ["Frozen", "Seconds", "SecretPlace", "exposed_to", "is_loopback"]
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -15,3 +22,90 @@ class Frozen(BaseModel):
     """A section: cannot change, has no keys but its own, and repeats no value in an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretPlace:
+    """Where the settings say that a secret is: in a variable of ours (``value``), a file, or a variable that they name.
+
+    ``section`` and ``name`` make the keys: ``<section>.<name>``, ``…_file``, ``…_env``. ``what``: the secret in words.
+    """
+
+    section: str
+    name: str
+    what: str
+    value: SecretStr | None
+    file: Path | None
+    env: str | None
+
+    @property
+    def key(self) -> str | None:
+        """The key that counts; ``None`` if none is set."""
+        places = (("", self.value), ("_file", self.file), ("_env", self.env))
+        return next((f"{self.section}.{self.name}{suffix}" for suffix, place in places if place is not None), None)
+
+    def read(self, *, many_lines: bool = False) -> SecretStr | None:
+        """The secret; ``None`` if the settings name none. ``many_lines``: it may be more than one word (PEM).
+
+        Raises ``SettingsError`` when a named file or variable is missing, empty or not one secret.
+        """
+        if self.value is not None:
+            text, problem = self.value.get_secret_value(), "it is set, but empty"
+        elif self.file is not None:
+            text, problem = self._from_file(self.file), f"{self.file} is empty"
+        elif self.env is not None:
+            if _looks_like_a_token(self.env):
+                raise _instead_of_its_place(
+                    f"{self.section}.{self.name}_env", "the name of an environment variable that holds it"
+                )
+            text, problem = os.environ.get(self.env, ""), f"{self.env} is not set"
+        else:
+            return None
+        text = text.strip()
+        if not text:
+            raise SettingsError(self.key or self.section, problem, f"Put {self.what} there.")
+        if not text.isascii() or (not many_lines and any(c.isspace() for c in text)):
+            remedy = f"It must hold {self.what} alone, on one line."
+            raise SettingsError(self.key or self.section, "what stands there is not one secret", remedy)
+        return SecretStr(text)
+
+    def _from_file(self, path: Path) -> str:
+        key = f"{self.section}.{self.name}_file"
+        try:
+            return path.read_text()
+        except (OSError, ValueError) as error:
+            if _looks_like_a_token(path.name):
+                raise _instead_of_its_place(key, "the path of a file that holds it") from None
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            problem = f"{path} cannot be read ({reason})"
+            raise SettingsError(key, problem, f"Put {self.what} into that file, readable by the gateway.") from None
+
+
+def exposed_to(path: Path) -> str:
+    """What others on this machine can do with the file, in words; empty if nothing. Raises ``OSError``.
+
+    Its group may read it: that is how a file is given to a service, and what a mode looks like where an access list does it.
+    """
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o022:
+        return "can be altered by others on this machine"
+    return "can be read by everybody on this machine" if mode & 0o004 else ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach that host."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _looks_like_a_token(text: str) -> bool:
+    return len(text) > 40 and text.count(".") >= 2
+
+
+def _instead_of_its_place(key: str, place: str) -> SettingsError:
+    remedy = f"Give {place}; and replace the token, as this file may have been read."
+    return SettingsError(key, "looks like the token itself (it is not shown)", remedy)

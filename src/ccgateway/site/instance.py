@@ -110,8 +110,13 @@ class Instance:
         """What the site's release can do; empty while it is not known."""
         return self._dialect.capabilities if self._dialect else ()
 
+    @property
+    def is_visited_at_once(self) -> bool:
+        """Whether ``visit`` asks nobody, so that it takes no time."""
+        return self._credentials.at_once
+
     async def visit(self, caller: Principal, deadline: Deadline) -> Visit:
-        """A visit on behalf of ``caller``. Raises ``NO_CREDENTIAL`` if there is no token for the site."""
+        """A visit on behalf of ``caller``. Raises ``NO_CREDENTIAL`` if there is no token for that caller."""
         credential = await self._credentials.of(caller, deadline)
         if credential is None:
             message = "No token for this site is configured, so it was not asked."
@@ -292,7 +297,8 @@ class Instance:
         try:
             found = await self._in_dialect(visit, ask)
         except SiteError as error:
-            self.health.note(error)
+            if error.code not in _OF_THE_CALLER:  # or one caller's token would be everybody's news
+                self.health.note(error)
             if self._is_auto and error.code in _RESTARTS:
                 self._probed_at = -math.inf  # it may come back as another release
             raise
@@ -366,5 +372,7 @@ REMEMBERED_FOR = 300.0
 
 #: failures that a site of another release than thought would show
 _MISFITS = frozenset({Code.WRONG_RELEASE, Code.SITE_REFUSED})
+#: failures that say nothing of the site itself
+_OF_THE_CALLER = frozenset({Code.SITE_UNAUTHORIZED, Code.NO_CREDENTIAL, Code.NOT_FOUND})
 #: failures that go with a site being restarted
 _RESTARTS = frozenset({Code.UNREACHABLE, Code.CONNECTION_LOST, Code.SITE_BUSY})

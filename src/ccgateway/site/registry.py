@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from ccgateway.errors import Code, RequestError
 from ccgateway.settings import SiteSettings
 from ccgateway.site.client import SiteClient
-from ccgateway.site.credentials import Credential, OneToken
+from ccgateway.site.credentials import Credential, Credentials, OneToken
+from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.guard import Limited, Observed, Retrying
 from ccgateway.site.instance import Instance
 from ccgateway.telemetry import LogObserver, Observer
@@ -17,18 +18,21 @@ __all__ = ["Registry"]
 
 
 class Registry:
-    """The sites by name, in the order of their numbers. Start-up reaches none of them: any may be down."""
+    """The sites by name, in the order of their numbers. Start-up reaches none of them: any may be down.
 
-    def __init__(self, sites: Iterable[SiteSettings], observer: Observer | None = None) -> None:
+    ``keyring``: what each caller is shown as; without one, everybody is shown as the site's own token. Owns it: ``aclose``.
+    """
+
+    def __init__(self, sites: Iterable[SiteSettings], observer: Observer | None = None, keyring: Keyring | None = None) -> None:
+        self._keyring = keyring
         self._clients: list[SiteClient] = []
         self._instances: dict[str, Instance] = {}
         for settings in sorted(sites, key=lambda site: site.number):
-            token = settings.read_token()
+            credentials = keyring.credentials(settings) if keyring is not None else _one_token(settings)
             client = SiteClient(settings)
             observed = Observed(client, settings.name, observer or LogObserver())
             limited = Limited(observed, settings.name, settings.concurrency)
             guarded = Retrying(limited, settings.name, settings.retries)
-            credentials = OneToken(Credential.from_token(token) if token is not None else None)
             self._clients.append(client)
             self._instances[settings.name] = Instance(settings, guarded, credentials)
 
@@ -55,3 +59,10 @@ class Registry:
     async def aclose(self) -> None:
         """Closes the connections to every site."""
         await asyncio.gather(*(client.aclose() for client in self._clients))
+        if self._keyring is not None:
+            await self._keyring.aclose()
+
+
+def _one_token(settings: SiteSettings) -> Credentials:
+    token = settings.read_token()
+    return OneToken(Credential.from_token(token) if token is not None else None)

@@ -1,8 +1,11 @@
 """The faces of the gateway. A surface calls ``federation.gateway`` and nothing below it.
 
 graphql   the main face
+callers   who asks, as the headers say it: the same for every face
 rest      REST, as the how-to page and as cc-backend 1.5 have it
-requests  bodies are read within bounds
-presence  work ends when its caller goes away
+requests  reading bodies, within bounds
 hosts     which Host headers are served (defence against DNS rebinding)
+presence  work ends when its caller goes away
+delivery  large bodies go out piece by piece, packed for those who ask
+packing   codings, and which one a caller likes best
 """

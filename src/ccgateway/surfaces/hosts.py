@@ -8,6 +8,7 @@ server. Such a request carries the page's name in ``Host``; refusing names that 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 import msgspec
@@ -20,6 +21,9 @@ __all__ = ["LOOPBACK_HOSTS", "HostCheck"]
 
 #: what a gateway that only this machine can reach is called
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+#: the longest name there is has 253, and a port 6
+MOST_CHARACTERS = 300
 
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]/@\s]+?)\.?)(?::\d{1,5})?", re.IGNORECASE | re.ASCII)
 
@@ -49,9 +53,15 @@ class HostCheck:
 
     @staticmethod
     def _is_allowed(scope: Scope, allowed: frozenset[str]) -> bool:
-        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
-        return found is not None and _plain(found[1] or found[2]) in allowed
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        return len(hosts) == 1 and len(hosts[0]) <= MOST_CHARACTERS and _name_of(hosts[0]) in allowed
+
+
+@lru_cache(maxsize=256)
+def _name_of(host: bytes) -> str | None:
+    """What a ``Host`` header names, without its port; ``None`` if it is none."""
+    found = _HOST.fullmatch(host.decode("latin-1"))
+    return None if found is None else _plain(found[1] or found[2])
 
 
 def _plain(host: str) -> str:

@@ -1,10 +1,11 @@
-"""Bodies of requests are read within bounds of size and time."""
+"""Reading the body of a request, within bounds: the same for every face."""
 
 from __future__ import annotations
 
 import asyncio
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from ccgateway.errors import Code, RequestError
 
@@ -18,16 +19,27 @@ class LateBodyError(RequestError):
         super().__init__(Code.BAD_REQUEST, f"The body did not come within {seconds:g} s.")
 
 
-async def read_body(request: Request, most_bytes: int, seconds: float) -> bytes:
-    """The request's body. ``BODY_TOO_LARGE`` as soon as it is larger than ``most_bytes``; ``LateBodyError`` after ``seconds``."""
-    chunks, size = [], 0
+async def read_body(receive: Receive, most_bytes: int, seconds: float) -> bytes:
+    """The request's body. ``BODY_TOO_LARGE`` as soon as it is larger than ``most_bytes``; ``LateBodyError`` after ``seconds``;
+    ``ClientDisconnect`` if the caller goes away meanwhile."""
     try:
         async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > most_bytes:
-                    raise RequestError(Code.BODY_TOO_LARGE, f"The body is larger than {most_bytes} bytes.")
-                chunks.append(chunk)
+            return await _read_body(receive, most_bytes)
     except TimeoutError:
         raise LateBodyError(seconds) from None
-    return b"".join(chunks)
+
+
+async def _read_body(receive: Receive, most_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > most_bytes:
+            raise RequestError(Code.BODY_TOO_LARGE, f"The body is larger than {most_bytes} bytes.")
+        if not message.get("more_body"):
+            return b"".join((*chunks, chunk)) if chunks else chunk
+        chunks.append(chunk)

@@ -12,8 +12,12 @@ __all__ = ["Whose"]
 class Whose:
     """What a site is shown for each caller that is known."""
 
+    at_once = True
+
     def __init__(self, **known: Credential) -> None:
         self.known = known
+
+    at_once = True
 
     async def of(self, caller: Principal, deadline: Deadline) -> Credential | None:
         return self.known.get(caller.subject)

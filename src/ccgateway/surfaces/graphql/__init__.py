@@ -2,13 +2,15 @@
 
 schema      the schema (see its map of the types), and its text
 selection   what a question selects → the row attributes the sites must send
-projection  lists of plain objects, written as JSON by a plan instead of field by field
+projection  plain objects, written as JSON by a plan instead of field by field
+plans       an operation worked out once: its cost, and how to answer it
 context     what the resolvers of one request share
 loading     the metrics of many jobs in few questions
 documents   query texts → parsed and validated documents, remembered
 lists       how much the lists in arguments hold
 limits      what a document and an operation may cost
-execution   one request → its response: limits, execution, what is missing
+execution   one request → its response: limits, the answer, what is missing
+executor    graphql-core's executor, for what no plan answers
 failures    every error of a response, with its code
 wire        HTTP: bodies, parameters, media types
 graphiql    the page for browsers

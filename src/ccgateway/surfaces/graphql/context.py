@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import strawberry
 
@@ -21,6 +20,7 @@ from ccgateway.jobs.clusters import User
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.loading import MetricsLoader, Outcome
+from ccgateway.surfaces.graphql.selection import Selection
 
 __all__ = ["Gap", "Info", "RequestContext"]
 
@@ -37,8 +37,11 @@ class Gap:
 class RequestContext:
     """One GraphQL request. While the resolvers run, ``gaps`` fills up and becomes entries of ``errors``, ``notes`` (site and
     words, each once) and becomes ``extensions.notes``, ``ages`` (site, and how old the oldest part of its answers is; ``None``:
-    all of it is new) and becomes ``extensions.cache`` for those who ask for that. ``call``: under which id, and with which
-    idempotency key, it writes."""
+    all of it is new) and becomes ``extensions.cache`` for those who ask for that.
+
+    ``bytes_written``: bytes of samples in the answer, however often a document shows the same ones. ``is_overdrawn``: they are
+    too many, so there is no answer. ``call``: under which id, and with which idempotency key, it writes.
+    """
 
     gateway: Gateway
     caller: Principal
@@ -48,6 +51,8 @@ class RequestContext:
     notes: dict[tuple[str, str], None] = field(default_factory=dict)
     ages: dict[str, float | None] = field(default_factory=dict)
     budget: MetricsBudget = field(init=False)
+    bytes_written: int = 0
+    is_overdrawn: bool = False
     metrics: MetricsLoader = field(init=False)
     _directories: dict[str, asyncio.Task[Mapping[str, User]]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
@@ -56,6 +61,13 @@ class RequestContext:
     def __post_init__(self) -> None:
         self.budget = MetricsBudget(self.limits)
         self.metrics = MetricsLoader(self._read_metrics)
+
+    def write(self, size: int) -> None:
+        """Counts ``size`` bytes of samples. Raises ``LIMIT_EXCEEDED`` when they are more than may be read for one answer."""
+        self.bytes_written += size
+        if self.bytes_written > self.limits.metrics_bytes:
+            self.is_overdrawn = True
+            raise self.budget.error()
 
     def next_call(self, key: str | None = None) -> WriteCall:
         """How the next mutation of the request is made. The request's own key becomes one for each of them, as they come."""
@@ -76,11 +88,10 @@ class RequestContext:
 
     def note_gaps(self, info: Info, reports: Iterable[SiteReport]) -> None:
         """Remembers the reports that are not complete, for the field that ``info`` is about; and how old each part is."""
-        reports = list(reports)
         for report in reports:
             self.note_age(report)
-        path = tuple(info.path.as_list())
-        self.gaps.extend(Gap(path, report) for report in reports if not report.is_complete)
+            if not report.is_complete:
+                self.gaps.append(Gap(info.place, report))
 
     async def account(self, site: str, username: str) -> User | None:
         """The account of that name in the site's own user list, which is read once per request.
@@ -121,4 +132,15 @@ class RequestContext:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-Info: TypeAlias = strawberry.Info[RequestContext, None]
+class Info(strawberry.Info[RequestContext, None]):
+    """What a resolver is told of its request and its place."""
+
+    @property
+    def selection(self) -> Selection:
+        """The field, and what is selected below it."""
+        return Selection.of(self._raw_info)
+
+    @property
+    def place(self) -> tuple[str | int, ...]:
+        """Where the field is in the answer."""
+        return tuple(self._raw_info.path.as_list())

@@ -9,14 +9,28 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
-from graphql import DocumentNode, FragmentDefinitionNode, GraphQLError, GraphQLSchema, parse, validate
+from graphql import (
+    DirectiveNode,
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    VariableNode,
+    Visitor,
+    parse,
+    validate,
+    visit,
+)
+from graphql.execution.values import VariableValues
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.failures import Refusal, request_entries
 from ccgateway.surfaces.graphql.limits import check_shape, has_mutations
 from ccgateway.surfaces.graphql.lists import Items
-from ccgateway.surfaces.graphql.projection import Projection
+from ccgateway.surfaces.graphql.plans import Plan
+from ccgateway.surfaces.graphql.selection import SelectionRequest
 
 __all__ = ["Document", "Documents"]
 
@@ -24,26 +38,38 @@ __all__ = ["Document", "Documents"]
 BYTES_PER_TOKEN = 650
 #: validation errors of one document that are worth telling
 MOST_ERRORS = 20
+#: plans kept for one document: only documents with many switches come to more
+MOST_PLANS = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Document:
-    """A document that is valid against the schema; ``weight``: estimated bytes it takes in memory; ``items``: of its lists;
+    """A document that is valid against the schema; ``items``: of its lists; ``switches``: the variables in its directives;
     ``writes``: whether an operation of it is a mutation.
 
-    ``plans`` holds what execution works out once per document (see ``execution``) and goes with it.
+    ``weight``: estimated bytes it takes in memory, with its ``plans``.
     """
 
+    text: str
     node: DocumentNode
     fragments: Mapping[str, FragmentDefinitionNode]
-    weight: int
+    operations: Mapping[str | None, OperationDefinitionNode]
+    switches: frozenset[str]
     items: Items
     writes: bool
-    plans: dict[Hashable, Projection | None] = field(default_factory=dict)
+    weight: int
+    plans: dict[Hashable, Plan] = field(default_factory=dict)
+
+    def operation(self, name: str | None) -> OperationDefinitionNode | None:
+        """The operation of that name, or the only one; ``None`` if there is none, or no telling which is meant."""
+        if name is None and len(self.operations) != 1:
+            return None
+        return next(iter(self.operations.values())) if name is None else self.operations.get(name)
 
 
 class Documents:
-    """The least recently used documents go first when there are more than ``most`` or they take more than ``most_bytes``."""
+    """The least recently used documents, plans and all, go first when there are more than ``most`` or they take more than
+    ``most_bytes``."""
 
     def __init__(self, schema: GraphQLSchema, limits: LimitSettings, *, most: int = 500, most_bytes: int = 64 << 20) -> None:
         self._schema, self._limits = schema, limits
@@ -68,10 +94,35 @@ class Documents:
         document = self._read(text)
         if document.weight <= self._most_bytes:
             self._held[text] = document
-            self._bytes += document.weight
-            while len(self._held) > self._most or self._bytes > self._most_bytes:
-                self._bytes -= self._held.popitem(last=False)[1].weight
+            self._grow(document.weight)
         return document
+
+    def plan(self, document: Document, operation: OperationDefinitionNode, variables: VariableValues) -> Plan:
+        """The plan of one operation of ``document`` for these variables. Raises ``RequestError`` if it selects too much, and
+        ``GraphQLError`` where a directive cannot be applied."""
+        key = (id(operation), *[variables.coerced.get(name) for name in document.switches])
+        plan = document.plans.get(key)
+        if plan is None:
+            request = SelectionRequest(self._schema, document.fragments, variables)
+            plan = Plan(request, operation, self._limits)
+            if self._held.get(document.text) is document:
+                if len(document.plans) >= MOST_PLANS:
+                    self._forget_plans(document)
+                document.plans[key] = plan
+                document.weight += plan.weight
+                self._grow(plan.weight)
+        return plan
+
+    def _forget_plans(self, document: Document) -> None:
+        weight = sum(plan.weight for plan in document.plans.values())
+        document.plans.clear()
+        document.weight -= weight
+        self._bytes -= weight
+
+    def _grow(self, weight: int) -> None:
+        self._bytes += weight
+        while len(self._held) > self._most or self._bytes > self._most_bytes:
+            self._bytes -= self._held.popitem(last=False)[1].weight
 
     def _read(self, text: str) -> Document:
         node = _parse(text, self._limits.query_tokens)
@@ -83,7 +134,27 @@ class Documents:
             code = Code.GRAPHQL_VALIDATION_FAILED
             raise Refusal(code, request_entries(code, errors))
         fragments = {one.name.value: one for one in node.definitions if isinstance(one, FragmentDefinitionNode)}
-        return Document(node, fragments, len(text) + BYTES_PER_TOKEN * (node.token_count or 0), items, has_mutations(node))
+        operations = {
+            one.name.value if one.name else None: one for one in node.definitions if isinstance(one, OperationDefinitionNode)
+        }
+        weight = len(text) + BYTES_PER_TOKEN * (node.token_count or 0)
+        return Document(text, node, fragments, operations, _switches(node), items, has_mutations(node), weight)
+
+
+class _Switches(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_directive(self, node: DirectiveNode, *_: object) -> None:
+        values = [argument.value for argument in node.arguments or ()]
+        self.names.update(value.name.value for value in values if isinstance(value, VariableNode))
+
+
+def _switches(node: DocumentNode) -> frozenset[str]:
+    visitor = _Switches()
+    visit(node, visitor)
+    return frozenset(visitor.names)
 
 
 def _parse(text: str, most_tokens: int) -> DocumentNode:

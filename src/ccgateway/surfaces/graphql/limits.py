@@ -44,6 +44,7 @@ from graphql import (
     OperationType,
     SelectionSetNode,
 )
+from graphql.execution.values import VariableValues
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.settings import LimitSettings
@@ -173,40 +174,39 @@ def _check_depth(operation: OperationDefinitionNode, fragments: Mapping[str, Fra
                     stack.append((fragment.selection_set, depth, most))
 
 
-def check_cost(roots: Sequence[Selection], limits: LimitSettings) -> None:
+def check_cost(cost: int, limits: LimitSettings) -> None:
     """Refuses operations that cost more than ``query_cost``."""
-    cost = operation_cost(roots, limits)
     if cost > limits.query_cost:
         raise _over("costs", cost, "(jobs times fields, and the like)", limits.query_cost)
 
 
-def operation_cost(roots: Sequence[Selection], limits: LimitSettings) -> int:
+def operation_cost(roots: Sequence[Selection], variables: VariableValues, limits: LimitSettings) -> int:
     """The cost of an operation with these root fields, by the formula above."""
-    return sum(_root_cost(root, limits) for root in roots)
+    return sum(_root_cost(root, variables, limits) for root in roots)
 
 
-def _root_cost(root: Selection, limits: LimitSettings) -> int:
-    items = items_in(root.written, root.request.variables.coerced)
+def _root_cost(root: Selection, variables: VariableValues, limits: LimitSettings) -> int:
+    items = items_in(root.written, variables.coerced)
     if root.parent.name == "Mutation":
         reads = ORDERED_JOB_COST if root.selects("job") else 0
-        return WRITE_COST + items.objects * (ORDER_COST + reads) + _tenth(items.objects * (root.size() - 1)) + items.others
+        return WRITE_COST + items.objects * (ORDER_COST + reads) + _tenth(items.objects * (root.size - 1)) + items.others
     lists = FILTER_COST * items.objects + ITEM_COST * items.others
     if root.name in LIST_COSTS:
         as_such, each = LIST_COSTS[root.name]
-        return as_such + each * (root.size() - 1) + lists
+        return as_such + each * (root.size - 1) + lists
     if root.name in METRIC_FIELDS:
-        return ROOT_COST + _metrics_cost(root) + _tenth(root.size() - 1) + lists
-    rows = root.below("items") if root.name == "jobs" else root.children()
-    skipped, jobs, scan = _extent(root, limits) if root.name == "jobs" else (0, 1, 0)
+        return ROOT_COST + _metrics_cost(root, variables) + _tenth(root.size - 1) + lists
+    rows = root.below("items") if root.name == "jobs" else root.children
+    skipped, jobs, scan = _extent(root, variables, limits) if root.name == "jobs" else (0, 1, 0)
     users = USER_LIST_COST if any(row.name == "userData" for row in rows) else 0
-    fields = sum(row.size() for row in rows)
-    metrics = sum(_metrics_cost(row) for row in rows if row.name == "metrics")
+    fields = sum(row.size for row in rows)
+    metrics = sum(_metrics_cost(row, variables) for row in rows if row.name == "metrics")
     return ROOT_COST + skipped + jobs + _tenth(jobs * fields) + jobs * metrics + users + scan + lists
 
 
-def _metrics_cost(selection: Selection) -> int:
+def _metrics_cost(selection: Selection, variables: VariableValues) -> int:
     try:
-        arguments = selection.arguments("metrics", "scopes")
+        arguments = selection.arguments(("metrics", "scopes"), variables)
     except GraphQLError:  # execution comes to the same error and reports it
         arguments = {}
     names, scopes = arguments.get("metrics"), arguments.get("scopes")
@@ -217,10 +217,10 @@ def _tenth(number: int) -> int:
     return -(-number // 10)  # rounded up, without the inexactness of fractions
 
 
-def _extent(root: Selection, limits: LimitSettings) -> tuple[int, int, int]:
+def _extent(root: Selection, variables: VariableValues, limits: LimitSettings) -> tuple[int, int, int]:
     """(jobs before the page, jobs on it, what reading all jobs costs if that is needed)."""
     try:
-        arguments: dict[str, Any] = root.arguments("page", "first", "order")
+        arguments: dict[str, Any] = root.arguments(("page", "first", "order"), variables)
     except GraphQLError:  # execution comes to the same error and reports it
         return 0, 0, 0
     page, first = arguments.get("page"), arguments.get("first")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from graphql import ListValueNode, ObjectValueNode, ValueNode, VariableNode
 
-__all__ = ["Items", "items_in"]
+__all__ = ["Items", "children_of", "items_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,13 @@ def items_in(values: Iterable[object], variables: Mapping[str, object] | None = 
             objects, others = objects + found, others + len(value) - found
             stack += [item for item in value if isinstance(item, (dict, list, ValueNode))]
     return Items(objects, others)
+
+
+def children_of(node: ValueNode) -> Iterable[ValueNode]:
+    """The values within a value of a document."""
+    if isinstance(node, ListValueNode):
+        return node.values
+    return [field.value for field in node.fields] if isinstance(node, ObjectValueNode) else ()
 
 
 def _content(node: ValueNode, variables: Mapping[str, object]) -> object:

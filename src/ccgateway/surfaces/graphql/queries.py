@@ -27,7 +27,7 @@ from ccgateway.surfaces.graphql.metrics import (
     scoped_job_stats,
 )
 from ccgateway.surfaces.graphql.scalars import Int64, Time
-from ccgateway.surfaces.graphql.selection import Selection, row_attributes
+from ccgateway.surfaces.graphql.selection import row_attributes
 from ccgateway.surfaces.graphql.sites import Site
 from ccgateway.surfaces.graphql.tagging import list_tags
 from ccgateway.surfaces.graphql.users import User
@@ -58,7 +58,7 @@ async def _jobs(
     sites: SitesArgument = None,
     policy: PolicyArgument = Policy.PARTIAL,
 ) -> JobListAnswer:
-    selection, most = Selection.of(info), info.context.limits.page_jobs
+    selection, most = info.selection, info.context.limits.page_jobs
     wanted = page.to_value() if page else None
     wants_everything = wanted is not None and wanted.size == EVERYTHING
     if wants_everything:
@@ -94,7 +94,7 @@ async def _job(
     info: Info,
     id: Annotated[strawberry.ID, argument(description="The job's id, `site:number`.")],  # noqa: A002
 ) -> JobRow:
-    fields = row_attributes(Selection.of(info).children())
+    fields = row_attributes(info.selection.children)
     return await info.context.gateway.job(id, info.context.caller, fields=fields)
 
 
@@ -111,7 +111,7 @@ async def _job_by_key(
         job_id=job_id,
         start_time=time_value(start_time),
         site=site,
-        fields=row_attributes(Selection.of(info).children()),
+        fields=row_attributes(info.selection.children),
     )
 
 
@@ -120,7 +120,7 @@ async def _clusters(info: Info, sites: SitesArgument = None, policy: PolicyArgum
         info.context.caller,
         sites=sites,
         policy=policy.to_value(),
-        with_partitions=Selection.of(info).selects("partitions"),
+        with_partitions=info.selection.selects("partitions"),
     )
     info.context.note_gaps(info, answer.reports)
     return answer.items

@@ -12,7 +12,7 @@ from ccgateway.jobs import writes as values
 from ccgateway.surfaces.graphql.context import Info
 from ccgateway.surfaces.graphql.fields import computed
 from ccgateway.surfaces.graphql.jobs import Job, JobKey, Tag
-from ccgateway.surfaces.graphql.selection import Selection, row_attributes
+from ccgateway.surfaces.graphql.selection import row_attributes
 
 __all__ = ["SiteWriteResult", "WriteOutcome", "WriteResult"]
 
@@ -58,9 +58,7 @@ def _tag(result: Result) -> model.Tag | None:
 async def _job(result: Result, info: Info) -> model.JobRow | None:
     if result.job is None or result.code is Code.NOT_FOUND:
         return None
-    return await info.context.gateway.job(
-        result.job, info.context.caller, fields=row_attributes(Selection.of(info).children())
-    )  # fmt: skip
+    return await info.context.gateway.job(result.job, info.context.caller, fields=row_attributes(info.selection.children))
 
 
 OUTCOME = "What is true at the site now."

@@ -7,7 +7,8 @@ raise ``TypeError`` for values that our own code must not produce.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from math import isfinite
 from typing import NewType
 
@@ -34,6 +35,9 @@ NO_TIME = Time(-(1 << 62))
 FIRST_SECOND = int(datetime(1, 1, 1, tzinfo=UTC).timestamp())
 LAST_SECOND = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 
+_MINUTES = tuple(f"{minute // 60:02}:{minute % 60:02}:" for minute in range(24 * 60))
+_SECONDS = tuple(f"{second:02}Z" for second in range(60))
+
 _INT64 = range(-(1 << 63), 1 << 63)
 _PLAIN_TIME = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}", re.ASCII)
 _RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(?:\.\d{1,30})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
@@ -41,10 +45,21 @@ _RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(?:\.\d{1,30})
 
 def write_time(value: object) -> str:
     """Epoch seconds → ``2024-06-01T12:00:00Z``; fractions are cut off, and times outside of the years 1 to 9999 at their ends."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or (isinstance(value, float) and not isfinite(value)):
-        raise TypeError(f"not epoch seconds: {type(value).__name__}")
-    seconds = min(max(int(value), FIRST_SECOND), LAST_SECOND)
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat() + "Z"
+    if type(value) is not int:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+            raise TypeError(f"not epoch seconds: {type(value).__name__}")
+        value = int(value)
+    if not FIRST_SECOND <= value <= LAST_SECOND:
+        value = FIRST_SECOND if value < FIRST_SECOND else LAST_SECOND
+    minute, second = divmod(value, 60)
+    day, minute = divmod(minute, 1440)
+    return _date(day) + _MINUTES[minute] + _SECONDS[second]
+
+
+# of a page of jobs many start on the same day, and a day has few minutes: most of a time is written already
+@lru_cache(maxsize=4096)
+def _date(day: int) -> str:
+    return (date(1970, 1, 1) + timedelta(day)).isoformat() + "T"
 
 
 def read_time(value: object) -> Time:

@@ -8,17 +8,15 @@ fragments followed, ``@skip`` and ``@include`` applied with the request's variab
 * the number of fields of one item (``size``), for the cost of a question.
 
 Fragments can multiply one another to any size, so whatever is worked out for one request ends with ``LIMIT_EXCEEDED`` once it has
-looked at ``MOST_STEPS`` selections.
-
-This is where a compiled projection takes over from field-by-field execution: a plan for a list needs exactly what is here, the
-response keys in order, the attribute behind each, and which fields are not plain.
+looked at ``MOST_STEPS`` selections. What a selection was found to hold it keeps, so that a plan (``plans``) serves many requests:
+all of them with the same values in ``@skip`` and ``@include``. The other variables are therefore no part of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from graphql import (
@@ -28,6 +26,7 @@ from graphql import (
     GraphQLField,
     GraphQLIncludeDirective,
     GraphQLObjectType,
+    GraphQLResolveInfo,
     GraphQLSchema,
     GraphQLSkipDirective,
     InlineFragmentNode,
@@ -37,6 +36,7 @@ from graphql import (
     SelectionSetNode,
     TypeMetaFieldDef,
     ValueNode,
+    VariableNode,
     get_argument_values,
     get_directive_values,
     get_named_type,
@@ -45,10 +45,10 @@ from graphql import (
 from graphql.execution.values import VariableValues
 
 from ccgateway.errors import Code, RequestError
-from ccgateway.surfaces.graphql.context import Info
 from ccgateway.surfaces.graphql.fields import NEEDS
+from ccgateway.surfaces.graphql.lists import children_of
 
-__all__ = ["Selection", "SelectionRequest", "operation_selections", "row_attributes"]
+__all__ = ["NO_VARIABLES", "Selection", "SelectionRequest", "operation_selections", "row_attributes"]
 
 DEFINITION = "strawberry-definition"
 INTROSPECTION = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
@@ -56,23 +56,33 @@ INTROSPECTION = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 MOST_STEPS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
+NO_VARIABLES = VariableValues({}, {})
+
+
+def varies(node: ValueNode) -> bool:
+    """Whether an argument's value has a variable in it."""
+    return isinstance(node, VariableNode) or any(map(varies, children_of(node)))
+
+
+@dataclass(slots=True)
 class SelectionRequest:
-    """What is the same for every selection of one request."""
+    """What is the same for every selection of one request. ``switches``: the values of the variables, of which only those in
+    directives count. ``steps``: selections looked at so far."""
 
     schema: GraphQLSchema
     fragments: Mapping[str, FragmentDefinitionNode]
-    variables: VariableValues
-    _steps: Iterator[int] = field(default_factory=lambda: count(1), compare=False)
+    switches: VariableValues
+    steps: int = 0
 
     def step(self) -> None:
         """Counts one selection more. Raises ``RequestError`` when they are too many."""
-        if next(self._steps) > MOST_STEPS:
+        self.steps += 1
+        if self.steps > MOST_STEPS:
             message = f"The query comes to more than {MOST_STEPS} fields once its fragments are written out."
             raise RequestError(Code.LIMIT_EXCEEDED, message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Selection:
     """One selected field of ``parent``; ``key`` is its name in the answer."""
 
@@ -82,32 +92,64 @@ class Selection:
     nodes: tuple[FieldNode, ...]
 
     @classmethod
-    def of(cls, info: Info) -> Selection:
+    def of(cls, info: GraphQLResolveInfo[Any]) -> Selection:
         """The selection that a resolver answers."""
-        raw = info._raw_info
-        request = SelectionRequest(raw.schema, raw.fragments, raw.variable_values)
-        return cls(request, raw.parent_type, str(raw.path.key), tuple(raw.field_nodes))
+        request = SelectionRequest(info.schema, info.fragments, info.variable_values)
+        return cls(request, info.parent_type, str(info.path.key), tuple(info.field_nodes))
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The field's name in the schema."""
         return self.nodes[0].name.value
+
+    @cached_property
+    def field(self) -> GraphQLField | None:
+        """The field in the schema; ``None`` for what every type has, such as ``__typename``."""
+        found: GraphQLField | None = self.parent.fields.get(self.name)
+        return found
 
     @property
     def written(self) -> tuple[ValueNode, ...]:
         """The values of the field's arguments as the document has them."""
         return tuple(argument.value for argument in self.nodes[0].arguments or ())
 
-    def arguments(self, *names: str) -> dict[str, Any]:
+    def arguments(self, names: Iterable[str], variables: VariableValues) -> dict[str, Any]:
         """Those of these arguments that the field has, coerced, defaults filled in. Raises ``GraphQLError`` where a variable does
         not fit."""
-        whole = self.parent.fields[self.name]
-        part = GraphQLField(whole.type, args={name: whole.args[name] for name in names if name in whole.args})
-        return get_argument_values(part, self.nodes[0], self.request.variables)
+        found: dict[str, Any] = {}
+        for name in names:
+            if name in self._constants:
+                found.update(self._constants[name])
+            elif name in self._variables and (value := variables.coerced.get(self._variables[name])) is not None:
+                found[name] = value  # its own type has coerced it
+            else:
+                found.update(self._coerced(name, variables))
+        return found
 
+    @cached_property
+    def varying(self) -> frozenset[str]:
+        """The arguments whose values depend on variables."""
+        return frozenset(one.name.value for one in self.nodes[0].arguments or () if varies(one.value))
+
+    @cached_property
+    def _constants(self) -> dict[str, dict[str, Any]]:
+        names = self.field.args if self.field else ()
+        return {name: self._coerced(name, NO_VARIABLES) for name in names if name not in self.varying}
+
+    @cached_property
+    def _variables(self) -> dict[str, str]:
+        given = self.nodes[0].arguments or ()
+        return {one.name.value: one.value.name.value for one in given if isinstance(one.value, VariableNode)}
+
+    def _coerced(self, name: str, variables: VariableValues) -> dict[str, Any]:
+        whole = self.parent.fields[self.name]
+        part = GraphQLField(whole.type, args={name: whole.args[name]} if name in whole.args else {})
+        return get_argument_values(part, self.nodes[0], variables)
+
+    @cached_property
     def children(self) -> list[Selection]:
         """The selected fields of the object (or of each object of the list) that the field gives."""
-        field = self.parent.fields.get(self.name) or INTROSPECTION.get(self.name)
+        field = self.field or INTROSPECTION.get(self.name)
         below = get_named_type(field.type) if field else None
         if not isinstance(below, GraphQLObjectType):
             return []
@@ -115,20 +157,21 @@ class Selection:
 
     def selects(self, name: str) -> bool:
         """Whether the field ``name`` is selected in what this field gives, under whatever key."""
-        return any(child.name == name for child in self.children())
+        return any(child.name == name for child in self.children)
 
     def below(self, name: str) -> list[Selection]:
         """What is selected in the fields ``name`` of what this field gives, whatever their keys."""
-        return [grandchild for child in self.children() if child.name == name for grandchild in child.children()]
+        return [grandchild for child in self.children if child.name == name for grandchild in child.children]
 
+    @cached_property
     def size(self) -> int:
         """How many fields this one comes to, itself and everything below it."""
-        return 1 + sum(child.size() for child in self.children())
+        return 1 + sum(child.size for child in self.children)
 
+    @cached_property
     def needs(self) -> frozenset[str]:
         """The attributes of a row that resolving this one field reads."""
-        field = self.parent.fields.get(self.name)
-        definition = field.extensions.get(DEFINITION) if field else None
+        definition = self.field.extensions.get(DEFINITION) if self.field else None
         if definition is None:  # __typename
             return frozenset()
         needs: frozenset[str] | None = definition.metadata.get(NEEDS)
@@ -137,18 +180,14 @@ class Selection:
 
 def row_attributes(selections: list[Selection]) -> frozenset[str]:
     """The attributes of a row that ``selections`` read together."""
-    return frozenset[str]().union(*(selection.needs() for selection in selections))
+    return frozenset[str]().union(*[selection.needs for selection in selections])
 
 
-def operation_selections(
-    schema: GraphQLSchema,
-    operation: OperationDefinitionNode,
-    fragments: Mapping[str, FragmentDefinitionNode],
-    variables: VariableValues,
-) -> list[Selection]:
-    """The root fields of an operation. Raises ``RequestError`` when they are too many, as every look into them does."""
-    root = schema.get_root_type(operation.operation)
-    return _collect(SelectionRequest(schema, fragments, variables), root, [operation.selection_set]) if root else []
+def operation_selections(request: SelectionRequest, operation: OperationDefinitionNode) -> list[Selection]:
+    """The root fields of an operation. Raises ``RequestError`` when they are too many, as every look into them does, and
+    ``GraphQLError`` where a directive cannot be applied."""
+    root = request.schema.get_root_type(operation.operation)
+    return _collect(request, root, [operation.selection_set]) if root else []
 
 
 def _collect(request: SelectionRequest, parent: GraphQLObjectType, sets: list[SelectionSetNode]) -> list[Selection]:
@@ -165,7 +204,7 @@ def _fields(
 ) -> Iterator[FieldNode]:
     for node in one.selections:
         request.step()
-        if not _is_included(node, request.variables):
+        if not _is_included(node, request.switches):
             continue
         match node:
             case FieldNode():

@@ -7,20 +7,21 @@ a well-formed request is 200 whatever comes of it, as cc-backend's clients expec
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.datastructures import QueryParams
+from starlette.types import Receive, Scope, Send
 
-from ccgateway.errors import Code, RequestError
+from ccgateway.errors import Code
 from ccgateway.surfaces.graphql.failures import Refusal
+from ccgateway.surfaces.requests import LateBodyError, read_body
 
 __all__ = [
-    "GRAPHQL_JSON", "JSON", "NO_STORE", "GraphQLRequest", "answer_type", "json_response", "prefers_page", "read_get", "read_post",
+    "GRAPHQL_JSON", "JSON", "Answer", "GraphQLRequest", "Head", "answer_type", "prefers_page", "read_get", "read_post",
     "refuse_other_origins",
 ]  # fmt: skip
 
@@ -28,12 +29,29 @@ JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 HTML = "text/html"
 
-NO_STORE = {"Cache-Control": "no-store"}
-HEADERS = {**NO_STORE, "X-Content-Type-Options": "nosniff"}
+HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
 #: Whose pages must not ask, in the words of ``Sec-Fetch-Site``. "same-site" is any other port of this machine too. A GET needs
 #: nobody's permission; a POST of JSON from there does, which the gateway never gives but a proxy in front of it may.
 FOREIGN = {"GET": frozenset({"cross-site", "same-site"}), "POST": frozenset({"cross-site"})}
+
+#: characters of headers that are the same in every request of a caller: what was made of shorter ones is remembered
+REMEMBERED = 512
+
+
+class Head:
+    """The method and the headers of a request, read once."""
+
+    __slots__ = ("_headers", "method", "query")
+
+    def __init__(self, scope: Scope) -> None:
+        self.method: str = scope["method"]
+        self.query: bytes = scope["query_string"]
+        self._headers: list[tuple[bytes, bytes]] = scope["headers"]
+
+    def all(self, name: bytes) -> list[str]:
+        """The values of a header, as often as it is there."""
+        return [value.decode("latin-1") for key, value in self._headers if key == name]
 
 
 class GraphQLRequest(msgspec.Struct, rename="camel", frozen=True):
@@ -55,22 +73,22 @@ class _Body(msgspec.Struct, rename="camel"):
 
 
 _DECODER = msgspec.json.Decoder(_Body)
+_ENCODER = msgspec.json.Encoder()
 
 
-def refuse_other_origins(request: Request) -> None:
+def refuse_other_origins(head: Head) -> None:
     """Raises ``Refusal`` (403) where the browser says that a page of another origin asks."""
-    if FOREIGN.get(request.method, frozenset()).intersection(request.headers.getlist("sec-fetch-site")):
+    if FOREIGN.get(head.method, frozenset()).intersection(head.all(b"sec-fetch-site")):
         raise Refusal.because(Code.FORBIDDEN, "Pages of other origins cannot ask this gateway.")
 
 
-async def read_post(request: Request, most_bytes: int, seconds: float) -> GraphQLRequest:
+async def read_post(head: Head, receive: Receive, most_bytes: int, seconds: float) -> GraphQLRequest:
     """The request of a POST. Raises ``Refusal``; stops reading when the body is larger than ``most_bytes`` or takes longer."""
-    _check_content_type(request)
+    _check_content_type(head)
     try:
-        async with asyncio.timeout(seconds):
-            body = await _read_body(request, most_bytes)
-    except TimeoutError:
-        raise Refusal.because(Code.BAD_REQUEST, f"The body did not come within {seconds:g} s.", status=408) from None
+        body = await read_body(receive, most_bytes, seconds)
+    except LateBodyError as late:
+        raise Refusal.because(late.code, late.message, status=408) from None
     try:
         found = _DECODER.decode(body)
     except msgspec.ValidationError as error:
@@ -82,9 +100,9 @@ async def read_post(request: Request, most_bytes: int, seconds: float) -> GraphQ
     return _request(found, reads_only=False)
 
 
-def read_get(request: Request) -> GraphQLRequest:
+def read_get(head: Head) -> GraphQLRequest:
     """The request in the parameters of a GET. Raises ``Refusal``."""
-    parameters = request.query_params
+    parameters = QueryParams(head.query)
     for name in ("query", "operationName", "variables", "extensions"):
         if len(parameters.getlist(name)) > 1:
             raise _bad(f"The parameter {name} is there more than once.")
@@ -111,31 +129,21 @@ def _bad(message: str) -> Refusal:
     return Refusal.because(Code.BAD_REQUEST, message)
 
 
-def _check_content_type(request: Request) -> None:
+def _check_content_type(head: Head) -> None:
     # Pages of other origins can send forms and plain text without asking first, but not JSON: this keeps them out.
-    kinds = request.headers.getlist("content-type")
+    kinds = head.all(b"content-type")
     kind, _, parameters = (kinds[0] if len(kinds) == 1 else "").partition(";")
-    charset = re.search(r"charset\s*=\s*\"?([^\s;\"]+)", parameters, re.IGNORECASE)
+    charset = re.search(r"charset\s*=\s*\"?([^\s;\"]+)", parameters, re.IGNORECASE) if parameters else None
     if kind.strip().lower() != JSON or (charset and charset[1].lower() not in ("utf-8", "utf8")):
         raise Refusal.because(Code.BAD_REQUEST, f"Send the request as Content-Type: {JSON}, in UTF-8.", status=415)
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+    if any(coding.strip().lower() != "identity" for coding in head.all(b"content-encoding")[:1]):
         raise Refusal.because(Code.BAD_REQUEST, "Send the body without Content-Encoding.", status=415)
 
 
-async def _read_body(request: Request, most_bytes: int) -> bytes:
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > most_bytes:
-            raise Refusal.of(RequestError(Code.BODY_TOO_LARGE, f"The body is larger than {most_bytes} bytes."))
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _preferences(request: Request) -> Mapping[str, float]:
+def _preferences(accepted: str) -> Mapping[str, float]:
     """The media ranges that the caller accepts, and how much: 0 to 1."""
     found: dict[str, float] = {}
-    for part in ",".join(request.headers.getlist("accept")).split(","):
+    for part in accepted.split(","):
         kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
         quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
         if kind:
@@ -143,26 +151,46 @@ def _preferences(request: Request) -> Mapping[str, float]:
     return found or {"*/*": 1.0}
 
 
-def answer_type(request: Request) -> str:
-    """The media type of the answer. Raises ``Refusal`` (406) if the caller accepts none that there is."""
-    accepted = _preferences(request)
-    named = {kind: accepted[kind] for kind in (GRAPHQL_JSON, JSON) if accepted.get(kind)}
+def _answer_type(accepted: str) -> str | None:
+    ranges = _preferences(accepted)
+    named = {kind: ranges[kind] for kind in (GRAPHQL_JSON, JSON) if ranges.get(kind)}
     if named:
         return max(named, key=lambda kind: named[kind])
     # who names neither takes what cc-backend sends, unless that is ruled out by name
-    if JSON not in accepted and any(accepted.get(kind) for kind in ("application/*", "*/*")):
-        return JSON
-    raise Refusal.because(Code.BAD_REQUEST, f"The answer can be {JSON} or {GRAPHQL_JSON} only.", status=406)
+    return JSON if JSON not in ranges and any(ranges.get(kind) for kind in ("application/*", "*/*")) else None
 
 
-def prefers_page(request: Request) -> bool:
+_remembered_answer_type = lru_cache(maxsize=256)(_answer_type)
+
+
+def answer_type(head: Head) -> str:
+    """The media type of the answer. Raises ``Refusal`` (406) if the caller accepts none that there is."""
+    accepted = ",".join(head.all(b"accept"))
+    kind = (_remembered_answer_type if len(accepted) <= REMEMBERED else _answer_type)(accepted)
+    if kind is None:
+        raise Refusal.because(Code.BAD_REQUEST, f"The answer can be {JSON} or {GRAPHQL_JSON} only.", status=406)
+    return kind
+
+
+def prefers_page(head: Head) -> bool:
     """Whether the caller would rather have a web page, as browsers do."""
-    accepted = _preferences(request)
+    accepted = _preferences(",".join(head.all(b"accept")))
     quality = accepted.get(HTML, 0.0)
     return quality > 0 and all(accepted.get(kind, 0.0) < quality for kind in (JSON, GRAPHQL_JSON))
 
 
-def json_response(content: dict[str, Any], kind: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A response with ``content`` as JSON."""
-    body = msgspec.json.encode(content)
-    return Response(body, status, {**HEADERS, **(headers or {})}, media_type=f"{kind}; charset=utf-8")
+class Answer:
+    """An ASGI response with ``content`` as JSON, which is encoded here and not held; without a body if that is ``None``."""
+
+    def __init__(
+        self, content: Mapping[str, Any] | None, kind: str, status: int = 200, headers: Mapping[bytes, bytes] | None = None
+    ) -> None:
+        self.status = status
+        self.body = b"" if content is None else _ENCODER.encode(content)
+        self.headers = [(b"content-length", b"%d" % len(self.body)), *HEADERS, *(headers or {}).items()]
+        if content is not None:
+            self.headers.append((b"content-type", f"{kind}; charset=utf-8".encode()))
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body})

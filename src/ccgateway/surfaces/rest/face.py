@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TypeAlias
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from ccgateway.errors import Code, GatewayError
 from ccgateway.identity.principal import Principal
+from ccgateway.surfaces.callers import CallerOf
 from ccgateway.surfaces.presence import WhileConnected
 from ccgateway.surfaces.requests import LateBodyError, read_body
 from ccgateway.surfaces.rest.calls import Answer, Call, Desk, Query
@@ -23,10 +22,7 @@ from ccgateway.surfaces.rest.sending import send_answer
 from ccgateway.surfaces.rest.styles import Style
 from ccgateway.surfaces.rest.wording import RefusedError
 
-__all__ = ["CallerOf", "Face"]
-
-#: who the caller of a request is; a ``GatewayError`` that it raises is the answer
-CallerOf: TypeAlias = Callable[[Request], Awaitable[Principal]]
+__all__ = ["Face"]
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +93,11 @@ class Face:
 
     async def _run(self, request: Request, match: Match, operation: Operation, caller: Principal, request_id: str) -> Answer:
         limits = self._desk.limits
-        body = b"" if request.method in ("GET", "HEAD") else await read_body(request, limits.body_bytes, limits.request_timeout)
+        body = (
+            b""
+            if request.method in ("GET", "HEAD")
+            else await read_body(request.receive, limits.body_bytes, limits.request_timeout)
+        )
         headers = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
         query = Query(request.scope["query_string"].decode("latin-1"))
         call = Call(self._desk, caller, request.method, match.values, query, headers, body, request_id)

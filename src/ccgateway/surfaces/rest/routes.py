@@ -10,10 +10,11 @@ from starlette.types import ASGIApp
 
 from ccgateway.federation.gateway import Gateway
 from ccgateway.settings import LimitSettings
+from ccgateway.surfaces.callers import CallerOf
 from ccgateway.surfaces.rest.calls import Desk
 from ccgateway.surfaces.rest.docs import docs_routes
 from ccgateway.surfaces.rest.documented_table import API, USERAPI
-from ccgateway.surfaces.rest.face import CallerOf, Face
+from ccgateway.surfaces.rest.face import Face
 from ccgateway.surfaces.rest.ids import Ids
 from ccgateway.surfaces.rest.listing import COMPLETE
 from ccgateway.surfaces.rest.openapi import RELEASED

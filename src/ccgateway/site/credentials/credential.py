@@ -1,4 +1,4 @@
-"""What the gateway shows one site: a token, the API root it belongs to, and what it may see there.
+"""The value that a site is shown for one caller, and the seam by which it is found.
 
 A token's roles are read without checking its signature: only the site can check it. They decide nothing but where to ask
 and what the gateway itself must hide, and hiding errs on the side of too much.
@@ -6,7 +6,9 @@ and what the gateway itself must hide, and hiding errs on the side of too much.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Literal, Protocol
 
 import jwt
@@ -14,6 +16,7 @@ from pydantic import SecretStr
 
 from ccgateway.deadline import Deadline
 from ccgateway.identity.principal import Principal
+from ccgateway.identity.roles import EVERYTHING, Ability, abilities
 
 __all__ = ["ApiRoot", "Credential", "Credentials", "OneToken"]
 
@@ -44,9 +47,19 @@ class Credential:
         roles = claims.get("roles")
         names = frozenset(role for role in roles if isinstance(role, str)) if isinstance(roles, list) else frozenset()
         subject = claims.get("sub")
-        user = subject if isinstance(subject, str) else None
+        return cls.with_roles(token, subject if isinstance(subject, str) else None, names)
+
+    @classmethod
+    def with_roles(cls, token: SecretStr, user: str | None, roles: Iterable[str]) -> Credential:
+        """The credential of ``token``, where it is known whose it is."""
+        names = frozenset(roles)
         is_api = names == {"api"} or "admin" in names
         return cls(token, user, names, "/api" if is_api else "/userapi")
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """What a release that knows roles lets its holder do. One that does not say may do everything, for all that is known."""
+        return abilities(self.roles) if self.roles else EVERYTHING
 
     @property
     def sees_all(self) -> bool:
@@ -60,15 +73,31 @@ class Credential:
 
     @property
     def visibility(self) -> str:
-        """``all``, or ``user:<name>``: what was read with one visibility is never shown to another."""
-        return "all" if self.sees_all else f"user:{self.user or ''}"
+        """``all``, ``user:<name>``, or one of its own for a token that does not say whose it is: what was read with one is never
+        shown to another.
+        """
+        if self.sees_all:
+            return "all"
+        return f"user:{self.user}" if self.user else f"token:{sha256(self.token.get_secret_value().encode()).hexdigest()[:32]}"
+
+    def stands_as(self, other: Credential) -> bool:
+        """Whether both stand for the same person with the same roles, so that one may go on where the other began."""
+        return (self.user, self.roles, self.visibility) == (other.user, other.roles, other.visibility)
 
 
 class Credentials(Protocol):
     """What one site is shown, caller by caller."""
 
+    @property
+    def at_once(self) -> bool:
+        """Whether ``of`` asks nobody, so that it takes no time."""
+        ...
+
     async def of(self, caller: Principal, deadline: Deadline) -> Credential | None:
-        """The credential for that caller; ``None`` if there is none, and the site is not to be asked."""
+        """The credential for that caller; ``None`` if there is none, and the site is not to be asked.
+
+        Raises ``SiteError`` (``NO_CREDENTIAL``) where there should be one, but it cannot be had.
+        """
         ...
 
 
@@ -77,6 +106,7 @@ class OneToken:
     """The same credential for everybody (``None``: for nobody)."""
 
     credential: Credential | None
+    at_once: bool = True
 
     async def of(self, caller: Principal, deadline: Deadline) -> Credential | None:  # noqa: ARG002
         """That credential."""

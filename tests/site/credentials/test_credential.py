@@ -48,7 +48,8 @@ def test_an_expired_token_is_read_all_the_same_as_only_the_site_can_judge_it() -
 def test_a_token_without_a_name_is_nobodys(claims: dict[str, Any]) -> None:
     found = Credential.from_token(token_with(roles=["user", "api"], **claims))
     assert found.user is None
-    assert found.visibility == "user:"
+    assert found.visibility.startswith("token:")
+    assert found.visibility != Credential.from_token(token_with(roles=["api", "user"], **claims)).visibility
 
 
 @given(text=st.text(max_size=80))

@@ -1,0 +1,48 @@
+"""The rules by which every site's credentials are found, as the settings say."""
+
+from __future__ import annotations
+
+from ccgateway.identity.keys import private_key_of
+from ccgateway.settings import Settings, SiteSettings
+from ccgateway.site.credentials.credential import Credential, Credentials
+from ccgateway.site.credentials.exchange import TokenExchange
+from ccgateway.site.credentials.exchanged import Exchanged
+from ccgateway.site.credentials.minted import Minted
+from ccgateway.site.credentials.rules import ByRules, OwnToken, Rule
+from ccgateway.site.credentials.service import ServiceToken
+from ccgateway.site.credentials.standing import Standings
+from ccgateway.site.credentials.table import TokenTable
+
+__all__ = ["Keyring"]
+
+
+class Keyring:
+    """Every token and key that the gateway has. Raises ``SettingsError`` where one cannot be used; reaches nothing yet.
+
+    Owns the exchange service's connections: ``aclose`` closes them.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        identities = settings.identities
+        self.table = TokenTable(identities.table) if identities.table is not None else None
+        self.exchange = TokenExchange(settings.exchange) if settings.exchange.url is not None else None
+        self._service_roles = frozenset(identities.service_roles)
+
+    def credentials(self, site: SiteSettings) -> Credentials:
+        """For one site: the caller's own token, one signed for the caller, one exchanged for the caller's, the service token."""
+        rules: list[Rule] = []
+        if self.table is not None:
+            rules.append(OwnToken(site.name))
+        key = site.private_key()
+        if (text := key.read(many_lines=True)) is not None:
+            rules.append(Minted(private_key_of(text, key.key or ""), site.signed_for))
+        if self.exchange is not None and site.exchange_audience is not None:
+            rules.append(Exchanged(site.name, self.exchange, site.exchange_audience))
+        if (token := site.read_token()) is not None:
+            rules.append(ServiceToken(Credential.from_token(token), self._service_roles))
+        return ByRules(site.name, Standings(site, self.table), rules)
+
+    async def aclose(self) -> None:
+        """Closes what is open."""
+        if self.exchange is not None:
+            await self.exchange.aclose()

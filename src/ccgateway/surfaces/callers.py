@@ -1,0 +1,52 @@
+"""Who asks, as a request's headers say it: the same for every face of the gateway that speaks HTTP.
+
+A token comes as ``X-Auth-Token`` or ``Authorization: Bearer``. Where both are there and differ, cc-backend takes the first; here
+that is refused, as one of the two is not the caller's. No other header says who a caller is, whichever proxy may have written it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from starlette.requests import Request
+
+from ccgateway.errors import Code, RequestError
+from ccgateway.identity.callers import Callers
+from ccgateway.identity.principal import Principal
+
+__all__ = ["CHALLENGE", "CallerOf", "caller_of", "token_of"]
+
+#: who the caller of a request is; a ``GatewayError`` that it raises is the answer
+CallerOf: TypeAlias = Callable[[Request], Awaitable[Principal]]
+
+#: goes with every 401
+CHALLENGE = {b"www-authenticate": b"Bearer"}
+
+AMBIGUOUS = "Send one token: what this request carries does not agree."
+
+
+def caller_of(callers: Callers) -> CallerOf:
+    """The reader of principals that every face is given."""
+
+    async def read(request: Request) -> Principal:
+        if callers.everybody is not None:
+            return callers.everybody
+        return await callers.principal(token_of(request))
+
+    return read
+
+
+def token_of(request: Request) -> str | None:
+    """The token of a request; ``None`` if it has none. Raises ``UNAUTHENTICATED`` if it has several that differ.
+
+    An ``Authorization`` of another scheme, such as a proxy's own ``Basic``, is not for us.
+    """
+    found = {value.strip() for value in request.headers.getlist("x-auth-token")} - {""}
+    for value in request.headers.getlist("authorization"):
+        scheme, _, token = value.strip().partition(" ")
+        if scheme.lower() == "bearer" and token.strip():
+            found.add(token.strip())
+    if len(found) > 1:
+        raise RequestError(Code.UNAUTHENTICATED, AMBIGUOUS)
+    return next(iter(found), None)

@@ -1,0 +1,65 @@
+"""Bodies packed for those who ask for it: which coding a caller accepts, and packing piece by piece.
+
+Levels were chosen by measuring. Metrics, of which most is digits: zstd 1 gets them 2.7 times smaller at 104 MB/s, gzip 1 2.4
+times at 55 MB/s; levels above take up to five times as long for next to nothing. Lists of jobs: 13 and 9.5 times smaller, in a
+tenth and a quarter of a millisecond for 500 jobs.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import zlib
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Protocol
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+__all__ = ["Packer", "coding_for", "packer"]
+
+_SYNONYMS = {"x-gzip": "gzip"}
+_GZIP_LEVEL, _ZSTD_LEVEL = 1, 1
+_GZIP_WINDOW = 31
+_QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
+
+
+class Packer(Protocol):
+    """Packs one body, piece by piece."""
+
+    def compress(self, data: bytes | memoryview, /) -> bytes:
+        """What is ready to go out once ``data`` is packed, too."""
+        ...
+
+    def flush(self) -> bytes:
+        """The rest."""
+        ...
+
+
+def packer(coding: str) -> Packer:
+    """A new one for ``zstd`` or ``gzip``."""
+    return zstd.ZstdCompressor(_ZSTD_LEVEL) if coding == "zstd" else zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+
+
+@lru_cache(maxsize=256)
+def coding_for(accepted: str) -> str | None:
+    """The coding that a caller with this ``Accept-Encoding`` likes best; ``None`` for the body as it is, which is also what one
+    gets who takes nothing that there is."""
+    qualities = _qualities(accepted)
+    # not all who take anything know zstd
+    offered = {"zstd": qualities.get("zstd", 0.0), "gzip": qualities.get("gzip", qualities.get("*", 0.0))}
+    coding = max(offered, key=lambda one: offered[one])
+    return coding if offered[coding] > 0 and offered[coding] >= qualities.get("identity", 0.0) else None
+
+
+def _qualities(accepted: str) -> Mapping[str, float]:
+    found: dict[str, float] = {}
+    for part in accepted.split(","):
+        coding, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
+        if coding:
+            found[_SYNONYMS.get(coding, coding)] = float(quality) if _QUALITY.fullmatch(quality) else 0.0
+    return found
