@@ -57,7 +57,7 @@ def front_of(url: str, public: bytes, tokens: Mapping[str, str], folder: Path) -
     site = {"number": NUMBER, "url": url, "release": "1.5"}
     return Settings.model_validate(
         {
-            "issuers": {"site": {"key_file": str(folder / "site.pub"), "needs_expiry": False}},
+            "issuers": {"site": {"key_file": str(folder / "site.pub"), "needs_expiry": False, "default_role": ""}},
             "identities": {"table": str(table)},
             "sites": {"aurora": site},
             "cache": {"memory_bytes": 0},
