@@ -137,8 +137,12 @@ async def load(gateway: GatewayProcess, body: Callable[[], bytes], *, seconds: f
                 return
 
     try:
-        await asyncio.gather(*map(one_after_the_other, connections))
+        async with asyncio.TaskGroup() as group:
+            for connection in connections:
+                group.create_task(one_after_the_other(connection))
         return Load(times, time.perf_counter() - begun, gateway.cpu_seconds - cpu)
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
     finally:
         for connection in connections:
             connection.close()

@@ -14,7 +14,7 @@ from benchmarks.processes import GatewayProcess
 
 __all__ = ["AT_ONCE", "Entry", "measure", "same_answers"]
 
-#: requests at any one time while the gateway is under load; one of those that take so many milliseconds by themselves
+#: requests at any one time while the gateway is under load; one at a time of those that cost it so many milliseconds each
 AT_ONCE, SLOW = 8, 1500.0
 
 
@@ -46,13 +46,16 @@ class Entry:
         """One turn: first one request at a time, then many."""
         self.gateway.forget_peak()
         self.alone.append(await self._load(seconds / 4, 1))
-        self.loaded.append(await self._load(seconds, AT_ONCE) if self.alone[-1].middle < SLOW else self.alone[-1])
+        self.loaded.append(await self._load(seconds, AT_ONCE) if self.alone[-1].cpu_milliseconds < SLOW else self.alone[-1])
         self.megabytes.append(self.gateway.peak_megabytes)
 
     async def _load(self, seconds: float, at_once: int) -> Load:
-        return await load(
-            self.gateway, lambda: self.contestant.body(self.question()), seconds=seconds, at_once=at_once, size=self.size
-        )
+        try:
+            return await load(
+                self.gateway, lambda: self.contestant.body(self.question()), seconds=seconds, at_once=at_once, size=self.size
+            )
+        except (RuntimeError, OSError, TimeoutError) as error:
+            raise SystemExit(f"{self.label} failed under load: {error or type(error).__name__}") from error
 
 
 async def same_answers(entries: Sequence[Entry]) -> int:

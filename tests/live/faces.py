@@ -146,7 +146,7 @@ class Http:
 
     def ask(self, document: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The whole answer, errors included."""
-        body = json.dumps({"query": document, "variables": variables or {}})
+        body = json.dumps({"query": document, "variables": variables or {}, "extensions": {"cache": True}})
         self._connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
         answer = self._connection.getresponse()
         text = answer.read()
@@ -181,11 +181,17 @@ def _start(text: str) -> int:
 
 @contextmanager
 def served(
-    sites: Sequence[SiteSettings], folder: Path, *, prefix: Sequence[str] = (), variables: Mapping[str, str] | None = None
+    sites: Sequence[SiteSettings],
+    folder: Path,
+    *,
+    prefix: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
+    cache: str = "list_for = 0",
 ) -> Iterator[str]:
     """``ccgateway serve`` as a process of its own, set up as an operator would; gives its base URL.
 
-    ``prefix``: a command to run it under (``taskset``, a profiler); ``variables``: more settings, by environment.
+    ``prefix``: a command to run it under (``taskset``, a profiler); ``variables``: more settings, by environment; ``cache``: the
+    section of that name (left as it is, lists are asked for every time: what a test changes shows at once).
     """
     lines, tokens = [], {}
     for site in sites:
@@ -196,7 +202,7 @@ def served(
             f'timeout = {site.timeout}\ntoken_env = "{variable}"\n'
         )
     config = folder / "ccgateway.toml"
-    config.write_text("\n".join(lines))
+    config.write_text("\n".join([*lines, "[cache]", cache]))
     command = [*prefix, sys.executable, "-m", "ccgateway", "serve", "--config", str(config), "--port", "0"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CCGATEWAY_")}
     said = folder / "stderr"
