@@ -1,7 +1,7 @@
-"""The recorded exchanges of cc-backend 1.5.4, asked of gateways over one site that is as the recorded instance was.
+"""The recorded exchanges of cc-backend 1.5.4, asked of a gateway over one site that is as the recorded instance was.
 
-A gateway without issuers shows its site one token, so there is a gateway for every user that asked, all over the same site. Ids
-are those of the gateway: the site's own times 1000, plus its number.
+The gateway believes the tokens of the site, and shows everybody there by their own. Ids are those of the gateway: the site's own
+times 1000, plus its number.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -47,10 +48,21 @@ async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         await running
 
 
-def front_of(url: str, token: str) -> Settings:
-    """A gateway over that one site, which remembers nothing: others write there as well."""
-    site = {"number": NUMBER, "url": url, "token": token, "release": "1.5"}
-    return Settings.model_validate({"sites": {"aurora": site}, "cache": {"memory_bytes": 0}})
+def front_of(url: str, public: bytes, tokens: Mapping[str, str], folder: Path) -> Settings:
+    """A gateway over that one site, which believes the site's tokens (``public``: its key) and shows everybody by their own."""
+    (folder / "site.pub").write_bytes(public)
+    table = folder / "people.toml"
+    table.touch(mode=0o600)
+    table.write_text("".join(f'[{name}.aurora]\ntoken = "{token}"\n' for name, token in tokens.items()))
+    site = {"number": NUMBER, "url": url, "release": "1.5"}
+    return Settings.model_validate(
+        {
+            "issuers": {"site": {"key_file": str(folder / "site.pub"), "needs_expiry": False, "default_role": ""}},
+            "identities": {"table": str(table)},
+            "sites": {"aurora": site},
+            "cache": {"memory_bytes": 0},
+        }
+    )
 
 
 def is_of_gateway(exchange: Exchange) -> bool:
@@ -82,9 +94,12 @@ def expected(exchange: Exchange) -> Answer:
     return comparable(Answer(answer.status, answer.content_types, answer.headers, _with_ids(answer.body)))
 
 
-async def ask(client: httpx.AsyncClient, exchange: Exchange) -> Answer:
+async def ask(client: httpx.AsyncClient, exchange: Exchange, token: str | None) -> Answer:
     """What the gateway answers, without what may differ."""
-    headers: Mapping[str, str] = exchange.headers
+    headers = dict(exchange.headers)
+    if token is not None:
+        name, _, scheme = exchange.auth.partition(" ")
+        headers[name] = f"{scheme} {token}".strip()
     path = FACE + _ID_IN_PATH.sub(lambda found: f"{found[1]}{_id(found[2])}", exchange.path)
     response = await client.request(exchange.method, path, headers=headers, content=exchange.body)
     try:

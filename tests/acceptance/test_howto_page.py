@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from acceptance.howto import BLOCKS, CLUSTERS, HOUR, NUMBERS, PAGE, Block, Desk, blocks_of, make_sites
-from acceptance.running import running
+from acceptance.running import Front, running
 from ccgateway.simulator import SimulatedSite
 from ccgateway.simulator.messages import Request
 
@@ -38,8 +38,9 @@ def sites() -> dict[str, SimulatedSite]:
 
 
 @pytest.fixture(scope="module")
-def urls(sites: dict[str, SimulatedSite]) -> Iterator[dict[str, str]]:
-    with running(sites, NUMBERS, users=("demo", "alice")) as found:
+def front(sites: dict[str, SimulatedSite], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    people = {"demo": ("admin", "api"), "alice": ("user", "api")}
+    with running(sites, NUMBERS, tmp_path_factory.mktemp("gateway"), **people) as found:
         yield found
 
 
@@ -49,11 +50,11 @@ def page() -> dict[str, Block]:
 
 
 @pytest.fixture
-def follow(page: dict[str, Block], urls: dict[str, str], tmp_path: Path) -> Callable[..., str]:
+def follow(page: dict[str, Block], front: Front, tmp_path: Path) -> Callable[..., str]:
     """Runs the block of a title, and gives what it writes. A program that this jq does not take is put aside, in jq's words."""
 
     def run(title: str, user: str = "demo", **variables: str) -> str:
-        desk = Desk(tmp_path, urls[user])
+        desk = Desk(tmp_path, front.url, front.tokens[user])
         desk.prepare()
         ended = desk.run(page[title].text, variables)
         if (words := REFUSED.search(ended.stderr)) is not None:

@@ -1,8 +1,8 @@
 """The REST faces against what real instances answer themselves: the same request, sent to the instance and to the gateway.
 
-Every recorded request of 1.5.4 that reads, or that is refused, goes to the real 1.5.4 and to a gateway over that one site.
-Bodies must be the same bytes, but for ids, the order of jobs of one second, and the order of metrics and of their series, which
-is random at the instance. Over all releases, both faces must give every job of every instance.
+Every recorded request of 1.5.4 that reads, or that is refused, goes to the real 1.5.4 and to a gateway over that one site. Bodies
+must be the same bytes, but for ids, the order of jobs of one second, and that of metrics and of their series, which is random
+there. Over all releases, both faces must give every job of every instance.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from ccgateway.jobs.model import JobKey, JobRow, Resource, Tag, parse_job_id
 
 __all__ = ["FakeGateway", "aurora", "borealis_is_down", "make_cluster", "make_piece", "make_row", "make_status", "make_user"]
 
-CALLER = Principal("tester")
+CALLER = Principal("tester", frozenset({"admin"}))
 
 
 class Row(SimpleNamespace):

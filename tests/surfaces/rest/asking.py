@@ -67,14 +67,19 @@ class RestGateway(FakeGateway):
 
 
 def client_of(
-    gateway: RestGateway, *, refused: GatewayError | None = None, origins: tuple[str, ...] = (), **limits: Any
+    gateway: RestGateway,
+    *,
+    caller: Principal = CALLER,
+    refused: GatewayError | None = None,
+    origins: tuple[str, ...] = (),
+    **limits: Any,
 ) -> httpx.AsyncClient:
-    """A client of the faces; ``refused``: what callers are told instead of being let in."""
+    """A client of the faces; ``refused``: what callers are told instead of being known."""
 
     async def caller_of(_request: Request) -> Principal:
         if refused is not None:
             raise refused
-        return CALLER
+        return caller
 
     app = Starlette(routes=rest_routes(gateway, caller_of, LimitSettings(**limits), origins=origins))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")

@@ -22,14 +22,13 @@ TABLES: dict[str, dict[str, Table]] = {
 #: what the how-to page lists
 HOWTO = {
     ("/api/users/", "GET"), ("/api/clusters/", "GET"), ("/api/tags/", "DELETE"), ("/api/jobs/start_job/", "POST"),
-    ("/api/jobs/start_job/", "PUT"), ("/api/jobs/stop_job/", "POST"), ("/api/jobs/stop_job/", "PUT"), ("/api/jobs/", "GET"),
-    ("/api/jobs/{id}", "POST"), ("/api/jobs/{id}", "GET"), ("/api/jobs/tag_job/{id}", "POST"),
+    ("/api/jobs/start_job/", "PUT"), ("/api/jobs/stop_job/", "POST"), ("/api/jobs/stop_job/", "PUT"),
+    ("/api/jobs/", "GET"), ("/api/jobs/{id}", "POST"), ("/api/jobs/{id}", "GET"), ("/api/jobs/tag_job/{id}", "POST"),
     ("/api/jobs/tag_job/{id}", "PATCH"), ("/api/jobs/tag_job/{id}", "DELETE"), ("/api/jobs/edit_meta/{id}", "POST"),
-    ("/api/jobs/edit_meta/{id}", "PATCH"),
-    ("/api/jobs/metrics/{id}", "GET"), ("/api/jobs/delete_job/", "DELETE"), ("/api/jobs/delete_job/{id}", "DELETE"),
-    ("/api/jobs/delete_job_before/{ts}", "DELETE"), ("/userapi/jobs/", "GET"), ("/userapi/jobs/{id}", "POST"),
-    ("/userapi/jobs/{id}", "GET"), ("/userapi/jobs/metrics/{id}", "GET"),
-    ("/api/jobs/stop_job/{id}", "POST"),  # in its example only
+    ("/api/jobs/edit_meta/{id}", "PATCH"), ("/api/jobs/metrics/{id}", "GET"), ("/api/jobs/delete_job/", "DELETE"),
+    ("/api/jobs/delete_job/{id}", "DELETE"), ("/api/jobs/delete_job_before/{ts}", "DELETE"),
+    ("/userapi/jobs/", "GET"), ("/userapi/jobs/{id}", "POST"), ("/userapi/jobs/{id}", "GET"),
+    ("/userapi/jobs/metrics/{id}", "GET"), ("/api/jobs/stop_job/{id}", "POST"),  # the last in its example only
 }  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from ccgateway.errors import CODES, Code, FederationError, GatewayError, RequestError, SiteError
+from ccgateway.identity.principal import Principal
+from ccgateway.surfaces.rest.doors import may_use_api, may_use_userapi
 from surfaces.rest.asking import RestGateway, client_of
 
 RELEASED = "/cc-backend/1.5"
@@ -176,3 +178,33 @@ def test_every_gateway_error_has_a_status_that_the_documents_know() -> None:
 
     assert {row.http for row in CODES.values()} <= {*FAILURES}
     assert isinstance(ANONYMOUS, GatewayError)
+
+
+# --- who may use which root
+
+
+@pytest.mark.parametrize(
+    ("roles", "api", "userapi"),
+    [
+        ({"admin", "api"}, True, True),
+        ({"admin"}, True, True),
+        ({"api"}, True, True),
+        ({"support", "api"}, False, True),
+        ({"manager", "api"}, False, True),
+        ({"user", "api"}, False, True),
+        ({"user"}, False, True),
+        (set(), False, False),
+    ],
+)
+def test_administrators_and_machines_have_everything_and_others_their_own(roles: set[Any], api: bool, userapi: bool) -> None:
+    caller = Principal("somebody", frozenset(roles))
+    assert (may_use_api(caller), may_use_userapi(caller)) == (api, userapi)
+
+
+async def test_who_has_another_root_is_told_so_in_each_faces_words() -> None:
+    user = Principal("alice", frozenset({"user", "api"}))
+    async with client_of(RestGateway(), caller=user) as client:
+        here, there = await client.get("/api/clusters/"), await client.get(f"{RELEASED}/api/clusters/")
+    assert here.status_code == 403 and here.json()["code"] == "FORBIDDEN" and "/userapi" in here.json()["error"]
+    assert there.status_code == 401 and there.content == b'{"error":"unauthorized","status":"Unauthorized"}\n'
+    assert there.headers["www-authenticate"] == "Bearer"

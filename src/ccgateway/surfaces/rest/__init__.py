@@ -25,6 +25,7 @@ openapi      OpenAPI of both faces
 docs         the page about them
 styles       how each face says no
 face         one face as an application
+doors        who may use which root
 origins      pages of other origins change nothing
 sending      answers onto the wire
 routes       where the faces are

@@ -10,12 +10,13 @@ from dataclasses import replace
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from ccgateway.errors import Code, GatewayError
+from ccgateway.errors import Code, GatewayError, RequestError
 from ccgateway.identity.principal import Principal
 from ccgateway.surfaces.callers import CallerOf
 from ccgateway.surfaces.presence import WhileConnected
 from ccgateway.surfaces.requests import LateBodyError, read_body
 from ccgateway.surfaces.rest.calls import Answer, Call, Desk, Query
+from ccgateway.surfaces.rest.doors import Door
 from ccgateway.surfaces.rest.endpoints import Match, Operation, Table
 from ccgateway.surfaces.rest.origins import refuse_other_origins
 from ccgateway.surfaces.rest.sending import send_answer
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Face:
-    """ASGI application, mounted at its base."""
+    """ASGI application, mounted at its base. ``admits``: which callers; ``origins``: whose pages may ask."""
 
     def __init__(
         self,
@@ -37,9 +38,11 @@ class Face:
         style: Style,
         caller_of: CallerOf,
         *,
+        admits: Door,
         origins: frozenset[str] = frozenset(),
     ) -> None:
-        self._desk, self._table, self._style, self._caller_of, self._origins = desk, table, style, caller_of, origins
+        self._desk, self._table, self._style, self._caller_of = desk, table, style, caller_of
+        self._admits, self._origins = admits, origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -73,13 +76,13 @@ class Face:
         match = next((one for one in matches if method in one.endpoint.operations), None)
         if match is not None:
             try:
-                caller = await self._caller_of(request)
+                caller = await self._let_in(request)
             except GatewayError as error:
                 return self._style.turned_away(error)
             return await self._run(request, match, match.endpoint.operations[method], caller, request_id)
         if self._style.asks_first:
             try:
-                await self._caller_of(request)
+                await self._let_in(request)
             except GatewayError as error:
                 return self._style.turned_away(error)
         methods = list(dict.fromkeys(name for one in matches for name in one.endpoint.operations))
@@ -90,6 +93,13 @@ class Face:
             if method == "OPTIONS":
                 return Answer(204, media_type=None, headers={"Allow": ", ".join(methods)})
         return self._style.wrong_method(methods)
+
+    async def _let_in(self, request: Request) -> Principal:
+        """Who asks, if this face is theirs."""
+        caller = await self._caller_of(request)
+        if not self._admits(caller):
+            raise RequestError(Code.FORBIDDEN, self._style.not_here)
+        return caller
 
     async def _run(self, request: Request, match: Match, operation: Operation, caller: Principal, request_id: str) -> Answer:
         limits = self._desk.limits

@@ -14,6 +14,7 @@ from ccgateway.surfaces.callers import CallerOf
 from ccgateway.surfaces.rest.calls import Desk
 from ccgateway.surfaces.rest.docs import docs_routes
 from ccgateway.surfaces.rest.documented_table import API, USERAPI
+from ccgateway.surfaces.rest.doors import may_use_api, may_use_userapi
 from ccgateway.surfaces.rest.face import Face
 from ccgateway.surfaces.rest.ids import Ids
 from ccgateway.surfaces.rest.listing import COMPLETE
@@ -33,11 +34,12 @@ SHOWN = ("Link", "ETag", COMPLETE)
 def rest_routes(gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, *, origins: Sequence[str] = ()) -> list[BaseRoute]:
     """The routes, and those of the page about them. ``caller_of`` says who asks; ``origins``: whose pages may ask."""
     desk, allowed = Desk(gateway, limits, RememberedPages(), Ids(gateway.numbers)), frozenset(origins)
+    own, everything = may_use_userapi, may_use_api
     faces = {
-        "/api": Face(desk, API, Documented(), caller_of, origins=allowed),
-        "/userapi": Face(desk, USERAPI, Documented(), caller_of, origins=allowed),
-        f"{RELEASED}/api": Face(desk, RELEASED_API, Released(asks_first=False), caller_of, origins=allowed),
-        f"{RELEASED}/userapi": Face(desk, RELEASED_USERAPI, Released(asks_first=True), caller_of, origins=allowed),
+        "/api": Face(desk, API, Documented(), caller_of, admits=everything, origins=allowed),
+        "/userapi": Face(desk, USERAPI, Documented(), caller_of, admits=own, origins=allowed),
+        f"{RELEASED}/api": Face(desk, RELEASED_API, Released(asks_first=False), caller_of, admits=everything, origins=allowed),
+        f"{RELEASED}/userapi": Face(desk, RELEASED_USERAPI, Released(asks_first=True), caller_of, admits=own, origins=allowed),
     }
     return [*docs_routes(), *(Mount(base, _shared(face, origins)) for base, face in faces.items())]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Protocol
 
@@ -10,6 +11,7 @@ import msgspec
 
 from ccgateway.errors import Code, FederationError, GatewayError
 from ccgateway.jobs.writes import WriteOutcome, WriteResult
+from ccgateway.surfaces.callers import CHALLENGE
 from ccgateway.surfaces.rest.calls import Answer
 from ccgateway.surfaces.rest.orders import AtSite, status_of
 from ccgateway.surfaces.rest.wording import RefusedError, written
@@ -17,11 +19,16 @@ from ccgateway.surfaces.rest.wording import RefusedError, written
 __all__ = ["Documented", "FailedWrite", "Failure", "Released", "ReleasedFailure", "Style", "refused_write"]
 
 
+_CHALLENGE = {name.decode(): value.decode() for name, value in CHALLENGE.items()}
+
+
 class Style(Protocol):
     """The manners of one face."""
 
     #: whether HEAD is answered as GET is, and OPTIONS with the methods there are
     helpful: bool
+    #: what callers are told who are known, but not let in
+    not_here: str
     #: whether callers have to say who they are before they are told that there is nothing
     asks_first: bool
 
@@ -58,6 +65,7 @@ class Documented:
 
     helpful = True
     asks_first = False
+    not_here = "/api is for administrators, and for tokens whose one role is api. Everybody else has /userapi."
 
     def unknown(self) -> Answer:
         return self.failed(GatewayError(Code.NOT_FOUND, "There is no such endpoint; /api/docs has all of them."))
@@ -68,7 +76,8 @@ class Documented:
         return Answer.json(failure, 405, headers={"Allow": ", ".join(methods)})
 
     def turned_away(self, error: GatewayError) -> Answer:
-        return self.failed(error)
+        answer = self.failed(error)
+        return replace(answer, headers=_CHALLENGE) if answer.status == 401 else answer
 
     def failed(self, error: GatewayError | RefusedError) -> Answer:
         if isinstance(error, RefusedError):
@@ -113,6 +122,7 @@ class Released:
     """cc-backend 1.5.4's."""
 
     helpful = False
+    not_here = "unauthorized"
 
     def __init__(self, *, asks_first: bool) -> None:
         self.asks_first = asks_first
@@ -126,7 +136,7 @@ class Released:
     def turned_away(self, error: GatewayError) -> Answer:
         if error.code not in (Code.UNAUTHENTICATED, Code.FORBIDDEN):
             return self.failed(error)
-        return written({"error": error.message, "status": "Unauthorized"}, 401)
+        return written({"error": error.message, "status": "Unauthorized"}, 401, headers=_CHALLENGE)
 
     def failed(self, error: GatewayError | RefusedError) -> Answer:
         message, status = error.message, error.status if isinstance(error, RefusedError) else HTTPStatus(error.row.http)
