@@ -67,6 +67,7 @@ def serve(
         settings = _listening_on(_settings(config), host, port)
         refuse_without_sites(settings)
         application = create_app(settings)
+        settings.cache.check_workers(workers, take_writes=settings.writes.enabled)
         with bind(settings.server) as listener:
             configure_logging(log_level)
 

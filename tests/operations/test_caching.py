@@ -238,21 +238,21 @@ def test_a_value_that_cannot_be_used_is_refused_with_its_key(key: str, value: ob
 
 
 @pytest.mark.parametrize(
-    ("settings", "workers", "is_refused"),
+    ("settings", "workers", "take_writes", "is_refused"),
     [
-        ({}, 1, False), ({}, 4, True), ({"memory_bytes": 0}, 4, False), ({"redis_url": "redis://h"}, 4, False),
-        ({"redis_url_file": "url"}, 2, False),
+        ({}, 1, True, False), ({}, 4, False, True), ({"memory_bytes": 0}, 4, False, False), ({"memory_bytes": 0}, 4, True, True),
+        ({"redis_url": "redis://h"}, 4, True, False), ({"redis_url_file": "url"}, 2, True, False),
     ],
 )  # fmt: skip
 def test_several_workers_need_a_redis_to_tell_one_another_of_writes(
-    settings: dict[str, Any], workers: int, is_refused: bool
+    settings: dict[str, Any], workers: int, take_writes: bool, is_refused: bool
 ) -> None:
     cache = CacheSettings.model_validate(settings)
     if not is_refused:
-        cache.check_workers(workers)
+        cache.check_workers(workers, take_writes=take_writes)
         return
     with pytest.raises(SettingsError, match="4 workers") as refused:
-        cache.check_workers(workers)
+        cache.check_workers(workers, take_writes=take_writes)
     assert refused.value.key == "cache.redis_url_file"
 
 

@@ -27,6 +27,16 @@ def site() -> Iterator[Address]:
         yield running["aurora"]
 
 
+ALONE = "[cache]\nmemory_bytes = 0\n[writes]\nenabled = false\n"
+
+
+@pytest.fixture
+def desk(desk: Desk) -> Desk:
+    """Nothing is kept and nothing written, so that several workers need no Redis."""
+    desk.text = ALONE
+    return desk
+
+
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The workers, without what multiprocessing itself starts."""
     children = psutil.Process(process.pid).children()
@@ -105,7 +115,7 @@ def test_what_is_wrong_is_said_once_and_no_worker_starts(text: str, said: str, d
 
 
 def test_a_port_in_use_is_named_once(desk: Desk, run: Run) -> None:
-    desk.file.write_text(GOOD)
+    desk.file.write_text(ALONE + GOOD)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = run("serve", "--port", str(taken.getsockname()[1]), "--workers", "2")
     assert done.status == 2 and done.stderr.count("is in use on 127.0.0.1") == 1
@@ -115,3 +125,9 @@ def test_a_port_in_use_is_named_once(desk: Desk, run: Run) -> None:
 def test_other_numbers_of_workers_are_refused(number: str, desk: Desk, run: Run) -> None:
     desk.file.write_text(GOOD)
     assert run("serve", "--port", "0", "--workers", number).status == 2
+
+
+def test_workers_that_cannot_tell_one_another_of_writes_are_refused(desk: Desk, run: Run) -> None:
+    desk.file.write_text(GOOD)
+    done = run("serve", "--port", "0", "--workers", "2")
+    assert done.status == 2 and "no Redis is configured" in done.stderr

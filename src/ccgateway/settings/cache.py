@@ -29,9 +29,7 @@ class CacheSettings(Frozen):
         description="First part of every name in Redis; gateways with other sites need another one.",
     )
     redis_connections: int = Field(16, ge=1, le=256, description="Connections of each process to Redis.")
-    redis_connect_timeout: Seconds = Field(
-        1.0, description="Seconds for a connection to Redis to open, within `redis_timeout`."
-    )
+    redis_connect_timeout: Seconds = Field(1.0, description="Seconds for a connection to Redis to open, within `redis_timeout`.")
     redis_timeout: Seconds = Field(0.5, description="Seconds Redis may take for an answer; then the gateway goes on without it.")
     redis_retry_after: Seconds = Field(3.0, description="Longest pause, in seconds, between tries to reach a Redis that failed.")
     lock_timeout: float = Field(
@@ -75,13 +73,15 @@ class CacheSettings(Frozen):
         """Whether a Redis is named."""
         return self.redis_url is not None or self.redis_url_file is not None
 
-    def check_workers(self, workers: int) -> None:
-        """Refuses several processes that could not tell one another of writes (``SettingsError``)."""
-        if workers > 1 and self.is_on and not self.has_redis:
+    def check_workers(self, workers: int, *, take_writes: bool) -> None:
+        """Refuses several processes that could not tell one another of writes, of what is cached or of idempotency keys
+        (``SettingsError``)."""
+        if workers > 1 and not self.has_redis and (self.is_on or take_writes):
             raise SettingsError(
                 "cache.redis_url_file",
-                f"no Redis is configured, so {workers} workers would not learn of one another's writes and serve what was before",
-                "Name a Redis, switch the cache off (cache.memory_bytes = 0), or serve with one worker.",
+                f"no Redis is configured, so {workers} workers would not learn of one another's writes",
+                "Name a Redis, or serve with one worker, or let nothing be kept and written (cache.memory_bytes = 0, "
+                "writes.enabled = false).",
             )
 
     def read_redis_url(self) -> SecretStr | None:
