@@ -136,7 +136,10 @@ def row_of(job: Job, site: str = "here") -> JobRow:
     tags = [Tag(*tag) for tag in job.tags] or None
     resources = [Resource(host) for host in job.hosts]
     meta_data = {"jobName": job.name} if job.name is not None else None
-    plain = {key: value for key, value in vars(job).items() if key not in ("tags", "hosts", "name", "archive")}
-    row = SimpleNamespace(**plain, site=site, tags=tags, resources=resources, meta_data=meta_data, monitoring_status=3, smt=1)
+    plain = {
+        key: value for key, value in vars(job).items() if key not in ("tags", "hosts", "name", "archive", "monitoring_status")
+    }
+    row = SimpleNamespace(**plain, site=site, tags=tags, resources=resources, meta_data=meta_data, smt=1)
+    row.monitoring_status = job.monitored
     row.key = job.key_at(site)
     return cast("JobRow", row)
