@@ -29,9 +29,7 @@ class CacheSettings(Frozen):
         description="First part of every name in Redis; gateways with other sites need another one.",
     )
     redis_connections: int = Field(16, ge=1, le=256, description="Connections of each process to Redis.")
-    redis_connect_timeout: Seconds = Field(
-        1.0, description="Seconds for a connection to Redis to open, within `redis_timeout`."
-    )
+    redis_connect_timeout: Seconds = Field(1.0, description="Seconds for a connection to Redis to open, within `redis_timeout`.")
     redis_timeout: Seconds = Field(0.5, description="Seconds Redis may take for an answer; then the gateway goes on without it.")
     redis_retry_after: Seconds = Field(3.0, description="Longest pause, in seconds, between tries to reach a Redis that failed.")
     lock_timeout: float = Field(
