@@ -54,12 +54,14 @@ def serve(
     config: ConfigOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on, instead of the settings' own.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on, likewise; 0 picks a free one.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer: as many as there are cores for it.")] = 1,
     log_level: Annotated[LogLevel, typer.Option(help="How much to log.")] = LogLevel.WARNING,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log every request to the gateway.")] = False,
 ) -> None:
     """Serve the configured sites until Ctrl-C or SIGTERM."""
     from ccgateway.app import create_app
     from ccgateway.operations.serving import bind, quiet_signals, refuse_without_sites, server_for, url_of
+    from ccgateway.operations.workers import serve_with_workers
 
     with quiet_signals():
         settings = _listening_on(_settings(config), host, port)
@@ -73,7 +75,12 @@ def serve(
                 where = f"{url_of(listener)}/graphql"
                 console.stderr().print(f"ccgateway {__version__} serves {count} {'site' if count == 1 else 'sites'} at {where}")
 
-            server_for(application, access_log=access_log, when_listening=announce).run(sockets=[listener])
+            if workers == 1:
+                server_for(application, access_log=access_log, when_listening=announce).run(sockets=[listener])
+            elif not serve_with_workers(
+                settings, listener, workers, log_level=log_level, access_log=access_log, when_listening=announce
+            ):
+                raise typer.Exit(1)
 
 
 @app.command()

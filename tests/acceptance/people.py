@@ -101,6 +101,12 @@ class Caller:
     async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         return (await self.post(query, **variables))[2]
 
+    async def get(self, path: str) -> str:
+        """What a ``GET`` of the REST faces answers, its headers included."""
+        headers = {**({"X-Auth-Token": self.token} if self.token else {}), **self.headers}
+        async with self.session.get(self.url.removesuffix("/graphql") + path, headers=headers) as answer:
+            return f"{answer.status} {answer.headers} {await answer.text()}"
+
 
 @dataclass
 class Gate:

@@ -28,6 +28,16 @@ QUERIES = (
     '{ job(id: "aurora:1") { id } }',
     '{ jobMetrics(id: "borealis:2") { name metric { series { data } } } }',
     '{ jobMetrics(id: "cygnus:999") { name } }',
+    'mutation { tagJobs(jobs: [{id: "aurora:1"}], tags: [{type: "t", name: "n"}]) { outcome message } }',
+    'mutation { editJobsMeta(jobs: [{job: {id: "borealis:2"}, values: {note: "x"}}]) { outcome message } }',
+    'mutation { deleteJobs(jobs: [{id: "cygnus:3"}], dryRun: true) { outcome message } }',
+)
+PATHS = (
+    "/userapi/jobs/?items_per_page=5",
+    "/api/jobs/metrics/1001",
+    "/cc-backend/1.5/userapi/jobs/?items-per-page=5",
+    "/cc-backend/1.5/api/jobs/2002",
+    "/api/users/",
 )
 
 
@@ -108,6 +118,7 @@ async def test_no_secret_is_in_any_answer_or_log(tmp_path: Path, caplog: pytest.
             for _ in range(4):
                 for caller in callers:
                     texts += [(await caller.post(query))[1] for query in QUERIES]
+                    texts += [await caller.get(path) for path in PATHS]
             texts.append(repr(gate))
     for site in sites:
         assert site.heard
@@ -115,6 +126,9 @@ async def test_no_secret_is_in_any_answer_or_log(tmp_path: Path, caplog: pytest.
     told = "\n".join(record.getMessage() + (record.exc_text or "") for record in caplog.records)
     assert "ccgateway" in {record.name.partition(".")[0] for record in caplog.records}
     assert any('"items":[{' in text.replace(" ", "") for text in texts)
+    assert [text for text in texts if "GRAPHQL_VALIDATION_FAILED" in text] == []
+    assert "ccgateway.audit" in {record.name for record in caplog.records}
+    assert len([text for text in texts if text.startswith("200 ")]) > 10
     for secret in secrets:
         for part in parts_of(secret):
             assert part not in told, f"in a log: {part[:12]}…"

@@ -21,13 +21,19 @@ from ccgateway.operations.memory import keep_freed_memory
 from ccgateway.operations.stopping import Stoppable
 from ccgateway.settings import ServerSettings, Settings
 
-__all__ = ["GatewayServer", "bind", "quiet_signals", "refuse_without_sites", "run", "server_for", "url_of"]
+__all__ = [
+    "GatewayServer", "bind", "quiet_signals", "refuse_without_sites", "run", "server_config", "server_for", "set_log_levels",
+    "url_of",
+]  # fmt: skip
 
 #: seconds that requests under way get to end when the gateway stops
 GRACE = 5
 #: seconds that an unused connection stays open: longer than the callers' pools keep theirs, so that they close first
 KEEP_ALIVE = 75
-#: connections at any one time: with those to the sites they stay below the 1024 open files that a process usually may have
+#: seconds after which a worker that gives no sign of life is replaced
+HANGING = 30
+#: connections of each process at any one time: with those to the sites they stay below the 1024 open files that it usually may
+#: have
 MOST_CONNECTIONS = 512
 
 EXAMPLE = """\
@@ -85,12 +91,28 @@ class GatewayServer(uvicorn.Server):
 
 
 def server_for(app: ASGIApp, *, access_log: bool = False, when_listening: Callable[[], None] = lambda: None) -> GatewayServer:
-    """The HTTP server for ``app``: says nothing about itself, trusts no proxy's headers, bounds what it takes in."""
+    """The HTTP server for ``app``."""
+    set_log_levels(access_log=access_log)
+    return GatewayServer(server_config(Stoppable(app), access_log=access_log), when_listening)
+
+
+def set_log_levels(*, access_log: bool) -> None:
+    """What uvicorn logs in this process: trouble, and with ``access_log`` every request."""
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     if access_log:
         logging.getLogger("uvicorn.access").setLevel(logging.INFO)
-    config = uvicorn.Config(
-        Stoppable(app),
+
+
+def server_config(app: ASGIApp | Callable[[], ASGIApp], *, access_log: bool, workers: int | None = None) -> uvicorn.Config:
+    """How the gateway is served: says nothing about itself, trusts no proxy's headers, bounds what it takes in.
+
+    ``app``: the application, or, for ``workers``, what makes it in each of them.
+    """
+    return uvicorn.Config(
+        app,
+        factory=workers is not None,
+        workers=workers,
+        timeout_worker_healthcheck=HANGING,
         loop="auto",
         http=_protocol(),
         ws="none",
@@ -104,7 +126,6 @@ def server_for(app: ASGIApp, *, access_log: bool = False, when_listening: Callab
         timeout_keep_alive=KEEP_ALIVE,
         h11_max_incomplete_event_size=64 << 10,
     )
-    return GatewayServer(config, when_listening)
 
 
 @contextmanager

@@ -1,0 +1,117 @@
+"""``serve --workers``: one port, several processes, which come and go together, and one that dies is replaced."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+from ccgateway.simulator import Address, GeneratedJobs, SimulatedSite, serve_in_thread
+from operations.conftest import Run
+from operations.desk import Desk
+from operations.test_commands import GOOD, ask, end, started
+
+JOBS = "{ jobs(first: 2) { items { id } complete } }"
+
+
+@pytest.fixture
+def site() -> Iterator[Address]:
+    with serve_in_thread(SimulatedSite("aurora", "1.5", GeneratedJobs(40, "aurora"))) as running:
+        yield running["aurora"]
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The workers, without what multiprocessing itself starts."""
+    children = psutil.Process(process.pid).children()
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+def url_in(written: str) -> str:
+    found = re.search(r"http://127\.0\.0\.1:\d+/graphql", written)
+    assert found is not None, written
+    return found[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_workers_share_a_port_and_end_together_with_0(number: int, site: Address, desk: Desk) -> None:
+    token = site.site.token("demo")
+    desk.add("aurora", site.url, token)
+    with started("serve", "--port", "0", "--workers", "2", folder=desk.folder, until="serves") as (process, written):
+        workers, url = workers_of(process), url_in(written)
+        assert (len(workers), len(written.splitlines())) == (2, 1)
+        listening = [{c.laddr.port for c in worker.net_connections() if c.status == psutil.CONN_LISTEN} for worker in workers]
+        assert listening == [{int(url.rsplit(":", 1)[1].split("/")[0])}] * 2
+        assert not any(token in f"{worker.cmdline()} {worker.environ()}" for worker in workers)
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: ask(url, JOBS), range(40)))
+        assert all(answer["data"]["jobs"]["complete"] for answer in answers)
+        assert end(process, number) == (0, "")
+        _, alive = psutil.wait_procs(workers, timeout=10)
+        assert alive == []
+
+
+def test_a_worker_that_dies_is_replaced_and_reported(site: Address, desk: Desk) -> None:
+    desk.add("aurora", site.url, site.site.token("demo"))
+    with started("serve", "--port", "0", "--workers", "2", folder=desk.folder, until="serves") as (process, written):
+        lost = workers_of(process)[0]
+        lost.kill()
+        assert process.stdout is not None
+        told = process.stdout.readline()
+        assert re.search(rf"WARNING .*worker {lost.pid} ended unexpectedly \(exit status -9\) and was replaced", told)
+        assert ask(url_in(written), JOBS)["data"]["jobs"]["complete"]
+        found = workers_of(process)
+        assert len(found) == 2 and lost.pid not in {one.pid for one in found}
+        assert end(process, signal.SIGTERM)[0] == 0
+
+
+def test_workers_do_not_outlive_a_supervisor_that_was_killed(site: Address, desk: Desk) -> None:
+    desk.add("aurora", site.url, site.site.token("demo"))
+    with started("serve", "--port", "0", "--workers", "2", folder=desk.folder, until="serves") as (process, _):
+        workers = workers_of(process)
+        process.kill()
+        gone, alive = psutil.wait_procs(workers, timeout=20)
+        assert (len(gone), alive) == (2, [])
+
+
+def test_what_is_under_way_when_it_ends_is_answered(site: Address, desk: Desk) -> None:
+    desk.add("aurora", site.url, site.site.token("demo"))
+    site.site.latency = 1.0
+    arguments = ("serve", "--port", "0", "--workers", "2")
+    with started(*arguments, folder=desk.folder, until="serves") as (process, written), ThreadPoolExecutor() as pool:
+        waiting = pool.submit(ask, url_in(written), JOBS)
+        while not site.site.requests:
+            os.sched_yield()
+        status, rest = end(process, signal.SIGTERM)
+        assert (status, "Traceback" in rest) == (0, False)
+        assert waiting.result(timeout=20)["data"]["jobs"]["complete"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "✗ sites: no site is configured"), (GOOD + 'token_file = "none.jwt"\n', "none.jwt cannot be read")],
+)
+def test_what_is_wrong_is_said_once_and_no_worker_starts(text: str, said: str, desk: Desk, run: Run) -> None:
+    desk.file.write_text(text)
+    done = run("serve", "--port", "0", "--workers", "4")
+    assert done.status == 2
+    assert done.stderr.count("✗") == 1 and said in done.stderr
+
+
+def test_a_port_in_use_is_named_once(desk: Desk, run: Run) -> None:
+    desk.file.write_text(GOOD)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run("serve", "--port", str(taken.getsockname()[1]), "--workers", "2")
+    assert done.status == 2 and done.stderr.count("is in use on 127.0.0.1") == 1
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "65", "many"])
+def test_other_numbers_of_workers_are_refused(number: str, desk: Desk, run: Run) -> None:
+    desk.file.write_text(GOOD)
+    assert run("serve", "--port", "0", "--workers", number).status == 2
