@@ -268,8 +268,13 @@ class Writes:
     async def _finish(self, work: Coroutine[Any, Any, list[WriteResult]]) -> list[WriteResult]:
         task = asyncio.create_task(work, name="write")
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._ended)
         return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[list[WriteResult]]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at also where the caller has left
 
 
 def _told(tags: Iterable[Tag]) -> str:

@@ -94,13 +94,11 @@ class Hand:
     @asynccontextmanager
     async def turn(self, key: JobKey) -> AsyncIterator[bool]:
         """One's turn among the writes to that job, and whether one had to wait for it."""
-        turn = self.turns.take(key, self.visit.deadline)
-        try:
-            waited = await turn.__aenter__()
-        except TimeoutError:
-            raise self.error(Code.TIMEOUT, "Other writes to the job took all the time; nothing was sent.") from None
         async with AsyncExitStack() as stack:
-            stack.push_async_exit(turn.__aexit__)
+            try:
+                waited = await stack.enter_async_context(self.turns.take(key, self.visit.deadline))
+            except TimeoutError:
+                raise self.error(Code.TIMEOUT, "Other writes to the job took all the time; nothing was sent.") from None
             yield waited
 
     # --- the write
