@@ -175,6 +175,7 @@ class Instance:
             try:
                 pieces = dialect.metric_pieces(await self._exchange.exchange(request, visit), self.name, wanted, route)
             except MetricsRefusedError as refused:
+                refused.forget_frames()
                 return refused
             notes = (*((route.note,) if route.note else ()), *dialect.metric_notes(pieces))
             return MetricsFound(in_order_of(wanted, pieces), notes)
@@ -243,6 +244,7 @@ class Instance:
         try:
             found = await self._in_dialect(visit, ask)
         except SiteError as error:
+            error.forget_frames()
             self.health.note(error)
             if self._is_auto and error.code in _RESTARTS:
                 self._probed_at = -math.inf  # it may come back as another release
