@@ -145,6 +145,11 @@ class GatewayError(Exception):
         """The code's row of the table."""
         return CODES[self.code]
 
+    def forget_frames(self) -> None:
+        """Lets go of where the error was raised and what it was made of. Their frames hold whatever was at hand there, an answer
+        of megabytes for one, as long as somebody holds the error."""
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+
     def extensions(self) -> dict[str, str | bool]:
         """What a GraphQL error carries beside its message: ``{code, retryable, site?}``."""
         found: dict[str, str | bool] = {"code": self.code.value, "retryable": self.retryable}

@@ -1,4 +1,4 @@
-"""Freed memory is kept for the next large answer, where the C library can be told."""
+"""Freed memory is kept for the next large answer, where the C library can be told; the collector leaves alone what stays."""
 
 from __future__ import annotations
 
@@ -36,3 +36,13 @@ def test_a_large_body_costs_no_page_faults_once_there_was_one() -> None:
 def test_another_c_library_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctypes.CDLL", lambda _: object())
     assert memory.keep_freed_memory() is False
+
+
+def test_the_collector_looks_seldom_and_not_at_what_was_there() -> None:
+    program = (
+        "from ccgateway.operations import memory as m; m.calm_collector(); print(m.gc.get_freeze_count(), *m.gc.get_threshold())"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    frozen, *thresholds = map(int, told)
+    assert frozen > 1000
+    assert thresholds == [10_000, 10, 10]

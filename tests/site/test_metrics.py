@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import sys
 from typing import Any
 
 import msgspec
@@ -257,3 +259,21 @@ async def test_hosts_that_an_old_release_mixed_up_are_told(release: str, metric:
     upstream.metrics = {7: [metric]}
     notes = (await asked(upstream, ADMIN)).notes
     assert [("sum over all hosts in mem_bw" in note) for note in notes] == [True] * (is_mixed and release != "1.5")
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(200, b'{"data":{"jobMetrics":[{'), (200, b'{"data":[]}'), (200, b"<html>"), (200, b'{"data":null,"error":{}}'), (503, b"")],
+)
+async def test_an_error_that_is_kept_keeps_no_answer(status: int, text: bytes) -> None:
+    body = text + b" " * 1000
+    site, _ = scripted(SiteAnswer(status, "application/json", body))
+    held = sys.getrefcount(body)
+    gc.disable()
+    try:
+        with pytest.raises(SiteError) as failed:
+            await site.metrics(visit_for(), 7, WANTED)
+        assert failed.value.message
+        assert sys.getrefcount(body) == held
+    finally:
+        gc.enable()

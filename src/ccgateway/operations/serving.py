@@ -17,7 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ccgateway.errors import SettingsError
-from ccgateway.operations.memory import keep_freed_memory
+from ccgateway.operations.memory import calm_collector, keep_freed_memory
 from ccgateway.operations.stopping import Stoppable
 from ccgateway.settings import ServerSettings, Settings
 
@@ -87,6 +87,7 @@ class GatewayServer(uvicorn.Server):
         keep_freed_memory()
         await super().startup(sockets)
         if self.started:
+            calm_collector()
             self._when_listening()
 
 

@@ -19,7 +19,7 @@ from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors import Multiprocess
 
 from ccgateway.app import create_app
-from ccgateway.operations.memory import keep_freed_memory
+from ccgateway.operations.memory import calm_collector, keep_freed_memory
 from ccgateway.operations.serving import server_config, set_log_levels
 from ccgateway.operations.stopping import Stoppable
 from ccgateway.settings import Settings
@@ -73,7 +73,9 @@ def _application(settings: Settings, log_level: str, *, access_log: bool) -> Sto
     set_log_levels(access_log=access_log)
     keep_freed_memory()
     _end_with_supervisor()
-    return Stoppable(create_app(settings))
+    application = Stoppable(create_app(settings))
+    calm_collector()
+    return application
 
 
 def _end_with_supervisor() -> None:

@@ -201,6 +201,7 @@ class Instance:
             try:
                 return dialect.metric_pieces(await self._exchange.exchange(request, visit), self.name, wanted, route)
             except MetricsRefusedError as refused:
+                refused.forget_frames()
                 return refused
 
         found = await self._asked(visit, ask)
@@ -297,6 +298,7 @@ class Instance:
         try:
             found = await self._in_dialect(visit, ask)
         except SiteError as error:
+            error.forget_frames()
             if error.code not in _OF_THE_CALLER:  # or one caller's token would be everybody's news
                 self.health.note(error)
             if self._is_auto and error.code in _RESTARTS:
