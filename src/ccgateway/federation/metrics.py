@@ -191,7 +191,7 @@ def _answer(instance: Instance, visit: Visit, wanted: MetricsWanted, found: Metr
     report.elapsed, report.calls, report.returned = seconds, visit.meter.calls, len(found.pieces)
     report.cache_age = visit.meter.age
     report.notes = [*found.notes, *_notes(wanted, found.pieces)]
-    return JobMetricsAnswer(found.pieces, report)
+    return JobMetricsAnswer(found.pieces, report, found.job)
 
 
 def _notes(wanted: MetricsWanted, pieces: Sequence[MetricPiece]) -> list[str]:

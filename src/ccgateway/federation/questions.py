@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.filters import JobFilter, JobOrder
-from ccgateway.jobs.metrics import MetricPiece
+from ccgateway.jobs.metrics import JobRef, MetricPiece
 from ccgateway.jobs.model import JobRow, Tag
 
 __all__ = [
@@ -136,10 +136,12 @@ class JobListAnswer:
 
 @dataclass(frozen=True, slots=True)
 class JobMetricsAnswer:
-    """One job's metrics, in the order asked for, and what its site says about them (``report.notes``)."""
+    """One job's metrics, in the order asked for, and what its site says about them (``report.notes``). ``job``: which one,
+    where that is known without another question to the site."""
 
     pieces: list[MetricPiece]
     report: SiteReport
+    job: JobRef | None = None
 
 
 @dataclass(frozen=True, slots=True)

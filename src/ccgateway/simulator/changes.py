@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from ccgateway.simulator.archive import Archive
 from ccgateway.simulator.clusters import Hardware
-from ccgateway.simulator.job import Job, Tag
+from ccgateway.simulator.job import Job, Tag, seconds_between
 from ccgateway.simulator.metrics import footprint_of, statistics_of
 from ccgateway.simulator.store import JobStore
 from ccgateway.simulator.tags import TagTable
@@ -122,7 +122,7 @@ class Changes:
 
     def stop(self, job: Job, state: str, end: int) -> Job:
         """A job ends; unless it is not monitored, it is archived later."""
-        ended = replace(job, state=state, duration=max(0, end - job.start_time))
+        ended = replace(job, state=state, duration=seconds_between(job.start_time, end))
         self.jobs.put(ended)
         self.note("stop", job.id, state)
         if ended.monitoring_status:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["NULL", "SHARED", "Job", "Tag", "job_from", "job_to"]
+__all__ = ["NULL", "SHARED", "Job", "Tag", "job_from", "job_to", "seconds_between"]
 
 NULL = msgspec.Raw(b"null")
 
@@ -72,7 +72,12 @@ class Job(msgspec.Struct, frozen=True, gc=False):
 
     def lasted(self, now: int) -> int:
         """Its duration as seen at *now*."""
-        return max(0, now - self.start_time) if self.state == "running" else self.duration
+        return seconds_between(self.start_time, now) if self.state == "running" else self.duration
+
+
+def seconds_between(start: int, end: int) -> int:
+    """A duration as cc-backend stores it: of what does not fit 32 bits, only these."""
+    return (max(0, end - start) + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 def job_from(row: Mapping[str, Any], db_id: int | None = None) -> Job:

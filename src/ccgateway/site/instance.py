@@ -18,7 +18,7 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.conditions import EARLIEST, LATEST, Conditions
-from ccgateway.jobs.metrics import MetricPiece, MetricsWanted, in_order_of
+from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted, in_order_of
 from ccgateway.jobs.model import ALWAYS, JobRow
 from ccgateway.settings import SiteSettings
 from ccgateway.site.credentials import Credential, Credentials
@@ -59,10 +59,12 @@ class JobsWanted:
 
 @dataclass(frozen=True, slots=True)
 class MetricsFound:
-    """A job's metrics as the site gave them, in the order asked for, and what callers should know about them."""
+    """A job's metrics as the site gave them, in the order asked for, and what callers should know about them. ``job``: which one,
+    where it was looked up."""
 
     pieces: list[MetricPiece]
     notes: tuple[str, ...] = ()
+    job: JobRef | None = None
 
 
 @dataclass(slots=True)

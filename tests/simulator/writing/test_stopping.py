@@ -70,6 +70,12 @@ def test_a_job_can_be_stopped_into_running(release: str) -> None:
 
 
 @pytest.mark.parametrize("release", REAL)
+def test_a_duration_has_only_32_bits(release: str) -> None:
+    here = site(release, running(1, jobId=500))
+    assert told(stop(here, 500, stopTime=NOW - 1000 + 2**31 + 5))["duration"] == 5 - 2**31
+
+
+@pytest.mark.parametrize("release", REAL)
 def test_of_several_jobs_of_one_id_the_newest_is_meant_from_14_on(release: str) -> None:
     days = (NOW - 300_000, NOW - 200_000, NOW - 1000)
     here = site(release, *(running(n, jobId=500, startTime=t) for n, t in enumerate(days, 1)))

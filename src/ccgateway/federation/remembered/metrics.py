@@ -11,7 +11,7 @@ it ran is not shown once it is known to have ended.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -57,7 +57,8 @@ class RememberedMetrics:
         unknown = [key for name in names if (key := place.key(name)) not in hits]
         if unknown:
             hits |= await self._shelf.fetch(unknown, reading.fill, visit, within=within)
-        return instance.arranged(visit, wanted, self._pieces(names, place, hits, reading.pieces))
+        found = instance.arranged(visit, wanted, self._pieces(names, place, hits, reading.pieces))
+        return replace(found, job=place.job)
 
     async def known(
         self, instance: Instance, visit: Visit, jobs: Sequence[JobRef], wanted: MetricsWanted
@@ -102,7 +103,13 @@ class RememberedMetrics:
         # a site that is asked by POST chooses the scopes itself; their order changes nothing anywhere
         scopes = "post" if route.by_post else "get" if wanted.scopes is None else "get " + ",".join(sorted(wanted.scopes))
         return _Place(
-            instance.name, subject_of(job.key), audience, job.phase, f"{FORMAT} {job.db_id} {job.phase} {scopes}", wanted.scopes
+            instance.name,
+            subject_of(job.key),
+            audience,
+            job.phase,
+            f"{FORMAT} {job.db_id} {job.phase} {scopes}",
+            wanted.scopes,
+            job,
         )
 
     def _pieces(
@@ -137,6 +144,7 @@ class _Place:
     phase: Phase
     question: str
     scopes: tuple[str, ...] | None
+    job: JobRef
 
     @property
     def index(self) -> Key:

@@ -102,18 +102,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response.
-
-    ``lasting``: the same question gets the same answer while the job that it is about does not change; ``etag``: under which
-    it may then be asked conditionally.
-    """
+    """A response; ``etag``: of one that stays the same, and may be asked for conditionally."""
 
     status: int = 200
     body: bytes | bytearray = b""
     media_type: str | None = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
-    lasting: bool = False
 
     @classmethod
     def json(
@@ -123,7 +118,6 @@ class Answer:
         *,
         headers: Mapping[str, str] | None = None,
         etag: str | None = None,
-        lasting: bool = False,
     ) -> Answer:
         """``value`` as one line of JSON."""
-        return cls(status, encode(value), JSON, headers or {}, etag, lasting)
+        return cls(status, encode(value), JSON, headers or {}, etag)

@@ -16,7 +16,7 @@ from ccgateway.jobs.metrics import SCOPES, MetricsWanted
 from ccgateway.jobs.model import STATES, JobRow
 from ccgateway.surfaces.rest.calls import Answer, Call, Query
 from ccgateway.surfaces.rest.clusters import Clusters, account, cluster
-from ccgateway.surfaces.rest.conditional import etag_of, if_changed, is_known
+from ccgateway.surfaces.rest.conditional import etag_of, is_known, metrics_etag
 from ccgateway.surfaces.rest.jobs import SINGLE, DocumentedJob, Job, documented_job, job
 from ccgateway.surfaces.rest.listing import (
     COMPLETE,
@@ -36,6 +36,7 @@ from ccgateway.surfaces.rest.metrics import (
     documented_metric,
     metric,
     own_scope,
+    read_metrics,
 )
 from ccgateway.surfaces.rest.nodes import NodesInUse, nodes_in_use
 
@@ -190,7 +191,7 @@ async def single_job(call: Call) -> Answer:
     if not with_metrics:
         return Answer.json(_single(row, call, None), etag=etag)
     try:
-        told = await call.gateway.job_metrics(f"{row.site}:{row.id}", own_scope(row), call.caller, budget=call.budget())
+        told = await read_metrics(call, row, own_scope(row))
     except GatewayError as error:
         return _without_metrics(row, call, error)
     return Answer.json(_single(row, call, by_metric_and_scope(told.pieces)), headers={COMPLETE: "true"}, etag=etag)
@@ -201,7 +202,7 @@ async def single_job_with(call: Call) -> Answer:
     row = await find(call, path_id(call))
     wanted = MetricsWanted.of(_names(call.body), own_scope(row).scopes)
     try:
-        told = await call.gateway.job_metrics(f"{row.site}:{row.id}", wanted, call.caller, budget=call.budget())
+        told = await read_metrics(call, row, wanted)
     except GatewayError as error:
         return _without_metrics(row, call, error)
     data = [NamedMetric(piece.name, piece.scope, metric(piece.metric)) for piece in told.pieces]
@@ -239,12 +240,11 @@ async def job_metrics(call: Call) -> Answer:
     wanted = MetricsWanted.of(
         call.query.all("metric") or None, scopes or None, integer(resolution, "resolution") if resolution else None
     )
-    return await if_changed(call, job_id, f"howto {wanted}", lambda: _metrics(call, job_id, wanted))
-
-
-async def _metrics(call: Call, job_id: str, wanted: MetricsWanted) -> Answer:
     told = await call.gateway.job_metrics(job_id, wanted, call.caller, budget=call.budget())
-    return Answer.json(Metrics([documented_metric(piece) for piece in told.pieces], told.report.notes), lasting=True)
+    etag = metrics_etag(told, f"howto {wanted}")
+    if is_known(etag, call):
+        return Answer(304, etag=etag)
+    return Answer.json(Metrics([documented_metric(piece) for piece in told.pieces], told.report.notes), etag=etag)
 
 
 # --- all else

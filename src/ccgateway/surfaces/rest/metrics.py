@@ -7,9 +7,12 @@ from typing import Annotated
 
 import msgspec
 
+from ccgateway.errors import GatewayError
+from ccgateway.federation.questions import JobMetricsAnswer
 from ccgateway.jobs.clusters import Unit
-from ccgateway.jobs.metrics import JobMetric, MetricPiece, MetricsWanted, Series, Statistics, StatisticsSeries
+from ccgateway.jobs.metrics import JobMetric, JobRef, MetricPiece, MetricsWanted, Series, Statistics, StatisticsSeries
 from ccgateway.jobs.model import JobRow
+from ccgateway.surfaces.rest.calls import Call
 
 __all__ = [
     "DocumentedMetric",
@@ -20,6 +23,7 @@ __all__ = [
     "documented_metric",
     "metric",
     "own_scope",
+    "read_metrics",
 ]
 
 _MAYBE = {"type": ["number", "null"]}
@@ -92,6 +96,14 @@ class DocumentedMetric(msgspec.Struct, kw_only=True, omit_defaults=True, rename=
 def own_scope(row: JobRow) -> MetricsWanted:
     """All metrics at the scope that cc-backend chooses for a job that is shown whole: core on one node, else node."""
     return MetricsWanted.of(None, ["core" if row.num_nodes == 1 else "node"])
+
+
+async def read_metrics(call: Call, row: JobRow, wanted: MetricsWanted) -> JobMetricsAnswer:
+    """These metrics of a job whose row was read, so that it need not be looked up again. Raises what they came to otherwise."""
+    (outcome,) = await call.gateway.metrics_of([JobRef.of(row)], wanted, call.caller, budget=call.budget())
+    if isinstance(outcome, GatewayError):
+        raise outcome
+    return outcome
 
 
 def metric(one: JobMetric) -> Metric:

@@ -17,10 +17,18 @@ from ccgateway.jobs.metrics import SCOPES, MetricsWanted
 from ccgateway.jobs.model import STATES, JobRow
 from ccgateway.surfaces.rest.calls import Answer, Call, Query
 from ccgateway.surfaces.rest.clusters import Clusters, account, cluster
-from ccgateway.surfaces.rest.conditional import etag_of, if_changed, is_known
+from ccgateway.surfaces.rest.conditional import etag_of, is_known, metrics_etag
 from ccgateway.surfaces.rest.jobs import SINGLE, Job, job
 from ccgateway.surfaces.rest.listing import ListAsked, SiteState, completeness, read_list, refuse_gaps, states_of
-from ccgateway.surfaces.rest.metrics import Metric, MetricByName, NamedMetric, by_metric_and_scope, metric, own_scope
+from ccgateway.surfaces.rest.metrics import (
+    Metric,
+    MetricByName,
+    NamedMetric,
+    by_metric_and_scope,
+    metric,
+    own_scope,
+    read_metrics,
+)
 from ccgateway.surfaces.rest.nodes import NodesInUse, nodes_in_use
 from ccgateway.surfaces.rest.wording import NO_ROWS, RefusedError, decode_json, kind_of, parse_int, written
 
@@ -170,7 +178,7 @@ async def single_job(call: Call) -> Answer:
     data: dict[str, dict[str, Metric]] | None = None
     if with_metrics:
         wanted = own_scope(row)
-        told = await call.gateway.job_metrics(f"{row.site}:{row.id}", wanted, call.caller, budget=call.budget())
+        told = await read_metrics(call, row, wanted)
         data = by_metric_and_scope(told.pieces)
     return replace(written(Single(job(row, call.ids, meta_data=row.meta_data_json), data)), etag=etag)
 
@@ -179,7 +187,7 @@ async def single_job_with(call: Call) -> Answer:
     """One job with the metrics that the body names."""
     row = await find(call, path_id(call))
     wanted = MetricsWanted.of(_names(call.body), own_scope(row).scopes)
-    told = await call.gateway.job_metrics(f"{row.site}:{row.id}", wanted, call.caller, budget=call.budget())
+    told = await read_metrics(call, row, wanted)
     data: list[MetricByName] = [MetricByName(metric(piece.metric), piece.name, piece.scope) for piece in told.pieces]
     return written(Single(job(row, call.ids, meta_data=row.meta_data_json), data))
 
@@ -213,10 +221,6 @@ async def job_metrics(call: Call) -> Answer:
     except GatewayError:
         return _no_metrics(NO_ROWS)
     wanted = MetricsWanted.of(call.query.all("metric") or None, scopes or None)
-    return await if_changed(call, job_id, f"1.5 {wanted}", lambda: _metrics(call, job_id, wanted))
-
-
-async def _metrics(call: Call, job_id: str, wanted: MetricsWanted) -> Answer:
     try:
         told = await call.gateway.job_metrics(job_id, wanted, call.caller, budget=call.budget())
     except GatewayError as error:
@@ -225,8 +229,11 @@ async def _metrics(call: Call, job_id: str, wanted: MetricsWanted) -> Answer:
         if error.code is Code.SITE_ERROR:
             return _no_metrics(error.message)
         raise
+    etag = metrics_etag(told, f"1.5 {wanted}")
+    if is_known(etag, call):
+        return Answer(304, etag=etag)
     found = [NamedMetric(piece.name, piece.scope, metric(piece.metric)) for piece in told.pieces]
-    return replace(written(Metrics(JobMetrics(found), None)), lasting=True)
+    return replace(written(Metrics(JobMetrics(found), None)), etag=etag)
 
 
 def _no_metrics(message: str) -> Answer:
