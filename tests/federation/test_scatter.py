@@ -56,7 +56,7 @@ async def test_sites_are_asked_side_by_side() -> None:
 async def test_a_hanging_site_ends_at_its_own_limit_and_the_others_come() -> None:
     outcomes, took = await timed(ask("hangs", takes(60), seconds=0.2), ask("fine", takes(0.01)))
     assert outcomes == {"hangs": Code.TIMEOUT, "fine": "answer"}
-    assert 0.2 <= took < 2.0
+    assert 0.19 <= took < 2.0
 
 
 async def test_a_single_site_has_its_limit_too() -> None:
