@@ -6,9 +6,9 @@ and up to 64 MB of it stay when they are done with; larger ones still go back at
 
 Python's collector looks through all it knows whenever some thousands of lists and objects are alive at once, as they are while a
 page of jobs with their hosts is made: that was 5.1 of the 21.5 ms that 500 such jobs cost. What is there when the gateway starts
-(a quarter of a million objects) stays, so that it need not be looked at again: 1.6 ms. Looking after ten thousand objects instead
-of seven hundred: none. Nothing large waits for the collector: 100 callers who leave early, 100 broken answers and 400 good ones of
-ten megabytes one after the other, then 50 at once, take 125 and 223 MB at most with these settings, 123 and 229 with Python's. That
+(some 90,000 objects) stays, so that it need not be looked at again: 1.6 ms. Looking after ten thousand objects instead of seven
+hundred: none. Nothing large waits for the collector: 100 callers who leave early, 100 broken answers and 400 good ones of ten
+megabytes one after the other, then 50 at once, take 125 and 223 MB at most with these settings, 123 and 229 with Python's. That
 holds as long as an error that somebody keeps does not keep the answer it was made of (``GatewayError.forget_frames``); before it
 did not, broken answers took 245 MB with Python's settings, and 650 with these.
 """
