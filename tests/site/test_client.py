@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SettingsError, SiteError
 from ccgateway.settings import SiteSettings
+from ccgateway.site import client
 from ccgateway.site.client import SiteClient, _retry_after
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
@@ -557,3 +558,23 @@ def test_any_retry_after_is_seconds_or_nothing(value: str) -> None:
 
 def test_the_server_of_these_tests_counts_right() -> None:
     assert RawServer(sends()).open_now == 0
+
+
+# --- its own token in what comes back
+
+JWT = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJkZW1vIiwicm9sZXMiOlsiYXBpIl19.QZ3kx-signature_of_this_token"
+
+
+@pytest.mark.parametrize("size", [0, client.LARGE - 100, client.LARGE, 4 * client.LARGE])
+@pytest.mark.parametrize("leak", [JWT, JWT.split(".")[1], JWT.split(".")[2], f"a {JWT} and {JWT}"])
+def test_no_part_of_a_token_comes_back_however_much_comes_with_it(size: int, leak: str) -> None:
+    filler = b"1.00," * (size // 5)
+    found = client._without(filler + leak.encode() + filler, client._secret_parts(JWT))
+    assert b"[redacted]" in found
+    assert not any(part.encode() in found for part in JWT.split(".")[1:])
+    assert found.startswith(filler) and found.endswith(filler)
+
+
+@pytest.mark.parametrize("text", [b"", b"1.00," * client.LARGE, b"QZXJKVWYqzxjk" * client.LARGE])
+def test_what_holds_no_token_stays_as_it_is(text: bytes) -> None:
+    assert client._without(text, client._secret_parts(JWT)) is text
