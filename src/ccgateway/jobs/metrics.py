@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 
 import msgspec
 
@@ -176,12 +177,13 @@ class MetricPiece(msgspec.Struct, frozen=True, gc=False):
     def size(self) -> int:
         """Bytes that its samples take."""
         metric = self.metric
-        total = sum([len(one.data) for one in metric.series or ()])
+        total = sum(map(len, map(_DATA, metric.series or ())))
         if (over_all := metric.statistics_series) is not None:
             total += sum(map(len, (over_all.mean, over_all.median, over_all.min, over_all.max)))
         return total
 
 
+_DATA = attrgetter("data")
 _DECODER = msgspec.json.Decoder(JobMetric)
 _ENCODER = msgspec.json.Encoder()
 
