@@ -29,14 +29,16 @@ def make_site(name: str, *, count: int = 120) -> SimulatedSite:
 
 @asynccontextmanager
 async def front(
-    *sites: SimulatedSite, user: str = "demo", limits: Mapping[str, Any] | None = None
+    *sites: SimulatedSite, user: str = "demo", limits: Mapping[str, Any] | None = None, cache: Mapping[str, Any] | None = None
 ) -> AsyncIterator[tuple[httpx.AsyncClient, Mapping[str, Address]]]:
     """A client of a gateway over ``sites``, and where these are."""
     async with serve(*sites) as running:
         sections = {
             one.name: {"number": NUMBERS[one.name], "url": running[one.name].url, "token": one.token(user)} for one in sites
         }
-        settings = Settings.model_validate({"sites": sections, "limits": dict(limits or {}), "cache": {"memory_bytes": 0}})
+        settings = Settings.model_validate(
+            {"sites": sections, "limits": dict(limits or {}), "cache": {"memory_bytes": 0} if cache is None else cache}
+        )
         async with serving(settings) as client:
             yield client, running
 
@@ -216,6 +218,36 @@ async def test_cursors_lead_through_everything() -> None:
                 break
             address = "/api/jobs/" + answer.links["next"]["url"]
     assert len(found) == len(set(found)) and set(found) == ids_at(*sites)
+
+
+# --- how answers go out
+
+
+@pytest.mark.parametrize("path", ["/api/jobs/?items_per_page=100", f"{RELEASED}/api/jobs/?items-per-page=100"])
+async def test_answers_are_packed_for_those_who_ask(path: str) -> None:
+    async with front(make_site("aurora")) as (client, _):
+        plain = await client.get(path, headers={"Accept-Encoding": "identity"})
+        packed = await client.get(path, headers={"Accept-Encoding": "gzip"})
+        async with client.stream("GET", path, headers={"Accept-Encoding": "zstd"}) as answer:
+            small = b"".join([piece async for piece in answer.aiter_raw()])
+    assert "content-encoding" not in plain.headers and "accept-encoding" in plain.headers["vary"].lower()
+    assert packed.headers["content-encoding"] == "gzip" and packed.content == plain.content
+    assert packed.num_bytes_downloaded < len(plain.content) / 4
+    assert answer.headers["content-encoding"] == "zstd" and len(small) < len(plain.content) / 4
+
+
+async def test_metrics_that_are_remembered_have_an_entity_tag_and_cost_no_call() -> None:
+    site = make_site("aurora")
+    db_id = next(job["id"] for job in site.all_jobs() if job["monitoringStatus"] == 3)
+    path = f"/api/jobs/metrics/{db_id * 1000 + 1}"
+    async with front(site, cache={}) as (client, _):
+        first = await client.get(path)
+        calls = len(site.requests)
+        again = await client.get(path, headers={"If-None-Match": first.headers["etag"]})
+        other = await client.get(f"{path}?metric=cpu_load", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert other.status_code == 200 and len(other.json()["metrics"]) < len(first.json()["metrics"])
+    assert len(site.requests) == calls
 
 
 # --- sites that are down, slow, or broken
