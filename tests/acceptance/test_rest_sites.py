@@ -220,6 +220,31 @@ async def test_cursors_lead_through_everything() -> None:
     assert len(found) == len(set(found)) and set(found) == ids_at(*sites)
 
 
+# --- users
+
+
+async def test_users_change_where_the_release_lets_them() -> None:
+    sites = [make_site(name) for name in RELEASES]
+    async with front(*sites) as (client, _):
+        there = await client.post(f"{RELEASED}/api/user/bob?site=*", json={"add-role": "support"})
+        here = await client.post("/api/user/bob?site=*", data={"remove-role": "support"})
+        again = await client.post("/api/user/bob?site=cygnus", json={"remove-role": "support"})
+        unknown = await client.post("/api/user/nobody?site=aurora", json={"add-role": "support"})
+        refused = [
+            await client.post(f"{RELEASED}/api/user/bob?site={name}", json={"add-role": "pilot"}) for name in ("aurora", "cygnus")
+        ]
+        unnamed = await client.post("/api/user/bob", json={"add-role": "support"})
+    assert there.status_code == here.status_code == 207
+    assert there.json()["sites"] == {"aurora": "DONE", "borealis": "FAILED", "cygnus": "DONE", "draco": "DONE"}
+    assert here.json()["sites"]["borealis"][0]["code"] == "UNSUPPORTED"
+    assert not any("support" in one.roles for site in sites for one in site.truth.users if one.name == "bob")
+    assert (again.status_code, again.json()["sites"]["cygnus"][0]["outcome"]) == (200, "UNCHANGED")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "NOT_FOUND")
+    words = {"status": "Unprocessable Entity", "error": "adding role failed: supplied role is no valid option : pilot"}
+    assert [(one.status_code, one.json()) for one in refused] == [(422, words)] * 2
+    assert unnamed.status_code == 400
+
+
 # --- how answers go out
 
 

@@ -13,6 +13,7 @@ import pytest
 from ccgateway.federation.gateway import Gateway
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.writes import (
+    ChangeUser,
     DeleteBefore,
     EditMeta,
     RemoveTags,
@@ -121,6 +122,12 @@ WRITES = [
         lambda _, __: ("DELETE", "tags/", [{"type": "review", "name": "old", "scope": "global"}]),
         lambda _, __: 'removeTagFromList(tagIds: ["1"])', own_only=False,
     ),
+    Write(
+        "make an admin", "user",
+        lambda g, who: g.writes.change_user(ChangeUser(user=who, change="add-role", value="support"), CALLER, CALL),
+        lambda release, who: ("POST", f"user/{who}{'' if release == '1.5' else '?add-role=support'}", {"add-role": "support"}),
+        own_only=False,
+    ),
 ]  # fmt: skip
 
 
@@ -134,7 +141,8 @@ def lets(release: str, write: Write, person: str) -> bool:
         site = make_site(release)
         method, path, body = write.rest(release, person)
         headers = (("x-auth-token", site.token(person)), ("content-type", "application/json"))
-        site.answer(Request(method, f"/api/{path}", "", headers, b"" if body is None else json.dumps(body).encode()))
+        path, _, query = path.partition("?")
+        site.answer(Request(method, f"/api/{path}", query, headers, b"" if body is None else json.dumps(body).encode()))
         if acts(site, write.effect):
             return True
     if write.query is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.writes import (
+    ChangeUser,
     DeleteBefore,
     EditMeta,
     RemoveTags,
@@ -24,6 +25,7 @@ from ccgateway.jobs.writes import (
     WriteResult,
 )
 from ccgateway.simulator import SimulatedSite
+from ccgateway.simulator.backend import User
 from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
 from support.walking import CALLER
 from support.written import CALL, NOW, Fault, Wire, gateway_over, instance_of, job_at, look_quickly, order_for, started
@@ -60,6 +62,8 @@ def make_site(release: str) -> SimulatedSite:
         clock=lambda: float(NOW),
     )
     site.add_tag(ENDED, "review", "old")
+    users = site.backend.users
+    users[:] = [replace(one, projects=("p1",)) if one.name == "mona" else one for one in users]
     return site
 
 
@@ -91,6 +95,12 @@ def noted(site: SimulatedSite) -> bool:
     return bool(((job_at(site, ENDED) or {})["metaData"] or {}).get("note") == "seen")
 
 
+def account(site: SimulatedSite, name: str) -> User:
+    return next(one for one in site.truth.users if one.name == name)
+
+
+SUPPORT = ChangeUser(user="bob", change="add-role", value="support")
+LEAVE = ChangeUser(user="mona", change="remove-project", value="p1")
 STOP = StopJob(target=target(RUNNING), stop_time=NOW - 100, state="failed")
 WRITES = [
     Write(
@@ -127,6 +137,14 @@ WRITES = [
     Write(
         "delete before", lambda g: g.writes.delete_jobs_before(DeleteBefore(before=NOW - 800_000), CALLER, CALL),
         lambda s: job_at(s, OLD) is None, "delete",
+    ),
+    Write(
+        "give a role", lambda g: g.writes.change_user(SUPPORT, CALLER, CALL), lambda s: "support" in account(s, "bob").roles,
+        "user", ("1.2", "1.3", "1.5"),
+    ),
+    Write(
+        "take a project", lambda g: g.writes.change_user(LEAVE, CALLER, CALL), lambda s: "p1" not in account(s, "mona").projects,
+        "user", ("1.2", "1.3", "1.5"),
     ),
 ]  # fmt: skip
 

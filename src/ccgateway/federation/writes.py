@@ -23,6 +23,7 @@ from ccgateway.jobs.model import Tag
 from ccgateway.jobs.writes import (
     END_STATES,
     MOST_ITEMS,
+    ChangeUser,
     DeleteBefore,
     EditMeta,
     RemoveTags,
@@ -183,6 +184,17 @@ class Writes:
         chosen = self.registry.chosen(sites)
         orders = [(one, Order(n, act, _told((tag,)), tag=tag, is_wide=True)) for n, one in enumerate(chosen)]
         return await self._at_sites(self._asked("create tag", caller, call), call, (tag, sites), orders)
+
+    async def change_user(self, order: ChangeUser, caller: Principal, call: WriteCall) -> list[WriteResult]:
+        """Gives a user of the sites a role or project, or takes one. One result for each site, ``NOT_FOUND`` where there is no
+        such user."""
+
+        async def act(writer: Writer, visit: Visit) -> WriteResult:
+            return await writer.change_user(visit, order)
+
+        detail = f"{order.change} {order.value} of {order.user}"
+        orders = [(one, Order(n, act, detail, is_wide=True)) for n, one in enumerate(self.places.named(order.sites))]
+        return await self._at_sites(self._asked("change user", caller, call), call, order, orders)
 
     async def aclose(self) -> None:
         """Waits for the calls that are running: each ends with its request's time."""

@@ -14,8 +14,8 @@ from ccgateway.errors import Code, GatewayError, RequestError
 from ccgateway.jobs.model import STATES, JobKey, Resource, Tag, parse_job_id
 
 __all__ = [
-    "END_STATES", "MOST_ITEMS", "DeleteBefore", "EditMeta", "OmitTagged", "RemoveTags", "StartJob", "StopJob", "TagJob",
-    "Target", "WriteOutcome", "WriteResult",
+    "END_STATES", "MOST_ITEMS", "ChangeUser", "DeleteBefore", "EditMeta", "OmitTagged", "RemoveTags", "StartJob", "StopJob",
+    "TagJob", "Target", "UserChange", "WriteOutcome", "WriteResult",
 ]  # fmt: skip
 
 #: orders in one call at the most
@@ -24,6 +24,7 @@ MOST_ITEMS = 1000
 END_STATES = tuple(state for state in STATES if state not in ("running", "pending", "suspended"))
 
 OmitTagged: TypeAlias = Literal["none", "all", "user"]
+UserChange: TypeAlias = Literal["add-role", "remove-role", "add-project", "remove-project"]
 
 
 class WriteOutcome(StrEnum):
@@ -170,6 +171,17 @@ class RemoveTags:
     """Tags to remove altogether, from every job, at each of ``sites`` (as in ``DeleteBefore``)."""
 
     tags: tuple[Tag, ...]
+    sites: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeUser:
+    """One role or project (``value``) more or less for a user, under the name that each of ``sites`` (as in ``DeleteBefore``) has
+    for them."""
+
+    user: str
+    change: UserChange
+    value: str
     sites: tuple[str, ...] | None = None
 
 

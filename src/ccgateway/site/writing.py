@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ccgateway.jobs.model import Tag
-from ccgateway.jobs.writes import OmitTagged, StartJob, StopJob, Target, WriteResult
-from ccgateway.site import editing, lifecycle, tagging
+from ccgateway.jobs.writes import ChangeUser, OmitTagged, StartJob, StopJob, Target, WriteResult
+from ccgateway.site import accounts, editing, lifecycle, tagging
 from ccgateway.site.exchange import Visit
 from ccgateway.site.finding import Turns
 from ccgateway.site.hand import Hand
@@ -70,3 +70,7 @@ class Writer:
     async def remove_tag(self, visit: Visit, tag: Tag, *, dry_run: bool) -> WriteResult:
         """Removes a tag altogether."""
         return await tagging.remove_tag(await self._hand(visit), tag, dry_run=dry_run)
+
+    async def change_user(self, visit: Visit, order: ChangeUser) -> WriteResult:
+        """Gives a user a role or project, or takes one."""
+        return await accounts.change_user(await self._hand(visit), order)

@@ -64,7 +64,11 @@ def test_roles_and_projects_by_form(release: str) -> None:
     assert change("bob", "add-project", "p") == (422, "user 'bob' is not a manager!")
     assert change("mona", "add-project", "p") == (200, "Add Project Success")
     assert change("mona", "add-project", "p") == (422, "user 'mona' already manages project 'p'")
+    assert change("mona", "remove-role", "manager") == (
+        422, "Cannot remove role 'manager' while user mona still has assigned project(s) : [p]",
+    )  # fmt: skip
     assert change("mona", "remove-project", "p") == (200, "Remove Project Success")
+    assert change("mona", "remove-project", "p") == (422, "user '\"mona\"': Cannot remove project '\"p\"' - Does not match!")
     assert change("ghost", "add-role", "support") == (422, "sql: no rows in result set")
     assert change("bob", "colour", "x") == (500, "Not Add or Del [role|project]?")
     assert form(here, "/user/bob", "robot", **{"add-role": "admin"}).status == 403

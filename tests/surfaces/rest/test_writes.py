@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from ccgateway.errors import CODES, Code
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import JobKey, Resource, Tag
 from ccgateway.jobs.writes import (
+    ChangeUser,
     DeleteBefore,
     EditMeta,
     RemoveTags,
@@ -139,7 +141,9 @@ async def test_a_job_of_another_cluster_than_the_body_says_is_not_stopped() -> N
 
 @pytest.mark.parametrize("base", ["", RELEASED])
 async def test_jobs_are_deleted(base: str) -> None:
-    answer, (name, targets, _, _), _ = await written("DELETE", f"{base}/api/jobs/delete_job/1001")
+    answer, (name, targets, _, _), _ = await written(
+        "DELETE", f"{base}/api/jobs/delete_job/1001", None, result(WriteOutcome.DONE, key=KEY)
+    )  # fmt: skip
     assert (name, targets, answer.json()["msg"]) == ("delete_jobs", [BY_ID], "Successfully deleted job 1001")
     _, (_, targets, _, _), _ = await written("DELETE", f"{base}/api/jobs/delete_job/", {"jobId": 7, "cluster": "alex"})
     assert targets == [Target(cluster="alex", job_id=7)]
@@ -394,3 +398,96 @@ async def test_a_tag_that_no_site_has_is_told_in_cc_backends_words() -> None:
     answer, _, _ = await written("DELETE", f"{RELEASED}/api/tags/?site=*", [TAG], *unchanged)
     assert answer.status_code == 500
     assert answer.json()["error"] == "removing tag failed: tag does not exist (name, type, scope): slow, review, global"
+
+
+# --- users
+
+
+def changed(outcome: WriteOutcome, code: Code | None = None, message: str | None = None, site: str = "aurora") -> WriteResult:
+    return WriteResult(outcome=outcome, site=site, code=code, message=message)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers"),
+    [
+        ("user/bob?site=*", b'{"add-role":"","remove-project":"p_a"}', {}),
+        ("user/bob?site=*", b"remove-project=p_a&remove-project=p_b", {"Content-Type": "application/x-www-form-urlencoded"}),
+        ("user/bob?site=*&remove-project=p_a", b"", {}),
+    ],
+)
+async def test_users_change_by_json_and_by_form(path: str, body: bytes, headers: dict[str, str]) -> None:
+    gateway = RestGateway()
+    gateway.orders.results = [changed(WriteOutcome.DONE), changed(WriteOutcome.UNCHANGED, site="borealis")]
+    async with client_of(gateway) as client:
+        answer = await client.post(f"/api/{path}", content=body, headers=headers)
+    (told,) = gateway.orders.told
+    assert told[:2] == ("change_user", ChangeUser(user="bob", change="remove-project", value="p_a", sites=("*",)))
+    assert answer.status_code == 200 and answer.json()["msg"] == "Remove Project Success for user bob"
+    assert {site: one["outcome"] for site, (one,) in answer.json()["sites"].items()} == {
+        "aurora": "DONE",
+        "borealis": "UNCHANGED",
+    }
+
+
+async def test_users_do_not_change_to_nothing() -> None:
+    for body in (b"", b"{}", b'{"add-role":""}'):
+        here, none, _ = await written("POST", "/api/user/bob", body)
+        assert here.status_code == 400 and none is None
+    there, none, _ = await written("POST", f"{RELEASED}/api/user/bob", {})
+    words = "no operation specified: must provide add-role, remove-role, add-project, or remove-project"
+    assert (there.status_code, there.json(), none) == (400, {"status": "Bad Request", "error": words}, None)
+    there, none, _ = await written("POST", f"{RELEASED}/api/user/bob", {"colour": "red"})
+    assert (there.status_code, there.json()["error"]) == (400, 'decoding request failed: json: unknown field "colour"')
+
+
+async def test_only_administrators_change_users() -> None:
+    async with client_of(RestGateway(), caller=Principal("robot", frozenset({"api"}))) as client:
+        answer = await client.post(f"{RELEASED}/api/user/bob", json={"add-role": "admin"})
+    assert (answer.status_code, answer.json()["error"]) == (403, "only admins are allowed to update a user")
+
+
+REFUSES = "The site refuses the question (HTTP 422): "
+
+
+@pytest.mark.parametrize(
+    ("body", "came_to", "status", "words"),
+    [
+        ({"add-role": "support"}, changed(WriteOutcome.DONE), 200, "Add Role Success for user bob"),
+        (
+            {"add-role": "Support"}, changed(WriteOutcome.UNCHANGED), 422,
+            "adding role failed: user bob already has role support",
+        ),
+        (
+            {"remove-role": "support"}, changed(WriteOutcome.UNCHANGED), 422,
+            "removing role failed: role already deleted for user 'bob': support",
+        ),
+        (
+            {"add-project": "p_a"}, changed(WriteOutcome.UNCHANGED), 422,
+            "adding project failed: user 'bob' already manages project 'p_a'",
+        ),
+        (
+            {"remove-project": "p_a"}, changed(WriteOutcome.UNCHANGED), 422,
+            "removing project failed: user '\"bob\"': Cannot remove project '\"p_a\"' - Does not match",
+        ),
+        (
+            {"add-role": "support"}, changed(WriteOutcome.FAILED, Code.NOT_FOUND, "no such user"), 422,
+            "adding role failed: sql: no rows in result set",
+        ),
+        (
+            {"add-role": "x"},
+            changed(WriteOutcome.FAILED, Code.SITE_REFUSED, f"{REFUSES}adding role failed: supplied role is no valid option : x"),
+            422, "adding role failed: supplied role is no valid option : x",
+        ),
+        (
+            {"add-project": "p_a"}, changed(WriteOutcome.FAILED, Code.SITE_REFUSED, f"{REFUSES}User 'bob' is not a manager!"),
+            422, "adding project failed: user 'bob' is not a manager",
+        ),
+        (
+            {"add-role": "user"}, changed(WriteOutcome.FAILED, Code.SITE_UNAUTHORIZED, "no"), 403,
+            "only admins are allowed to update a user",
+        ),
+    ],
+)  # fmt: skip
+async def test_users_change_in_cc_backends_words(body: dict[str, str], came_to: WriteResult, status: int, words: str) -> None:
+    answer, _, _ = await written("POST", f"{RELEASED}/api/user/bob", body, came_to)
+    assert (answer.status_code, answer.json().get("msg") or answer.json()["error"]) == (status, words)

@@ -111,7 +111,7 @@ def _change_by_form(call: Call) -> Response:
         text = str(failed)
         if text != NO_ROWS and _operation(change).endswith("Role"):
             text = text[0].upper() + text[1:]
-        return text_response(422, f"{text}!" if text.endswith("not a manager") else text)
+        return text_response(422, f"{text}!" if text.endswith(("not a manager", "Does not match")) else text)
     return Response(200, f"{done} Success".encode(), (("content-type", TEXT),))
 
 
@@ -143,7 +143,7 @@ def _changed(call: Call, name: str, change: UserChange) -> str:
 
 
 def _with_role(user: User, more: str, less: str) -> User:
-    role = more or less
+    role, more, less = (more or less).lower(), more.lower(), less.lower()
     if role not in _ROLES:
         raise AccountError(f"supplied role is no valid option : {role}")
     if more:
@@ -152,6 +152,9 @@ def _with_role(user: User, more: str, less: str) -> User:
         return replace(user, roles=(*user.roles, more))
     if less not in user.roles:
         raise AccountError(f"role already deleted for user '{user.name}': {less}")
+    if less == "manager" and user.projects:
+        shown = f"[{' '.join(user.projects)}]"
+        raise AccountError(f"cannot remove role 'manager' while user {user.name} still has assigned project(s) : {shown}")
     return replace(user, roles=tuple(r for r in user.roles if r != less))
 
 
@@ -163,6 +166,8 @@ def _with_project(user: User, more: str, less: str) -> User:
         if more in user.projects:
             raise AccountError(f"user '{user.name}' already manages project '{more}'")
         return replace(user, projects=(*user.projects, more))
+    if less not in user.projects:
+        raise AccountError(f"user '\"{user.name}\"': Cannot remove project '\"{less}\"' - Does not match")
     return replace(user, projects=tuple(p for p in user.projects if p != less))
 
 

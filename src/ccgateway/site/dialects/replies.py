@@ -64,7 +64,8 @@ class Words:
 _GAVE_UP, _TURNED_AWAY = frozenset({502, 504}), frozenset({429, 503})
 #: an error answer says what it has to say in its first bytes
 _REASON_BYTES = 16_384
-_TEXT = re.compile(rb"Deleted Tags from DB: \d+ ")
+#: what is told in text
+_TEXT = re.compile(rb"Deleted Tags from DB: \d+ |(?:Add|Remove) (?:Role|Project) Success")
 
 
 class _Numbered(msgspec.Struct, rename="camel"):

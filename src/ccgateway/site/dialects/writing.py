@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import quote, urlencode
 
 import msgspec
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, STATES, JobKey, Tag
-from ccgateway.jobs.writes import OmitTagged, StartJob, StopJob, Target
+from ccgateway.jobs.writes import OmitTagged, StartJob, StopJob, Target, UserChange
 from ccgateway.site.dialects.released import RELEASED
 from ccgateway.site.dialects.replies import Effect, Reply, Words, deleted_count, understand
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
@@ -49,6 +50,13 @@ TAG_WORDS = (
     Words("foreign key constraint failed", Effect.REFUSED, Code.NOT_FOUND, _NO_JOB),
     Words("tag does not exist", Effect.ALREADY, Code.NOT_FOUND, "The site has no such tag."),
 )
+_USER = (
+    Words("no rows in result set", Effect.REFUSED, Code.NOT_FOUND, "The site has no such user."),
+    Words("already has role", Effect.ALREADY, Code.CONFLICT, "The user has that role already."),
+    Words("role already deleted", Effect.ALREADY, Code.CONFLICT, "The user does not have that role."),
+    Words("already manages project", Effect.ALREADY, Code.CONFLICT, "The user manages that project already."),
+    Words("does not match", Effect.ALREADY, Code.CONFLICT, "The user does not manage that project."),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,8 @@ class Writing:
     ``users_write``: whether it lets every token with the role ``api`` write (and isolates nobody); ``tag_scopes``: whether tags
     have scopes; ``starts_late``: whether a started job shows only after a while; ``start_tells_id``, ``counts``: whether the
     answers do; ``untags``: by REST; ``removes_tags``: altogether; ``meta_by_key``, ``edits_meta``, ``omits_tagged``: whether it
-    can; ``shows_old_meta``: whether it may show a job the metadata of a deleted one that had its database id, until it is edited.
+    can; ``shows_old_meta``: whether it may show a job the metadata of a deleted one that had its database id, until it is edited;
+    ``changes_users``: how it is told of their roles and projects, if it can be.
     """
 
     name: str
@@ -75,6 +84,7 @@ class Writing:
     omits_tagged: bool = False
     counts: bool = False
     shared_key: str = "exclusive"
+    changes_users: Literal["form", "json"] | None = None
 
     # --- start
 
@@ -187,6 +197,22 @@ class Writing:
         number = deleted_count(answer) if self.counts and reply.effect is Effect.DONE else None
         return Reply(reply.effect, reply.error, reply.end, number)
 
+    # --- users
+
+    def user_request(self, name: str, change: UserChange, value: str) -> SiteRequest:
+        """``POST user/{id}``."""
+        path = f"user/{quote(name, safe='')}"
+        if self.changes_users == "form":  # of which the query is a part
+            return SiteRequest("POST", f"/api/{path}?{urlencode({str(change): value})}", safe=False)
+        return _write("POST", path, {change: value})
+
+    def user_changed(self, answer: SiteAnswer, site: str) -> Reply:
+        """200 with a message."""
+        if answer.status in (404, 405):
+            message = f"Site {site} cannot change roles and projects of users: releases of the series 1.5 can since 1.5.4."
+            return Reply(Effect.REFUSED, SiteError(Code.UNSUPPORTED, site, message))
+        return understand(answer, site, _USER)
+
     def unsupported(self, site: str, what: str) -> SiteError:
         """The error for what this release cannot do."""
         return SiteError(Code.UNSUPPORTED, site, f"Release {self.name}, which site {site} runs, cannot {what}.")
@@ -241,6 +267,7 @@ RELEASED_WRITING: dict[str, Writing] = {
         removes_tags=False,
         edits_meta=False,
         counts=True,
+        changes_users="form",
     ),
     "1.3": Writing(
         "1.3",
@@ -251,9 +278,17 @@ RELEASED_WRITING: dict[str, Writing] = {
         untags=False,
         removes_tags=False,
         shows_old_meta=True,
+        changes_users="form",
     ),
     "1.4": Writing("1.4", RELEASED["1.4"].states, shows_old_meta=True),
     "1.5": Writing(
-        "1.5", RELEASED["1.5"].states, starts_late=True, meta_by_key=True, omits_tagged=True, counts=True, shared_key="shared"
+        "1.5",
+        RELEASED["1.5"].states,
+        starts_late=True,
+        meta_by_key=True,
+        omits_tagged=True,
+        counts=True,
+        shared_key="shared",
+        changes_users="json",
     ),
 }

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, Resource, Tag
-from ccgateway.jobs.writes import StartJob
+from ccgateway.jobs.writes import StartJob, UserChange
 from ccgateway.surfaces.rest.wording import decode_json, kind_of
 
 __all__ = [
-    "ENDED", "NAMED", "NAMED_PAIR", "PAIR", "STARTED", "STARTED_ANYWHERE", "TAGS", "Ended", "Kind", "Named", "Pair", "read_ended",
-    "read_named", "read_named_pair", "read_pair", "read_started", "read_tags", "schema_of",
+    "ENDED", "NAMED", "NAMED_PAIR", "PAIR", "STARTED", "STARTED_ANYWHERE", "TAGS", "USER", "Ended", "Kind", "Named", "Pair",
+    "change_in", "read_change", "read_ended", "read_named", "read_named_pair", "read_pair", "read_started", "read_tags",
+    "schema_of",
 ]  # fmt: skip
 
 Kind: TypeAlias = "Literal['string', 'int64', 'int32', 'any'] | Shape | Many | Texts"
@@ -50,6 +51,9 @@ _KEY: Mapping[str, Kind] = {"jobId": "int64", "cluster": "string", "startTime": 
 NAMED = Shape("DeleteJobAPIRequest", _KEY, ("jobId",))
 NAMED_PAIR = Shape("JobMetaRequest", {**_KEY, "payload": PAIR}, ("jobId", "payload"))
 ENDED = Shape("StopJobAPIRequest", {**_KEY, "jobState": "string", "stopTime": "int64"}, ("stopTime",))
+#: changes of a user; the first that is given counts
+CHANGES: tuple[UserChange, ...] = ("add-role", "remove-role", "add-project", "remove-project")
+USER = Shape("UpdateUserAPIRequest", dict.fromkeys(CHANGES, "string"))
 _RESOURCE = Shape(
     "Resource", {"hostname": "string", "configuration": "string", "hwthreads": Many("int64"), "accelerators": Many("string")}
 )
@@ -221,6 +225,16 @@ def read_named_pair(body: bytes) -> tuple[Named, Pair]:
     """``{"jobId", "cluster", "startTime", "payload": {"key", "value"}}``."""
     found = _read(body, NAMED_PAIR) or {}
     return _named(found), _pair(found.get("payload", {}))
+
+
+def read_change(body: bytes) -> tuple[UserChange, str] | None:
+    """``{"add-role"}``, or another of ``CHANGES``; ``None`` if there is none."""
+    return change_in(_read(body, USER) or {})
+
+
+def change_in(found: Mapping[str, str]) -> tuple[UserChange, str] | None:
+    """The first change that ``found`` has, and what it is about."""
+    return next(((name, found[name]) for name in CHANGES if found.get(name)), None)
 
 
 def read_ended(body: bytes) -> Ended:

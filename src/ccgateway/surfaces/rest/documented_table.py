@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ccgateway.surfaces.rest import documented, documented_writes
-from ccgateway.surfaces.rest.bodies import ENDED, NAMED, NAMED_PAIR, STARTED_ANYWHERE, TAGS, schema_of
+from ccgateway.surfaces.rest.bodies import ENDED, NAMED, NAMED_PAIR, STARTED_ANYWHERE, TAGS, USER, schema_of
 from ccgateway.surfaces.rest.clusters import Account, Clusters
 from ccgateway.surfaces.rest.endpoints import FAILURES, Endpoint, Handler, Operation, Table
 from ccgateway.surfaces.rest.nodes import NodesInUse
 from ccgateway.surfaces.rest.parameters import (
     ALL_METRICS,
+    CHANGED,
     CLUSTER,
     DOCUMENTED_LIST,
     DRY_RUN,
@@ -234,6 +235,20 @@ _WRITES = (
                 parameters=(SITES, DRY_RUN),
                 body=schema_of(TAGS),
                 description="207 where not every site did it.",
+            )
+        },
+    ),
+    Endpoint(
+        "/user/{id}",
+        {
+            "POST": _writing(
+                documented_writes.change_user,
+                "changeUser",
+                "Adds a role or project of a user, or removes one",
+                {200: documented_writes.AtSites, 207: documented_writes.AtSites},
+                parameters=(SITES, *CHANGED),
+                body=schema_of(USER),
+                description="Releases up to 1.3, and since 1.5.4, can do that. 207 where not every site did it.",
             )
         },
     ),

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.writes import (
+    ChangeUser,
     DeleteBefore,
     EditMeta,
     OmitTagged,
@@ -22,10 +24,21 @@ from ccgateway.jobs.writes import (
     StopJob,
     TagJob,
     Target,
+    UserChange,
     WriteOutcome,
     WriteResult,
 )
-from ccgateway.surfaces.rest.bodies import Ended, read_ended, read_named, read_named_pair, read_started, read_tags
+from ccgateway.surfaces.rest.bodies import (
+    CHANGES,
+    Ended,
+    change_in,
+    read_change,
+    read_ended,
+    read_named,
+    read_named_pair,
+    read_started,
+    read_tags,
+)
 from ccgateway.surfaces.rest.calls import Answer, Call
 from ccgateway.surfaces.rest.documented import bad, find, integer, path_id
 from ccgateway.surfaces.rest.jobs import DocumentedJob, documented_job
@@ -41,8 +54,8 @@ from ccgateway.surfaces.rest.orders import (
 from ccgateway.surfaces.rest.styles import refused_write
 
 __all__ = [
-    "delete_before", "delete_job", "delete_named_job", "edit_meta", "edit_named_meta", "remove_tags", "start_job", "stop_job",
-    "stop_named_job", "tag_job", "untag_job",
+    "change_user", "delete_before", "delete_job", "delete_named_job", "edit_meta", "edit_named_meta", "remove_tags", "start_job",
+    "stop_job", "stop_named_job", "tag_job", "untag_job",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -242,7 +255,7 @@ def _dry_run(call: Call) -> bool:
 
 async def delete_job(call: Call) -> Answer:
     """Deletes a job."""
-    return await _deleted(call, _by_id(call))
+    return await _deleted(call, _by_id(call), f" {path_id(call)}")
 
 
 async def delete_named_job(call: Call) -> Answer:
@@ -253,13 +266,13 @@ async def delete_named_job(call: Call) -> Answer:
     return await _deleted(call, target_of(call, named))
 
 
-async def _deleted(call: Call, target: Target) -> Answer:
+async def _deleted(call: Call, target: Target, which: str = "") -> Answer:
     (result,) = await call.gateway.writes.delete_jobs([target], call.caller, write_call(call), dry_run=_dry_run(call))
     if not succeeded(result):
         return refused_write(result)
     told = _told(result, call)
     if told.msg is None:
-        told.msg = f"Successfully deleted job {told.id if told.id is not None else ''}".rstrip()
+        told.msg = f"Successfully deleted job{which}"
     return Answer.json(told)
 
 
@@ -288,6 +301,28 @@ async def remove_tags(call: Call) -> Answer:
     results = await call.gateway.writes.remove_tags(order, call.caller, write_call(call), dry_run=_dry_run(call))
     gone = {result.tag for result in results if result.outcome is WriteOutcome.DONE}
     return _at_sites(results, f"Deleted Tags from DB: {len(gone)} successfull of {len(tags)} requested")
+
+
+# --- users
+
+
+async def change_user(call: Call) -> Answer:
+    """Gives a user a role or project at the sites that are named, or takes one. By JSON, or as a form."""
+    change = _read(lambda body: _change(body, call), call)
+    if change is None:
+        raise bad(f"Name one of {', '.join(CHANGES)}.")
+    name, value = change
+    order = ChangeUser(user=call.path["id"], change=name, value=value, sites=named_sites(call))
+    results = await call.gateway.writes.change_user(order, call.caller, write_call(call))
+    return _at_sites(results, f"{name.replace('-', ' ').title()} Success for user {order.user}")
+
+
+def _change(body: bytes, call: Call) -> tuple[UserChange, str] | None:
+    if call.headers.get("content-type", "").startswith("application/x-www-form-urlencoded") and not body.startswith(b"{"):
+        found = change_in(dict(reversed(parse_qsl(body.decode("utf-8", "replace")))))
+    else:
+        found = read_change(body) if body.strip() else None
+    return found or change_in({name: call.query.first(name) or "" for name in CHANGES})
 
 
 def _at_sites(results: Sequence[WriteResult], words: str, count: int | None = None) -> Answer:

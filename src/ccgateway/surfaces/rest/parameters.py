@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ccgateway.jobs.metrics import SCOPES
 from ccgateway.jobs.model import STATES
+from ccgateway.surfaces.rest.bodies import CHANGES
 from ccgateway.surfaces.rest.endpoints import Parameter, Schema
 
 __all__ = [
-    "ALL_METRICS", "CLUSTER", "DOCUMENTED_LIST", "DRY_RUN", "METRICS", "NOT_JUST_USER", "OMIT_TAGGED", "RELEASED_LIST",
+    "ALL_METRICS", "CHANGED", "CLUSTER", "DOCUMENTED_LIST", "DRY_RUN", "METRICS", "NOT_JUST_USER", "OMIT_TAGGED", "RELEASED_LIST",
     "RESOLUTION", "SITE", "SITES", "TIMESTAMP",
 ]  # fmt: skip
 
@@ -27,6 +28,7 @@ OMIT_TAGGED = Parameter(
     "Spares tagged jobs: all of them, or those with tags of users.",
     {"type": "string", "enum": ["none", "all", "user"]},
 )
+CHANGED = tuple(Parameter(name, f"A {name.partition('-')[2]}; may stand in the body, too.", _TEXT) for name in CHANGES)
 ALL_METRICS = Parameter("all-metrics", "Whether the metrics come with the job.", _FLAG)
 RESOLUTION = Parameter("resolution", "Seconds between samples. Sites choose it themselves; `timestep` tells.", _SECONDS)
 METRICS = (

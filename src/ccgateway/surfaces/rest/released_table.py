@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ccgateway.surfaces.rest import released, released_writes
-from ccgateway.surfaces.rest.bodies import ENDED, NAMED, NAMED_PAIR, PAIR, STARTED, TAGS, schema_of
+from ccgateway.surfaces.rest.bodies import ENDED, NAMED, NAMED_PAIR, PAIR, STARTED, TAGS, USER, schema_of
 from ccgateway.surfaces.rest.clusters import Account, Clusters
 from ccgateway.surfaces.rest.endpoints import FAILURES, Endpoint, Handler, Operation, Table
 from ccgateway.surfaces.rest.jobs import Job
@@ -161,6 +161,19 @@ _RELEASED_WRITES = (
                 {200: str, 207: released_writes.FailedAtSites},
                 parameters=(SITES,),
                 body=schema_of(TAGS),
+            )
+        },
+    ),
+    Endpoint(
+        "/user/{id}",
+        {
+            "POST": _released(
+                released_writes.change_user,
+                "changeUser",
+                "Adds a role or project of a user, or removes one",
+                {200: released_writes.Message, 207: released_writes.FailedAtSites},
+                parameters=(SITES,),
+                body=schema_of(USER),
             )
         },
     ),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.jobs.model import JobRow, Tag
 from ccgateway.jobs.writes import (
+    ChangeUser,
     DeleteBefore,
     EditMeta,
     OmitTagged,
@@ -25,7 +26,17 @@ from ccgateway.jobs.writes import (
     WriteOutcome,
     WriteResult,
 )
-from ccgateway.surfaces.rest.bodies import Named, read_ended, read_named, read_named_pair, read_pair, read_started, read_tags
+from ccgateway.surfaces.rest.bodies import (
+    CHANGES,
+    Named,
+    read_change,
+    read_ended,
+    read_named,
+    read_named_pair,
+    read_pair,
+    read_started,
+    read_tags,
+)
 from ccgateway.surfaces.rest.calls import TEXT, Answer, Call
 from ccgateway.surfaces.rest.jobs import Job, job
 from ccgateway.surfaces.rest.orders import (
@@ -43,7 +54,7 @@ from ccgateway.surfaces.rest.styles import ReleasedFailure
 from ccgateway.surfaces.rest.wording import NO_ROWS, RefusedError, parse_int, written
 
 __all__ = [
-    "delete_before", "delete_job", "delete_named_job", "edit_meta", "edit_named_meta", "remove_tags", "start_job",
+    "change_user", "delete_before", "delete_job", "delete_named_job", "edit_meta", "edit_named_meta", "remove_tags", "start_job",
     "stop_named_job", "tag_job", "untag_job",
 ]  # fmt: skip
 
@@ -296,12 +307,60 @@ async def remove_tags(call: Call) -> Answer:
     return _at_sites(results, Answer(200, text, TEXT), "removing tag")
 
 
-def _at_sites(results: Sequence[WriteResult], done: Answer, doing: str) -> Answer:
+# --- users
+
+_NOT_ADMIN = "only admins are allowed to update a user"
+_UNCHANGED = {
+    "add-role": "user {user} already has role {value}",
+    "remove-role": "role already deleted for user '{user}': {value}",
+    "add-project": "user '{user}' already manages project '{value}'",
+    "remove-project": "user '\"{user}\"': Cannot remove project '\"{value}\"' - Does not match",
+}
+
+
+async def change_user(call: Call) -> Answer:
+    """Gives a user a role or project at the sites that are named, or takes one."""
+    if "admin" not in call.caller.roles:
+        raise RefusedError(403, _NOT_ADMIN)
+    change = _read(read_change, call, "decoding request")
+    if change is None:
+        raise RefusedError(400, f"no operation specified: must provide {', '.join(CHANGES[:-1])}, or {CHANGES[-1]}")
+    name, value = change
+    order = ChangeUser(user=call.path["id"], change=name, value=value, sites=named_sites(call))
+    results = await call.gateway.writes.change_user(order, call.caller, write_call(call))
+    verb, _, what = name.partition("-")
+    doing = f"{verb.rstrip('e')}ing {what}"
+    if all(one.outcome is WriteOutcome.UNCHANGED for one in results):
+        shown = value.lower() if what == "role" else value
+        raise RefusedError(422, f"{doing} failed: {_UNCHANGED[name].format(user=order.user, value=shown)}")
+    done = written(Message(f"{verb.title()} {what.title()} Success for user {order.user}"))
+    return _at_sites(results, done, doing, _user_refusal)
+
+
+def _user_refusal(result: WriteResult, doing: str, *, not_found: int) -> RefusedError:
+    if result.outcome is WriteOutcome.FAILED and result.code is Code.NOT_FOUND:
+        return RefusedError(not_found, f"{doing} failed: {NO_ROWS}")
+    if result.outcome is WriteOutcome.FAILED and result.code is Code.SITE_UNAUTHORIZED:
+        return RefusedError(403, _NOT_ADMIN)
+    refusal = _refusal(result, doing, not_found=not_found)
+    if result.code is Code.SITE_REFUSED and not refusal.message.startswith(doing):  # up to 1.3
+        words = refusal.message[:1].lower() + refusal.message[1:].rstrip("!")
+        return RefusedError(refusal.status, f"{doing} failed: {words}")
+    return refusal
+
+
+class Refusal(Protocol):
+    """How what became of one order is told."""
+
+    def __call__(self, result: WriteResult, doing: str, *, not_found: int) -> RefusedError: ...
+
+
+def _at_sites(results: Sequence[WriteResult], done: Answer, doing: str, refusal_of: Refusal = _refusal) -> Answer:
     """``done`` if every site did it; else what those came to that did not."""
     failed = [one for one in results if not succeeded(one)]
     if not failed:
         return done
-    refusals = [_refusal(one, doing, not_found=422) for one in failed]
+    refusals = [refusal_of(one, doing, not_found=422) for one in failed]
     if len(results) == 1:
         raise refusals[0]
     words = "; ".join(f"{one.site}: {refusal.message}" for one, refusal in zip(failed, refusals, strict=True))

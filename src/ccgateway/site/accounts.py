@@ -1,0 +1,53 @@
+"""Users of one site: their roles and projects, one at a time."""
+
+from __future__ import annotations
+
+from ccgateway.errors import Code
+from ccgateway.jobs.clusters import User
+from ccgateway.jobs.writes import ChangeUser, WriteOutcome, WriteResult
+from ccgateway.site.hand import Hand, result_of
+
+__all__ = ["change_user"]
+
+ROLES = frozenset({"anonymous", "api", "user", "manager", "support", "admin"})
+
+
+async def change_user(hand: Hand, order: ChangeUser) -> WriteResult:
+    """``UNCHANGED`` if it is so already. The site says no to what it does not allow, to projects of those who manage none too."""
+    if hand.writing.changes_users is None:
+        raise hand.unsupported("change roles and projects of users")
+    account = await _account(hand, order.user)
+    if account is None:
+        raise hand.error(Code.NOT_FOUND, f"Site {hand.site} has no such user.")
+    if _is_so(account, order) and _may_be(account, order):
+        return WriteResult(outcome=WriteOutcome.UNCHANGED, site=hand.site)
+
+    async def is_so() -> bool:
+        now = await _account(hand, order.user)
+        return now is not None and _is_so(now, order)
+
+    request = hand.writing.user_request(order.user, order.change, order.value)
+    return result_of(await hand.do(request, hand.writing.user_changed, is_so), None, hand.site)
+
+
+async def _account(hand: Hand, name: str) -> User | None:
+    return next((one for one in await hand.instance.users(hand.visit) if one.username == name), None)
+
+
+def _is_so(account: User, order: ChangeUser) -> bool:
+    match order.change:
+        case "add-role":
+            return order.value.lower() in (account.roles or ())
+        case "remove-role":
+            return order.value.lower() not in (account.roles or ())
+        case "add-project":
+            return order.value in (account.projects or ())
+        case _:
+            return order.value not in (account.projects or ())
+
+
+def _may_be(account: User, order: ChangeUser) -> bool:
+    """Whether the site could be ordered to do that at all."""
+    if order.change in ("add-role", "remove-role"):
+        return order.value.lower() in ROLES
+    return "manager" in (account.roles or ())
