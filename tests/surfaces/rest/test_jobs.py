@@ -130,6 +130,13 @@ async def test_metrics_are_flat_on_the_page_and_nested_at_cc_backend() -> None:
     assert gateway.questions == [("aurora:1", wanted)] * 2
 
 
+async def test_texts_in_metrics_are_escaped_as_everywhere_at_cc_backend() -> None:
+    pieces = [make_piece("a<b"), make_piece("plain")]
+    async with client_of(RestGateway(pieces={"aurora:1": pieces})) as client:
+        answer = await client.get(f"{RELEASED}/api/jobs/metrics/1001")
+    assert b'"name":"a\\u003cb"' in answer.content and b'"name":"plain"' in answer.content
+
+
 async def test_an_unknown_scope_is_refused() -> None:
     async with client_of(RestGateway()) as client:
         here = await client.get("/api/jobs/metrics/1001?scope=galaxy")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import msgspec
@@ -24,6 +24,7 @@ __all__ = [
     "metric",
     "own_scope",
     "read_metrics",
+    "texts_of",
 ]
 
 _MAYBE = {"type": ["number", "null"]}
@@ -137,6 +138,15 @@ def by_metric_and_scope(pieces: Iterable[MetricPiece]) -> dict[str, dict[str, Me
     for piece in pieces:
         found.setdefault(piece.name, {})[piece.scope] = metric(piece.metric)
     return found
+
+
+def texts_of(pieces: Iterable[MetricPiece]) -> Iterator[str]:
+    """Everything in ``pieces`` that is no number."""
+    for piece in pieces:
+        unit = piece.metric.unit or Unit()
+        yield from (piece.name, piece.scope, unit.base, unit.prefix or "")
+        for one in piece.metric.series or ():
+            yield from (one.hostname, one.id or "")
 
 
 def _series(series: Iterable[Series] | None) -> list[WrittenSeries]:

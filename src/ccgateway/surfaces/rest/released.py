@@ -28,6 +28,7 @@ from ccgateway.surfaces.rest.metrics import (
     metric,
     own_scope,
     read_metrics,
+    texts_of,
 )
 from ccgateway.surfaces.rest.nodes import NodesInUse, nodes_in_use
 from ccgateway.surfaces.rest.wording import NO_ROWS, RefusedError, decode_json, kind_of, parse_int, written
@@ -233,7 +234,7 @@ async def job_metrics(call: Call) -> Answer:
     if is_known(etag, call):
         return Answer(304, etag=etag)
     found = [NamedMetric(piece.name, piece.scope, metric(piece.metric)) for piece in told.pieces]
-    return replace(written(Metrics(JobMetrics(found), None)), etag=etag)
+    return replace(written(Metrics(JobMetrics(found), None), texts=texts_of(told.pieces)), etag=etag)
 
 
 def _no_metrics(message: str) -> Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -81,11 +81,15 @@ _ESCAPED = {
 }
 
 
-def written(value: object, status: int = 200, *, headers: Mapping[str, str] | None = None) -> Answer:
-    """``value`` as ``encoding/json`` writes it: with a few characters escaped that JSON does not ask to be, and a line's end."""
+def written(
+    value: object, status: int = 200, *, headers: Mapping[str, str] | None = None, texts: Iterable[str] | None = None
+) -> Answer:
+    """``value`` as ``encoding/json`` writes it: with a few characters escaped that JSON does not ask to be, and a line's end.
+    ``texts``: all texts in it, where there is much else."""
     text = encode(value)
+    places = text if texts is None else "\0".join(texts).encode()
     for character, escape in _ESCAPED.items():
-        if character[:1] in text and character in text:  # one byte is found ten times faster than three
+        if character[:1] in places and character in places:  # one byte is found ten times faster than three
             text = text.replace(character, escape)
     return Answer(status, text, headers=headers or {})
 
