@@ -142,6 +142,22 @@ async def test_counts_of_returned_jobs_add_up_over_the_sites(upstream: Upstream)
     assert min(report.returned for report in answer.reports) > 0
 
 
+async def test_one_call_is_enough_for_a_page_also_where_its_last_second_is_put_aside(sites: list[Instance]) -> None:
+    async with gateway_over(sites) as gateway:
+        for size in (16, 50, 150):
+            (report,) = (await gateway.jobs(JobListQuestion(page=PageRequest(1, size)), CALLER)).reports
+            assert report.calls == 1 and size < report.scanned <= size + 11
+
+
+async def test_a_question_to_one_site_does_not_change_how_much_it_is_asked_beside_another(upstream: Upstream) -> None:
+    alike = Upstream([replace(job, cluster="other") for job in upstream.jobs.values()])
+    async with gateway_over([site_of(upstream, "one", 1), site_of(alike, "two", 2)]) as gateway:
+        before = await gateway.jobs(JobListQuestion(first=100), CALLER)
+        await gateway.jobs(JobListQuestion(first=100, sites=["one"]), CALLER)
+        after = await gateway.jobs(JobListQuestion(first=100), CALLER)
+    assert [report.scanned for report in after.reports] == [report.scanned for report in before.reports]
+
+
 async def test_a_filter_on_what_a_site_does_not_keep_is_noted_in_its_report() -> None:
     old = Upstream([Job(1, 1000, energy=5.0)], release="1.3")
     async with gateway_over([site_of(old, "old", 1)]) as gateway:

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
@@ -88,7 +89,6 @@ class JobList:
             await walk.collect(page_end + 1)
         self._refuse_short_pages(asked, walk)
         rows = walk.ready[asked.skip : page_end]
-        self._learn(walk.parts, rows)
         has_next = len(walk.ready) > page_end or walk.stopped_at is not None
         if walk.stopped_at is not None and len(walk.ready) <= asked.size:
             self._note_budget(walk)
@@ -102,6 +102,7 @@ class JobList:
         else:
             count = _Count(None)
         answer = self._answer(asked, walk, rows, end=end, has_next=has_next, count=count)
+        self._learn(walk.parts, len(rows))
         if has_next and end is not None and walk.mark is not None and walk.is_whole:
             self._keep_open(asked, walk, len(rows), end)
         return answer
@@ -209,14 +210,16 @@ class JobList:
             even = 1 / len(active)
             part.share = max(self.shares.get(part.instance.name, 0.0) / known if known else even, even / 4)
 
-    def _learn(self, parts: Sequence[Part], rows: Sequence[JobRow]) -> None:
-        if len(rows) < 10:
+    def _learn(self, parts: Sequence[Part], rows: int) -> None:
+        """What a page of that many rows shows of the sites' shares: how those asked compare, not how they stand to the others."""
+        given = {part.instance.name: part.report.returned for part in parts if part.stream is not None and not part.failed}
+        if rows < 10 or len(given) < 2:
             return
-        for part in parts:
-            if part.stream is not None and not part.failed:
-                name = part.instance.name
-                now = sum(row.site == name for row in rows) / len(rows)
-                self.shares[name] = 0.7 * self.shares.get(name, now) + 0.3 * now
+        known = [self.shares[name] for name in given if name in self.shares]
+        of_all = sum(known) if len(known) == len(given) else 1.0
+        for name, returned in given.items():
+            now = of_all * returned / rows
+            self.shares[name] = 0.7 * self.shares.get(name, now) + 0.3 * now
 
     # --- the answer
 
@@ -235,7 +238,7 @@ class JobList:
         self, asked: _Asked, walk: Walk, rows: list[JobRow], *, end: Cursor | None, has_next: bool, count: _Count
     ) -> JobListAnswer:
         now = asyncio.get_running_loop().time()
-        returned = Counter(row.site for row in rows)
+        returned = Counter(map(attrgetter("site"), rows))
         for part in walk.parts:
             part.settle()
             part.report.returned = returned[part.instance.name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -16,7 +17,7 @@ from ccgateway.federation.twins import Twins
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import EARLIEST
 from ccgateway.jobs.model import JobKey, JobRow
-from ccgateway.jobs.ordering import Position, position_of, take_through
+from ccgateway.jobs.ordering import Position, in_total_order, position_of, take_through
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance
 from ccgateway.site.pages import from_site
@@ -26,7 +27,7 @@ __all__ = ["Part", "Walk"]
 
 #: the first page when everything is wanted
 FIRST_PAGE = 1000
-#: rows asked for beyond those of interest, as a page's last second is put aside
+#: rows asked for beyond those of interest, as a page's last second is put aside: of large pages so many, else one in sixteen
 CUT_OFF = 10
 #: seconds that one page may take a site, by the pace it showed so far, and rows that a page has at least
 PAGE_SECONDS, LEAST_PAGE = 1.0, 20
@@ -234,19 +235,20 @@ class Walk:
     async def _finish(self, floor: int) -> None:
         """Moves what has become final to ``ready``, in order."""
         batch: list[JobRow] = []
-        clusters: list[tuple[Part, set[str]]] = []
+        given: list[tuple[Part, list[JobRow]]] = []
         for part in self.parts:
             if part.stream is not None and part.stream.rows:
                 final, part.stream.rows = take_through(part.stream.rows, floor)
                 batch += final
-                clusters.append((part, {row.cluster for row in final}))
+                given.append((part, final))
+        clusters = [(part, {row.cluster for row in final}) for part, final in given] if len(given) > 1 else []
         for i, (one, names) in enumerate(clusters):
             for two, others in clusters[i + 1 :]:
                 if names & others and (doubled := _doubled(batch, one, two)):
                     batch = await self._without_doubles(batch, doubled, one, two)
-        batch.sort(key=position_of)
+        batch = in_total_order(batch)
         if self.after is not None:  # only now: a job is given twice also where its first giving was on the page before
-            batch = [row for row in batch if position_of(row) > self.after]
+            batch = batch[bisect_right(batch, self.after, key=position_of) :]
         self.ready += batch
 
     async def _without_doubles(self, batch: list[JobRow], doubled: set[JobKey], one: Part, two: Part) -> list[JobRow]:
@@ -272,7 +274,8 @@ def _size(part: Part, lacking: float) -> int:
         return part.at_pace(max(FIRST_PAGE, part.last_size * 2))
     expected = lacking * min(1.0, part.share * 1.25) / max(stream.selectivity, 0.01)
     least = FIRST_SCAN if stream.scanned == 0 and stream.is_filtered else 0
-    size = max(math.ceil(expected) + 2, least, part.last_size * 2 if stream.is_filtered else part.last_size // 2)
+    before = part.last_size * 2 if stream.is_filtered else part.last_size // 2
+    size = max(math.ceil(expected) + min(2 + int(expected / 16), CUT_OFF), least, before)
     return part.at_pace(size if stream.source is from_site else _rounded(size))
 
 

@@ -160,12 +160,11 @@ class JobStream:
         await self._read_second(last, size * 4)
 
     def _check_order(self, rows: list[JobRow], window: Window) -> None:
-        previous = window.latest
-        for row in rows:
-            if not window.earliest <= row.start_time <= previous:
-                message = "The site's list is not what was asked for: start times are not in order or not in the window."
-                raise SiteError(Code.WRONG_RELEASE, self.instance.name, message)
-            previous = row.start_time
+        starts = [row.start_time for row in rows]
+        is_within = not starts or (starts[0] <= window.latest and starts[-1] >= window.earliest)
+        if not is_within or starts != sorted(starts, reverse=True):
+            message = "The site's list is not what was asked for: start times are not in order or not in the window."
+            raise SiteError(Code.WRONG_RELEASE, self.instance.name, message)
 
     def _keep(self, rows: list[JobRow]) -> None:
         self._matched += len(rows)

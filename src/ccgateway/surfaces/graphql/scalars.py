@@ -49,6 +49,12 @@ def write_time(value: object) -> str:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
             raise TypeError(f"not epoch seconds: {type(value).__name__}")
         value = int(value)
+    return _written(value)
+
+
+# whoever lists jobs lists them again and again
+@lru_cache(maxsize=8192)
+def _written(value: int) -> str:
     if not FIRST_SECOND <= value <= LAST_SECOND:
         value = FIRST_SECOND if value < FIRST_SECOND else LAST_SECOND
     minute, second = divmod(value, 60)
