@@ -55,7 +55,7 @@ async def _first_caller_leaves(site: Site, gateways: Sequence[GatewayProcess], j
     first = asyncio.create_task(ask(gateways[0], _body(job)))
     await _until_asked(site, job)
     later = asyncio.create_task(_show("the first caller leaves", site, gateways, job))
-    await asyncio.sleep(LATENCY / 4)  # the others have come
+    await asyncio.sleep(LATENCY * 3 / 4)  # the others have come
     first.cancel()
     with suppress(asyncio.CancelledError):
         await first
@@ -66,7 +66,7 @@ async def _first_gateway_dies(site: Site, gateways: Sequence[GatewayProcess], jo
     first = asyncio.create_task(ask(gateways[0], _body(job)))
     await _until_asked(site, job)
     later = asyncio.create_task(_show(f"the first of {GATEWAYS} gateways is killed", site, gateways[1:], job))
-    await asyncio.sleep(LATENCY / 4)
+    await asyncio.sleep(LATENCY * 3 / 4)
     gateways[0].process.kill()
     with suppress(OSError):
         await first

@@ -18,6 +18,7 @@ import pytest
 import ccgateway
 from cache.servers import Valkey
 from cache.worker import Outcome, Task
+from ccgateway.cache.entries import Source
 
 TESTS = Path(__file__).parent.parent
 
@@ -109,6 +110,30 @@ def test_the_first_asker_leaving_is_not_noticed_by_the_others(valkey: Valkey, ca
     assert len(called(calls)) == 1
     assert [outcome.errors for outcome in outcomes] == [[]] * 3
     assert [sum(outcome.answers.values()) for outcome in outcomes] == [19] * 3
+
+
+def test_what_others_wait_for_is_fetched_to_its_end_though_nobody_here_wants_it_any_more(valkey: Valkey, calls: Path) -> None:
+    alone = task(valkey, calls, takes=2.0, leave_after=1.0, stays=2.0)
+    with workers(alone, *[task(valkey, calls, callers=5)] * 2) as found:
+        started(found[:1])
+        until_called(calls)
+        started(found[1:])
+        outcomes = [worker.outcome() for worker in found]
+    assert len(called(calls)) == 1
+    assert [outcome.errors for outcome in outcomes] == [[]] * 3
+    assert [outcome.answers for outcome in outcomes] == [{}, {Source.REDIS: 5}, {Source.REDIS: 5}]
+
+
+def test_what_others_have_waited_for_is_ended_when_they_have_left_as_well(valkey: Valkey, calls: Path) -> None:
+    first, second = (task(valkey, calls, takes=30.0, leave_after=after, stays=stays) for after, stays in ((0.8, 3.0), (1.0, 0.0)))
+    with workers(first, second) as found:
+        started(found[:1])
+        until_called(calls)
+        started(found[1:])
+        outcomes = [worker.outcome() for worker in found]
+    assert len(called(calls)) == 1
+    assert [outcome.ended for outcome in outcomes] == [1, 0]
+    assert valkey.ask("KEYS", "*:l:*") == []
 
 
 def test_a_killed_process_costs_the_others_one_lock_time_out(valkey: Valkey, calls: Path) -> None:

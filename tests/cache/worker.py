@@ -20,7 +20,8 @@ from ccgateway.settings import CacheSettings
 
 
 class Task(msgspec.Struct, kw_only=True):
-    """``callers`` ask for all ``metrics`` of a job, ``rounds`` times; fills take ``takes`` seconds and are noted in ``calls``."""
+    """``callers`` ask for all ``metrics`` of a job, ``rounds`` times; fills take ``takes`` seconds and are noted in ``calls``.
+    The process ends ``stays`` seconds after the last caller has."""
 
     settings: dict[str, str | float]
     calls: str
@@ -30,15 +31,18 @@ class Task(msgspec.Struct, kw_only=True):
     pause: float = 0.0
     takes: float = 0.05
     leave_after: float | None = None  # the first caller does
+    stays: float = 0.0
 
 
 class Outcome(msgspec.Struct, kw_only=True):
-    """``answers``: payload and source of each answer with how often; ``slowest``: seconds of the slowest round."""
+    """``answers``: payload and source of each answer with how often; ``slowest``: seconds of the slowest round; ``ended``: fills
+    that were given up before the process ended."""
 
     answers: dict[str, int] = {}
     errors: list[str] = []
     slowest: float = 0.0
     waits_elsewhere: int = 0
+    ended: int = 0
 
 
 async def work(task: Task) -> Outcome:
@@ -49,7 +53,11 @@ async def work(task: Task) -> Outcome:
     async def fill(missing: Sequence[Key], deadline: Deadline) -> Mapping[Key, Filled | Absent]:
         with Path(task.calls).open("a") as calls:  # noqa: ASYNC230
             calls.write("".join(f"{os.getpid()} {key.metric}\n" for key in missing))
-        await asyncio.sleep(task.takes)
+        try:
+            await asyncio.sleep(task.takes)
+        except asyncio.CancelledError:
+            outcome.ended += 1
+            raise
         return {key: Filled(f'"{key.metric}"'.encode() * 50, 600) for key in missing}
 
     async def call() -> None:
@@ -75,6 +83,7 @@ async def work(task: Task) -> Outcome:
             first.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await first
+    await asyncio.sleep(task.stays)
     outcome.waits_elsewhere = (await cache.stats()).counts.waits_elsewhere
     await cache.aclose()
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -42,7 +42,7 @@ class Cache:
     ) -> None:  # fmt: skip
         self._store, self._clock = store, clock
         self._counts = Counts()
-        self._flights = Flights()
+        self._flights = Flights(store.is_wanted)
         self._filler = Filler(
             store, self._flights, self._counts, lock_timeout=lock_timeout, fill_timeout=fill_timeout, clock=clock
         )  # fmt: skip

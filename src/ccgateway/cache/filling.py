@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from ccgateway.cache.counts import Counts
 from ccgateway.cache.entries import Absent, Entry, Filled
 from ccgateway.cache.flights import Crew, Flight, Flights, Landing
 from ccgateway.cache.keys import Key
-from ccgateway.cache.store import Claim, Claims, Store, Tokens, stamp_of
+from ccgateway.cache.store import WANTED_FOR, Claim, Claims, Store, Tokens, stamp_of
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError
 
@@ -48,13 +49,14 @@ class Filler:
         pending = dict(crew.flights)
         waited: set[Key] = set()
         fills: set[asyncio.Task[None]] = set()
-        pause = FIRST_PAUSE
+        pause, wished_at = FIRST_PAUSE, -math.inf
         try:
             while pending:
                 claims = await self._claim(list(pending), holder)
                 self._land_found(pending, claims, holder)
                 mine = [pending.pop(key) for key in list(pending) if claims.owners[key] is not Claim.BUSY]
                 if mine:
+                    crew.claimed.update(flight.key for flight in mine if claims.owners[flight.key] is Claim.MINE)
                     fills.add(asyncio.create_task(self._fill(mine, fill, claims, holder), name="fill"))
                 if crew.background:  # another process refreshes what is left
                     for flight in [flight for flight in pending.values() if not flight.waiting]:
@@ -63,6 +65,9 @@ class Filler:
                 self._counts.waits_elsewhere += len(pending.keys() - waited)
                 waited |= pending.keys()
                 if pending:
+                    if time.monotonic() - wished_at > WANTED_FOR / 3:
+                        await self._store.want(list(pending))
+                        wished_at = time.monotonic()
                     await asyncio.sleep(pause)
                     pause = min(pause * 1.5, LAST_PAUSE)
             await asyncio.gather(*fills)

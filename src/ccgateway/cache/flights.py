@@ -1,13 +1,14 @@
 """One fill per key within this process: whoever wants a key that is being fetched waits for that, and may leave at any time.
 
 A *flight* fetches one key. A *crew* fetches the flights of one caller, in a task that belongs to nobody who waits: its first
-caller may be cancelled, and the others get their answer all the same. When nobody waits for any of its flights, it is ended.
+caller may be cancelled, and the others get their answer all the same. When nobody waits for any of its flights, here or in
+another process, it is ended.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -18,6 +19,8 @@ __all__ = ["Crew", "Flight", "Flights", "Landing"]
 
 T = TypeVar("T")
 
+#: seconds between questions whether other processes still want what nobody here does
+LINGER = 0.25
 #: seconds that ``aclose`` leaves to those who give claims back
 GRACE = 1.0
 
@@ -44,10 +47,13 @@ class Flight:
 
 
 class Crew:
-    """The flights that one task fetches. ``background``: nobody has to wait for it to go on."""
+    """The flights that one task fetches. ``background``: nobody has to wait for it to go on. ``claimed``: keys for which other
+    processes wait until this one has them. ``is_lingering``: nobody here wants it any more; others are being asked."""
 
     def __init__(self, *, background: bool) -> None:
         self.background = background
+        self.claimed: set[Key] = set()
+        self.is_lingering = False
         self.flights: dict[Key, Flight] = {}
         self.task: asyncio.Task[None] | None = None
 
@@ -58,9 +64,13 @@ class Crew:
 
 
 class Flights:
-    """All flights under way. Owns the crews' tasks, and others given to it: ``aclose`` ends them all."""
+    """All flights under way. Owns the crews' tasks, and others given to it: ``aclose`` ends them all.
 
-    def __init__(self) -> None:
+    ``elsewhere`` tells whether another process wants any of some keys.
+    """
+
+    def __init__(self, elsewhere: Callable[[Sequence[Key]], Awaitable[bool]]) -> None:
+        self._elsewhere = elsewhere
         self._flights: dict[Hashable, Flight] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._crews: set[Crew] = set()
@@ -118,12 +128,29 @@ class Flights:
                 flight.waiting -= 1
             for crew in {flight.crew for flight in flights}:
                 if not crew.is_wanted():
-                    self._end(crew)
+                    self._leave(crew)
         for flight in flights:
             failure = None if not flight.result.done() or flight.result.cancelled() else flight.result.exception()
             if failure is not None:
                 raise failure.with_traceback(None)  # else each who waits would add to one traceback
         return {flight.key: flight.result.result() for flight in flights}
+
+    def _leave(self, crew: Crew) -> None:
+        if not crew.claimed:
+            self._end(crew)
+        elif not crew.is_lingering:
+            crew.is_lingering = True
+            self.own(self._linger(crew), "whether others want it")
+
+    async def _linger(self, crew: Crew) -> None:
+        try:
+            while not crew.is_wanted() and await self._elsewhere(list(crew.claimed)):
+                if crew.task is not None:
+                    await asyncio.wait([crew.task], timeout=LINGER)
+        finally:
+            crew.is_lingering = False
+        if not crew.is_wanted():
+            self._end(crew)
 
     def _end(self, crew: Crew) -> None:
         for flight in crew.flights.values():

@@ -64,6 +64,14 @@ class LayeredStore:
         """See ``Store``."""
         await self._redis.extend(keys, holder, seconds)
 
+    async def want(self, keys: Sequence[Key]) -> None:
+        """See ``Store``."""
+        await self._redis.want(keys)
+
+    async def is_wanted(self, keys: Sequence[Key]) -> bool:
+        """See ``Store``."""
+        return await self._redis.is_wanted(keys)
+
     async def put(self, entries: Mapping[Key, Entry], holder: bytes | None) -> set[Key]:
         """See ``Store``. In memory at once, and whatever Redis says to it: the stamp alone tells whether it may be used."""
         for key, entry in entries.items():

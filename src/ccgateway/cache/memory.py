@@ -123,6 +123,13 @@ class MemoryStore:
     async def extend(self, keys: Sequence[Key], holder: bytes, seconds: float) -> None:
         """See ``Store``."""
 
+    async def want(self, keys: Sequence[Key]) -> None:
+        """See ``Store``."""
+
+    async def is_wanted(self, keys: Sequence[Key]) -> bool:  # noqa: ARG002
+        """See ``Store``."""
+        return False
+
     async def put(self, entries: Mapping[Key, Entry], holder: bytes | None) -> set[Key]:  # noqa: ARG002
         """See ``Store``."""
         tokens = {realm: self._token(realm) for realm in realms_of(entries)}

@@ -7,6 +7,7 @@ Names, each subject in one slot of a cluster::
     ccgateway:1:{aurora/c%2F1%2F17}:t     token of a subject
     ccgateway:1:{aurora/c%2F1%2F17}:e:…   an entry
     ccgateway:1:{aurora/c%2F1%2F17}:l:…   a claim: the holder, who has to live to keep it
+    ccgateway:1:{aurora/c%2F1%2F17}:w:…   there for a second after a process wanted what another one's claim is for
 
 A bump deletes a token, which a full Redis does as well. A token that expired, was evicted or wiped is a bump nobody asked for.
 """
@@ -26,7 +27,7 @@ from ccgateway.cache.counts import MemoryStats, RedisStats
 from ccgateway.cache.entries import Entry, Source
 from ccgateway.cache.keys import EVERYTHING, Key, Realm
 from ccgateway.cache.link import Link, Reply
-from ccgateway.cache.store import Claim, Claims, Look, Tokens, realms_of, stamp_of
+from ccgateway.cache.store import WANTED_FOR, Claim, Claims, Look, Tokens, realms_of, stamp_of
 from ccgateway.cache.together import Together
 from ccgateway.cache.urls import Client, Pipeline, Target
 
@@ -166,6 +167,24 @@ class RedisStore:
         """See ``Store``."""
         await self._each_claim(_RELEASE, keys, holder)
 
+    async def want(self, keys: Sequence[Key]) -> None:
+        """See ``Store``."""
+
+        def queue(pipeline: Pipeline) -> None:
+            for key in keys:
+                pipeline.execute_command("SET", self._wish(key), b"1", "PX", int(WANTED_FOR * 1000))
+
+        await self.link.run(queue)
+
+    async def is_wanted(self, keys: Sequence[Key]) -> bool:
+        """See ``Store``."""
+
+        def queue(pipeline: Pipeline) -> None:
+            for key in keys:
+                pipeline.execute_command("EXISTS", self._wish(key))
+
+        return 1 in (await self.link.run(queue) or ())
+
     async def _each_claim(self, script: str, keys: Sequence[Key], *args: Any) -> None:
         def queue(pipeline: Pipeline) -> None:
             for key in keys:
@@ -270,6 +289,9 @@ class RedisStore:
 
     def _claim(self, key: Key) -> str:
         return f"{self._prefix}{{{key.realms[2].tag}}}:l:{key.member}"
+
+    def _wish(self, key: Key) -> str:
+        return f"{self._prefix}{{{key.realms[2].tag}}}:w:{key.member}"
 
 
 def _queue_info(pipeline: Pipeline) -> None:

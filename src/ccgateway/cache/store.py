@@ -11,7 +11,10 @@ from ccgateway.cache.counts import MemoryStats, RedisStats
 from ccgateway.cache.entries import Entry, Source, Stamp
 from ccgateway.cache.keys import Key, Realm
 
-__all__ = ["Claim", "Claims", "Look", "Store", "Tokens", "realms_of", "stamp_of"]
+__all__ = ["WANTED_FOR", "Claim", "Claims", "Look", "Store", "Tokens", "realms_of", "stamp_of"]
+
+#: seconds after which it is forgotten that a process wanted a key
+WANTED_FOR = 1.0
 
 #: the tokens of realms; a realm that is missing has none, or it is not known
 Tokens = Mapping[Realm, bytes]
@@ -68,6 +71,14 @@ class Store(Protocol):
 
     async def extend(self, keys: Sequence[Key], holder: bytes, seconds: float) -> None:
         """Keeps the claims that the holder still has for so many seconds from now."""
+        ...
+
+    async def want(self, keys: Sequence[Key]) -> None:
+        """Tells the processes that have the keys' claims that this one wants them; good for ``WANTED_FOR`` seconds."""
+        ...
+
+    async def is_wanted(self, keys: Sequence[Key]) -> bool:
+        """Whether another process wants any of the keys, as far as can be told."""
         ...
 
     async def put(self, entries: Mapping[Key, Entry], holder: bytes | None) -> set[Key]:
