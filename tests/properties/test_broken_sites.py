@@ -116,7 +116,7 @@ def test_a_site_that_fails_midway_gives_what_it_gave(healthy: Upstream) -> None:
     failing = Upstream([Job(1000 + i, 2000 + i) for i in range(300)])
     calls = iter(range(1000))
     failing.fails = lambda _: SiteError(Code.CONNECTION_LOST, "failing", "gone") if next(calls) else None
-    page = ask(site_of(healthy, "healthy", 1), site_of(failing, "failing", 2), first=60)
+    page = ask(site_of(healthy, "healthy", 1), site_of(failing, "failing", 2), first=100)
     assert page.reports[1].code is Code.CONNECTION_LOST
     assert [row.start_time for row in page.rows[:25]] == list(range(2299, 2274, -1))
     assert {row.site for row in page.rows[:-20]} == {"failing"}
