@@ -275,6 +275,33 @@ async def test_metrics_that_are_remembered_have_an_entity_tag_and_cost_no_call()
     assert len(site.requests) == calls
 
 
+@pytest.mark.parametrize("path", ["/api/jobs/{}", "/api/jobs/metrics/{}", f"{RELEASED}/api/jobs/{{}}?all-metrics=true"])
+async def test_the_entity_tag_is_one_for_all_codings_and_is_known_again_in_each(path: str) -> None:
+    site = make_site("aurora")
+    path = path.format(next(job["id"] for job in site.all_jobs() if job["monitoringStatus"] == 3) * 1000 + 1)
+    same = ("etag", "vary", "cache-control")
+    async with front(site, cache={}) as (client, _):
+        told = []
+        for coding in ("identity", "gzip", "zstd"):
+            async with client.stream("GET", path, headers={"Accept-Encoding": coding}) as whole:
+                assert whole.headers.get("content-encoding", "identity") == coding
+                told.append({name: whole.headers[name] for name in same})
+        tag = told[0]["etag"]
+        for coding, known in itertools.product(("identity", "gzip", "zstd"), (tag, tag.removeprefix("W/"), f'"x", {tag}')):
+            again = await client.get(path, headers={"Accept-Encoding": coding, "If-None-Match": known})
+            assert (again.status_code, again.content) == (304, b"")
+            told.append({name: again.headers[name] for name in same})
+        if not path.startswith(RELEASED):
+            for coding in ("identity", "gzip", "zstd"):
+                head = await client.head(path, headers={"Accept-Encoding": coding})
+                assert (head.status_code, head.content, "content-length" in head.headers) == (200, b"", coding == "identity")
+                told.append({name: head.headers[name] for name in same})
+            unchanged = await client.head(path, headers={"If-None-Match": tag})
+            assert unchanged.status_code == 304
+            told.append({name: unchanged.headers[name] for name in same})
+    assert tag.startswith('W/"') and told == [told[0]] * len(told)
+
+
 # --- sites that are down, slow, or broken
 
 

@@ -72,7 +72,7 @@ async def test_a_body_arrives_whole_however_it_travels(size: int, coding: str | 
     headers, pieces = await delivered(Response(body, media_type=JSON), coding)
     packed = coding if size >= WORTH_PACKING else None
     assert headers.get("content-encoding") == packed
-    assert headers.get("vary") == ("Accept-Encoding" if size >= WORTH_PACKING else None)
+    assert headers["vary"] == "Accept-Encoding"  # whatever its size: who asks conditionally is told the same without a body
     assert UNPACK[packed](joined(pieces)) == body
     if packed is None or size <= ON_THE_SPOT:
         assert int(headers["content-length"]) == len(joined(pieces))
@@ -103,9 +103,43 @@ async def test_what_cannot_be_packed_or_is_packed_already_is_left_alone(response
     assert headers.get("content-encoding") in (None, "br")
 
 
-async def test_an_answer_to_head_is_left_alone() -> None:
-    headers, _ = await delivered(Response(text(10_000), media_type=JSON), "gzip", method="HEAD")
-    assert (headers["content-length"], headers.get("content-encoding")) == ("10000", None)
+@pytest.mark.parametrize(
+    ("size", "accepted", "length"), [(10_000, None, "10000"), (10_000, "gzip", None), (WORTH_PACKING - 1, "gzip", "4095")]
+)
+async def test_head_says_what_get_would_but_for_a_length_that_is_not_known(
+    size: int, accepted: str | None, length: str | None
+) -> None:
+    response = Response(text(size), media_type=JSON, headers={"ETag": '"strong"'})
+    whole, _ = await delivered(response, accepted)
+    head, pieces = await delivered(_without_body(response), accepted, method="HEAD")
+    assert joined(pieces) == b"" and head.get("content-length") == length
+    assert (head["etag"], head["vary"]) == (whole["etag"], whole["vary"])
+    assert "content-encoding" not in head
+
+
+def _without_body(response: Response) -> ASGIApp:
+    """As applications answer HEAD: with all headers."""
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": response.raw_headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    return app
+
+
+@pytest.mark.parametrize("given", ['"one"', 'W/"one"'])
+@pytest.mark.parametrize("size", [WORTH_PACKING, ON_THE_SPOT + 1])
+async def test_a_strong_entity_tag_is_only_that_of_the_body_as_it_is(given: str, size: int) -> None:
+    response = Response(text(size), media_type=JSON, headers={"ETag": given})
+    tags = [(await delivered(response, coding))[0]["etag"] for coding in (None, "gzip", "zstd")]
+    assert tags == [given, 'W/"one"', 'W/"one"']
+
+
+async def test_an_answer_that_nothing_has_changed_says_what_it_depends_on() -> None:
+    headers, pieces = await delivered(Response(status_code=304, headers={"ETag": 'W/"one"'}), "gzip")
+    assert (headers["vary"], headers["etag"], joined(pieces)) == ("Accept-Encoding", 'W/"one"', b"")
+    headers, _ = await delivered(Response(status_code=304, headers={"ETag": 'W/"one"'}), "gzip", packs=False)
+    assert "vary" not in headers
 
 
 async def test_nothing_is_packed_where_the_settings_say_so() -> None:

@@ -3,14 +3,18 @@
 ASGI middleware, so that every face has it. A body that comes to it whole goes out in pieces, each when the one before is on its
 way: the server then holds no copy of what a slow reader has not taken yet, and the body itself is all that such a reader costs.
 Bodies that come in pieces already are left alone.
+
+A packed body is not, byte for byte, what its strong entity tag stands for: the tag goes out as a weak one, which stands for all
+codings of it. What HEAD and 304 say of a body that they do not have is what GET would say, save a length that is not known.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,6 +32,8 @@ STEP, ON_THE_SPOT = 256 << 10, 128 << 10
 
 #: what is read of an ``Accept-Encoding``
 MOST_CHARACTERS = 256
+
+Header: TypeAlias = tuple[bytes, bytes]
 
 _PACKABLE = (b"application/json", b"application/graphql-response+json", b"text/")
 _VARY = (b"vary", b"Accept-Encoding")
@@ -60,11 +66,10 @@ class _Parcel:
             await self._send(message)
             return
         body = message.get("body", b"")
-        if message["type"] != "http.response.body" or message.get("more_body") or len(body) < WORTH_PACKING:
-            await self._as_it_is(start, message)
-        elif coding := self._coding(start):
+        is_whole = message["type"] == "http.response.body" and not message.get("more_body")
+        if is_whole and (coding := self._coding(start, len(body))) is not None:
             await self._packed(start, body, coding)
-        elif len(body) > PIECE:
+        elif is_whole and len(body) > PIECE:
             await self._send(start)
             for place, piece in _pieces(body, PIECE):
                 await self._send({"type": "http.response.body", "body": piece, "more_body": place + PIECE < len(body)})
@@ -75,21 +80,28 @@ class _Parcel:
         await self._send(start)
         await self._send(message)
 
-    def _coding(self, start: Message) -> str | None:
-        """In which coding the body goes out; marks in ``start`` that others may get it in another."""
-        if not self._packs or self._scope["method"] == "HEAD":
+    def _coding(self, start: Message, size: int) -> str | None:
+        """In which coding a body of that size goes out; says in ``start`` that others may get it in another."""
+        if not self._packs:
             return None
         headers = dict(start["headers"])
-        if b"content-encoding" in headers or not headers.get(b"content-type", b"").lower().startswith(_PACKABLE):
+        is_packable = b"content-encoding" not in headers and headers.get(b"content-type", b"").lower().startswith(_PACKABLE)
+        if not is_packable and start["status"] != 304:
             return None
         start["headers"] = [*start["headers"], _VARY]
+        if is_head := self._scope["method"] == "HEAD":
+            size = int(headers.get(b"content-length", b"0"))
+        if size < WORTH_PACKING:
+            return None
         accepted = [value.decode("latin-1") for name, value in self._scope["headers"] if name == b"accept-encoding"]
-        return coding_for(",".join(accepted)[:MOST_CHARACTERS])
+        coding = coding_for(",".join(accepted)[:MOST_CHARACTERS])
+        if coding is not None:
+            start["headers"] = _as_packed(start["headers"])
+        return None if is_head else coding
 
     async def _packed(self, start: Message, body: bytes | bytearray, coding: str) -> None:
         packing = packer(coding)
-        headers = [one for one in start["headers"] if one[0].lower() != b"content-length"]
-        headers.append((b"content-encoding", coding.encode()))
+        headers = [*start["headers"], (b"content-encoding", coding.encode())]
         if len(body) <= ON_THE_SPOT:
             packed = packing.compress(body) + packing.flush()
             headers.append((b"content-length", b"%d" % len(packed)))
@@ -101,6 +113,16 @@ class _Parcel:
             if packed := await loop.run_in_executor(_THREADS, packing.compress, piece):
                 await self._send({"type": "http.response.body", "body": packed, "more_body": True})
         await self._send({"type": "http.response.body", "body": await loop.run_in_executor(_THREADS, packing.flush)})
+
+
+def _as_packed(headers: Iterable[Header]) -> list[Header]:
+    """``headers`` of a body that is not in its own length, nor the one of a strong entity tag."""
+    kept = ((name.lower(), value) for name, value in headers)
+    return [
+        (name, b"W/" + value if name == b"etag" and not value.startswith(b"W/") else value)
+        for name, value in kept
+        if name != b"content-length"
+    ]
 
 
 def _pieces(body: bytes | bytearray, size: int) -> Iterator[tuple[int, memoryview]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -164,6 +165,45 @@ async def test_metrics_that_cannot_be_had_are_told_as_cc_backend_tells_it(error:
     assert here.json()["code"] == error.code
 
 
+class FromOneBody(RestGateway):
+    """Makes every answer anew from the text of a site's body."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__()
+        self.body = body
+
+    def _outcome(self, job_id: str) -> Any:
+        self.pieces[job_id] = [make_piece(text=self.body)]
+        outcome = super()._outcome(job_id)
+        self.pieces.clear()
+        return outcome
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/jobs/1001", "/api/jobs/metrics/1001", f"{RELEASED}/api/jobs/1001", f"{RELEASED}/api/jobs/metrics/1001"]
+)
+async def test_a_slow_reader_holds_the_answer_and_not_the_sites_body_too(path: str) -> None:
+    gateway = FromOneBody(b" ".join((LOAD, b"")))
+    held = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        held.append((sys.getrefcount(gateway.body), len(message.get("body", b""))))
+
+    async with client_of(gateway) as client:
+        app = client._transport.app  # type: ignore[attr-defined]
+        scope = {
+            "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"all-metrics=true",
+            "headers": [], "http_version": "1.1", "scheme": "http", "server": ("localhost", 80), "client": ("127.0.0.1", 1),
+            "root_path": "",
+        }  # fmt: skip
+        before = sys.getrefcount(gateway.body)
+        await app(scope, receive, send)
+    assert [count for count, _ in held] == [before, before] and held[1][1] > len(LOAD) - 100
+
+
 # --- asked conditionally
 
 
@@ -206,6 +246,14 @@ async def test_a_tag_put_on_a_job_changes_its_entity_tag() -> None:
         before = (await client.get("/api/jobs/1001")).headers["etag"]
     async with client_of(RestGateway(rows=[rest_row(1, tags=[])])) as client:
         assert (await client.get("/api/jobs/1001", headers={"If-None-Match": before})).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/api/jobs/1001", "/api/jobs/metrics/1001"])
+async def test_another_release_of_the_gateway_has_other_entity_tags(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with client_of(RestGateway()) as client:
+        before = (await client.get(path)).headers["etag"]
+        monkeypatch.setattr("ccgateway.surfaces.rest.conditional.__version__", "another")
+        assert (await client.get(path, headers={"If-None-Match": before})).status_code == 200
 
 
 async def test_a_piece_without_statistics_and_unit_is_written_as_go_would() -> None:

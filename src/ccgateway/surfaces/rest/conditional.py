@@ -1,7 +1,8 @@
 """Answers that need not be sent again: entity tags of jobs that have ended and are archived.
 
 Nothing of such a job changes but its tags and metadata, so its row tells whether an answer about it is still the same, metrics
-included, without reading them. What runs, or is being archived, has no entity tag.
+included, without reading them. What runs, or is being archived, has no entity tag. Tags are weak: one stands for a body in all
+codings in which it may go out.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from hashlib import blake2b
 
+from ccgateway import __version__
 from ccgateway.federation.questions import JobMetricsAnswer
 from ccgateway.jobs.metrics import Phase, phase_of
 from ccgateway.jobs.model import JobRow
@@ -46,4 +48,5 @@ def metrics_etag(told: JobMetricsAnswer, variant: str) -> str | None:
 
 
 def _tag(of: object) -> str:
-    return f'W/"{blake2b(encode(of), digest_size=12).hexdigest()}"'
+    # another release of the gateway may write the same otherwise
+    return f'W/"{blake2b(encode([__version__, of]), digest_size=12).hexdigest()}"'
