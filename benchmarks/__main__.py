@@ -1,4 +1,4 @@
-"""``python -m benchmarks [lists] [metrics] [stampede] [slow] [walk] [--quick]``: prints its results as Markdown."""
+"""``python -m benchmarks [lists] [metrics] [rest] [stampede] [slow] [walk] [--quick]``: prints its results as Markdown."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import uvloop
 from benchmarks.lists import lists_of_jobs
 from benchmarks.metrics import metrics_of_jobs
 from benchmarks.processes import pin_to_upstream
+from benchmarks.rest import rest_and_graphql
 from benchmarks.slow_site import one_slow_site
 from benchmarks.stampede import stampede
 from benchmarks.walk import walk_over_a_million
 
-ALL = ("lists", "metrics", "stampede", "slow", "walk")
+ALL = ("lists", "metrics", "rest", "stampede", "slow", "walk")
 
 
 async def main(chosen: list[str], *, quick: bool) -> None:
@@ -28,6 +29,8 @@ async def main(chosen: list[str], *, quick: bool) -> None:
         await lists_of_jobs(rounds=2 if quick else 5, seconds=0.5 if quick else 1.0)
     if "metrics" in chosen:
         await metrics_of_jobs(rounds=1 if quick else 3, seconds=1.0 if quick else 2.0)
+    if "rest" in chosen:
+        await rest_and_graphql(rounds=2 if quick else 5, seconds=1.0 if quick else 2.0)
     if "stampede" in chosen:
         await stampede()
     if "slow" in chosen:

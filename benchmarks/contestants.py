@@ -17,10 +17,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode
 
+from benchmarks.load import post
 from benchmarks.peers import mercurius, missing, tailcall
 from benchmarks.processes import GatewayProcess, Site, naive, ours, python, told
 
-__all__ = ["LONG", "SHORT", "Contestant", "Question", "contestants", "forwarder"]
+__all__ = ["LONG", "SHORT", "Contestant", "Question", "Row", "contestants", "forwarder", "picked"]
 
 SHORT = "id site jobId user cluster startTime duration numNodes state"
 LONG = f"{SHORT} project subCluster partition walltime energy resources {{ hostname hwthreads }}"
@@ -62,6 +63,10 @@ class Contestant:
             fields += f" metrics(metrics: {names}, scopes: [node]) {{ {_METRICS} }}"
         page = f"page: {{ itemsPerPage: {question.size}, page: 1 }}, sites: {json.dumps(question.sites)}"
         return _body(f"{{ jobs({page}) {{ items {{ {fields} }} }} }}")
+
+    def request(self, question: Question) -> bytes:
+        """The request, head and body."""
+        return post(self.body(question))
 
     def read(self, answer: bytes, question: Question) -> list[Row]:
         """What it says: jobs, or metrics of one. Raises ``RuntimeError`` for an error."""
@@ -106,7 +111,7 @@ class _Forwarder(Contestant):
     def read(self, answer: bytes, question: Question) -> list[Row]:
         came = json.loads(answer)
         if question.job is not None:
-            return [_picked(piece) for piece in came["data"]["jobMetrics"]]
+            return [picked(piece) for piece in came["data"]["jobMetrics"]]
         came = came if isinstance(came, list) else [came]
         pages, metrics = came[: len(question.sites)], came[len(question.sites) :]
         jobs = []
@@ -116,12 +121,13 @@ class _Forwarder(Contestant):
                 if "resources" in question.fields:
                     job["resources"] = [{key: host.get(key) for key in ("hostname", "hwthreads")} for host in row["resources"]]
                 if metrics:
-                    job["metrics"] = [_picked(piece) for piece in metrics[number]["data"]["jobMetrics"]]
+                    job["metrics"] = [picked(piece) for piece in metrics[number]["data"]["jobMetrics"]]
                 jobs.append((site, job))
         return _merged(jobs, question)
 
 
-def _picked(piece: Row) -> Row:
+def picked(piece: Row) -> Row:
+    """Of a metric as 1.5 has it what the documents ask for."""
     metric = piece["metric"]
     series = [{key: one[key] for key in ("hostname", "statistics", "data")} for one in metric["series"]]
     return {**piece, "metric": {"unit": metric["unit"], "timestep": metric["timestep"], "series": series}}

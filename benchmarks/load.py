@@ -15,7 +15,7 @@ from typing import cast
 
 from benchmarks.processes import GatewayProcess
 
-__all__ = ["Load", "ask", "load"]
+__all__ = ["Load", "ask", "get", "load", "post"]
 
 _BUFFER = memoryview(bytearray(1 << 20))
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -114,22 +114,28 @@ async def _connect(gateway: GatewayProcess, *, keeps: bool = False) -> _Connecti
     return connection
 
 
-def _request(body: bytes) -> bytes:
+def get(path: str) -> bytes:
+    """A request for ``path``."""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n\r\n".encode()
+
+
+def post(body: bytes) -> bytes:
+    """A request that sends ``body`` to ``/graphql``."""
     head = "POST /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def load(gateway: GatewayProcess, body: Callable[[], bytes], *, seconds: float, at_once: int, size: int) -> Load:
-    """Sends requests for so long, so many at once, each with a body of its own. ``size``: of an answer, in bytes."""
+async def load(gateway: GatewayProcess, request: Callable[[], bytes], *, seconds: float, at_once: int, size: int) -> Load:
+    """Sends requests for so long, so many at once, each made anew. ``size``: of an answer, in bytes."""
     times: list[float] = []
     connections = [await _connect(gateway) for _ in range(at_once)]
     cpu, begun = gateway.cpu_seconds, time.perf_counter()
 
     async def one_after_the_other(connection: _Connection) -> None:
         while True:
-            request = _request(body())
+            made = request()
             started = time.perf_counter()
-            came = await connection.exchange(request)
+            came = await connection.exchange(made)
             if abs(came - size) > 200 + size // 20:
                 raise RuntimeError(f"an answer of {came} bytes, where {size} were expected")
             times.append((time.perf_counter() - started) * 1000)
@@ -148,11 +154,11 @@ async def load(gateway: GatewayProcess, body: Callable[[], bytes], *, seconds: f
             connection.close()
 
 
-async def ask(gateway: GatewayProcess, body: bytes) -> bytes:
+async def ask(gateway: GatewayProcess, request: bytes) -> bytes:
     """The content of one answer."""
     connection = await _connect(gateway, keeps=True)
     try:
-        await connection.exchange(_request(body))
+        await connection.exchange(request)
         content = bytes(connection.content or b"")
     finally:
         connection.close()

@@ -11,7 +11,7 @@ from benchmarks.processes import NO_CACHE, GatewayProcess, ours, prepared
 from benchmarks.site import metric_names
 from benchmarks.table import Entry, measure
 
-__all__ = ["metrics_of_jobs"]
+__all__ = ["JOBS", "SHAPES", "metrics_of_jobs", "new_jobs", "the_same"]
 
 SHAPES = {
     "10 MB in 84 series of 20,000 samples": metric_names(count=7, hosts=12, samples=20_000),
@@ -33,16 +33,16 @@ async def metrics_of_jobs(*, rounds: int, seconds: float) -> None:
         served = [(one, stack.enter_context(one.serve(sites))) for one in others]
         streamed = stack.enter_context(forwarder(sites, streams=True))
         for title, names in SHAPES.items():
-            ask = _new_jobs(names)
+            ask = new_jobs(names)
             rest = _entries(served, ask)
             stream = Entry(others[-1], streamed, ask, "bare forwarder, in pieces")
             mine = [
                 Entry(us, cold, ask, "ccgateway, cache off"),
                 Entry(us, warm, ask, "ccgateway, cold, filling its cache"),
-                Entry(us, warm, _the_same(Question(("aurora",), job=1, metrics=tuple(names))), "ccgateway, cached"),
+                Entry(us, warm, the_same(Question(("aurora",), job=1, metrics=tuple(names))), "ccgateway, cached"),
             ]
             await measure(title, [*mine, *rest, stream], rounds=rounds, seconds=seconds)
-        page = _the_same(PAGE)
+        page = the_same(PAGE)
         mine = [Entry(us, cold, page, "ccgateway, cache off"), Entry(us, warm, page, "ccgateway, cached")]
         await measure("100 jobs with 2 metrics of each", [*mine, *_entries(served, page)], rounds=rounds, seconds=seconds)
 
@@ -51,11 +51,12 @@ def _entries(served: Sequence[tuple[Contestant, GatewayProcess]], ask: Callable[
     return [Entry(one, gateway, ask) for one, gateway in served]
 
 
-def _the_same(question: Question) -> Callable[[], Question]:
+def the_same(question: Question) -> Callable[[], Question]:
+    """That question whenever one is asked for."""
     return lambda: question
 
 
-def _new_jobs(names: Sequence[str]) -> Callable[[], Question]:
-    """Another job each time, so that nobody has its metrics yet."""
+def new_jobs(names: Sequence[str]) -> Callable[[], Question]:
+    """Those metrics of another job each time, so that nobody has them yet."""
     numbers = itertools.cycle(range(2, JOBS))
     return lambda: Question(("aurora",), job=next(numbers), metrics=tuple(names))

@@ -52,7 +52,7 @@ async def stampede() -> None:
 
 
 async def _first_caller_leaves(site: Site, gateways: Sequence[GatewayProcess], job: int) -> None:
-    first = asyncio.create_task(ask(gateways[0], _body(job)))
+    first = asyncio.create_task(ask(gateways[0], _request(job)))
     await _until_asked(site, job)
     later = asyncio.create_task(_show("the first caller leaves", site, gateways, job))
     await asyncio.sleep(LATENCY * 3 / 4)  # the others have come
@@ -63,7 +63,7 @@ async def _first_caller_leaves(site: Site, gateways: Sequence[GatewayProcess], j
 
 
 async def _first_gateway_dies(site: Site, gateways: Sequence[GatewayProcess], job: int) -> None:
-    first = asyncio.create_task(ask(gateways[0], _body(job)))
+    first = asyncio.create_task(ask(gateways[0], _request(job)))
     await _until_asked(site, job)
     later = asyncio.create_task(_show(f"the first of {GATEWAYS} gateways is killed", site, gateways[1:], job))
     await asyncio.sleep(LATENCY * 3 / 4)
@@ -75,7 +75,7 @@ async def _first_gateway_dies(site: Site, gateways: Sequence[GatewayProcess], jo
 
 async def _show(name: str, site: Site, gateways: Sequence[GatewayProcess], job: int) -> None:
     begun = time.perf_counter()
-    callers = [ask(gateways[number % len(gateways)], _body(job)) for number in range(CALLERS)]
+    callers = [ask(gateways[number % len(gateways)], _request(job)) for number in range(CALLERS)]
     came = await asyncio.gather(*callers, return_exceptions=True)
     elapsed = time.perf_counter() - begun
     complete = {one for one in set(came) if isinstance(one, bytes) and len(json.loads(one)["data"]["jobMetrics"]) == len(METRICS)}
@@ -98,8 +98,8 @@ async def _calls(site: Site, job: int) -> tuple[int, int]:
     return metrics, sum(count for path, count in counts.items() if path.partition("?")[0] == f"/api/jobs/{job}")
 
 
-def _body(job: int) -> bytes:
-    return Contestant("ccgateway", ours).body(Question(("aurora",), job=job, metrics=METRICS))
+def _request(job: int) -> bytes:
+    return Contestant("ccgateway", ours).request(Question(("aurora",), job=job, metrics=METRICS))
 
 
 @contextmanager

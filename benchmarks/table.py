@@ -38,7 +38,7 @@ class Entry:
     async def answer(self) -> list[dict[str, Any]]:
         """What it answers, in the form that all are held against."""
         question = self.question()
-        content = await ask(self.gateway, self.contestant.body(question))
+        content = await ask(self.gateway, self.contestant.request(question))
         self.size = len(content)
         return self.contestant.read(content, question)
 
@@ -52,7 +52,7 @@ class Entry:
     async def _load(self, seconds: float, at_once: int) -> Load:
         try:
             return await load(
-                self.gateway, lambda: self.contestant.body(self.question()), seconds=seconds, at_once=at_once, size=self.size
+                self.gateway, lambda: self.contestant.request(self.question()), seconds=seconds, at_once=at_once, size=self.size
             )
         except (RuntimeError, OSError, TimeoutError) as error:
             raise SystemExit(f"{self.label} failed under load: {error or type(error).__name__}") from error
@@ -69,8 +69,11 @@ async def same_answers(entries: Sequence[Entry]) -> int:
     return len(expected)
 
 
-async def measure(title: str, entries: Sequence[Entry], *, rounds: int, seconds: float) -> Mapping[str, float]:
-    """Checks that all answer the same, lets them take turns, prints the table; the first entry is held against the others.
+async def measure(
+    title: str, entries: Sequence[Entry], *, rounds: int, seconds: float, against: str = "ccgateway"
+) -> Mapping[str, float]:
+    """Checks that all answer the same, lets them take turns, prints the table; the first entry, which the head calls ``against``,
+    is held against the others.
 
     Gives each one's processor time, ms a request.
     """
@@ -84,7 +87,7 @@ async def measure(title: str, entries: Sequence[Entry], *, rounds: int, seconds:
             await entry.turn(seconds)
     print(f"\n#### {title}\n")
     print(f"{count} items, {entries[0].size / 1000:,.0f} KB from {entries[0].label}; all answers equal.\n")
-    print("| | CPU ms/request | : ccgateway | requests/s | : ccgateway | ms alone | peak MB |\n|---|--:|--:|--:|--:|--:|--:|")
+    print(f"| | CPU ms/request | : {against} | requests/s | : {against} | ms alone | peak MB |\n|---|--:|--:|--:|--:|--:|--:|")
     cpu = {entry.label: median(one.cpu_milliseconds for one in entry.loaded) for entry in entries}
     rate = {entry.label: median(one.per_second for one in entry.loaded) for entry in entries}
     ours = entries[0].label

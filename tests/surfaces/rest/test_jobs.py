@@ -256,10 +256,12 @@ async def test_another_release_of_the_gateway_has_other_entity_tags(path: str, m
         assert (await client.get(path, headers={"If-None-Match": before})).status_code == 200
 
 
-async def test_a_piece_without_statistics_and_unit_is_written_as_go_would() -> None:
+async def test_a_piece_without_statistics_and_unit_is_written_as_go_would_and_has_none_in_the_how_to_face() -> None:
     piece = make_piece(text=b'{"series":[{"hostname":"a","data":null}],"timestep":0}')
     async with client_of(RestGateway(pieces={"aurora:1": [piece]})) as client:
         answer = await client.get(f"{RELEASED}/api/jobs/metrics/1001")
+        here = await client.get("/api/jobs/metrics/1001")
+    assert here.json()["metrics"][0]["series"] == [{"hostname": "a", "statistics": None, "data": []}]
     metric = (
         b'{"unit":{"base":""},"series":[{"hostname":"a","statistics":{"min":0.00,"avg":0.00,"max":0.00},"data":[]}],"timestep":0}'
     )

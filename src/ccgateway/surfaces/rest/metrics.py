@@ -1,8 +1,12 @@
-"""Metrics as the faces write them: numbers as the site wrote them, everything else in 1.5.4's keys and order."""
+"""Metrics as the faces write them: samples as the site wrote them, everything else in 1.5.4's keys and order.
+
+There may be ten thousand series, so that what is done for each of them counts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Annotated
 
 import msgspec
@@ -35,6 +39,10 @@ StatisticsText = Annotated[
 
 _NULL = msgspec.Raw(b"null")
 _EMPTY = msgspec.Raw(b"[]")
+#: with two decimals, as every release writes them
+_STATISTICS = b'{"min":%.2f,"avg":%.2f,"max":%.2f}'
+_NO_STATISTICS = msgspec.Raw(_STATISTICS % (0, 0, 0))
+_HOST, _ID = attrgetter("hostname"), attrgetter("id")
 
 
 class WrittenUnit(msgspec.Struct, omit_defaults=True, gc=False):
@@ -46,6 +54,15 @@ class WrittenSeries(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     hostname: str
     id: str | None = None
     statistics: StatisticsText
+    data: SamplesText
+
+
+class PlainSeries(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """One place's samples. ``id``: which socket, thread or accelerator. ``statistics``: null if the site gives none."""
+
+    hostname: str
+    id: str | None = None
+    statistics: Statistics | None
     data: SamplesText
 
 
@@ -90,7 +107,7 @@ class DocumentedMetric(msgspec.Struct, kw_only=True, omit_defaults=True, rename=
     scope: str
     unit: Unit
     timestep: int
-    series: list[WrittenSeries]
+    series: list[PlainSeries]
     statistics_series: WrittenAcross | None = None
 
 
@@ -127,7 +144,9 @@ def documented_metric(piece: MetricPiece) -> DocumentedMetric:
         scope=piece.scope,
         unit=Unit(unit.base, unit.prefix or ""),
         timestep=one.timestep,
-        series=_series(one.series),
+        series=[
+            PlainSeries(hostname=its.hostname, id=its.id, statistics=its.statistics, data=its.data) for its in one.series or ()
+        ],
         statistics_series=_across(one.statistics_series),
     )
 
@@ -143,24 +162,24 @@ def by_metric_and_scope(pieces: Iterable[MetricPiece]) -> dict[str, dict[str, Me
 def texts_of(pieces: Iterable[MetricPiece]) -> Iterator[str]:
     """Everything in ``pieces`` that is no number."""
     for piece in pieces:
-        unit = piece.metric.unit or Unit()
+        unit, series = piece.metric.unit or Unit(), piece.metric.series or ()
         yield from (piece.name, piece.scope, unit.base, unit.prefix or "")
-        for one in piece.metric.series or ():
-            yield from (one.hostname, one.id or "")
+        yield from map(_HOST, series)
+        yield from filter(None, map(_ID, series))
 
 
 def _series(series: Iterable[Series] | None) -> list[WrittenSeries]:
     return [
-        WrittenSeries(hostname=one.hostname, id=one.id, statistics=_statistics(one.statistics), data=one.data)
+        WrittenSeries(
+            hostname=one.hostname,
+            id=one.id,
+            statistics=(
+                _NO_STATISTICS if (its := one.statistics) is None else msgspec.Raw(_STATISTICS % (its.min, its.avg, its.max))
+            ),
+            data=one.data,
+        )
         for one in series or ()
     ]
-
-
-def _statistics(one: Statistics | None) -> msgspec.Raw:
-    """With two decimals, as every release writes them."""
-    if one is None:
-        return msgspec.Raw(b'{"min":0.00,"avg":0.00,"max":0.00}')
-    return msgspec.Raw(b'{"min":%.2f,"avg":%.2f,"max":%.2f}' % (one.min, one.avg, one.max))
 
 
 def _across(one: StatisticsSeries | None) -> WrittenAcross | None:
