@@ -22,7 +22,7 @@ from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.rest.routes import rest_routes
 from surfaces.fakes import CALLER, FakeGateway, make_row
 
-__all__ = ["RestGateway", "client_of", "rest_row"]
+__all__ = ["RestGateway", "app_of", "client_of", "rest_row"]
 
 TEXTS = {
     "resources_json": b'[{"hostname":"a0001"}]',
@@ -76,20 +76,24 @@ class RestGateway(FakeGateway):
         return replace(told, job=next((JobRef.of(row) for row in self.rows if f"{row.site}:{row.id}" == job_id), None))
 
 
-def client_of(
+def app_of(
     gateway: RestGateway,
     *,
     caller: Principal = CALLER,
     refused: GatewayError | None = None,
     origins: tuple[str, ...] = (),
     **limits: Any,
-) -> httpx.AsyncClient:
-    """A client of the faces; ``refused``: what callers are told instead of being known."""
+) -> Starlette:
+    """The faces; ``refused``: what callers are told instead of being known."""
 
     async def caller_of(_request: Request) -> Principal:
         if refused is not None:
             raise refused
         return caller
 
-    app = Starlette(routes=rest_routes(gateway, caller_of, LimitSettings(**limits), origins=origins))
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
+    return Starlette(routes=rest_routes(gateway, caller_of, LimitSettings(**limits), origins=origins))
+
+
+def client_of(gateway: RestGateway, **more: Any) -> httpx.AsyncClient:
+    """A client of the faces; ``more`` as ``app_of`` takes it."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app_of(gateway, **more)), base_url="http://localhost")
