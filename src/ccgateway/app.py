@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from ccgateway.cache.ledger import open_ledger
+from ccgateway.cache.notes import open_notes
 from ccgateway.federation.audit import audit_to_file, close_audit_file
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.remembered.shelf import Shelf
@@ -32,7 +33,7 @@ def create_app(settings: Settings) -> Starlette:
     """The gateway's application. Raises ``SettingsError`` where the settings cannot be used; reaches no site yet."""
     settings.check_exposure()
     registry = Registry(settings.sites.values(), keyring=Keyring(settings))
-    ledger = open_ledger(settings.cache)
+    ledger, notes = open_ledger(settings.cache), open_notes(settings.cache)
     gateway = Gateway(registry, settings.limits, Shelf.of(settings.cache), writes=settings.writes, ledger=ledger)
     audit_file = audit_to_file(settings.writes.audit_file) if settings.writes.audit_file is not None else None
     callers = Callers(settings)
@@ -44,6 +45,7 @@ def create_app(settings: Settings) -> Starlette:
         finally:
             await callers.aclose()
             await gateway.aclose()
+            await notes.aclose()
             if audit_file is not None:
                 close_audit_file(audit_file)
 
@@ -56,7 +58,7 @@ def create_app(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *graphql_routes(gateway, caller_of(callers), settings.limits, graphiql=settings.server.graphiql),
-            *rest_routes(gateway, caller_of(callers), settings.limits, origins=settings.server.cors_origins),
+            *rest_routes(gateway, caller_of(callers), settings.limits, notes, origins=settings.server.cors_origins),
             Route("/health/live", live),
             Route("/health/ready", live),
         ],

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from acceptance.recorded import serving
+from cache.servers import Valkey
 from ccgateway.settings import Settings
 from ccgateway.simulator import GeneratedJobs, SimulatedSite, serve
 from ccgateway.simulator.serve import Address
@@ -32,21 +34,29 @@ async def front(
     *sites: SimulatedSite, user: str = "demo", limits: Mapping[str, Any] | None = None, cache: Mapping[str, Any] | None = None
 ) -> AsyncIterator[tuple[httpx.AsyncClient, Mapping[str, Address]]]:
     """A client of a gateway over ``sites``, and where these are."""
-    async with serve(*sites) as running:
-        sections = {
-            one.name: {"number": NUMBERS[one.name], "url": running[one.name].url, "token": one.token(user)} for one in sites
-        }
-        settings = Settings.model_validate(
-            {"sites": sections, "limits": dict(limits or {}), "cache": {"memory_bytes": 0} if cache is None else cache}
-        )
-        async with serving(settings) as client:
-            yield client, running
+    async with serve(*sites) as running, serving(settings_of(sites, running, user, limits, cache)) as client:
+        yield client, running
 
 
-async def walk(client: httpx.AsyncClient, path: str, size: int) -> AsyncIterator[list[dict[str, Any]]]:
-    """The pages of the how-to page's loop: until there are fewer than a page."""
-    for page in itertools.count(1):
-        answer = await client.get(f"{path}&page={page}")
+def settings_of(
+    sites: Iterable[SimulatedSite],
+    running: Mapping[str, Address],
+    user: str = "demo",
+    limits: Mapping[str, Any] | None = None,
+    cache: Mapping[str, Any] | None = None,
+) -> Settings:
+    sections = {one.name: {"number": NUMBERS[one.name], "url": running[one.name].url, "token": one.token(user)} for one in sites}
+    return Settings.model_validate(
+        {"sites": sections, "limits": dict(limits or {}), "cache": {"memory_bytes": 0} if cache is None else cache}
+    )
+
+
+async def walk(
+    client: httpx.AsyncClient, path: str, size: int, *others: httpx.AsyncClient
+) -> AsyncIterator[list[dict[str, Any]]]:
+    """The pages of the how-to page's loop: until there are fewer than a page. ``others``: whom the next pages are asked of."""
+    for page, asked in zip(itertools.count(1), itertools.cycle((client, *others)), strict=False):
+        answer = await asked.get(f"{path}&page={page}")
         assert answer.status_code == 200, answer.text
         jobs: list[dict[str, Any]] = answer.json()["jobs"]
         yield jobs
@@ -174,20 +184,34 @@ async def test_a_users_own_jobs_at_every_release(base: str) -> None:
 @pytest.mark.parametrize("base", ["/api", f"{RELEASED}/api"])
 async def test_the_loop_ends_and_is_complete_while_jobs_come_and_go(base: str) -> None:
     sites = [make_site(name) for name in RELEASES]
+    async with front(*sites) as (client, _):
+        await walk_while_jobs_come_and_go(sites, base, client)
+
+
+async def test_it_is_complete_also_where_every_page_comes_from_another_process(tmp_path: Path) -> None:
+    sites = [make_site(name) for name in RELEASES]
+    with Valkey(tmp_path) as valkey:
+        async with serve(*sites) as running:
+            settings = settings_of(sites, running, cache={"memory_bytes": 0, "list_for": 0, "redis_url": valkey.url})
+            async with serving(settings) as one, serving(settings) as two, serving(settings) as three:
+                await walk_while_jobs_come_and_go(sites, "/api", one, two, three)
+
+
+async def walk_while_jobs_come_and_go(sites: Sequence[SimulatedSite], base: str, *clients: httpx.AsyncClient) -> None:
     before = ids_at(*sites)
     doomed = {site.name: [job["id"] for job in site.all_jobs()][::7] for site in sites}
     gone: set[int] = set()
     found: list[int] = []
     new = itertools.count(900_000)
-    async with front(*sites) as (client, _):
-        async for page in walk(client, f"{base}/jobs/?items-per-page=20", 20):
-            found += [job["id"] for job in page]
-            for site in sites:  # a new one at the top, an old one away, and one that ends
-                start(site, next(new))
-                if doomed[site.name]:
-                    victim = doomed[site.name].pop()
-                    gone.add(victim * 1000 + NUMBERS[site.name])
-                    site.delete_job(victim)
+    client, *others = clients
+    async for page in walk(client, f"{base}/jobs/?items-per-page=20", 20, *others):
+        found += [job["id"] for job in page]
+        for site in sites:  # a new one at the top, an old one away
+            start(site, next(new))
+            if doomed[site.name]:
+                victim = doomed[site.name].pop()
+                gone.add(victim * 1000 + NUMBERS[site.name])
+                site.delete_job(victim)
     assert len(found) == len(set(found)), "a job came twice"
     assert before - gone <= set(found), "a job that was there throughout is missing"
     assert set(found) <= before | ids_at(*sites)

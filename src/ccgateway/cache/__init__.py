@@ -16,6 +16,7 @@ Knows nothing of jobs, sites or HTTP: a payload is bytes, and who fills it is th
 - ``entries``   values: ``Entry``, ``Filled``, ``Absent``, ``Hit``
 - ``keys``      values: ``Key``, and ``Realm``, what one bump invalidates
 - ``ledger``    what has to happen once: who is at it, and what it came to
+- ``notes``     short texts under a name, kept for a while
 - ``counts``    what happened, for ``ccgateway cache stats``
 
 **Never from before a write.** Everything, each site and each subject of a site (a job) is a *realm* with a random token. An

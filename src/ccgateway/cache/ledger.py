@@ -184,19 +184,6 @@ def open_ledger(settings: CacheSettings) -> Ledger:
     url = settings.read_redis_url()
     if url is None:
         return local
-    from ccgateway.cache.link import Link
-    from ccgateway.cache.urls import parse_url
+    from ccgateway.cache.link import open_link
 
-    target = parse_url(url.get_secret_value())
-
-    def probe(pipeline: Pipeline) -> None:
-        pipeline.execute_command("PING")
-
-    link = Link(
-        lambda: target.connect(
-            connect_timeout=settings.redis_connect_timeout, timeout=settings.redis_timeout, ca_file=settings.redis_ca_file
-        ),
-        str(target), places=4, timeout=settings.redis_timeout, retry_after=settings.redis_retry_after,
-        probe=probe, mended=lambda: True,
-    )  # fmt: skip
-    return SharedLedger(link, settings.redis_prefix, local)
+    return SharedLedger(open_link(settings, url), settings.redis_prefix, local)

@@ -12,12 +12,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from pydantic import SecretStr
 from redis.exceptions import OutOfMemoryError, RedisClusterException, RedisError, ResponseError
 
-from ccgateway.cache.urls import Client, Pipeline
+from ccgateway.cache.urls import Client, Pipeline, parse_url
 from ccgateway.errors import redact
+from ccgateway.settings import CacheSettings
 
-__all__ = ["Link", "Reply"]
+__all__ = ["Link", "Reply", "open_link"]
 
 logger = logging.getLogger("ccgateway.cache")
 
@@ -181,6 +183,22 @@ class Link:
             self._mending.cancel()
             await asyncio.gather(self._mending, return_exceptions=True)
         await self._discard()
+
+
+def open_link(settings: CacheSettings, url: SecretStr) -> Link:
+    """A link of few connections, for what is small; reaches nothing yet. ``SettingsError`` for a URL that cannot be used."""
+    target = parse_url(url.get_secret_value())
+
+    def probe(pipeline: Pipeline) -> None:
+        pipeline.execute_command("PING")
+
+    return Link(
+        lambda: target.connect(
+            connect_timeout=settings.redis_connect_timeout, timeout=settings.redis_timeout, ca_file=settings.redis_ca_file
+        ),
+        str(target), places=4, timeout=settings.redis_timeout, retry_after=settings.redis_retry_after,
+        probe=probe, mended=lambda: True,
+    )  # fmt: skip
 
 
 @asynccontextmanager

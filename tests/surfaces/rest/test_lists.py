@@ -9,7 +9,6 @@ import pytest
 
 from ccgateway.federation.questions import PageRequest, Policy
 from ccgateway.jobs.filters import IntRange, StringInput, TimeRange
-from ccgateway.surfaces.rest.pages import RememberedPages
 from surfaces.fakes import aurora, borealis_is_down
 from surfaces.rest.asking import RestGateway, client_of, rest_row
 
@@ -215,15 +214,3 @@ async def test_a_short_page_by_number_is_refused_while_there_is_more() -> None:
         by_cursor = await client.get("/api/jobs/?items_per_page=3&cursor=")
     assert numbered.status_code == 422 and numbered.json()["code"] == "SCAN_BUDGET" and "cursor=" in numbered.json()["error"]
     assert by_cursor.status_code == 200 and len(by_cursor.json()["jobs"]) == 2 and "link" in by_cursor.headers
-
-
-def test_places_are_bounded_in_number_and_time() -> None:
-    now = [0.0]
-    pages = RememberedPages(most=2, seconds=10, clock=lambda: now[0])
-    pages.remember("walk", 2, "a")
-    pages.remember("walk", 3, "b")
-    assert pages.start_of("walk", 2) == "a"  # used last, so the other one goes
-    pages.remember("other", 2, "c")
-    assert (pages.start_of("walk", 2), pages.start_of("walk", 3), pages.start_of("other", 2)) == ("a", None, "c")
-    now[0] = 10.5
-    assert pages.start_of("walk", 2) is None

@@ -7,40 +7,50 @@ found by skipping, as everybody does who asks for page 7 out of the blue.
 
 from __future__ import annotations
 
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from hashlib import blake2b
 
-__all__ = ["RememberedPages"]
+from ccgateway.cache.notes import LocalNotes, Notes
+from ccgateway.identity.principal import Principal
+from ccgateway.jobs.filters import JobFilter
+from ccgateway.surfaces.rest.calls import encode
 
-#: places remembered at any one time, and for how many seconds
-MOST_PLACES, REMEMBERED_FOR = 10_000, 600.0
+__all__ = ["RememberedPages", "Walk"]
+
+#: seconds for which a place is remembered
+REMEMBERED_FOR = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Who reads what, in pages of which size. ``sites``: as they were named."""
+
+    caller: Principal
+    filter: JobFilter
+    sites: tuple[str, ...]
+    size: int
+
+    def name(self, page: int) -> str:
+        """The name of one of its pages: for all processes the same, and nothing can be read from it."""
+        caller = self.caller
+        who = [caller.issuer, caller.subject, sorted(caller.roles), caller.names]  # and not the token, which is renewed
+        return f"page:{blake2b(encode([who, self.filter, self.sites, self.size, page]), digest_size=20).hexdigest()}"
 
 
 class RememberedPages:
-    """For every walk (caller, question, size of a page) and page number the cursor at which that page begins.
+    """For every walk and page number the cursor at which that page begins.
 
-    Bounded: the places that were used longest ago are forgotten first, and all of them after ``seconds``. Two walks of one caller
-    with the very same question share their places: whichever read a page last says where the next begins.
+    Two walks of one caller with the very same question share their places: whichever read a page last says where the next begins.
     """
 
-    def __init__(
-        self, *, most: int = MOST_PLACES, seconds: float = REMEMBERED_FOR, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._most, self._seconds, self._clock = most, seconds, clock
-        self._places: OrderedDict[tuple[Hashable, int], tuple[str, float]] = OrderedDict()
+    def __init__(self, notes: Notes | None = None) -> None:
+        self._notes = notes or LocalNotes()
 
-    def start_of(self, walk: Hashable, page: int) -> str | None:
+    async def start_of(self, walk: Walk, page: int) -> str | None:
         """The cursor at which ``page`` of ``walk`` begins; ``None`` if that is not known."""
-        found = self._places.get((walk, page))
-        if found is None or self._clock() - found[1] > self._seconds:
-            return None
-        self._places.move_to_end((walk, page))
-        return found[0]
+        found = await self._notes.read(walk.name(page))
+        return None if found is None else found.decode()
 
-    def remember(self, walk: Hashable, page: int, cursor: str) -> None:
+    async def remember(self, walk: Walk, page: int, cursor: str) -> None:
         """``page`` of ``walk`` begins at ``cursor``."""
-        self._places[walk, page] = cursor, self._clock()
-        self._places.move_to_end((walk, page))
-        while len(self._places) > self._most:
-            self._places.popitem(last=False)
+        await self._notes.write(walk.name(page), cursor.encode(), REMEMBERED_FOR)
