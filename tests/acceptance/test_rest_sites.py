@@ -14,7 +14,7 @@ import pytest
 
 from acceptance.recorded import serving
 from cache.servers import Valkey
-from ccgateway.settings import Settings
+from ccgateway.settings import ServerSettings, Settings
 from ccgateway.simulator import GeneratedJobs, SimulatedSite, serve
 from ccgateway.simulator.serve import Address
 
@@ -324,6 +324,29 @@ async def test_the_entity_tag_is_one_for_all_codings_and_is_known_again_in_each(
             assert unchanged.status_code == 304
             told.append({name: unchanged.headers[name] for name in same})
     assert tag.startswith('W/"') and told == [told[0]] * len(told)
+
+
+@pytest.mark.parametrize("base", ["/api", f"{RELEASED}/api"])
+async def test_pages_of_origins_that_the_settings_name_may_ask_and_read(base: str) -> None:
+    site = make_site("aurora")
+    number = next(job["id"] for job in site.all_jobs() if job["monitoringStatus"] == 3) * 1000 + 1
+    ours, theirs = {"Origin": "https://portal.example.org"}, {"Origin": "https://evil.example"}
+    preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "If-None-Match, X-Auth-Token"}
+    async with serve(site) as running:
+        server = ServerSettings.model_validate({"cors_origins": [ours["Origin"]]})
+        async with serving(settings_of([site], running).model_copy(update={"server": server})) as client:
+            may, may_not = [await client.options(f"{base}/jobs/{number}", headers=one | preflight) for one in (ours, theirs)]
+            first = await client.get(f"{base}/jobs/{number}", headers=ours)
+            again = await client.get(f"{base}/jobs/{number}", headers=ours | {"If-None-Match": first.headers["etag"]})
+            other = await client.get(f"{base}/jobs/{number}", headers=theirs)
+    assert may.status_code == 200 and may.headers["access-control-allow-origin"] == ours["Origin"]
+    assert may_not.status_code == 400 and "access-control-allow-origin" not in may_not.headers
+    assert (first.status_code, again.status_code) == (200, 304)
+    for answer in (first, again):
+        assert answer.headers["access-control-allow-origin"] == ours["Origin"]
+        assert {"Link", "ETag", "X-CCGateway-Complete"} <= set(answer.headers["access-control-expose-headers"].split(", "))
+        assert {"Origin", "Accept-Encoding"} <= set(answer.headers["vary"].split(", "))
+    assert "access-control-allow-origin" not in other.headers
 
 
 # --- sites that are down, slow, or broken
