@@ -5,7 +5,7 @@ There may be ten thousand series, so that what is done for each of them counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import Annotated
 
@@ -159,13 +159,15 @@ def by_metric_and_scope(pieces: Iterable[MetricPiece]) -> dict[str, dict[str, Me
     return found
 
 
-def texts_of(pieces: Iterable[MetricPiece]) -> Iterator[str]:
+def texts_of(pieces: Iterable[MetricPiece]) -> list[str]:
     """Everything in ``pieces`` that is no number."""
+    found: list[str] = []
     for piece in pieces:
         unit, series = piece.metric.unit or Unit(), piece.metric.series or ()
-        yield from (piece.name, piece.scope, unit.base, unit.prefix or "")
-        yield from map(_HOST, series)
-        yield from filter(None, map(_ID, series))
+        found += (piece.name, piece.scope, unit.base, unit.prefix or "")
+        found += map(_HOST, series)
+        found += filter(None, map(_ID, series))
+    return found
 
 
 def _series(series: Iterable[Series] | None) -> list[WrittenSeries]:
