@@ -41,7 +41,7 @@ class Client:
         self._session = aiohttp.ClientSession(
             # uvicorn closes idle connections after 5 s: ours are given up before
             connector=aiohttp.TCPConnector(keepalive_timeout=2),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},  # as all who are compared answer
             timeout=aiohttp.ClientTimeout(120),
         )
         return self
