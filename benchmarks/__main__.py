@@ -49,7 +49,7 @@ def _processor() -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("what", nargs="*", choices=[*ALL, []], default=list(ALL), metavar="|".join(ALL))
+    parser.add_argument("what", nargs="*", choices=[*ALL, []], default=[], metavar="|".join(ALL))
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and 100,000 jobs instead of a million")
     given = parser.parse_args()
     uvloop.run(main(given.what or list(ALL), quick=given.quick))
