@@ -33,8 +33,14 @@ def create_app(settings: Settings) -> Starlette:
     """The gateway's application. Raises ``SettingsError`` where the settings cannot be used; reaches no site yet."""
     settings.check_exposure()
     registry = Registry(settings.sites.values(), keyring=Keyring(settings))
-    ledger, notes = open_ledger(settings.cache), open_notes(settings.cache)
-    gateway = Gateway(registry, settings.limits, Shelf.of(settings.cache), writes=settings.writes, ledger=ledger)
+    gateway = Gateway(
+        registry,
+        settings.limits,
+        Shelf.of(settings.cache),
+        writes=settings.writes,
+        ledger=open_ledger(settings.cache),
+        notes=open_notes(settings.cache),
+    )
     audit_file = audit_to_file(settings.writes.audit_file) if settings.writes.audit_file is not None else None
     callers = Callers(settings)
 
@@ -45,7 +51,6 @@ def create_app(settings: Settings) -> Starlette:
         finally:
             await callers.aclose()
             await gateway.aclose()
-            await notes.aclose()
             if audit_file is not None:
                 close_audit_file(audit_file)
 
@@ -58,7 +63,7 @@ def create_app(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *graphql_routes(gateway, caller_of(callers), settings.limits, graphiql=settings.server.graphiql),
-            *rest_routes(gateway, caller_of(callers), settings.limits, notes, origins=settings.server.cors_origins),
+            *rest_routes(gateway, caller_of(callers), settings.limits, origins=settings.server.cors_origins),
             Route("/health/live", live),
             Route("/health/ready", live),
         ],

@@ -4,6 +4,7 @@ questions   what callers ask and what they get: questions, answers, one report p
 scatter     ask many sites at once, each within its own limit
 walk        one walk down the merged list: streams of many sites, cut where all of them are complete
 readahead   walks kept open between two pages
+bookmarks   where the next of a list's numbered pages begins
 joblist     the one exact job list: planned, walked, cut into pages, reported
 lookups     one job by id or key; clusters; users; the sites themselves
 metrics     the metrics of one job or of many, each job an outcome of its own

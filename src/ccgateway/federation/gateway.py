@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from ccgateway.cache.ledger import Ledger, LocalLedger
+from ccgateway.cache.notes import LocalNotes, Notes
+from ccgateway.federation.bookmarks import Bookmarks
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import FromSites, JobMetrics, MetricsBudget, Outcome
@@ -54,9 +56,11 @@ class Gateway:
         *,
         writes: WriteSettings | None = None,
         ledger: Ledger | None = None,
+        notes: Notes | None = None,
     ) -> None:
         self._registry = registry
         self._shelf = shelf or Shelf.empty()
+        self.bookmarks = Bookmarks(notes or LocalNotes())
         twins = Twins()
         self._parked = ParkedWalks(limits.read_ahead)
         self._joblist = JobList(registry, twins, limits, self._parked, self._shelf)
@@ -163,4 +167,5 @@ class Gateway:
         await self._writes.aclose()
         await self._parked.aclose()
         await self._shelf.aclose()
+        await self.bookmarks.aclose()
         await self._registry.aclose()

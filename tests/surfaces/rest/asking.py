@@ -11,7 +11,9 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 
+from ccgateway.cache.notes import LocalNotes
 from ccgateway.errors import GatewayError
+from ccgateway.federation.bookmarks import Bookmarks
 from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.questions import JobMetricsAnswer
 from ccgateway.federation.writes import WriteCall
@@ -60,6 +62,7 @@ class RestGateway(FakeGateway):
     def __init__(self, **values: Any) -> None:
         super().__init__(**{"rows": [rest_row(1), rest_row(2)], **values})
         self.orders = FakeWrites()
+        self.bookmarks = Bookmarks(LocalNotes())
 
     @property
     def writes(self) -> Any:

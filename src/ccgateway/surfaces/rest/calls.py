@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -15,9 +14,6 @@ from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.rest.ids import Ids
-
-if TYPE_CHECKING:
-    from ccgateway.surfaces.rest.pages import RememberedPages
 
 __all__ = ["JSON", "TEXT", "Answer", "Call", "Desk", "Query", "encode"]
 
@@ -61,7 +57,6 @@ class Desk:
 
     gateway: Gateway
     limits: LimitSettings
-    pages: RememberedPages
     ids: Ids
 
 

@@ -9,12 +9,12 @@ from urllib.parse import urlencode
 import msgspec
 
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
+from ccgateway.federation.bookmarks import Numbered
 from ccgateway.federation.questions import JobListAnswer, JobListQuestion, PageRequest, Policy, SiteReport
 from ccgateway.jobs.filters import JobFilter
 from ccgateway.jobs.model import JobRow
 from ccgateway.surfaces.rest.calls import Call
 from ccgateway.surfaces.rest.jobs import IN_LIST
-from ccgateway.surfaces.rest.pages import Walk
 
 __all__ = [
     "COMPLETE", "EVERYTHING", "ListAsked", "Listed", "SiteState", "completeness", "read_list", "refuse_gaps", "states_of",
@@ -91,11 +91,11 @@ def refuse_gaps(reports: Sequence[SiteReport]) -> None:
 
 async def read_list(call: Call, asked: ListAsked) -> Listed:
     """The page that ``asked`` means. ``SCAN_BUDGET`` where a numbered page would be short while there is more."""
-    places, walk = call.desk.pages, Walk(call.caller, asked.filter, tuple(call.sites or ("*",)), asked.size)
+    pages = Numbered(call.caller, asked.filter, tuple(call.sites or ("*",)), asked.size)
     by_number = asked.cursor is None
     start = asked.cursor
     if by_number and asked.page > 1:
-        start = await places.start_of(walk, asked.page)
+        start = await call.gateway.bookmarks.start_of(pages, asked.page)
     skips = by_number and (asked.size == EVERYTHING or (asked.page > 1 and start is None))
     answer = await call.gateway.jobs(
         JobListQuestion(
@@ -112,7 +112,7 @@ async def read_list(call: Call, asked: ListAsked) -> Listed:
     if by_number:
         _refuse_short(answer, asked, call)
         if answer.end_cursor is not None:
-            await places.remember(walk, asked.page + 1, answer.end_cursor)
+            await call.gateway.bookmarks.remember(pages, asked.page + 1, answer.end_cursor)
     headers = completeness(answer.reports)
     if answer.has_next_page and answer.end_cursor is not None:
         headers["Link"] = f'<?{_next_query(call, asked, answer.end_cursor)}>; rel="next"'

@@ -8,7 +8,6 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp
 
-from ccgateway.cache.notes import Notes
 from ccgateway.federation.gateway import Gateway
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.callers import CallerOf
@@ -20,7 +19,6 @@ from ccgateway.surfaces.rest.face import Face
 from ccgateway.surfaces.rest.ids import Ids
 from ccgateway.surfaces.rest.listing import COMPLETE
 from ccgateway.surfaces.rest.openapi import RELEASED
-from ccgateway.surfaces.rest.pages import RememberedPages
 from ccgateway.surfaces.rest.released_table import RELEASED_API, RELEASED_USERAPI
 from ccgateway.surfaces.rest.styles import Documented, Released
 
@@ -32,12 +30,9 @@ HEADERS = ("Authorization", "X-Auth-Token", "Content-Type", "Idempotency-Key", "
 SHOWN = ("Link", "ETag", COMPLETE)
 
 
-def rest_routes(
-    gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, notes: Notes | None = None, *, origins: Sequence[str] = ()
-) -> list[BaseRoute]:
-    """The routes, and those of the page about them. ``caller_of`` says who asks; ``notes``: where it is kept how far a caller has
-    read; ``origins``: whose pages may ask."""
-    desk, allowed = Desk(gateway, limits, RememberedPages(notes), Ids(gateway.numbers)), frozenset(origins)
+def rest_routes(gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, *, origins: Sequence[str] = ()) -> list[BaseRoute]:
+    """The routes, and those of the page about them. ``caller_of`` says who asks; ``origins``: whose pages may ask."""
+    desk, allowed = Desk(gateway, limits, Ids(gateway.numbers)), frozenset(origins)
     own, everything = may_use_userapi, may_use_api
     faces = {
         "/api": Face(desk, API, Documented(), caller_of, admits=everything, origins=allowed),

@@ -7,16 +7,17 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
+from ccgateway.cache.notes import LocalNotes
+from ccgateway.federation.bookmarks import Bookmarks, Numbered
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
-from ccgateway.surfaces.rest.pages import RememberedPages, Walk
 
 ALICE = Principal("alice", frozenset({"user", "api", "manager"}), (("aurora", "al"),), "own", SecretStr("one"))
-WALK = Walk(ALICE, JobFilter(state=("running",), start_time=TimeRange(5, None)), ("*",), 25)
+WALK = Numbered(ALICE, JobFilter(state=("running",), start_time=TimeRange(5, None)), ("*",), 25)
 
 
 async def test_a_page_begins_where_the_one_before_ended_that_was_read_last() -> None:
-    pages = RememberedPages()
+    pages = Bookmarks(LocalNotes())
     await pages.remember(WALK, 2, "a")
     assert (await pages.start_of(WALK, 2), await pages.start_of(WALK, 3)) == ("a", None)
     await pages.remember(WALK, 2, "b")
@@ -36,8 +37,8 @@ async def test_a_page_begins_where_the_one_before_ended_that_was_read_last() -> 
         replace(WALK, size=26),
     ],
 )
-async def test_others_and_other_questions_have_places_of_their_own(other: Walk) -> None:
-    pages = RememberedPages()
+async def test_others_and_other_questions_have_places_of_their_own(other: Numbered) -> None:
+    pages = Bookmarks(LocalNotes())
     await pages.remember(WALK, 2, "a")
     assert await pages.start_of(other, 2) is None
 
