@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -41,6 +43,21 @@ async def test_askers_of_overlapping_keys_fetch_each_key_once(cache: Cache) -> N
     site = Site(takes=0.05)
     await asyncio.gather(ask(cache, site, key("a"), key("b")), ask(cache, site, key("b"), key("c")), ask(cache, site, key("c")))
     assert sorted(one.metric for call in site.calls for one in call) == ["a", "b", "c"]
+
+
+async def test_what_was_dropped_does_not_wait_for_the_collector(cache: Cache) -> None:
+    payload = b"1.00," * 1000
+    site = Site()
+    site.payload = lambda key: payload  # type: ignore[method-assign]
+    held = sys.getrefcount(payload)
+    gc.disable()
+    try:
+        await asyncio.gather(ask(cache, site, key("a")), ask(cache, site, key("a"), key("b")))
+        await settled(cache)
+        await cache.clear()
+        assert sys.getrefcount(payload) == held
+    finally:
+        gc.enable()
 
 
 async def test_the_first_may_leave(cache: Cache) -> None:

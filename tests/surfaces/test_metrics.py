@@ -5,6 +5,8 @@ there.
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from typing import Any
 from unittest.mock import patch
 
@@ -95,6 +97,23 @@ async def test_a_metric_without_series_has_null_where_it_may(ask: Ask, gateway: 
     answer = await ask(f'{{ jobMetrics(id: "aurora:1") {{ {EVERYTHING} }} }}')
     nothing = {"unit": None, "timestep": 0, "series": None, "statisticsSeries": None}
     assert answer["data"]["jobMetrics"] == [{"name": "cpu_load", "scope": "node", "metric": nothing}]
+
+
+@pytest.mark.parametrize("document", ["{ jobs { items { metrics { name } } } }", '{ jobMetrics(id: "aurora:1") { name } }'])
+async def test_nothing_that_came_waits_for_the_collector(gateway: FakeGateway, document: str) -> None:
+    pieces: list[MetricPiece] | GatewayError = [make_piece()]
+    gateway.pieces = {"aurora:1": pieces, "aurora:2": pieces}
+    executions, request = Executions(SCHEMA, Documents(SCHEMA, LIMITS)), GraphQLRequest(document)
+    held = sys.getrefcount(pieces)
+    gc.disable()
+    try:
+        response = await executions.run(request, RequestContext(gateway, CALLER, LIMITS), "r")
+        assert "errors" not in response
+        del response
+        await asyncio.sleep(0)  # what woke this up is still held by the loop
+        assert sys.getrefcount(pieces) == held
+    finally:
+        gc.enable()
 
 
 async def test_what_was_delivered_otherwise_stands_in_the_extensions_once(ask: Ask, gateway: FakeGateway) -> None:

@@ -165,6 +165,7 @@ class Flights:
         for flight in crew.flights.values():
             if not flight.result.done():
                 self.land(flight, failure or _ClosedError("the cache was closed"))
+        crew.flights.clear()  # they know their crew: what they brought would stay until the collector comes
 
     async def aclose(self) -> None:
         """Ends every task and waits for its end; claims are given back first, if that is quickly done."""

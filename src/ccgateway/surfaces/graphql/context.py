@@ -125,11 +125,14 @@ class RequestContext:
         return outcomes
 
     async def close(self) -> None:
-        """Ends what the request started and nobody waits for any more."""
+        """Ends what the request started and nobody waits for any more, and lets go of what came: megabytes would stay until the
+        collector comes, as this and the loader know each other."""
         tasks = [task for task in (*self._directories.values(), *self.metrics.tasks) if not task.done()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self.metrics.forget()
+        self._directories.clear()
 
 
 class Info(strawberry.Info[RequestContext, None]):

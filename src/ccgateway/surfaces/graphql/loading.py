@@ -57,6 +57,10 @@ class MetricsLoader:
             await asyncio.shield(task)  # others wait for it, too
         return task.result()[place]
 
+    def forget(self) -> None:
+        """Lets go of every outcome."""
+        self._asked.clear()
+
     @property
     def tasks(self) -> set[asyncio.Task[list[Outcome]]]:
         """Everything that was begun."""
