@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 __all__ = ["Deadline"]
@@ -30,8 +28,6 @@ class Deadline:
         """This moment, or ``seconds`` from now, whichever comes first."""
         return Deadline(min(self.at, asyncio.get_running_loop().time() + seconds))
 
-    @asynccontextmanager
-    async def limit(self) -> AsyncIterator[asyncio.Timeout]:
-        """Cancels the body when the moment comes; leaves ``TimeoutError`` to the caller."""
-        async with asyncio.timeout_at(self.at) as timeout:
-            yield timeout
+    def limit(self) -> asyncio.Timeout:
+        """For ``async with``: cancels the body when the moment comes; leaves ``TimeoutError`` to the caller."""
+        return asyncio.timeout_at(self.at)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from enum import Enum, auto
+from functools import lru_cache
 
 from ccgateway.settings.identities import Role
 
@@ -44,6 +45,11 @@ _MACHINE = frozenset({Ability.ALL_JOBS, Ability.WRITE_ALL})
 
 def abilities(roles: Roles) -> frozenset[Ability]:
     """All that one with these roles may do."""
+    return _abilities(frozenset(roles))
+
+
+@lru_cache(maxsize=256)
+def _abilities(roles: frozenset[str]) -> frozenset[Ability]:
     if roles == {"api"}:
         return _MACHINE
     return frozenset().union(*(_BY_ROLE.get(role, frozenset()) for role in roles))

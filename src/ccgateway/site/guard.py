@@ -50,16 +50,22 @@ class Limited:
 
     async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
         """As the layer below, once there is a place."""
-        try:
-            async with visit.deadline.limit():
-                await self._places.acquire()
-        except TimeoutError:
-            message = "The site was busy with this gateway's other requests until time ran out."
-            raise SiteError(Code.TIMEOUT, self._site, message) from None
+        if not self._places.locked():  # then this does not wait, and needs no limit
+            await self._places.acquire()
+        else:
+            await self._wait(visit.deadline)
         try:
             return await self._inner.exchange(request, visit)
         finally:
             self._places.release()
+
+    async def _wait(self, deadline: Deadline) -> None:
+        try:
+            async with deadline.limit():
+                await self._places.acquire()
+        except TimeoutError:
+            message = "The site was busy with this gateway's other requests until time ran out."
+            raise SiteError(Code.TIMEOUT, self._site, message) from None
 
 
 #: failures after which the same safe read may well succeed

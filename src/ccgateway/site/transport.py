@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import ssl
 import zlib
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
@@ -74,13 +75,13 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 request.method,
                 yarl.URL(str(request.url), encoded=True),
                 headers=request.headers.multi_items(),
-                data=request.content or None,
+                data=await request.aread() or None,
                 allow_redirects=False,
                 middlewares=(_once,) if request.extensions.get("once") else (),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeout.get("connect"), sock_read=timeout.get("read")),
+                timeout=_timeout(timeout.get("connect"), timeout.get("read")),
             ) as answer:
                 body = await self._read(answer, request)
-                return httpx2.Response(answer.status, headers=_plain(answer), content=body, request=request)
+                return httpx2.Response(answer.status, headers=_plain(answer), stream=httpx2.ByteStream(body), request=request)
         except aiohttp.ConnectionTimeoutError as error:
             raise httpx2.ConnectTimeout("no connection in time", request=request) from error
         except aiohttp.ServerTimeoutError as error:
@@ -153,6 +154,11 @@ class _Unpacker:
                 self._members += 1
                 if self._members > _MOST_MEMBERS:
                     raise ValueError("packed in too many pieces")
+
+
+@lru_cache(maxsize=64)
+def _timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
 
 
 def _unpacker(encoding: str) -> _Unpacker | None:

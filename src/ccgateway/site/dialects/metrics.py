@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlencode
 
 import msgspec
@@ -68,8 +69,13 @@ def metrics_request(root: str, db_id: int, wanted: MetricsWanted, route: Metrics
     """The request. An empty list in it would mean "all": those who want nothing do not ask."""
     if route.by_post:
         return SiteRequest("POST", f"{root}/jobs/{db_id}", msgspec.json.encode(wanted.names))
+    return SiteRequest("GET", f"{root}/jobs/metrics/{db_id}{_query(wanted)}")
+
+
+@lru_cache(maxsize=256)  # lists ask the same of every job
+def _query(wanted: MetricsWanted) -> str:
     query = [("metric", name) for name in wanted.names or ()] + [("scope", scope) for scope in wanted.scopes or ()]
-    return SiteRequest("GET", f"{root}/jobs/metrics/{db_id}" + (f"?{urlencode(query)}" if query else ""))
+    return f"?{urlencode(query)}" if query else ""
 
 
 class _Complaint(msgspec.Struct):
