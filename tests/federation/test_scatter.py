@@ -84,6 +84,15 @@ async def test_with_patience_slow_sites_get_that_long_after_the_first_answer() -
     assert 0.25 <= took < 2.0
 
 
+async def test_patience_counts_also_where_the_first_answers_before_the_others_are_asked() -> None:
+    async def from_memory() -> str:
+        return "remembered"
+
+    outcomes, took = await timed(ask("fast", from_memory), ask("hangs", takes(60)), patience=0.1)
+    assert outcomes == {"fast": "remembered", "hangs": Code.TIMEOUT}
+    assert took < 2.0
+
+
 async def test_patience_counts_from_the_first_answer_not_from_the_last() -> None:
     asks = [ask(f"s{i}", takes(0.05 * (i + 1))) for i in range(3)]
     _, took = await timed(*asks, ask("hangs", takes(60)), patience=0.2)

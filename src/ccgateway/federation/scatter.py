@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -51,12 +52,14 @@ async def scatter(
     outcomes: dict[str, T | SiteError] = {}
     limits: dict[str, asyncio.Timeout] = {}
     hurried: set[str] = set()
+    latest = math.inf
 
     async def one(ask: Ask[T]) -> None:
         name = ask.instance.name
         try:
             async with ask.deadline.limit() as limit:
                 limits[name] = limit
+                shorten(ask)  # another one may have answered from memory before this one began
                 outcomes[name] = answer = await ask.run()
         except TimeoutError:
             late = (
@@ -77,16 +80,19 @@ async def scatter(
                 hurry()
 
     def hurry() -> None:
-        if patience is None:
+        nonlocal latest
+        if patience is not None:
+            latest = min(latest, asyncio.get_running_loop().time() + patience)
+            for ask in asks:
+                shorten(ask)
+
+    def shorten(ask: Ask[T]) -> None:
+        name, limit = ask.instance.name, limits.get(ask.instance.name)
+        if ask.patient or limit is None or limit.expired() or name in outcomes:
             return
-        latest = asyncio.get_running_loop().time() + patience
-        for ask in asks:
-            name, limit = ask.instance.name, limits.get(ask.instance.name)
-            if ask.patient or limit is None or limit.expired() or name in outcomes:
-                continue
-            if (limit.when() or latest + 1) > latest:
-                limit.reschedule(latest)
-                hurried.add(name)
+        if (limit.when() or math.inf) > latest:
+            limit.reschedule(latest)
+            hurried.add(name)
 
     if len(asks) == 1:
         await one(asks[0])

@@ -69,7 +69,8 @@ class SiteClient:
                         extensions={"timeout": self._timeout, "once": not request.safe},
                     )
                 )
-                body = b"".join([piece async for piece in answer.stream]) if isinstance(answer.stream, AsyncIterable) else b""
+                assert isinstance(answer.stream, AsyncIterable)  # noqa: S101 - it is an asynchronous transport's
+                body = b"".join([piece async for piece in answer.stream])
         except TimeoutError:
             raise SiteError(Code.TIMEOUT, name, "The site did not answer in time.") from None
         except httpx2.ConnectTimeout:
