@@ -197,9 +197,7 @@ def open_cache(settings: CacheSettings, *, clock: Callable[[], float] = time.tim
         target = parse_url(url.get_secret_value())
         redis = RedisStore(
             target,
-            lambda: target.connect(
-                connect_timeout=settings.redis_connect_timeout, timeout=settings.redis_timeout, ca_file=settings.redis_ca_file
-            ),
+            lambda: target.connect(settings),
             prefix=settings.redis_prefix,
             places=settings.redis_connections,
             timeout=settings.redis_timeout,

@@ -193,9 +193,7 @@ def open_link(settings: CacheSettings, url: SecretStr) -> Link:
         pipeline.execute_command("PING")
 
     return Link(
-        lambda: target.connect(
-            connect_timeout=settings.redis_connect_timeout, timeout=settings.redis_timeout, ca_file=settings.redis_ca_file
-        ),
+        lambda: target.connect(settings),
         str(target), places=4, timeout=settings.redis_timeout, retry_after=settings.redis_retry_after,
         probe=probe, mended=lambda: True,
     )  # fmt: skip

@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 from urllib.parse import parse_qsl, unquote
 
@@ -27,6 +26,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ccgateway.errors import SettingsError
+from ccgateway.settings import CacheSettings
 
 __all__ = ["Client", "Pipeline", "Target", "parse_url"]
 
@@ -90,12 +90,13 @@ class Target:
         path = {"standalone": f"/{self.database}", "sentinel": f"/{self.master}/{self.database}", "cluster": ""}[self.kind]
         return f"{scheme}://{user}{hosts}{path}"
 
-    def connect(self, *, connect_timeout: float, timeout: float, ca_file: Path | None = None) -> Client:
+    def connect(self, settings: CacheSettings) -> Client:
         """A client; nothing is sent before its first command."""
+        timeout, ca_file = settings.redis_timeout, settings.redis_ca_file
         options: dict[str, Any] = {
             "username": self.user,
             "password": self.password,
-            "socket_connect_timeout": connect_timeout,
+            "socket_connect_timeout": settings.redis_connect_timeout,
             # the link limits each pipeline as a whole; this is for what goes on behind its back
             "socket_timeout": 10 * timeout,
             # once more on a connection that has gone stale; a time-out is not tried again
