@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ccgateway.simulator.call import Call
 from ccgateway.simulator.job import Job
-from ccgateway.simulator.messages import GoError, Response, json_error, json_response
+from ccgateway.simulator.messages import Response, json_error, json_response
 from ccgateway.simulator.source import Selection
 from ccgateway.simulator.writing.bodies import bodies_of
-from ccgateway.simulator.writing.refusing import NO_ROWS, RefusedError, bad_body, job_id_of, one_of, with_job_id
+from ccgateway.simulator.writing.refusing import RefusedError, job_id_of, job_of_key
 
 __all__ = ["delete_before", "delete_by_id", "delete_by_key"]
 
@@ -27,15 +27,9 @@ def delete_by_id(call: Call) -> Response:
 def delete_by_key(call: Call) -> Response:
     """Delete the job that a key names."""
     try:
-        key = bodies_of(call.release.name).delete(call.request.body)
-        job_id = with_job_id(key)
-    except GoError as bad:
-        return bad_body(bad)
+        _, job = job_of_key(call, bodies_of(call.release.name).delete)
     except RefusedError as refused:
         return refused.response
-    job = one_of(call.backend.jobs.find(job_id, key.cluster, key.start_time), call.release)
-    if job is None:
-        return json_error(422, f"finding job failed: {NO_ROWS}")
     call.backend.changes.delete(job.id)
     return _deleted(job.id)
 

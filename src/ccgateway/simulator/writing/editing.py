@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from ccgateway.simulator.call import Call
 from ccgateway.simulator.job import Job
-from ccgateway.simulator.messages import GoError, Response, json_error, json_response, parse_int, text_response
+from ccgateway.simulator.messages import GoError, Response, json_response, parse_int, text_response
 from ccgateway.simulator.writing.bodies import MetaEdit, bodies_of
-from ccgateway.simulator.writing.refusing import NO_ROWS, RefusedError, bad_body, crashed, one_of, with_job_id, worded
+from ccgateway.simulator.writing.refusing import NO_ROWS, RefusedError, crashed, job_of_key, worded
 
 __all__ = ["edit_by_id", "edit_by_key"]
 
@@ -33,15 +33,9 @@ def edit_by_id(call: Call) -> Response:
 def edit_by_key(call: Call) -> Response:
     """Set metadata of the job that a key names."""
     try:
-        given = bodies_of(call.release.name).metadata_by_key(call.request.body)
-        job_id = with_job_id(given)
-    except GoError as bad:
-        return bad_body(bad)
+        given, job = job_of_key(call, bodies_of(call.release.name).metadata_by_key)
     except RefusedError as refused:
         return refused.response
-    job = one_of(call.backend.jobs.find(job_id, given.cluster, given.start_time), call.release)
-    if job is None:
-        return json_error(422, f"finding job failed: {NO_ROWS}")
     failed = _edited(call, job, [given.payload])
     if failed is not None and failed.body:
         return text_response(500, call.backend.archive.entry_missing(job) or "")  # this endpoint still says so in plain text

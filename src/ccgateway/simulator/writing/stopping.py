@@ -6,9 +6,9 @@ import dataclasses
 
 from ccgateway.simulator.call import Call
 from ccgateway.simulator.job import Job
-from ccgateway.simulator.messages import GoError, Response, json_error, json_response
+from ccgateway.simulator.messages import Response, json_error, json_response
 from ccgateway.simulator.writing.bodies import Stop, bodies_of
-from ccgateway.simulator.writing.refusing import NO_ROWS, RefusedError, bad_body, job_id_of, one_of, with_job_id
+from ccgateway.simulator.writing.refusing import NO_ROWS, RefusedError, job_id_of, one_of, readable, with_job_id
 
 __all__ = ["stop_by_id", "stop_by_key"]
 
@@ -40,10 +40,7 @@ def stop_by_id(call: Call) -> Response:
 
 
 def _read(call: Call) -> Stop:
-    try:
-        return bodies_of(call.release.name).stop(call.request.body)
-    except GoError as bad:
-        raise RefusedError(bad_body(bad)) from bad
+    return readable(bodies_of(call.release.name).stop, call.request.body)
 
 
 def _stopped(call: Call, job: Job | None, stop: Stop) -> Response:
