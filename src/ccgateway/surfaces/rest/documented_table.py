@@ -16,6 +16,7 @@ from ccgateway.surfaces.rest.parameters import (
     DOCUMENTED_LIST,
     DRY_RUN,
     METRICS,
+    NAMES,
     NOT_JUST_USER,
     OMIT_TAGGED,
     RESOLUTION,
@@ -26,8 +27,6 @@ from ccgateway.surfaces.rest.parameters import (
 from ccgateway.surfaces.rest.styles import FailedWrite, Failure
 
 __all__ = ["API", "USERAPI"]
-
-_NAMES = {"type": ["array", "null"], "items": {"type": "string"}}
 
 
 def _documented(run: Handler, name: str, summary: str, answers: dict[int, Any], **more: Any) -> Operation:
@@ -81,7 +80,7 @@ _JOB = Endpoint(
             "getJobWith",
             "Loads specified job metadata",
             {200: documented.Single},
-            body=_NAMES,
+            body=NAMES,
             description="With the metrics that the body names.",
         ),
     },

@@ -8,9 +8,12 @@ from ccgateway.surfaces.rest.bodies import CHANGES
 from ccgateway.surfaces.rest.endpoints import Parameter, Schema
 
 __all__ = [
-    "ALL_METRICS", "CHANGED", "CLUSTER", "DOCUMENTED_LIST", "DRY_RUN", "METRICS", "NOT_JUST_USER", "OMIT_TAGGED", "RELEASED_LIST",
-    "RESOLUTION", "SITE", "SITES", "TIMESTAMP",
+    "ALL_METRICS", "CHANGED", "CLUSTER", "DOCUMENTED_LIST", "DRY_RUN", "METRICS", "NAMES", "NOT_JUST_USER", "OMIT_TAGGED",
+    "RELEASED_LIST", "RESOLUTION", "SITE", "SITES", "TIMESTAMP",
 ]  # fmt: skip
+
+#: a body that names metrics
+NAMES: Schema = {"type": ["array", "null"], "items": {"type": "string"}}
 
 _TEXT: Schema = {"type": "string"}
 _SECONDS: Schema = {"type": "integer", "minimum": 0}

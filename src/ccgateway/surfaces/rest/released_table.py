@@ -14,6 +14,7 @@ from ccgateway.surfaces.rest.parameters import (
     ALL_METRICS,
     CLUSTER,
     METRICS,
+    NAMES,
     NOT_JUST_USER,
     OMIT_TAGGED,
     RELEASED_LIST,
@@ -24,8 +25,6 @@ from ccgateway.surfaces.rest.parameters import (
 from ccgateway.surfaces.rest.styles import ReleasedFailure
 
 __all__ = ["RELEASED_API", "RELEASED_USERAPI"]
-
-_NAMES = {"type": ["array", "null"], "items": {"type": "string"}}
 
 
 def _released(run: Handler, name: str, summary: str, answers: dict[int, Any], **more: Any) -> Operation:
@@ -57,7 +56,7 @@ _SINGLE = Endpoint(
             parameters=(ALL_METRICS,),
         ),
         "POST": _released(
-            released.single_job_with, "getJobWith", "Job with the metrics named", {200: released.Single}, body=_NAMES
+            released.single_job_with, "getJobWith", "Job with the metrics named", {200: released.Single}, body=NAMES
         ),
     },
 )
