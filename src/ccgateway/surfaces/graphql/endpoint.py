@@ -17,7 +17,7 @@ from ccgateway.surfaces.graphql.context import RequestContext
 from ccgateway.surfaces.graphql.documents import Documents
 from ccgateway.surfaces.graphql.execution import Executions
 from ccgateway.surfaces.graphql.failures import Refusal, internal_entry
-from ccgateway.surfaces.graphql.graphiql import graphiql_page, graphiql_static
+from ccgateway.surfaces.graphql.graphiql import GRAPHIQL
 from ccgateway.surfaces.graphql.schema import core_schema
 from ccgateway.surfaces.graphql.wire import (
     JSON,
@@ -46,7 +46,7 @@ def graphql_routes(gateway: Gateway, caller_of: CallerOf, limits: LimitSettings,
     endpoint = _Endpoint(gateway, caller_of, limits, graphiql=graphiql)
     routes = [Route(PATH, endpoint, methods=["GET", "POST"], name="graphql")]
     if graphiql:
-        routes.append(Route(PATH + "/static/{name}", graphiql_static, methods=["GET"], name="graphiql_static"))
+        routes.append(Route(PATH + "/static/{name}", GRAPHIQL.file, methods=["GET"], name="graphiql_static"))
     return routes
 
 
@@ -67,7 +67,7 @@ class _Endpoint:
         head, kind, request_id = Head(scope), JSON, secrets.token_hex(6)
         try:
             if head.method == "GET" and self._graphiql and prefers_page(head):
-                return graphiql_page()
+                return GRAPHIQL.response()
             kind = answer_type(head)
             return await self._asked(head, kind, request_id, scope, receive)
         except ClientDisconnect:
