@@ -25,6 +25,7 @@ from ccgateway.jobs.writes import (
 )
 from ccgateway.simulator import SimulatedSite
 from ccgateway.simulator.messages import Request
+from support.orders import job
 from support.walking import CALLER
 from support.written import CALL, NOW, Wire, gateway_over, instance_of, order_for
 
@@ -35,16 +36,8 @@ RELEASES = ("1.2", "1.3", "1.4", "1.5")
 RUNNING, ENDED = 11, 12
 
 
-def job(db_id: int, **changes: Any) -> dict[str, Any]:
-    return {
-        "id": db_id, "jobId": 1000 + db_id, "user": "alice", "project": "p_a", "cluster": "aurora", "subCluster": "main",
-        "numNodes": 1, "startTime": NOW - 5000 + db_id, "duration": 600, "walltime": 3600, "jobState": "completed",
-        "resources": [{"hostname": "an001"}], "metaData": {"jobName": "x"}, "monitoringStatus": 3,
-    } | changes  # fmt: skip
-
-
 def make_site(release: str) -> SimulatedSite:
-    jobs = [job(RUNNING, jobState="running", monitoringStatus=1, startTime=NOW - 1000), job(ENDED)]
+    jobs = [job("aurora", RUNNING, jobState="running", monitoringStatus=1, startTime=NOW - 1000), job("aurora", ENDED)]
     site = SimulatedSite("aurora", release, jobs, clock=lambda: float(NOW))
     site.add_tag(ENDED, "review", "old")
     site.backend.changes.effects.clear()
@@ -69,7 +62,7 @@ def at(db_id: int) -> Target:
 
 
 def key(db_id: int) -> dict[str, Any]:
-    one = job(db_id)
+    one = job("aurora", db_id)
     return {"jobId": one["jobId"], "cluster": "aurora", "startTime": NOW - 1000 if db_id == RUNNING else one["startTime"]}
 
 

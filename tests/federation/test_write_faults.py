@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pytest
 
@@ -27,6 +26,7 @@ from ccgateway.jobs.writes import (
 from ccgateway.simulator import SimulatedSite
 from ccgateway.simulator.backend import User
 from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from support.orders import job
 from support.walking import CALLER
 from support.written import CALL, NOW, Fault, Wire, gateway_over, instance_of, job_at, look_quickly, order_for, started
 
@@ -42,22 +42,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     look_quickly(monkeypatch)
 
 
-def job(db_id: int, **changes: Any) -> dict[str, Any]:
-    return {
-        "id": db_id, "jobId": 1000 + db_id, "user": "alice", "project": "p_a", "cluster": "aurora", "subCluster": "main",
-        "numNodes": 1, "startTime": NOW - 5000 + db_id, "duration": 600, "walltime": 3600, "jobState": "completed",
-        "resources": [{"hostname": "an001"}], "metaData": {"jobName": "x"}, "monitoringStatus": 3,
-    } | changes  # fmt: skip
-
-
 def make_site(release: str) -> SimulatedSite:
     site = SimulatedSite(
         "aurora",
         release,
         [
-            job(RUNNING, jobState="running", monitoringStatus=1, startTime=NOW - 1000),
-            job(ENDED),
-            job(OLD, startTime=NOW - 900_000),
+            job("aurora", RUNNING, jobState="running", monitoringStatus=1, startTime=NOW - 1000),
+            job("aurora", ENDED),
+            job("aurora", OLD, startTime=NOW - 900_000),
         ],
         clock=lambda: float(NOW),
     )
