@@ -25,6 +25,7 @@ from ccgateway.surfaces.delivery import Delivery
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
 from ccgateway.surfaces.rest.routes import rest_routes
+from ccgateway.surfaces.spellings import with_both_spellings
 
 __all__ = ["create_app"]
 
@@ -60,13 +61,17 @@ def create_app(settings: Settings) -> Starlette:
     asks_for_tokens = settings.authenticates and not settings.caller.anonymous
     is_private = settings.server.is_loopback() and not asks_for_tokens
     allowed = LOOPBACK_HOSTS | {settings.server.host.strip("[]")} if is_private else None
-    return Starlette(
-        routes=[
-            *graphql_routes(gateway, caller_of(callers), settings.limits, graphiql=settings.server.graphiql),
-            *rest_routes(gateway, caller_of(callers), settings.limits, origins=settings.server.cors_origins),
-            Route("/health/live", live),
-            Route("/health/ready", live),
-        ],
+    routes = [
+        *graphql_routes(gateway, caller_of(callers), settings.limits, graphiql=settings.server.graphiql),
+        *rest_routes(gateway, caller_of(callers), settings.limits, origins=settings.server.cors_origins),
+        Route("/health/live", live),
+        Route("/health/ready", live),
+    ]
+    app = Starlette(
+        routes=list(with_both_spellings(routes)),
         middleware=[Middleware(HostCheck, allowed_hosts=allowed), Middleware(Delivery, packs=settings.server.compression)],
         lifespan=lifespan,
     )
+    # behind a proxy that ends TLS, a redirect would have a caller repeat the request, and its token, in clear
+    app.router.redirect_slashes = False
+    return app
