@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ccgateway.operations.bounded import HEAD_BYTES, BoundedHttp
+from ccgateway.operations.bounded import HEAD_BYTES, BoundedHttp, _address_of
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -230,14 +230,73 @@ async def test_an_answer_that_is_read_slowly_comes_whole() -> None:
         writer.close()
 
 
+BUSY = HEAD + b"Content-Length: 2\r\n\r\n"  # and no body: the request is under way for as long as its caller likes
+DONE = HEAD + b"Content-Length: 2\r\nConnection: close\r\n\r\nok"
+
+
+async def asks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Whether a request on that connection is answered."""
+    with suppress(ConnectionError):
+        writer.write(DONE)
+        await writer.drain()
+        return (await rest(reader)).endswith(b"ok")
+    return False
+
+
 async def test_connections_beyond_the_limit_are_turned_away_and_the_others_stay() -> None:
-    async with serving(BoundedHttp, limit_concurrency=3) as server:
-        first, second = await connect(server), await connect(server)
-        await connections(server, 2)
+    async with serving(BoundedHttp, limit_concurrency=5) as server:
+        kept = [await connect(server) for _ in range(4)]
+        for _, writer in kept:
+            writer.write(BUSY)
+            await writer.drain()
+        await asyncio.sleep(0.05)
         reader, writer = await connect(server)
         assert (await rest(reader)).startswith(b"HTTP/1.1 503 ")
         writer.close()
-        for reader, writer in (first, second):
-            writer.write(HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\nok")
-            assert (await rest(reader)).endswith(b"ok")
+        await connections(server, 4)
+        for reader, writer in kept:
+            writer.write(b"ok")
+            assert b"HTTP/1.1 200" in await reader.readuntil(b"\r\n\r\n")
             writer.close()
+
+
+async def test_idle_connections_go_before_anybody_is_turned_away() -> None:
+    async with serving(BoundedHttp, limit_concurrency=8) as server:
+        idle = [await connect(server) for _ in range(30)]
+        assert await asks(*await connect(server))
+        assert await asks(*idle[-1])
+        assert not await asks(*idle[0])
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_of_idle_connections_those_go_first_that_have_asked_for_nothing_for_longest() -> None:
+    async with serving(BoundedHttp, limit_concurrency=8) as server:
+        first, *others = [await connect(server) for _ in range(6)]
+        first[1].write(HEAD + b"Content-Length: 2\r\n\r\nok")
+        await first[0].readuntil(b"ok")
+        begun = await connect(server)
+        assert await asks(*first) and not await asks(*others[0])
+        for _, writer in (*others, begun):
+            writer.close()
+
+
+async def test_one_address_cannot_keep_the_others_out() -> None:
+    async with serving(BoundedHttp, limit_concurrency=16) as server:
+        greedy = [await connect(server) for _ in range(20)]
+        for _, writer in greedy:
+            with suppress(ConnectionError):
+                writer.write(BUSY)
+                await writer.drain()
+        await asyncio.sleep(0.05)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        others = [await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0)) for _ in range(3)]
+        assert [await asks(*one) for one in others] == [True] * 3
+        for _, writer in greedy:
+            writer.close()
+
+
+def test_an_ipv6_host_counts_by_its_network() -> None:
+    assert _address_of(("2001:db8::1", 1)) == _address_of(("2001:db8::ffff:2", 9)) != _address_of(("2001:db8:0:1::1", 1))
+    assert _address_of(("::ffff:10.0.0.1", 1)) == _address_of(("10.0.0.1", 1)) == "10.0.0.1"
+    assert _address_of(None) == ""

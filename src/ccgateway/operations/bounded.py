@@ -7,6 +7,8 @@ uvicorn ends a connection that never says or reads anything. How long a body may
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -14,6 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 __all__ = ["HEAD_BYTES", "BoundedHttp"]
 
 HEAD_BYTES = 64 << 10
+#: the part of all connections that one address may have; the whole gateway may stand behind one proxy
+SHARE = 0.75
 
 
 def _refusal(status: str) -> bytes:
@@ -25,9 +29,25 @@ _TOO_SLOW = _refusal("408 Request Timeout")
 _TOO_MANY = _refusal("503 Service Unavailable")
 
 
+def _address_of(client: tuple[str, int] | None) -> str:
+    """Whom a connection counts for: an IPv4 address, or the /64 network that one IPv6 host usually has to itself."""
+    if client is None:
+        return ""
+    try:
+        address = ip_address(client[0].partition("%")[0])
+    except ValueError:
+        return client[0]
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))
+
+
 class BoundedHttp(HttpToolsProtocol):
     """Answers 431 to heads and trailers of more than ``HEAD_BYTES``, 408 to heads that are not there in ``head_seconds``, 503 to
     connections beyond ``limit_concurrency``, and closes; drops who takes nothing of an answer for ``read_seconds``.
+
+    When there are too many connections, one without a request goes first: the oldest of the address that has most of them. One
+    address may have ``SHARE`` of all, so that the others are let in whatever it does.
 
     What comes in one piece with the begin of a message or with some of its body does not count as head or trailer.
     """
@@ -37,17 +57,40 @@ class BoundedHttp(HttpToolsProtocol):
 
     _in_head = _moved = False
     _head = 0
+    _idle_since = 0.0
+    _address = ""
     _head_timer: asyncio.TimerHandle | None = None
     _read_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """Lets the connection in, if there are not too many."""
         super().connection_made(transport)
-        if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
+        self._address, self._idle_since = _address_of(self.client), self.loop.time()
+        if self.limit_concurrency is None or self._finds_room(self.limit_concurrency):
+            self._expect_head()
+        else:
             self.logger.warning("Too many connections: one was turned away.")
             self._refuse(_TOO_MANY)
-        else:
-            self._expect_head()
+
+    def _finds_room(self, limit: int) -> bool:
+        """Whether this connection, which is counted already, can stay; if need be in the place of an idle one."""
+        others = [one for one in self.connections if isinstance(one, BoundedHttp) and one is not self and not one.is_closing]
+        held = Counter(one._address for one in others)
+        is_share_taken = held[self._address] >= limit * SHARE
+        if len(others) + 1 < limit and not is_share_taken:
+            return True
+        idle = [one for one in others if one._is_unoccupied() and (not is_share_taken or one._address == self._address)]
+        if not idle:
+            return False
+        # keep-alive connections before those on which a head has begun
+        oldest = min(idle, key=lambda one: (-held[one._address], one._in_head, one._idle_since))
+        oldest.transport.close()
+        return True
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it is about to go and counts no more."""
+        return bool(self.transport.is_closing())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends the timers."""
@@ -134,6 +177,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """An answer is written, to the connection's buffer at least."""
+        self._idle_since = self.loop.time()
         super().on_response_complete()
         self._expect_reader()
 
