@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +14,10 @@ import pytest
 from pydantic import BaseModel
 
 from ccgateway.errors import Code, SettingsError
-from ccgateway.federation.audit import audit_to_file
+from ccgateway.federation.audit import audit_to_file, close_audit_file
+from ccgateway.identity.keys import read_public_key
 from ccgateway.settings import _MODELS, LimitSettings, Settings, load_settings
+from ccgateway.site.credentials.table import TokenTable
 
 CANARY = "eyJhbGciOiJFZERTQSJ9.canary-payload-canary.canary-signature-canary"
 
@@ -382,7 +387,7 @@ def test_loopback_may_be_served_without_authentication(load: Load, host: str) ->
 
 
 @pytest.mark.parametrize(
-    "host", ["0.0.0.0", "::", "192.168.1.5", "cc.example.org", "", "localhost.example.org", "127.0.0.1.example.org"]
+    "host", ["0.0.0.0", "::", "192.168.1.5", "cc.example.org", "localhost.example.org", "127.0.0.1.example.org"]
 )
 def test_any_other_address_must_be_asked_for_aloud(load: Load, host: str) -> None:
     with pytest.raises(SettingsError, match=r"server\.host.*serve_unauthenticated"):
@@ -423,3 +428,148 @@ def test_an_audit_file_that_cannot_be_written_is_refused_by_its_key(tmp_path: Pa
     with pytest.raises(SettingsError) as raised:
         audit_to_file(tmp_path / "nowhere" / "audit.log")
     assert raised.value.key == "writes.audit_file"
+
+
+# --- files of secrets, and what is believed
+
+
+def place(tmp_path: Path, kind: str, name: str) -> Callable[[], object]:
+    """What reads that file when the gateway starts."""
+    path = tmp_path / name
+    match kind:
+        case "token_file" | "signing_key_file":
+            loaded = load_settings(tmp_path / "ccgateway.toml").sites["aurora"]
+            return loaded.read_token if kind == "token_file" else loaded.private_key().read
+        case "client_secret_file":
+            return load_settings(tmp_path / "ccgateway.toml").exchange.secret().read
+        case "redis_url_file":
+            return load_settings(tmp_path / "ccgateway.toml").cache.read_redis_url
+        case "key_file":
+            return lambda: read_public_key(path, "issuers.x.key_file")
+        case _:
+            return lambda: TokenTable(path)
+
+
+SECRET_FILES = {
+    "token_file": site('token_file = "secret"'),
+    "signing_key_file": site('signing_key_file = "secret"'),
+    "client_secret_file": '[exchange]\nurl = "https://x.example.org"\nclient_id = "x"\nclient_secret_file = "secret"',
+    "redis_url_file": '[cache]\nredis_url_file = "secret"',
+    "table": "",
+    "key_file": "",
+}
+PUBLIC = base64.b64encode(bytes(range(32))).decode()
+
+
+def write_secret(tmp_path: Path, kind: str, mode: int = 0o600) -> Path:
+    (tmp_path / "ccgateway.toml").write_text(SECRET_FILES[kind])
+    path = tmp_path / "secret"
+    path.write_text(PUBLIC if kind != "table" else "")
+    path.chmod(mode)
+    return path
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o640, 0o440], ids=oct)
+@pytest.mark.parametrize("kind", SECRET_FILES)
+def test_a_file_for_the_gateway_alone_is_read(tmp_path: Path, kind: str, mode: int) -> None:
+    write_secret(tmp_path, kind, mode)
+    place(tmp_path, kind, "secret")()
+
+
+@pytest.mark.parametrize("mode", [0o660, 0o620, 0o602, 0o644, 0o604, 0o666, 0o606], ids=oct)
+@pytest.mark.parametrize("kind", SECRET_FILES)
+def test_a_secret_that_others_can_read_or_alter_is_refused(tmp_path: Path, kind: str, mode: int) -> None:
+    write_secret(tmp_path, kind, mode)
+    read = place(tmp_path, kind, "secret")
+    if kind == "key_file" and mode in (0o644, 0o604):  # public
+        read()
+        return
+    with pytest.raises(SettingsError) as refused:
+        read()
+    assert refused.value.key.endswith(kind) and PUBLIC not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", SECRET_FILES)
+def test_a_secret_in_a_file_of_another_user_is_refused(tmp_path: Path, kind: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file to somebody else")
+    os.chown(write_secret(tmp_path, kind), 4242, -1)
+    with pytest.raises(SettingsError, match="another user"):
+        place(tmp_path, kind, "secret")()
+
+
+@pytest.mark.parametrize("kind", SECRET_FILES)
+def test_a_secret_in_a_folder_where_others_can_replace_it_is_refused(tmp_path: Path, kind: str) -> None:
+    write_secret(tmp_path, kind)
+    read = place(tmp_path, kind, "secret")
+    tmp_path.chmod(0o777)
+    with pytest.raises(SettingsError, match="in its place"):
+        read()
+    tmp_path.chmod(0o1777)  # as /tmp: nobody can take away what is not theirs
+    read()
+
+
+def test_a_secret_is_looked_at_where_its_link_leads(tmp_path: Path) -> None:
+    path = write_secret(tmp_path, "token_file")
+    path.rename(tmp_path / "real")
+    path.symlink_to("real")
+    assert place(tmp_path, "token_file", "secret")() is not None
+    (tmp_path / "real").chmod(0o644)
+    with pytest.raises(SettingsError, match="read by everybody"):
+        place(tmp_path, "token_file", "secret")()
+
+
+def test_the_audit_file_is_for_nobody_else(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        handler = audit_to_file(tmp_path / "audit.log")
+        close_audit_file(handler)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "audit.log").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("mode", "then"), [(0o640, 0o640), (0o644, 0o640), (0o666, 0o660), (0o600, 0o600)])
+def test_an_audit_file_that_is_there_stays_its_groups_and_becomes_nobody_elses(tmp_path: Path, mode: int, then: int) -> None:
+    path = tmp_path / "audit.log"
+    path.write_text("")
+    path.chmod(mode)
+    close_audit_file(audit_to_file(path))
+    assert stat.S_IMODE(path.stat().st_mode) == then
+
+
+ANONYMOUS = f'{API_KEY}\n[caller]\nanonymous = true\nroles = ["user"]\n'
+
+
+@pytest.mark.parametrize("callers", ["", ANONYMOUS], ids=["nobody", "anonymous"])
+def test_pages_of_any_origin_are_refused_where_callers_need_no_token(load: Load, callers: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(f'{callers}\n[server]\ncors_origins = ["*"]').check_exposure()
+    assert refused.value.key == "server.cors_origins"
+
+
+def test_pages_of_any_origin_may_ask_where_callers_show_tokens(load: Load) -> None:
+    load(f'{API_KEY}\n[server]\ncors_origins = ["*"]').check_exposure()
+    load('[server]\ncors_origins = ["https://portal.example.org"]').check_exposure()
+
+
+@pytest.mark.parametrize("template", [r"\\g<nope>", r"\\2", r"\\g<2>", r"\\g<", r"\\g<1", r"\\q", "\\\\", r"\\g<-1>"])
+def test_a_name_template_that_does_not_fit_its_pattern_is_refused(load: Load, template: str) -> None:
+    error = refusal(load, site(f'name_pattern = "(.+)"\nname_template = "{template}"'))
+    assert "name_template" in error.message
+
+
+@pytest.mark.parametrize("template", [r"\\g<who>", r"\\1", r"hpc_\\g<1>", "fixed"])
+def test_a_name_template_that_fits_is_taken(load: Load, template: str) -> None:
+    load(site(f'name_pattern = "(?P<who>.+)"\nname_template = "{template}"'))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://:8080", "http://h:0", "http://a..b", "http://.", "http://h:x", "http://h:99999", "https://[::1"]
+)
+def test_a_base_url_without_a_proper_host_and_port_is_refused(load: Load, url: str) -> None:
+    assert refusal(load, site(url=f'"{url}"')).key == "sites.aurora.url"
+
+
+def test_an_empty_host_is_not_every_address(load: Load) -> None:
+    assert refusal(load, '[server]\nhost = ""').key == "server.host"

@@ -180,15 +180,20 @@ def test_check_says_that_redis_is_full(desk: Desk, site: Address, run: Run, tmp_
     assert "keeps nothing" in done.stdout and "allkeys-lru" in done.stdout
 
 
-def test_check_warns_of_what_will_be_full_one_day_and_of_who_may_read_the_file(
-    desk: Desk, site: Address, run: Run, tmp_path: Path
-) -> None:
+def test_check_warns_of_what_will_be_full_one_day(desk: Desk, site: Address, run: Run, tmp_path: Path) -> None:
     with Valkey(tmp_path / "bounded", "--maxmemory", "100mb", "--maxmemory-policy", "noeviction") as bounded:
         with_redis(desk, site, bounded.url)
-        (desk.folder / "redis.url").chmod(0o644)
         done = run("check")
     assert done.status == 0
-    assert "noeviction" in done.stdout and "chmod 600" in done.stdout
+    assert "noeviction" in done.stdout
+
+
+def test_check_refuses_a_url_that_others_can_read(desk: Desk, site: Address, run: Run) -> None:
+    with_redis(desk, site, "redis://127.0.0.1:1")
+    (desk.folder / "redis.url").chmod(0o644)
+    done = run("check")
+    assert done.status == 1
+    assert "read by everybody" in done.stdout and "chmod 600" in done.stdout
 
 
 def test_check_refuses_what_is_no_url_without_showing_it(desk: Desk, site: Address, run: Run) -> None:

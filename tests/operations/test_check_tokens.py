@@ -142,12 +142,12 @@ async def test_a_variable_that_is_not_set_is_a_problem(start: Start, desk: Desk)
     assert (problem.key, problem.problem) == ("sites.aurora.token_env", "CC_TEST_NOT_SET is not set")
 
 
-async def test_a_token_file_that_others_can_read_is_a_warning(start: Start, desk: Desk) -> None:
+async def test_a_token_file_that_others_can_read_is_a_problem(start: Start, desk: Desk) -> None:
     address = await start("1.5")
     desk.add("aurora", address.url, address.site.token("demo"))
     (desk.folder / "aurora.jwt").chmod(0o644)
-    result = await desk.check()
-    assert result.is_good and one_warning(result).remedy == f"chmod 600 {desk.folder / 'aurora.jwt'}"
+    problem = one_problem(await desk.check())
+    assert problem.key == "sites.aurora.token_file" and f"chmod 600 {desk.folder / 'aurora.jwt'}" in problem.remedy
 
 
 @pytest.mark.parametrize(

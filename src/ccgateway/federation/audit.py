@@ -5,8 +5,11 @@ Lines go to the logger ``ccgateway.audit``, whatever the level of the others.
 
 from __future__ import annotations
 
+import io
 import logging
 import logging.handlers
+import os
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,10 +62,25 @@ class Audit:
         self._log.log(level, "%s", msgspec.json.encode(line).decode())
 
 
+class _PrivateFile(logging.handlers.WatchedFileHandler):
+    """A file that only its owner, and whoever else an operator chose, may read: who did what is not everybody's business."""
+
+    def _open(self) -> io.TextIOWrapper:
+        return open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=_open_private)
+
+
+def _open_private(path: str, flags: int) -> int:
+    opened = os.open(path, flags, 0o600)
+    found = os.fstat(opened)
+    if found.st_mode & 0o007 and stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
+        os.fchmod(opened, stat.S_IMODE(found.st_mode) & ~0o007)
+    return opened
+
+
 def audit_to_file(path: Path) -> logging.Handler:
     """Adds the lines to a file as well, which may be moved away at any time. Raises ``SettingsError`` if it cannot be written."""
     try:
-        handler = logging.handlers.WatchedFileHandler(path, encoding="utf-8")
+        handler = _PrivateFile(path, encoding="utf-8")
     except OSError as error:
         problem = f"{path} cannot be written ({error.strerror})"
         raise SettingsError("writes.audit_file", problem, "Name a file in a folder that the gateway may write to.") from None

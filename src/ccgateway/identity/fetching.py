@@ -15,6 +15,7 @@ import yarl
 
 from ccgateway import __version__
 from ccgateway.errors import SettingsError
+from ccgateway.settings.base import refuse_alterable
 
 __all__ = ["FetchError", "Fetched", "Fetcher"]
 
@@ -101,6 +102,7 @@ def _context(key: str, ca_file: Path | None) -> ssl.SSLContext | bool:
     if ca_file is None:
         return True
     try:
+        refuse_alterable(ca_file, key)
         return ssl.create_default_context(cafile=str(ca_file))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from pydantic import SecretStr
 
 from ccgateway.errors import SettingsError
+from ccgateway.settings.base import refuse_alterable
 
 __all__ = ["ALGORITHM", "mint", "private_key_of", "read_public_key"]
 
@@ -48,6 +49,7 @@ def read_public_key(path: Path, key: str) -> Ed25519PublicKey:
     """The public key in that file; raises ``SettingsError`` about ``key`` if there is none."""
     remedy = "Put the public key there: JWT_PUBLIC_KEY as cc-backend has it, or PEM (openssl pkey -pubout)."
     try:
+        refuse_alterable(path, key)
         text = path.read_text().strip()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"

@@ -6,7 +6,6 @@ What a process keeps in its own memory cannot be seen from here; it says what th
 from __future__ import annotations
 
 import re
-import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -112,9 +111,6 @@ async def judge(settings: CacheSettings) -> tuple[RedisStats | None, list[Findin
             redis = await _redis(cache)
     except SettingsError as error:
         return None, [Finding.of(error)]
-    path = settings.redis_url_file
-    if settings.redis_url is None and path is not None and stat.S_IMODE(path.stat().st_mode) & 0o077:
-        findings.append(Finding(Level.WARNING, key, f"{path} can be read by others on this machine", f"chmod 600 {path}"))
     if redis.state != "up":
         problem, remedy = f"Redis ({redis.target}) is not usable: {redis.reason}", "Start it, or correct the URL."
         findings.append(Finding(Level.PROBLEM, key, problem, f"{remedy} Until then the gateway goes on without it, more slowly."))

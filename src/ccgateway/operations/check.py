@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import stat
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -230,8 +229,6 @@ def _judge_source(site: SiteSettings, found: SiteCheck, token: SecretStr | None)
             f"or set the environment variable {variable}."
         )
         found.problem("token_file", "no token is configured, so the site will never be asked", remedy)
-    elif site.token is None and site.token_file is not None and stat.S_IMODE(site.token_file.stat().st_mode) & 0o077:
-        found.warn("token_file", f"{site.token_file} can be read by others on this machine", f"chmod 600 {site.token_file}")
 
 
 def _judge_transport(site: SiteSettings, found: SiteCheck) -> None:

@@ -52,7 +52,7 @@ PREFIX = "CCGATEWAY_"
 class ServerSettings(Frozen):
     """``[server]``: where the gateway listens."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     serve_unauthenticated: bool = Field(
         default=False,
@@ -134,9 +134,12 @@ class SiteSettings(SiteIdentitySettings):
         if not found:
             raise ValueError("needs the form http(s)://host[:port][/path] without user, query or fragment")
         try:
-            _ = urlsplit(value).port
+            split = urlsplit(value)
+            is_proper = split.port != 0 and bool(split.hostname) and all((split.hostname or "").rstrip(".").split("."))
         except ValueError:
-            raise ValueError("has no proper host or port") from None
+            is_proper = False
+        if not is_proper:
+            raise ValueError("has no proper host or port")
         return value.rstrip("/")
 
 
@@ -222,7 +225,14 @@ class Settings(BaseSettings):
         return bool(self.issuers or self.api_keys)
 
     def check_exposure(self) -> None:
-        """Refuses an address that others can reach while nobody has to say who they are (``SettingsError``)."""
+        """Refuses an address that others can reach, and pages of any origin, while nobody has to say who they are
+        (``SettingsError``)."""
+        if "*" in self.server.cors_origins and (not self.authenticates or self.caller.anonymous):
+            raise SettingsError(
+                "server.cors_origins",
+                'with "*" every page that somebody opens could ask, and change, whatever callers without a token can',
+                "Name the origins of the pages that are meant, or configure an issuer whose tokens callers have to show.",
+            )
         if self.server.is_loopback() or self.server.serve_unauthenticated or (self.authenticates and not self.caller.anonymous):
             return
         raise SettingsError(

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from ccgateway.errors import SettingsError
 
-__all__ = ["Frozen", "Seconds", "SecretPlace", "exposed_to", "is_loopback"]
+__all__ = [
+    "Frozen", "Seconds", "SecretPlace", "alterable_by_others", "exposed_to", "is_loopback", "refuse_alterable", "refuse_exposed",
+]  # fmt: skip
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -28,8 +30,8 @@ class Frozen(BaseModel):
 class SecretPlace:
     """Where the settings say that a secret is: in a variable of ours (``value``), a file, or a variable that they name.
 
-    ``section`` and ``name`` make the keys: ``<section>.<name>``, ``…_file``, ``…_env``. ``what``: the secret in words.
-    ``guarded``: a file that others can read or alter is refused.
+    ``section`` and ``name`` make the keys: ``<section>.<name>``, ``…_file``, ``…_env``. ``what``: the secret in words. A file
+    that others can read or alter is refused.
     """
 
     section: str
@@ -38,7 +40,6 @@ class SecretPlace:
     value: SecretStr | None
     file: Path | None
     env: str | None
-    guarded: bool = False
 
     @property
     def key(self) -> str | None:
@@ -74,8 +75,7 @@ class SecretPlace:
     def _from_file(self, path: Path) -> str:
         key = f"{self.section}.{self.name}_file"
         try:
-            if self.guarded and (exposed := exposed_to(path)):
-                raise SettingsError(key, f"{path} {exposed}", f"chmod 600 {path}; and replace what stands in it.")
+            refuse_exposed(path, key)
             return path.read_text()
         except (OSError, ValueError) as error:
             if _looks_like_a_token(path.name):
@@ -86,14 +86,46 @@ class SecretPlace:
 
 
 def exposed_to(path: Path) -> str:
-    """What others on this machine can do with the file, in words; empty if nothing. Raises ``OSError``.
+    """What others on this machine can do with a file that holds a secret, in words; empty if nothing. Raises ``OSError``.
 
     Its group may read it: that is how a file is given to a service, and what a mode looks like where an access list does it.
     """
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o022:
+    if altered := alterable_by_others(path):
+        return altered
+    return "can be read by everybody on this machine" if path.stat().st_mode & stat.S_IROTH else ""
+
+
+def alterable_by_others(path: Path) -> str:
+    """How others on this machine can change what stands in a file, in words; empty if they cannot. Raises ``OSError``.
+
+    Links are followed, as secrets are mounted by links. Root may own anything.
+    """
+    found, folder = path.stat(), path.resolve().parent.stat()
+    trusted = {0, os.geteuid()}
+    if found.st_uid not in trusted:
+        return "belongs to another user"
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return "can be altered by others on this machine"
-    return "can be read by everybody on this machine" if mode & 0o004 else ""
+    is_shared = folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX
+    if is_shared or folder.st_uid not in trusted:
+        return "lies in a folder in which others can put another file in its place"
+    return ""
+
+
+def refuse_exposed(path: Path, key: str) -> None:
+    """Raises ``SettingsError`` for a file with a secret that others can read or alter, ``OSError`` if it cannot be looked at."""
+    if exposed := exposed_to(path):
+        remedy = f"Let it belong to the user who runs the gateway (or root), chmod 600 {path}, and replace what stands in it."
+        raise SettingsError(key, f"{path} {exposed}", remedy)
+
+
+def refuse_alterable(path: Path, key: str) -> None:
+    """Raises ``SettingsError`` for a file with what is believed (a public key, authorities) that others can alter, ``OSError``
+    if it cannot be looked at."""
+    if altered := alterable_by_others(path):
+        raise SettingsError(
+            key, f"{path} {altered}", f"Let it belong to the user who runs the gateway (or root), chmod 644 {path}."
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from ccgateway.errors import SettingsError
-from ccgateway.settings.base import Frozen, Seconds
+from ccgateway.settings.base import Frozen, Seconds, refuse_exposed
 
 __all__ = ["CacheSettings"]
 
@@ -92,6 +92,7 @@ class CacheSettings(Frozen):
         if self.redis_url is not None or self.redis_url_file is None:
             return self.redis_url
         try:
+            refuse_exposed(self.redis_url_file, "cache.redis_url_file")
             text = self.redis_url_file.read_text().strip()
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not text"

@@ -59,7 +59,9 @@ class IssuerSettings(Frozen):
         None, description="File with the issuer's one Ed25519 public key: PEM, or base64 as cc-backend has it."
     )
     issuer: str | None = Field(None, min_length=1, description="What `iss` must be; needed with `jwks_url`.")
-    audience: tuple[str, ...] = Field((), description="What `aud` must hold one of; needed with `jwks_url`.")
+    audience: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="What `aud` must hold one of; needed with `jwks_url`."
+    )
     algorithms: tuple[Algorithm, ...] = Field(
         ("EdDSA", "RS256", "ES256"), min_length=1, description="Algorithms that its tokens may be signed with."
     )
@@ -196,9 +198,11 @@ class SiteIdentitySettings(Frozen):
                 pattern = re.compile(self.name_pattern)
             except re.error as error:
                 raise ValueError(f"name_pattern is no regular expression ({error.msg})") from None
-            groups = {int(number) for number in re.findall(r"\\(\d)", self.name_template)}
-            if max(groups, default=0) > pattern.groups:
-                raise ValueError("name_template names a group that name_pattern does not have")
+            try:
+                pattern.sub(self.name_template, "")  # reads the whole template, whether or not the pattern fits
+            except (re.error, IndexError) as error:
+                reason = error.msg if isinstance(error, re.error) else str(error)
+                raise ValueError(f"name_template does not fit name_pattern ({reason})") from None
         return self
 
     def service_token(self) -> SecretPlace:
@@ -210,7 +214,7 @@ class SiteIdentitySettings(Frozen):
         """Where the signing key is."""
         return SecretPlace(
             f"sites.{self.name}", "signing_key", "the site's JWT_PRIVATE_KEY",
-            self.signing_key, self.signing_key_file, self.signing_key_env, guarded=True,
+            self.signing_key, self.signing_key_file, self.signing_key_env,
         )  # fmt: skip
 
     def read_token(self) -> SecretStr | None:

@@ -19,6 +19,7 @@ import httpx2
 from ccgateway import __version__
 from ccgateway.errors import Code, SettingsError, SiteError
 from ccgateway.settings import SiteSettings
+from ccgateway.settings.base import refuse_alterable
 from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
 from ccgateway.site.transport import AiohttpTransport, AnswerTooLargeError
 
@@ -152,14 +153,14 @@ def _encodings(url: str) -> str:
 def _verify(settings: SiteSettings) -> ssl.SSLContext | bool:
     if settings.ca_file is None:
         return True
+    key = f"sites.{settings.name}.ca_file"
     try:
+        refuse_alterable(settings.ca_file, key)
         return ssl.create_default_context(cafile=str(settings.ca_file))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         problem = f"{settings.ca_file} cannot be used ({reason or 'not a certificate'})"
-        raise SettingsError(
-            f"sites.{settings.name}.ca_file", problem, "Name a PEM file with the authority's certificate."
-        ) from None
+        raise SettingsError(key, problem, "Name a PEM file with the authority's certificate.") from None
 
 
 def _retry_after(value: str | None) -> float | None:
