@@ -59,7 +59,7 @@ class JobList:
             question,
             caller,
             digest,
-            Cursor.decode(question.after, digest) if question.after is not None else None,
+            Cursor.decode(self.registry.seal.open(question.after), digest) if question.after is not None else None,
             Deadline.after(self.limits.request_timeout),
             *self._extent(question),
         )
@@ -223,6 +223,11 @@ class JobList:
 
     # --- the answer
 
+    def _written(self, end: Cursor, walk: Walk) -> str:
+        """``end`` as text; sealed where a spent budget made it the start of a job that the caller may not see."""
+        is_sealed = walk.stopped_at is not None and any(part.hides_others for part in walk.parts)
+        return self.registry.seal.close(end.encode()) if is_sealed else end.encode()
+
     def _note_budget(self, walk: Walk) -> None:
         for part in walk.parts:
             if part.live and part.live.scanned >= walk.budget:
@@ -253,7 +258,7 @@ class JobList:
         return JobListAnswer(
             rows=rows,
             reports=reports,
-            end_cursor=end.encode() if end is not None else None,
+            end_cursor=self._written(end, walk) if end is not None else None,
             has_next_page=has_next,
             complete=all(report.is_complete for report in reports),
             count=count.jobs,

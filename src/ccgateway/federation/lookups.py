@@ -26,6 +26,7 @@ from ccgateway.federation.remembered.directory import Directory
 from ccgateway.federation.scatter import Ask, patience_of, scatter
 from ccgateway.federation.twins import Twins
 from ccgateway.identity.principal import Principal
+from ccgateway.identity.roles import Ability, abilities
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
 from ccgateway.jobs.model import JobRow, Tag, parse_job_id
@@ -138,7 +139,11 @@ class Lookups:
 
         instances = self.registry.chosen(names)
         outcomes = await self._scattered(caller, instances, ask, patience=None)
-        return [_status(one, outcomes[one.name], took.get(one.name), self.twins.known(one, instances)) for one in instances]
+        is_operator = Ability.METRICS_OF_ALL in abilities(caller.roles)
+        return [
+            _status(one, outcomes[one.name], took.get(one.name), self.twins.known(one, instances), is_operator=is_operator)
+            for one in instances
+        ]
 
     # --- asking each
 
@@ -210,8 +215,14 @@ def _visiting(
     return run
 
 
-def _status(instance: Instance, outcome: object, elapsed: float | None, twin: Instance | None) -> SiteStatus:
-    health = instance.health
+def _status(
+    instance: Instance, outcome: object, elapsed: float | None, twin: Instance | None, *, is_operator: bool
+) -> SiteStatus:
+    health, last = instance.health, instance.health.last_error
+    if isinstance(outcome, SiteError):
+        last = outcome
+    elif last is not None and not is_operator:
+        last = SiteError(last.code, last.site, "What the site said then was said to another caller.", retryable=last.retryable)
     return SiteStatus(
         name=instance.name,
         number=instance.number,
@@ -221,7 +232,7 @@ def _status(instance: Instance, outcome: object, elapsed: float | None, twin: In
         reachable=not isinstance(outcome, SiteError),
         since=health.since,
         elapsed=elapsed,
-        last_error=outcome if isinstance(outcome, SiteError) else health.last_error,
+        last_error=last,
         last_error_at=health.last_error_at,
         capabilities=list(instance.capabilities),
         same_as=twin.name if twin else None,

@@ -67,6 +67,11 @@ class Part:
         """Whether the site's part is known to be incomplete."""
         return bool(self.stream and self.stream.unreadable) or not self.report.is_complete
 
+    @property
+    def hides_others(self) -> bool:
+        """Whether the gateway drops other people's jobs from what the site sends: then nothing about them may be told."""
+        return self.stream is not None and self.instance.hides_others(self.stream.visit.credential)
+
     def again(self, deadline: Deadline) -> Part:
         """The same site's part in the next page of the same walk."""
         report = SiteReport(self.instance.name, self.instance.number)
@@ -125,8 +130,10 @@ class Part:
         if self.twin is not None:
             self.report.code = Code.DUPLICATE_SITE
             self.report.message = f"The same instance as site {self.twin.name}: jobs that both give are listed once, there."
-        hidden = self.instance.hides_others(self.stream.visit.credential)
-        self.report.calls, self.report.elapsed = self.stream.visit.meter.calls, self.spent
+        hidden, calls = self.hides_others, self.stream.visit.meter.calls
+        self.report.elapsed = self.spent
+        # how many pages there were would tell, by halving, when other people's jobs began
+        self.report.calls = min(calls, 1) if hidden else calls
         self.report.scanned = self.stream.matched if hidden else self.stream.scanned
         if missed := self.stream.unreadable:
             what = "1 job was" if len(missed) == 1 else f"{len(missed)} jobs were"

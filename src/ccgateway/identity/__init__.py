@@ -7,5 +7,6 @@ issuers     one issuer: whether a token is its own, genuine, meant for us and go
 keysets     the public keys of an issuer: one from a file, or a set that is read again
 claims      from a genuine token's claims to a principal, within bounds
 keys        Ed25519 keys as they come, and tokens signed with them
+sealing     text that callers carry and must not read
 fetching    HTTP to identity services, bounded in every way
 """

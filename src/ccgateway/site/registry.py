@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 
 from ccgateway.errors import Code, RequestError
+from ccgateway.identity.sealing import Seal
 from ccgateway.settings import SiteSettings
 from ccgateway.site.client import SiteClient
 from ccgateway.site.credentials import Credential, Credentials, OneToken
@@ -25,6 +26,8 @@ class Registry:
 
     def __init__(self, sites: Iterable[SiteSettings], observer: Observer | None = None, keyring: Keyring | None = None) -> None:
         self._keyring = keyring
+        #: closes what callers carry without reading it
+        self.seal = keyring.seal if keyring is not None else Seal()
         self._clients: list[SiteClient] = []
         self._instances: dict[str, Instance] = {}
         for settings in sorted(sites, key=lambda site: site.number):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ccgateway.identity.keys import private_key_of
+from ccgateway.identity.sealing import Seal
 from ccgateway.settings import Settings, SiteSettings
 from ccgateway.site.credentials.credential import Credential, Credentials
 from ccgateway.site.credentials.exchange import TokenExchange
@@ -27,6 +28,7 @@ class Keyring:
         self.table = TokenTable(identities.table) if identities.table is not None else None
         self.exchange = TokenExchange(settings.exchange) if settings.exchange.url is not None else None
         self._service_roles = frozenset(identities.service_roles)
+        self.seal = Seal(_sealing_material(settings))
 
     def credentials(self, site: SiteSettings) -> Credentials:
         """For one site: the caller's own token, one signed for the caller, one exchanged for the caller's, the service token."""
@@ -46,3 +48,13 @@ class Keyring:
         """Closes what is open."""
         if self.exchange is not None:
             await self.exchange.aclose()
+
+
+def _sealing_material(settings: Settings) -> list[bytes]:
+    """Secrets that every process of this gateway has, also after a restart; of the table, which changes, only if there is no other."""
+    places = [place for site in settings.sites.values() for place in (site.service_token(), site.private_key())]
+    found = [secret for place in places if (secret := place.read(many_lines=True)) is not None]
+    material = [secret.get_secret_value().encode() for secret in found]
+    material += [key.hash.encode() for key in settings.api_keys.values()]
+    table = settings.identities.table
+    return material or ([table.read_bytes()] if table is not None else [])
