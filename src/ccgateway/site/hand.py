@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from ccgateway.errors import Code, SiteError
+from ccgateway.identity.roles import Ability
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.writes import Target, WriteOutcome, WriteResult
 from ccgateway.site.dialects import WRITING, Writing
@@ -46,8 +47,20 @@ class Hand:
 
     @property
     def is_own_only(self) -> bool:
-        """Whether the site would let this credential write to everybody's jobs, and the gateway must not."""
-        return self.writing.users_write and not self.visit.credential.sees_all
+        """Whether the site would let this credential write to everybody's jobs, and the gateway must not: seeing is not writing."""
+        return self.writing.users_write and Ability.WRITE_ALL not in self.visit.credential.writes
+
+    def check_owner(self, user: str) -> None:
+        """``FORBIDDEN`` for a job of ``user``, who is somebody else, or for any where nothing may be written at all."""
+        if not self.is_own_only:
+            return
+        credential = self.visit.credential
+        if Ability.OWN_JOBS not in credential.writes:
+            raise self.error(Code.FORBIDDEN, f"Site {self.site} takes no write from somebody without a role there.")
+        if user != credential.user:
+            raise self.error(
+                Code.FORBIDDEN, f"Jobs of others at site {self.site} are changed by administrators and API users only."
+            )
 
     # --- what may not be
 
@@ -89,6 +102,7 @@ class Hand:
                 row = await self.find(target)
             if row is None:
                 raise self.missing()
+            self.check_owner(row.user)
             yield row
 
     @asynccontextmanager

@@ -33,8 +33,7 @@ async def start(hand: Hand, order: StartJob) -> WriteResult:
 
 def _check(hand: Hand, order: StartJob) -> None:
     hand.check_rest()
-    if hand.is_own_only and order.user != hand.visit.credential.user:
-        raise hand.error(Code.FORBIDDEN, "A job can be started for another user by administrators and API users only.")
+    hand.check_owner(order.user)
     if not hand.writing.tag_scopes and any(tag.scope != "global" for tag in order.tags):
         raise hand.unsupported("keep tags in another scope than global")
 

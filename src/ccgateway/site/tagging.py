@@ -82,6 +82,7 @@ async def take_tags(hand: Hand, target: Target, tags: Sequence[Tag]) -> WriteRes
 async def create_tag(hand: Hand, tag: Tag) -> WriteResult:
     """``UNCHANGED`` if the site has it."""
     _check_scopes(hand, (tag,))
+    hand.check_owner(hand.visit.credential.user or "")
     known = {one.key: one.id for one in await tags_at(hand)}
     if tag.key in known:
         return WriteResult(outcome=WriteOutcome.UNCHANGED, site=hand.site, tag=tag)

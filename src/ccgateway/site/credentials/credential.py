@@ -67,6 +67,13 @@ class Credential:
         return self.roles is not None and (self.roles == {"api"} or bool(self.roles & PRIVILEGED))
 
     @property
+    def writes(self) -> frozenset[Ability]:
+        """What its holder may write where the site itself looks at no role but ``api``: ``WRITE_ALL``, ``OWN_JOBS``, or nothing. A
+        token that does not say its roles writes nothing there.
+        """
+        return abilities(self.roles or frozenset()) & {Ability.WRITE_ALL, Ability.OWN_JOBS}
+
+    @property
     def is_pure_api(self) -> bool:
         """Whether its one role is ``api``: it sees every job, but other people's metrics only by way of the job itself."""
         return self.roles == frozenset({"api"})
