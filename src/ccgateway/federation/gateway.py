@@ -12,6 +12,7 @@ from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import FromSites, JobMetrics, MetricsBudget, Outcome
 from ccgateway.federation.placing import Places
+from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.questions import (
     Answer,
     JobListAnswer,
@@ -60,16 +61,18 @@ class Gateway:
     ) -> None:
         self._registry = registry
         self._shelf = shelf or Shelf.empty()
-        self.bookmarks = Bookmarks(notes or LocalNotes())
+        notes = notes or LocalNotes()
+        self.bookmarks = Bookmarks(notes)
+        provisionals = Provisionals(notes)
         twins = Twins()
         self._parked = ParkedWalks(limits.read_ahead)
         self._joblist = JobList(registry, twins, limits, self._parked, self._shelf)
-        self._lookups = Lookups(registry, twins, limits, self._joblist, Directory(self._shelf))
-        self._metrics = JobMetrics(registry, RememberedMetrics(self._shelf) if self._shelf.is_used else FromSites())
+        self._lookups = Lookups(registry, twins, limits, self._joblist, Directory(self._shelf), provisionals)
+        self._metrics = JobMetrics(registry, provisionals, RememberedMetrics(self._shelf) if self._shelf.is_used else FromSites())
         self._writes = Writes(
             registry,
             limits,
-            Places(registry, limits.scan_budget),
+            Places(registry, limits.scan_budget, provisionals),
             self.invalidate,
             writes or WriteSettings.model_validate({}),
             ledger or LocalLedger(),

@@ -11,6 +11,7 @@ from typing import TypeVar
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
 from ccgateway.federation.joblist import JobList, judge
+from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.questions import (
     Answer,
     JobListQuestion,
@@ -30,6 +31,7 @@ from ccgateway.identity.roles import Ability, abilities
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
 from ccgateway.jobs.model import JobRow, Tag, parse_job_id
+from ccgateway.jobs.provisional import is_provisional
 from ccgateway.settings import LimitSettings
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance
@@ -50,13 +52,17 @@ class Lookups:
     limits: LimitSettings
     joblist: JobList
     directory: Directory
+    provisionals: Provisionals
 
     async def job(self, job_id: str, caller: Principal, fields: frozenset[str]) -> JobRow:
         """One job by ``"site:dbid"``. ``NOT_FOUND`` also where it may not be seen; ``SiteError`` if the site does not answer."""
         name, db_id = parse_job_id(job_id)
         instance = self.registry.one(name)
         deadline = Deadline.after(self.limits.request_timeout).within(instance.settings.timeout)
-        row = await instance.job(await instance.visit(caller, deadline), db_id, fields)
+        visit = await instance.visit(caller, deadline)
+        if is_provisional(db_id):
+            return await self.provisionals.row(instance, visit, db_id, fields)
+        row = await instance.job(visit, db_id, fields)
         if row is None:
             raise RequestError(Code.NOT_FOUND, f"Site {name} has no job {db_id}, or does not show it.")
         return row

@@ -14,10 +14,12 @@ from typing import Protocol, TypeAlias
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError, RequestError, SiteError
+from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.questions import JobMetricsAnswer, SiteReport
 from ccgateway.identity.principal import Principal
-from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
+from ccgateway.jobs.metrics import NEEDED, JobRef, MetricPiece, MetricsWanted
 from ccgateway.jobs.model import parse_job_id
+from ccgateway.jobs.provisional import is_provisional
 from ccgateway.settings import LimitSettings
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance, MetricsFound
@@ -96,6 +98,7 @@ class JobMetrics:
     """The use cases."""
 
     registry: Registry
+    provisionals: Provisionals
     reader: MetricsReader = field(default_factory=FromSites)
 
     async def one(self, job_id: str, wanted: MetricsWanted, caller: Principal, budget: MetricsBudget) -> JobMetricsAnswer:
@@ -103,7 +106,10 @@ class JobMetrics:
         site, db_id = parse_job_id(job_id)
         instance = self.registry.one(site)
         until = budget.deadline.within(instance.settings.timeout)
-        answer = await self._read(instance, JobRef(site, db_id), wanted, caller, until)
+        job = JobRef(site, db_id)
+        if is_provisional(db_id):
+            job = JobRef.of(await self.provisionals.row(instance, await instance.visit(caller, until), db_id, NEEDED))
+        answer = await self._read(instance, job, wanted, caller, until)
         budget.take(answer.pieces)
         return answer
 

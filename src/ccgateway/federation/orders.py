@@ -126,8 +126,8 @@ class Orders:
 
 
 def chained(orders: Sequence[tuple[Placed, Order]]) -> list[tuple[Instance, list[list[Order]]]]:
-    """Orders by site, those for one job in one chain. A site that gets jobs by id and jobs by key gets them all in one, as two of
-    them may be the same."""
+    """Orders by site, those for one job in one chain. A site that gets jobs by id and jobs by number gets them all in one, as two
+    of them may be the same."""
     by_site: dict[Instance, list[tuple[Placed, Order]]] = {}
     for placed, order in orders:
         by_site.setdefault(placed.instance, []).append((placed, order))
@@ -135,10 +135,10 @@ def chained(orders: Sequence[tuple[Placed, Order]]) -> list[tuple[Instance, list
 
 
 def _chains(orders: Sequence[tuple[Placed, Order]]) -> list[list[Order]]:
-    by_key = all(placed.target.key is not None for placed, _ in orders)
+    by_number = all(placed.target.job_id is not None for placed, _ in orders)
     by_id = all(placed.target.db_id is not None for placed, _ in orders)
     chains: dict[Hashable, list[Order]] = {}
     for placed, order in orders:
-        name = placed.target.key if by_key else placed.target.db_id if by_id else None
+        name = placed.target.job_id if by_number else placed.target.db_id if by_id else None
         chains.setdefault(name, []).append(order)
     return list(chains.values())

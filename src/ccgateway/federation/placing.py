@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, GatewayError, RequestError, SiteError
+from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.scatter import Ask, scatter
 from ccgateway.identity.principal import Principal
-from ccgateway.jobs.conditions import conditions_of
-from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
 from ccgateway.jobs.model import JobRow
+from ccgateway.jobs.provisional import is_provisional
 from ccgateway.jobs.writes import Target
-from ccgateway.site.instance import Instance, JobsWanted
-from ccgateway.site.reading import JobStream
+from ccgateway.site.exchange import Visit
+from ccgateway.site.finding import newest_job, whole_target
+from ccgateway.site.instance import Instance
 from ccgateway.site.registry import Registry
 
 __all__ = ["EVERY_SITE", "Placed", "Places"]
@@ -30,8 +31,6 @@ __all__ = ["EVERY_SITE", "Placed", "Places"]
 EVERY_SITE = "*"
 #: seconds for which a site's cluster list is believed, and after which one is asked again before a cluster is called unknown
 BELIEVED, DOUBTED = 300.0, 10.0
-#: jobs read at a time
-PAGE = 1000
 
 
 class Placed(NamedTuple):
@@ -47,6 +46,7 @@ class Places:
 
     registry: Registry
     budget: int
+    provisionals: Provisionals
     _clusters: dict[str, tuple[frozenset[str], float]] = field(default_factory=dict)
 
     def named(self, sites: Sequence[str] | None) -> list[Instance]:
@@ -61,8 +61,9 @@ class Places:
             raise RequestError(Code.BAD_REQUEST, "The list of sites is empty.")
         return list(self.registry) if EVERY_SITE in sites else self.registry.chosen(sites)
 
-    async def place(self, target: Target, caller: Principal, deadline: Deadline, *, prefer_running: bool = False) -> Placed:
-        """The site of ``target``, and the job that parts of a key mean there: the newest (``prefer_running``: that runs).
+    async def place(self, target: Target, caller: Principal, deadline: Deadline, *, stops: bool = False) -> Placed:
+        """The site of ``target``, and the job that parts of a key mean there: the newest. For a job that ``stops`` they are left
+        as they are, as its site may know one that it does not show yet.
 
         Parts of a key of which no job shows are given back as they are. Raises ``RequestError`` (``UNKNOWN_SITE``,
         ``UNKNOWN_CLUSTER``, ``AMBIGUOUS_CLUSTER``, ``AMBIGUOUS_JOB``) or what kept sites from being asked.
@@ -74,12 +75,10 @@ class Places:
         elif target.cluster is not None:
             instance = await self.of_cluster(target.cluster, caller, deadline)
         else:
-            return await self._anywhere(target, caller, deadline, prefer_running=prefer_running)
-        return await self._at(instance, target, caller, deadline, prefer_running=prefer_running)
+            return await self._anywhere(target, caller, deadline, stops=stops)
+        return await self._at(instance, target, caller, deadline, stops=stops)
 
-    async def _at(
-        self, instance: Instance, target: Target, caller: Principal, deadline: Deadline, *, prefer_running: bool
-    ) -> Placed:
+    async def _at(self, instance: Instance, target: Target, caller: Principal, deadline: Deadline, *, stops: bool) -> Placed:
         whole = Target(
             site=instance.name,
             db_id=target.db_id,
@@ -87,46 +86,42 @@ class Places:
             job_id=target.job_id,
             start_time=target.start_time,
         )
-        if whole.db_id is not None or whole.key is not None:
+        if whole.db_id is not None and is_provisional(whole.db_id):
+            visit = await self._visit(instance, caller, deadline)
+            return Placed(instance, await self.provisionals.target(instance, visit, whole, whole.db_id, stops=stops))
+        if whole.db_id is not None or whole.key is not None or stops:
             return Placed(instance, whole)
-        for running in (True, False) if prefer_running else (False,):
-            row = await self._newest(instance, target, caller, deadline, running=running)
-            if row is not None:
-                key = row.key
-                whole = Target(site=key.site, db_id=row.id, cluster=key.cluster, job_id=key.job_id, start_time=key.start_time)
-                break
-        return Placed(instance, whole)
+        row = await self._newest(instance, target, caller, deadline)
+        return Placed(instance, whole_target(row) if row is not None else whole)
+
+    async def _visit(self, instance: Instance, caller: Principal, deadline: Deadline) -> Visit:
+        return await instance.visit(caller, deadline.within(instance.settings.timeout))
 
     async def _newest(
-        self, instance: Instance, target: Target, caller: Principal, deadline: Deadline, *, running: bool
+        self, instance: Instance, target: Target, caller: Principal, deadline: Deadline, *, state: str | None = None
     ) -> JobRow | None:
-        wanted = JobFilter(
-            cluster=StringInput(eq=target.cluster) if target.cluster is not None else None,
-            job_id=StringInput(eq=str(target.job_id)),
-            start_time=TimeRange(target.start_time, target.start_time) if target.start_time is not None else None,
-            state=("running",) if running else None,
-        )
-        visit = await instance.visit(caller, deadline.within(instance.settings.timeout))
-        jobs = JobsWanted(conditions_of((wanted,), instance.name), frozenset())
-        stream = JobStream(instance, visit, jobs)  # from the site itself, not from what is remembered of it
-        while not stream.done and not stream.rows:
-            if stream.scanned > self.budget:
-                message = f"Not among the newest {self.budget} jobs of the site. Give startTime: then it is found at once."
-                raise SiteError(Code.SCAN_BUDGET, instance.name, message)
-            await stream.read(PAGE)
-        return max(stream.rows, key=lambda row: row.start_time, default=None)
+        visit = await self._visit(instance, caller, deadline)
+        return await newest_job(instance, visit, target, state=state, budget=self.budget)
 
-    async def _anywhere(self, target: Target, caller: Principal, deadline: Deadline, *, prefer_running: bool) -> Placed:
-        async def look(instance: Instance) -> Placed | GatewayError:
+    async def _anywhere(self, target: Target, caller: Principal, deadline: Deadline, *, stops: bool) -> Placed:
+        async def look(instance: Instance) -> tuple[Instance, JobRow | None] | GatewayError:
             try:
-                return await self._at(instance, target, caller, deadline, prefer_running=prefer_running)
+                row = await self._newest(instance, target, caller, deadline, state="running") if stops else None
+                return instance, row or await self._newest(instance, target, caller, deadline)
             except GatewayError as error:
                 return error
 
         looked = await asyncio.gather(*(look(instance) for instance in self.registry))
-        found = [one for one in looked if isinstance(one, Placed) and one.target.db_id is not None]
+        found = [(one[0], one[1]) for one in looked if isinstance(one, tuple) and one[1] is not None]
+        if stops:
+            running = [one for one in found if one[1].state == "running"]
+            started = await self.provisionals.newest(target.job_id or 0) if not running else None
+            if started is not None and any(one.name == started.site for one in self.registry):
+                # its site may not show it yet
+                return Placed(self.registry.one(started.site), replace(target, site=started.site))
+            found = running or found
         if len(found) > 1:
-            names = " and ".join(one.instance.name for one in found[:2])
+            names = " and ".join(instance.name for instance, _ in found[:2])
             raise RequestError(Code.AMBIGUOUS_JOB, f"Sites {names} have a job {target.job_id}: name the cluster or the site.")
         failed = [_of_site(one) for one in looked if isinstance(one, GatewayError)]
         if failed:
@@ -134,7 +129,8 @@ class Places:
             raise FederationError(Code.INCOMPLETE, message, failed)
         if not found:
             raise RequestError(Code.NOT_FOUND, f"No site shows a job {target.job_id}.")
-        return found[0]
+        ((instance, row),) = found
+        return Placed(instance, replace(target, site=instance.name) if stops else whole_target(row))
 
     # --- clusters
 

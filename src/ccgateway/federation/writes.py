@@ -20,6 +20,7 @@ from ccgateway.federation.orders import Act, Asked, Changed, Order, Orders, chai
 from ccgateway.federation.placing import Placed, Places
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import Tag
+from ccgateway.jobs.provisional import is_provisional
 from ccgateway.jobs.writes import (
     END_STATES,
     MOST_ITEMS,
@@ -89,11 +90,18 @@ class Writes:
     # --- jobs
 
     async def start_jobs(self, jobs: Sequence[StartJob], caller: Principal, call: WriteCall) -> list[WriteResult]:
-        """Records started jobs. ``PENDING`` (with key, without id) while a site of release 1.5 has not committed one."""
+        """Records started jobs. ``PENDING``, with a provisional id, while a site of release 1.5 has not committed one."""
 
         def act(order: StartJob, target: Target) -> Act:
             placed = replace(order, site=target.site)
-            return lambda writer, visit: writer.start(visit, placed)
+
+            async def start(writer: Writer, visit: Visit) -> WriteResult:
+                result = await writer.start(visit, placed)
+                if result.key is not None and result.db_id is not None and is_provisional(result.db_id):
+                    await self.places.provisionals.note(result.key)
+                return result
+
+            return start
 
         wanted = [(one.target, f"user {one.user}") for one in jobs]
         return await self._to_jobs(self._asked("start", caller, call), call, jobs, wanted, act)
@@ -241,9 +249,7 @@ class Writes:
         async def place(target: Target) -> Placed | GatewayError:
             async with places:
                 try:
-                    return await self.places.place(
-                        target, asked.caller, asked.deadline, prefer_running=asked.operation == "stop"
-                    )  # fmt: skip
+                    return await self.places.place(target, asked.caller, asked.deadline, stops=asked.operation == "stop")
                 except GatewayError as error:
                     return error
 

@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote
 from ccgateway.errors import Code, RequestError
 from ccgateway.jobs.filters import FloatRange, IntRange, JobFilter, MetricStat, StringInput, TimeRange
 from ccgateway.jobs.model import JobRow, Tag
+from ccgateway.jobs.provisional import is_provisional, provisional_id
 
 __all__ = ["Condition", "Conditions", "Push", "Test", "conditions_of", "decode_tag_id", "encode_tag_id"]
 
@@ -324,8 +325,13 @@ def _numbers_at(ids: Iterable[str], site: str) -> frozenset[int]:
 def _add_ids(found: Conditions, one: JobFilter, site: str) -> None:
     if one.db_id is not None:
         numbers = _numbers_at(one.db_id, site)
-        found.db_ids = numbers if found.db_ids is None else found.db_ids & numbers
-        found.never = found.never or not found.db_ids
+        if any(map(is_provisional, numbers)):  # such a job has to be looked for
+            found.items.append(
+                Condition("db_id", frozenset(), lambda row: not numbers.isdisjoint((row.id, provisional_id(row.key))))
+            )
+        else:
+            found.db_ids = numbers if found.db_ids is None else found.db_ids & numbers
+            found.never = found.never or not found.db_ids
     if one.tags is not None:
         keys = {key for text in one.tags if (key := decode_tag_id(text))}
         numbers = _numbers_at(one.tags, site)

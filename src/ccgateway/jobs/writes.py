@@ -47,7 +47,8 @@ class Target:
     """Which job is meant: by database id (``site`` and ``db_id``), or by key, or by both.
 
     By key: ``job_id`` is needed; without ``start_time`` it is the newest of that number, without ``cluster`` on any cluster,
-    without ``site`` at whichever site has it. Both given: the id counts only while it still is the job of that key. Raises
+    without ``site`` at whichever site has it. Both given: the id counts only while it still is the job of that key, or of the
+    parts of it that are given. For a stop, parts of a key mean what the site takes them for. Raises
     ``BAD_REQUEST`` for what names no job.
     """
 
@@ -62,7 +63,7 @@ class Target:
             raise RequestError(Code.BAD_REQUEST, "A database id means nothing without its site.")
         if self.db_id is None and self.job_id is None:
             raise RequestError(Code.BAD_REQUEST, "Name the job: by its id, or by its key (cluster, jobId, startTime).")
-        if self.job_id is None and (self.cluster is not None or self.start_time is not None):
+        if self.db_id is None and self.job_id is None and (self.cluster is not None or self.start_time is not None):
             raise RequestError(Code.BAD_REQUEST, "A key needs jobId.")
 
     @classmethod
@@ -189,10 +190,10 @@ class ChangeUser:
 class WriteResult:
     """What one order came to.
 
-    ``site``: where (``None`` if that could not be told); ``key`` and ``db_id``: the job, as far as it is known (no ``db_id``
-    while it is pending, and once it is deleted it names nothing any more); ``tag``: for orders about tags as such; ``count``:
-    how many jobs were, or in a dry run would be, deleted (``None``: not known); ``code`` and ``message``: why not, or what else
-    there is to know; ``retryable``: whether the same order may succeed a little later.
+    ``site``: where (``None`` if that could not be told); ``key`` and ``db_id``: the job, as far as it is known (the id is
+    provisional while it is pending, and once the job is deleted it names nothing any more); ``tag``: for orders about tags as
+    such; ``count``: how many jobs were, or in a dry run would be, deleted (``None``: not known); ``code`` and ``message``: why
+    not, or what else there is to know; ``retryable``: whether the same order may succeed a little later.
     """
 
     outcome: WriteOutcome

@@ -47,7 +47,7 @@ class Hand:
 
     @property
     def is_own_only(self) -> bool:
-        """Whether the site would let this credential write to everybody's jobs, and the gateway must not: seeing is not writing."""
+        """Whether the site would let this credential write to all jobs, and the gateway must not: seeing is not writing."""
         return self.writing.users_write and Ability.WRITE_ALL not in self.visit.credential.writes
 
     def check_owner(self, user: str) -> None:
@@ -77,9 +77,10 @@ class Hand:
         """The error for what the release cannot do."""
         return self.error(Code.UNSUPPORTED, f"Release {self.writing.name}, which site {self.site} runs, cannot {what}.")
 
-    def missing(self) -> SiteError:
-        """The error for a job that is not there or not shown: the same words for both."""
-        return no_such_job(self.site, _LATE if self.writing.starts_late else "")
+    def missing(self, target: Target) -> SiteError:
+        """The error for a job that is not there or not shown: the same words for both. One by key may show a little later."""
+        late = self.writing.starts_late and target.db_id is None
+        return no_such_job(self.site, _LATE if self.writing.starts_late else "", retryable=late)
 
     # --- the job
 
@@ -96,12 +97,12 @@ class Hand:
         """The job as it is now, while no other write of this process touches it; ``NOT_FOUND`` if there is none."""
         row = await self.find(target)
         if row is None:
-            raise self.missing()
+            raise self.missing(target)
         async with self.turn(row.key) as waited:
             if waited:
                 row = await self.find(target)
             if row is None:
-                raise self.missing()
+                raise self.missing(target)
             self.check_owner(row.user)
             yield row
 

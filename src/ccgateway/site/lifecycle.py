@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.model import JobKey, JobRow
+from ccgateway.jobs.provisional import provisional_id
 from ccgateway.jobs.writes import StartJob, StopJob, Target, WriteOutcome, WriteResult
 from ccgateway.site.dialects.replies import Effect, Reply
-from ccgateway.site.finding import find_job
+from ccgateway.site.finding import newest_job, whole_target
 from ccgateway.site.hand import Hand, result_of
 from ccgateway.site.sending import Settled
 
@@ -57,9 +58,10 @@ async def _after_success(hand: Hand, key: JobKey, order: StartJob) -> WriteResul
         row = None
     if row is None and _shows_late(hand, order):
         return _pending(key)
-    db_id = row.id if row is not None else None
-    message = None if row is not None else "The site has taken the job; under which id could not be found out."
-    return WriteResult(outcome=WriteOutcome.DONE, site=hand.site, key=key, db_id=db_id, message=message)
+    if row is not None:
+        return WriteResult(outcome=WriteOutcome.DONE, site=hand.site, key=key, db_id=row.id)
+    message = "The site has taken the job; under which id could not be found out, so this one is provisional."
+    return WriteResult(outcome=WriteOutcome.DONE, site=hand.site, key=key, db_id=provisional_id(key), message=message)
 
 
 async def _after_conflict(hand: Hand, key: JobKey, order: StartJob, reply: Reply) -> WriteResult:
@@ -97,53 +99,107 @@ async def _after_doubt(hand: Hand, key: JobKey, order: StartJob, reply: Reply) -
 
 
 def _pending(key: JobKey) -> WriteResult:
-    message = "The site has taken the job, and shows it once it has committed it (by default within two minutes)."
-    return WriteResult(outcome=WriteOutcome.PENDING, site=key.site, key=key, message=message)
+    message = (
+        "The site has taken the job, and shows it once it has committed it (by default within two minutes). Its id is "
+        "provisional: it can be stopped by it at once, and names the job for good once the site shows it."
+    )
+    return WriteResult(outcome=WriteOutcome.PENDING, site=key.site, key=key, db_id=provisional_id(key), message=message)
 
 
 async def stop(hand: Hand, target: Target, order: StopJob) -> WriteResult:
-    """``UNCHANGED`` if the job ended then and so; ``CONFLICT`` if it ended otherwise."""
+    """``UNCHANGED`` if the job ended then and so; ``CONFLICT`` if it ended otherwise.
+
+    A job that is named by parts of its key is the one that the site takes them for: it may know one that it does not show yet.
+    """
     hand.check_rest()
     if order.state not in hand.writing.states:
         raise hand.unsupported(f"stop a job as {order.state}")
-    if hand.writing.starts_late and target.db_id is None and await hand.find(target) is None:
-        return await _stop_unseen(hand, target, order)
+    is_loose = target.db_id is None and target.key is None
+    if is_loose and hand.is_own_only:  # the site would take anybody's
+        target = whole_target(await _own(hand, target))
+    elif is_loose or (hand.writing.starts_late and target.db_id is None and await hand.find(target) is None):
+        return await _stop_named(hand, target, order)
     async with hand.job(target) as row:
         key = row.key
         if row.state != "running":
-            if row.state == order.state and row.start_time + row.duration == order.stop_time:
-                return hand.unchanged(row)
-            raise hand.error(Code.CONFLICT, f"The job has been stopped already, as {row.state}.")
+            return hand.unchanged(row) if _ended_so(row, order) else _was_stopped(hand, row)
         if order.stop_time < row.start_time:
-            raise hand.error(Code.BAD_REQUEST, "A job cannot stop before it started.")
-        whole = Target(site=key.site, db_id=row.id, cluster=key.cluster, job_id=key.job_id, start_time=key.start_time)
+            error = hand.error(Code.BAD_REQUEST, "A job cannot stop before it started.")
+            return WriteResult.failed(error, key=key, db_id=row.id)
 
         async def has_ended() -> bool:
-            return _is_stopped(await hand.again(key), order)
+            found = await hand.again(key)
+            return found is not None and found.state == order.state
 
-        settled = await hand.do(hand.writing.stop_request(whole, order), hand.writing.stopped, has_ended)
+        settled = await hand.do(hand.writing.stop_request(whole_target(row), order), hand.writing.stopped, has_ended)
         return result_of(settled, key, hand.site, db_id=row.id)
 
 
-def _is_stopped(row: JobRow | None, order: StopJob) -> bool:
-    return row is not None and row.state == order.state
+def _ended_so(row: JobRow, order: StopJob) -> bool:
+    return row.state == order.state and row.start_time + row.duration == order.stop_time
 
 
-async def _stop_unseen(hand: Hand, target: Target, order: StopJob) -> WriteResult:
-    """Stops a job that the site may have taken, but does not show yet: it can be stopped all the same."""
-    key = target.key
+def _was_stopped(hand: Hand, row: JobRow) -> WriteResult:
+    error = hand.error(Code.CONFLICT, f"The job has been stopped already, as {row.state}.")
+    return WriteResult.failed(error, key=row.key, db_id=row.id)
+
+
+async def _own(hand: Hand, target: Target) -> JobRow:
+    """The caller's own job that is meant: that runs, or the newest."""
+    user = hand.visit.credential.user
+    for state in ("running", None):
+        row = await newest_job(hand.instance, hand.visit, target, state=state, user=user)
+        if row is not None:
+            return row
+    raise hand.missing(target)
+
+
+async def _stop_named(hand: Hand, target: Target, order: StopJob) -> WriteResult:
+    """Sends the stop as the job is named, without a look at it before."""
 
     async def has_ended() -> bool:
-        return key is not None and _is_stopped(await hand.again(key), order)
+        row = await newest_job(hand.instance, hand.visit, target, state=order.state)
+        return row is not None and _ended_so(row, order)
 
     reply = await hand.send(hand.writing.stop_request(target, order), hand.writing.stopped)
+    if reply.effect is Effect.REFUSED and reply.error is not None and reply.error.code is Code.CONFLICT:
+        return await _stop_other(hand, target, order, reply.error)
     settled = await hand.settle(reply, has_ended)
     if settled.outcome is WriteOutcome.FAILED and settled.error is not None and settled.error.code is Code.NOT_FOUND:
-        raise hand.missing()
+        raise hand.missing(target)
     row = None
     if settled.outcome is WriteOutcome.DONE:
-        if key is not None:
-            row = await hand.again(key)
-        elif reply.number is not None:
-            row = await find_job(hand.instance, hand.visit, Target(site=hand.site, db_id=reply.number), frozenset())
-    return result_of(settled, row.key if row is not None else key, hand.site, db_id=row.id if row is not None else None)
+        row = await _stopped_row(hand, target, order, reply)
+    return result_of(settled, row.key if row is not None else target.key, hand.site, db_id=row.id if row is not None else None)
+
+
+async def _stopped_row(hand: Hand, target: Target, order: StopJob, reply: Reply) -> JobRow | None:
+    """The job that was stopped, as far as it can be told; that it was is certain."""
+    try:
+        if reply.number is not None:
+            return await hand.find(Target(site=hand.site, db_id=reply.number))
+        return await newest_job(hand.instance, hand.visit, target, state=order.state)
+    except SiteError:
+        return None
+
+
+async def _stop_other(hand: Hand, target: Target, order: StopJob, refusal: SiteError) -> WriteResult:
+    """The site took the name for a job that has ended, or one that starts later: another of that name may run."""
+    row = None
+    for state in (order.state, "running", None):
+        try:
+            row = await newest_job(hand.instance, hand.visit, target, state=state)
+        except SiteError as error:
+            if error.code is not Code.SCAN_BUDGET:
+                raise
+            row = None
+        if row is not None and state == order.state and _ended_so(row, order):
+            return hand.unchanged(row)
+        if row is not None and state == "running":
+            if order.stop_time <= row.start_time:
+                message = f"The job started at {row.start_time}: it cannot have ended at {order.stop_time}."
+                return WriteResult.failed(hand.error(Code.BAD_REQUEST, message), key=row.key, db_id=row.id)
+            return await stop(hand, whole_target(row), order)
+    if row is None:
+        raise refusal
+    return _was_stopped(hand, row)

@@ -68,8 +68,8 @@ class Credential:
 
     @property
     def writes(self) -> frozenset[Ability]:
-        """What its holder may write where the site itself looks at no role but ``api``: ``WRITE_ALL``, ``OWN_JOBS``, or nothing. A
-        token that does not say its roles writes nothing there.
+        """What its holder may write where the site looks at no role but ``api``: ``WRITE_ALL``, ``OWN_JOBS``, or nothing; by a
+        token that does not say its roles, nothing.
         """
         return abilities(self.roles or frozenset()) & {Ability.WRITE_ALL, Ability.OWN_JOBS}
 

@@ -27,7 +27,7 @@ class WriteOutcome(Enum):
     )
     PENDING = strawberry.enum_value(
         "PENDING",
-        description="The site has taken it and will show it later: a job started at release 1.5 has a key, but no id yet.",
+        description="The site has taken it and will show it later: a job started at release 1.5 has a key and a provisional id.",
     )
     FAILED = strawberry.enum_value("FAILED", description="It did not take effect, or not wholly: the message says what did.")
     UNKNOWN = strawberry.enum_value(
@@ -56,7 +56,7 @@ def _tag(result: Result) -> model.Tag | None:
 
 
 async def _job(result: Result, info: Info) -> model.JobRow | None:
-    if result.job is None or result.code is Code.NOT_FOUND:
+    if result.job is None or result.code is Code.NOT_FOUND or result.outcome is values.WriteOutcome.PENDING:
         return None
     return await info.context.gateway.job(result.job, info.context.caller, fields=row_attributes(info.selection.children))
 
@@ -71,10 +71,14 @@ RETRYABLE = "Whether the same order may succeed a little later."
 class WriteResult:
     outcome: WriteOutcome = computed(_outcome, description=OUTCOME)
     site: str | None = strawberry.field(description="The site it went to; null if that could not be told.")
-    id: strawberry.ID | None = computed(_id, description="The job's id; null while it has none, and once it is deleted.")
+    id: strawberry.ID | None = computed(
+        _id, description="The job's id; provisional while its site does not show it yet, null once it is deleted."
+    )
     key: JobKey | None = computed(_key, description="The job's key, as far as the whole of it is known.")
     job: Job | None = computed(
-        _job, description="The job as it is now, read again; null where `id` is, and with an error if it cannot be read."
+        _job,
+        description="The job as it is now, read again; null where `id` is and while it is pending, with an error if it cannot be "
+        "read.",
     )
     code: str | None = computed(_code, description=CODE)
     message: str | None = strawberry.field(description=MESSAGE)

@@ -115,7 +115,7 @@ _WRITES = (
             _STARTED,
             parameters=(SITE,),
             body=schema_of(STARTED_ANYWHERE),
-            description="202, without an id, while a site of release 1.5 does not show the job yet.",
+            description="202, with a provisional id that it can be stopped by, while a site of release 1.5 does not show it yet.",
         ),
     ),
     Endpoint(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -15,6 +16,7 @@ import msgspec
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.jobs.model import Tag
+from ccgateway.jobs.provisional import is_provisional
 from ccgateway.jobs.writes import (
     ChangeUser,
     DeleteBefore,
@@ -144,7 +146,7 @@ def _by_id(call: Call) -> Target:
 
 
 async def start_job(call: Call) -> Answer:
-    """Records a started job. 202 without an id while its site does not show it yet."""
+    """Records a started job. 202, with a provisional id, while its site does not show it yet."""
     site = only_site(call)
     order = _read(lambda body: read_started(body, site, any_release=True), call)
     missing = [name for name, value in (("jobId", order.job_id), ("user", order.user), ("cluster", order.cluster)) if not value]
@@ -169,6 +171,8 @@ async def stop_job(call: Call) -> Answer:
             job_id=ended.job.job_id,
             start_time=ended.job.start_time,
         )
+    elif target.db_id is not None and is_provisional(target.db_id):  # its site need not show it yet
+        target = replace(target, cluster=ended.job.cluster, start_time=ended.job.start_time)
     elif ended.job.cluster is not None or ended.job.start_time is not None:
         await _check_named(call, ended)
     return await _stopped(call, target, ended)

@@ -1,0 +1,109 @@
+"""Jobs by their provisional ids: which one is meant, by what was noted when it was started, or by what its site shows.
+
+Notes only save a search, but for one thing: a job number of more than 26 bits cannot be read out of its id, so that such a job is
+not found by other processes without a common Redis until its site shows it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import msgspec
+
+from ccgateway.cache.notes import Notes
+from ccgateway.errors import Code, RequestError, SiteError
+from ccgateway.jobs.model import JobKey, JobRow
+from ccgateway.jobs.provisional import clue_of, provisional_id
+from ccgateway.jobs.writes import Target
+from ccgateway.site.exchange import Visit
+from ccgateway.site.finding import job_of_key, job_of_provisional
+from ccgateway.site.instance import Instance
+
+__all__ = ["Provisionals"]
+
+#: seconds for which a start is noted
+NOTED_FOR = 86_400.0
+
+
+class _Note(msgspec.Struct, array_like=True):
+    site: str
+    cluster: str
+    job_id: int
+    start_time: int
+
+
+_NOTE = msgspec.json.Decoder(_Note)
+
+
+@dataclass(frozen=True, slots=True)
+class Provisionals:
+    """Finds them. ``notes``: of all processes where they share a Redis. What they say is believed only as far as it fits."""
+
+    notes: Notes
+
+    async def note(self, key: JobKey) -> None:
+        """The job of that key was started, and its site does not show it yet."""
+        text = msgspec.json.encode(_Note(*key))
+        for name in (f"started:{key.site}:{provisional_id(key)}", f"started:{key.job_id}"):
+            await self.notes.write(name, text, NOTED_FOR)
+
+    async def key(self, site: str, db_id: int) -> JobKey | None:
+        """The key that was noted for that id."""
+        found = await self._noted(f"started:{site}:{db_id}")
+        return found if found is not None and found.site == site and provisional_id(found) == db_id else None
+
+    async def newest(self, job_id: int) -> JobKey | None:
+        """The job of that number that was started last, at whichever site."""
+        found = await self._noted(f"started:{job_id}")
+        return found if found is not None and found.job_id == job_id else None
+
+    async def _noted(self, name: str) -> JobKey | None:
+        text = await self.notes.read(name)
+        try:
+            note = _NOTE.decode(text) if text is not None else None
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+        return JobKey(note.site, note.cluster, note.job_id, note.start_time) if note is not None else None
+
+    async def row(self, instance: Instance, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow:
+        """The job as its site shows it now. ``NOT_FOUND``, to be asked again, while it does not."""
+        key = await self.key(instance.name, db_id)
+        if key is not None:
+            row = await job_of_key(instance, visit, key, attributes)
+        else:
+            row = await job_of_provisional(instance, visit, db_id, attributes)
+        if row is None:
+            raise _not_shown(instance.name)
+        return row
+
+    async def target(self, instance: Instance, visit: Visit, target: Target, db_id: int, *, stops: bool) -> Target:
+        """The job that a write to that id means, by key. ``stops``: it need not show yet, and its cluster may be left open.
+
+        ``CONFLICT`` where the rest of ``target`` names another job.
+        """
+        key = await self.key(instance.name, db_id)
+        if key is None and (row := await job_of_provisional(instance, visit, db_id, frozenset())) is not None:
+            key = row.key
+        if key is not None:
+            found = Target(site=key.site, cluster=key.cluster, job_id=key.job_id, start_time=key.start_time)
+        elif stops and (clue := clue_of(db_id, time.time())) is not None:
+            found = Target(site=instance.name, cluster=target.cluster, job_id=clue.job_id, start_time=clue.start_time)
+        else:
+            raise _not_shown(instance.name)
+        for name, wanted, own in (
+            ("cluster", target.cluster, found.cluster),
+            ("jobId", target.job_id, found.job_id),
+            ("startTime", target.start_time, found.start_time),
+        ):
+            if wanted not in (None, own):
+                raise RequestError(Code.CONFLICT, f"{name}: the job with this id has {own!r}, not {wanted!r}.")
+        return found
+
+
+def _not_shown(site: str) -> SiteError:
+    message = (
+        f"Site {site} shows no job with this provisional id. One that was just started shows once the site has committed it, "
+        "which may take two minutes; until then it can be stopped, and nothing else."
+    )
+    return SiteError(Code.NOT_FOUND, site, message, retryable=True)
