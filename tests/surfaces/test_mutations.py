@@ -97,7 +97,10 @@ async def test_a_started_job_that_does_not_show_is_pending_with_its_key() -> Non
     world = World("1.5")
     order = '{jobId: 9, user: "alice", cluster: "aurora", startTime: "2025-10-09T08:00:00Z", resources: [{hostname: "an001"}]}'
     (found,) = await world.write("startJobs", f"jobs: [{order}]", RESULT + " job { id }")
-    assert (found["outcome"], found["id"], found["job"], found["key"]["jobId"]) == ("PENDING", None, None, 9)
+    assert (found["outcome"], found["job"], found["key"]["jobId"]) == ("PENDING", None, 9)
+    stop = f'jobs: [{{job: {{id: "{found["id"]}"}}, stopTime: "2025-10-09T08:30:00Z", state: completed}}]'
+    (stopped,) = await world.write("stopJobs", stop, RESULT + " job { jobId state }")
+    assert (stopped["outcome"], stopped["job"]) == ("DONE", {"jobId": 9, "state": "completed"})
 
 
 @pytest.mark.parametrize(

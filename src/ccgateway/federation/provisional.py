@@ -14,7 +14,7 @@ import msgspec
 from ccgateway.cache.notes import Notes
 from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.jobs.model import JobKey, JobRow
-from ccgateway.jobs.provisional import clue_of, provisional_id
+from ccgateway.jobs.provisional import Clue, clue_of, provisional_id
 from ccgateway.jobs.writes import Target
 from ccgateway.site.exchange import Visit
 from ccgateway.site.finding import job_of_key, job_of_provisional
@@ -88,7 +88,10 @@ class Provisionals:
         if key is not None:
             found = Target(site=key.site, cluster=key.cluster, job_id=key.job_id, start_time=key.start_time)
         elif stops and (clue := clue_of(db_id, time.time())) is not None:
-            found = Target(site=instance.name, cluster=target.cluster, job_id=clue.job_id, start_time=clue.start_time)
+            start = clue.start_time
+            if target.start_time is not None and provisional_id(_with_start(instance, clue, target.start_time)) == db_id:
+                start = target.start_time
+            found = Target(site=instance.name, cluster=target.cluster, job_id=clue.job_id, start_time=start)
         else:
             raise _not_shown(instance.name)
         for name, wanted, own in (
@@ -99,6 +102,10 @@ class Provisionals:
             if wanted not in (None, own):
                 raise RequestError(Code.CONFLICT, f"{name}: the job with this id has {own!r}, not {wanted!r}.")
         return found
+
+
+def _with_start(instance: Instance, clue: Clue, start_time: int) -> JobKey:
+    return JobKey(instance.name, "", clue.job_id, start_time)  # such an id is not made of the cluster
 
 
 def _not_shown(site: str) -> SiteError:

@@ -6,6 +6,7 @@ Once begun, a call is finished even if its caller goes away: what was sent is re
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from ccgateway.federation.placing import Placed, Places
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.provisional import is_provisional
+from ccgateway.jobs.times import check_before, check_started, check_stopped
 from ccgateway.jobs.writes import (
     END_STATES,
     MOST_ITEMS,
@@ -93,6 +95,7 @@ class Writes:
         """Records started jobs. ``PENDING``, with a provisional id, while a site of release 1.5 has not committed one."""
 
         def act(order: StartJob, target: Target) -> Act:
+            check_started(order, time.time())
             placed = replace(order, site=target.site)
 
             async def start(writer: Writer, visit: Visit) -> WriteResult:
@@ -113,6 +116,7 @@ class Writes:
             if order.state not in END_STATES:
                 message = f"{order.state[:40]!r} is no state to stop a job with. It is one of {', '.join(END_STATES)}."
                 raise RequestError(Code.BAD_REQUEST, message)
+            check_stopped(order, time.time())
             return lambda writer, visit: writer.stop(visit, target, order)
 
         wanted = [(one.target, f"{one.state} at {one.stop_time}") for one in orders]
@@ -162,6 +166,7 @@ class Writes:
         self, order: DeleteBefore, caller: Principal, call: WriteCall, *, dry_run: bool = False
     ) -> list[WriteResult]:
         """One result for each site, with ``count`` where the site tells it; a dry run counts."""
+        check_before(order, time.time())
         most = self.limits.scan_budget
 
         async def act(writer: Writer, visit: Visit) -> WriteResult:

@@ -21,13 +21,15 @@ from ccgateway.jobs.filters import FloatRange, IntRange, JobFilter, MetricStat, 
 from ccgateway.jobs.model import JobRow, Tag
 from ccgateway.jobs.provisional import is_provisional, provisional_id
 
-__all__ = ["Condition", "Conditions", "Push", "Test", "conditions_of", "decode_tag_id", "encode_tag_id"]
+__all__ = ["END_OF_TIME", "Condition", "Conditions", "Push", "Test", "conditions_of", "decode_tag_id", "encode_tag_id"]
 
 Test = Callable[[JobRow], bool]
 PushKind = Literal["state", "cluster", "project", "user", "min_nodes"]
 
 #: start times a site may be asked for; upstream parses unsigned decimal seconds
 EARLIEST, LATEST = 0, 99_999_999_999
+#: the end of all time at a site: whatever starts between ``LATEST`` and here is no job's start, and can only be counted
+END_OF_TIME = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ SHARED_BY_EXCLUSIVE: Mapping[int, str] = {0: "multi_user", 1: "none", 2: "single
 #: what the schema can show: a site that sends more is not one that this gateway understands
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-Epoch = Annotated[int, msgspec.Meta(ge=-62_135_596_800, le=253_402_300_799)]
+#: a site may hold times that no job can have, such as milliseconds: they must not cost the other jobs of the page
+Epoch = Int64
 
 
 class Tag(msgspec.Struct, frozen=True, gc=False):

@@ -50,7 +50,9 @@ class Clue:
 
 
 def clue_of(db_id: int, now: float) -> Clue | None:
-    """What a provisional id says of its job at epoch second ``now``; ``None`` where it is a digest."""
+    """What a provisional id says of its job at epoch second ``now``; ``None`` where it is a digest, or not provisional."""
+    if not is_provisional(db_id):
+        return None
     number, low = divmod(db_id - FIRST_PROVISIONAL, _ROUND)
     if number >= 1 << _NUMBER_BITS:
         return None

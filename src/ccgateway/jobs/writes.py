@@ -47,9 +47,8 @@ class Target:
     """Which job is meant: by database id (``site`` and ``db_id``), or by key, or by both.
 
     By key: ``job_id`` is needed; without ``start_time`` it is the newest of that number, without ``cluster`` on any cluster,
-    without ``site`` at whichever site has it. Both given: the id counts only while it still is the job of that key, or of the
-    parts of it that are given. For a stop, parts of a key mean what the site takes them for. Raises
-    ``BAD_REQUEST`` for what names no job.
+    without ``site`` at whichever site has it. Both given: the id counts only while it still is the job of that key. For a stop,
+    parts of a key mean what the site takes them for. Raises ``BAD_REQUEST`` for what names no job.
     """
 
     site: str | None = None
@@ -63,7 +62,7 @@ class Target:
             raise RequestError(Code.BAD_REQUEST, "A database id means nothing without its site.")
         if self.db_id is None and self.job_id is None:
             raise RequestError(Code.BAD_REQUEST, "Name the job: by its id, or by its key (cluster, jobId, startTime).")
-        if self.db_id is None and self.job_id is None and (self.cluster is not None or self.start_time is not None):
+        if self.job_id is None and (self.cluster is not None or self.start_time is not None):
             raise RequestError(Code.BAD_REQUEST, "A key needs jobId.")
 
     @classmethod

@@ -33,11 +33,12 @@ async def edit_meta(hand: Hand, target: Target, values: Mapping[str, str]) -> Wr
             return hand.unchanged(row)
         # what is shown may be of a job that is no more: then all of it is written, and the answer tells what there was
         new = values if hand.writing.shows_old_meta else changed
+        by_id = None if hand.writing.meta_by_key else row
         done: list[str] = []
         told: Mapping[str, str] | None = None
         for part, request in hand.writing.meta_requests(row.key, row.id, new):
             seen_before = {name for name in part if name not in changed}
-            settled = await hand.do(request, hand.writing.edited, _has_meta(hand, row.key, part, seen_before), key=row.key)
+            settled = await hand.do(request, hand.writing.edited, _has_meta(hand, row.key, part, seen_before), by_id=by_id)
             if settled.outcome not in _TOOK_EFFECT:
                 also = f"Set before that: {', '.join(done)}." if done else ""
                 return result_of(settled, row.key, hand.site, db_id=row.id, also=also)

@@ -132,14 +132,52 @@ class Hand:
         understand: Callable[[SiteAnswer, str], Reply],
         is_so: Callable[[], Awaitable[bool]],
         *,
-        key: JobKey | None = None,
+        by_id: JobRow | None = None,
+        take_back: Callable[[], Awaitable[bool]] | None = None,
     ) -> Settled:
-        """Sends the request once, and says what is true then. ``key``: the job meant, where the request names a number only."""
-        reply = await self.send(request, understand)
-        if reply.effect is Effect.DONE and key is not None and reply.job not in (None, (key.cluster, key.job_id)):
-            message = "Between the look at the job and the write its database id went to another job, which was changed instead."
+        """Sends the request once, and says what is true then.
+
+        ``by_id``: the job meant, where the request names a number only: sites use them again after deletes. ``take_back`` undoes
+        it where another job got it, and says whether that succeeded.
+        """
+        if by_id is not None and self.writing.users_write and not await self._has_its_id(by_id):
+            message = "The job's database id has gone to another job, or to none: nothing was sent."
             return Settled(WriteOutcome.FAILED, self.error(Code.CONFLICT, message))
+        reply = await self.send(request, understand)
+        if by_id is not None and reply.effect is not Effect.REFUSED and await self._went_elsewhere(by_id, reply):
+            return await self._undone(reply, take_back)
         return await self.settle(reply, is_so)
+
+    async def _has_its_id(self, row: JobRow) -> bool:
+        found = await self.instance.job(self.visit, row.id, frozenset())
+        return found is not None and found.key == row.key
+
+    async def _went_elsewhere(self, row: JobRow, reply: Reply) -> bool:
+        """Whether a write by the job's id met another job; where the answer does not tell, up to 1.3 the site is asked."""
+        key = row.key
+        if reply.job is not None:
+            return reply.job != (key.cluster, key.job_id) or reply.start not in (None, key.start_time)
+        if not self.writing.users_write:
+            return False
+        try:
+            return not await self._has_its_id(row)
+        except SiteError:
+            return False  # what is true then is found out as after every doubt
+
+    async def _undone(self, reply: Reply, take_back: Callable[[], Awaitable[bool]] | None) -> Settled:
+        words = "Between the look at the job and the write its database id went to another job, or to none."
+        match reply.effect:
+            case Effect.DONE if take_back is None:
+                words += " The other job was changed instead."
+            case Effect.DONE if take_back is not None and await take_back():
+                words += " What the other job got was taken from it again."
+            case Effect.DONE:
+                words += " What the other job got could not be taken from it again."
+            case Effect.DOUBT:
+                words += " Whether the other job was changed is not known."
+            case _:
+                words += " Nothing was changed."
+        return Settled(WriteOutcome.FAILED, self.error(Code.CONFLICT, words))
 
     def unchanged(self, row: JobRow, message: str | None = None) -> WriteResult:
         """The result of an order for what is so already."""

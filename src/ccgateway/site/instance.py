@@ -98,6 +98,7 @@ class Instance:
         self._dialect = DIALECTS.get(settings.release)
         self._probing = asyncio.Lock()
         self._probed_at = -math.inf
+        self._bounded_until = -math.inf
 
     def __repr__(self) -> str:
         return f"Instance({self.name!r}, {self.settings.url!r}, release={self.release!r})"
@@ -269,6 +270,15 @@ class Instance:
         except PageFailedError:  # one job that it cannot read does not make the site unreachable
             await self.page(visit, wanted, Window(1, 0), size=1)
 
+    @property
+    def lists_all_times(self) -> bool:
+        """Whether the site can be asked for jobs up to the end of time, for all that is known."""
+        return time.monotonic() >= self._bounded_until
+
+    def note_bounded(self) -> None:
+        """The site fails on jobs whose start lies beyond ``LATEST``: it is asked for others only, for a while."""
+        self._bounded_until = time.monotonic() + BOUNDED_FOR
+
     def lacking(self, wanted: JobsWanted) -> list[str]:
         """Notes on conditions that need what the site's release does not keep."""
         lacks = self._dialect.lacks if self._dialect else {}
@@ -369,6 +379,8 @@ def _is_shut_out(error: SiteError, dialect: Dialect) -> bool:
     return error.code is Code.SITE_UNAUTHORIZED and not dialect.isolates
 
 
+#: seconds for which a site that fails on jobs of impossible start times is asked for others only
+BOUNDED_FOR = 60.0
 #: jobs of one second that are looked through for one of them
 MOST_OF_A_SECOND = 32_768
 #: seconds for which a release that was found is taken for granted

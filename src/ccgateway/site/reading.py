@@ -15,7 +15,7 @@ import asyncio
 from dataclasses import dataclass
 
 from ccgateway.errors import Code, SiteError
-from ccgateway.jobs.conditions import EARLIEST, LATEST
+from ccgateway.jobs.conditions import EARLIEST, END_OF_TIME, LATEST
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.site.dialects import ListPage, Window
 from ccgateway.site.exchange import Visit
@@ -43,7 +43,14 @@ class Unreadable:
     second: int
     key: JobKey | None = None
 
+    @property
+    def is_beyond(self) -> bool:
+        """Whether its start time is one that no job can have."""
+        return self.second > LATEST
+
     def __str__(self) -> str:
+        if self.key is None and self.is_beyond:
+            return "jobs that the site cannot list"
         if self.key is None:
             return f"a job started at {self.second}"
         return f"job {self.key.job_id} of {self.key.cluster}, started at {self.key.start_time}"
@@ -72,6 +79,7 @@ class JobStream:
         self._earliest = max(EARLIEST, wanted.conditions.earliest)
         self._next = min(latest, wanted.conditions.latest, LATEST)
         self._page_limit = LARGEST_PAGE
+        self._began = False
 
     @property
     def done(self) -> bool:
@@ -114,6 +122,8 @@ class JobStream:
         if window.earliest > window.latest:
             return
         size = max(1, min(size, self._page_limit))
+        if window.latest == LATEST and not self._began and not await self._begin(window, size):
+            return
         while True:
             try:
                 page = await self._page(window, size, source=self.source)
@@ -133,6 +143,32 @@ class JobStream:
             break
         self._page_limit = min(LARGEST_PAGE, self._page_limit * 4)
         await self._take(page, window, size)
+
+    async def _begin(self, window: Window, size: int) -> bool:
+        """Reads the newest page without an upper end: what starts at times that no job can have is counted, and comes first.
+
+        Whether the newest page has still to be read.
+        """
+        self._began = True
+        if not self.instance.lists_all_times:
+            self.unreadable.append(Unreadable(LATEST + 1))
+            return True
+        whole = Window(window.earliest, END_OF_TIME)
+        try:
+            page = await self._page(whole, size, source=self.source)
+        except PageFailedError as failure:
+            named = self._named(failure)
+            if named is None or named.start_time > LATEST:
+                await self._page(window, size, source=self.source)  # of what is wrong with these it fails here as well
+                self.instance.note_bounded()
+                self.unreadable.append(Unreadable(named.start_time if named is not None else LATEST + 1, named))
+            return True
+        beyond = [row for row in page.matching if row.start_time > LATEST]
+        if not page.rows or page.rows[0].start_time <= LATEST:
+            await self._take(page, whole, size)
+            return False
+        self.unreadable += [Unreadable(row.start_time, row.key) for row in beyond]
+        return True
 
     async def _page(self, window: Window, size: int, page: int = 1, *, source: PageSource = from_site) -> ListPage:
         try:

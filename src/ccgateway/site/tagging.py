@@ -20,7 +20,7 @@ from ccgateway.site.dialects.mutations import (
     tags_of,
     tags_request,
 )
-from ccgateway.site.dialects.replies import Reply
+from ccgateway.site.dialects.replies import Effect, Reply
 from ccgateway.site.exchange import SiteAnswer, Visit
 from ccgateway.site.finding import Turns
 from ccgateway.site.hand import Hand, result_of
@@ -123,7 +123,11 @@ async def _put_by_rest(hand: Hand, row: JobRow, tags: Sequence[Tag]) -> Settled:
         return hand.writing.tagged(answer, site, count=len(tags))
 
     return await hand.do(
-        hand.writing.tag_request(row.id, tags), understand, _on_job(hand, row.key, tags, wanted=True), key=row.key
+        hand.writing.tag_request(row.id, tags),
+        understand,
+        _on_job(hand, row.key, tags, wanted=True),
+        by_id=row,
+        take_back=_taking_back(hand, row.id, tags),
     )
 
 
@@ -138,7 +142,32 @@ async def _put_by_query(hand: Hand, row: JobRow, tags: Sequence[Tag], tag_id: in
             tag_id = next((one.id for one in await tags_at(hand) if one.key == tag.key), None)
         if tag_id is None:
             return Settled(WriteOutcome.FAILED, hand.error(Code.SITE_ERROR, "The site did not create the tag."))
-    return await hand.do(add_tags_request(row.id, (tag_id,)), mutated, _on_job(hand, row.key, tags, wanted=True))
+    return await hand.do(
+        add_tags_request(row.id, (tag_id,)),
+        mutated,
+        _on_job(hand, row.key, tags, wanted=True),
+        by_id=row,
+        take_back=_taking_back(hand, row.id, tags),
+    )
+
+
+def _taking_back(hand: Hand, db_id: int, tags: Sequence[Tag]) -> Callable[[], Awaitable[bool]]:
+    """Takes the tags, none of which it had before, from whatever job has that number now."""
+
+    async def take_back() -> bool:
+        by_rest = [tag for tag in tags if _goes_by_rest(hand, tag)]
+        by_query = [tag for tag in tags if tag not in by_rest]
+        try:
+            replies = [await hand.send(hand.writing.untag_request(db_id, by_rest), _one(hand))] if by_rest else []
+            if by_query:
+                known = {tag.key: tag.id for tag in await tags_at(hand)}
+                ids = [known[tag.key] for tag in by_query if tag.key in known]
+                replies.append(await hand.send(remove_from_job_request(db_id, ids), mutated))
+        except SiteError:
+            return False
+        return all(reply.effect is Effect.DONE for reply in replies)
+
+    return take_back
 
 
 async def _create(hand: Hand, tag: Tag) -> tuple[Reply, Settled]:
@@ -154,7 +183,7 @@ async def _take_by_rest(hand: Hand, row: JobRow, tags: Sequence[Tag]) -> Settled
         return hand.writing.tagged(answer, site, count=len(tags))
 
     return await hand.do(
-        hand.writing.untag_request(row.id, tags), understand, _on_job(hand, row.key, tags, wanted=False), key=row.key
+        hand.writing.untag_request(row.id, tags), understand, _on_job(hand, row.key, tags, wanted=False), by_id=row
     )
 
 
@@ -163,7 +192,9 @@ async def _take_by_query(hand: Hand, row: JobRow, tag: Tag) -> Settled:
     tag_id = tag.id or next((one.id for one in await tags_at(hand) if one.key == tag.key), None)
     if tag_id is None:
         return Settled(WriteOutcome.UNCHANGED)
-    return await hand.do(remove_from_job_request(row.id, (tag_id,)), mutated, _on_job(hand, row.key, (tag,), wanted=False))
+    return await hand.do(
+        remove_from_job_request(row.id, (tag_id,)), mutated, _on_job(hand, row.key, (tag,), wanted=False), by_id=row
+    )
 
 
 def _on_job(hand: Hand, key: JobKey, tags: Sequence[Tag], *, wanted: bool) -> Callable[[], Awaitable[bool]]:

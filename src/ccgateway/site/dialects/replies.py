@@ -6,6 +6,7 @@ other failure is in doubt, and what is true has to be read back.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,13 +41,14 @@ class End(Enum):
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What became of one request. ``error``: why not; ``number``: a database id or a count that the answer tells; ``job``: the
-    cluster and number of the job that it tells; ``meta``: that job's metadata, where it tells them."""
+    cluster and number of the job that it tells; ``start``: that job's start second; ``meta``: its metadata."""
 
     effect: Effect
     error: SiteError | None = None
     end: End = End.ANSWERED
     number: int | None = None
     job: tuple[str, int] | None = None
+    start: int | None = None
     meta: Mapping[str, str] | None = None
 
 
@@ -72,6 +74,7 @@ class _Numbered(msgspec.Struct, rename="camel"):
     id: int | None = None
     job_id: int | None = None
     cluster: str | None = None
+    start_time: msgspec.Raw = msgspec.Raw(b"null")
     meta_data: dict[str, str] | None = None
 
 
@@ -112,7 +115,15 @@ def _accepted(answer: SiteAnswer, site: str) -> Reply:
         what = "an empty answer" if not answer.body.strip() else "an answer that is not what it should be"
         return Reply(Effect.DOUBT, SiteError(Code.BAD_ANSWER, site, f"The site sent {what} (HTTP {answer.status})."))
     job = (told.cluster, told.job_id) if told.cluster is not None and told.job_id is not None else None
-    return Reply(Effect.DONE, number=told.id, job=job, meta=told.meta_data)
+    return Reply(Effect.DONE, number=told.id, job=job, start=_start_in(told.start_time), meta=told.meta_data)
+
+
+def _start_in(text: msgspec.Raw) -> int | None:
+    try:
+        value = msgspec.json.decode(text, type=int | dt.datetime | None)
+    except msgspec.MsgspecError:  # a year that no date can have
+        return None
+    return int(value.timestamp()) if isinstance(value, dt.datetime) else value
 
 
 _DELETED = re.compile(rb"deleted (\d{1,18}) jobs?\b")

@@ -7,6 +7,7 @@ that it is not known what became of the order.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -16,7 +17,7 @@ import msgspec
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.jobs.model import Tag
-from ccgateway.jobs.provisional import is_provisional
+from ccgateway.jobs.provisional import clue_of, is_provisional
 from ccgateway.jobs.writes import (
     ChangeUser,
     DeleteBefore,
@@ -171,10 +172,12 @@ async def stop_job(call: Call) -> Answer:
             job_id=ended.job.job_id,
             start_time=ended.job.start_time,
         )
-    elif target.db_id is not None and is_provisional(target.db_id):  # its site need not show it yet
-        target = replace(target, cluster=ended.job.cluster, start_time=ended.job.start_time)
     elif ended.job.cluster is not None or ended.job.start_time is not None:
-        await _check_named(call, ended)
+        clue = clue_of(target.db_id or 0, time.time())
+        if clue is not None:  # its site need not show it yet: what is named is held against the job where that is known
+            target = replace(target, job_id=clue.job_id, cluster=ended.job.cluster, start_time=ended.job.start_time)
+        elif not is_provisional(target.db_id or 0):
+            await _check_named(call, ended)
     return await _stopped(call, target, ended)
 
 
