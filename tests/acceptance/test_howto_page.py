@@ -255,6 +255,25 @@ def test_stop_a_job(follow: Callable[..., str], sites: dict[str, SimulatedSite])
     assert 0 < job["duration"] <= HOUR
 
 
+@pytest.mark.parametrize("release", ["1.2", "1.3", "1.4", "1.5"])
+def test_a_job_starts_and_stops_as_the_page_has_it_at_every_release(release: str, page: dict[str, Block], tmp_path: Path) -> None:
+    before = {"id": 1, "jobId": 7, "user": "bob", "project": "p", "cluster": "mycluster", "subCluster": "main", "numNodes": 4}
+    hosts = [{"hostname": f"node{n:02}"} for n in range(1, 5)]
+    ended = {"startTime": 1_700_000_000, "duration": 60, "jobState": "completed", "monitoringStatus": 3, "resources": hosts}
+    center = SimulatedSite("center", release, [before | ended])  # 1.5 commits after two minutes
+    with running({"center": center}, {"center": 938}, tmp_path, demo=("admin", "api")) as front:
+        desk = Desk(tmp_path, front.url, front.tokens["demo"])
+        desk.prepare()
+        (answer,) = objects(desk.run(page["Start a job:"].text).stdout)
+        assert answer["id"] % 1000 == 938 and answer["id"] < 2**53
+        time.sleep(1.1)  # up to 1.3 no job ends in the second in which it began
+        stop = page["Stop a job (by database id):"].text
+        assert stop.count("DB_ID=3938") == 1
+        (stopped,) = objects(desk.run(stop.replace("DB_ID=3938", f"DB_ID={answer['id']}")).stdout)
+    assert (stopped["jobId"], stopped["cluster"], stopped["state"]) == (100001, "mycluster", "completed")
+    assert [(one["jobState"]) for one in center.all_jobs() if one["jobId"] == 100001] == ["completed"]
+
+
 # --- one's own jobs
 
 

@@ -28,7 +28,8 @@ def swap(site: Wire, at_read: int | None = None, changes: dict[str, object] | No
     def before(request: SiteRequest) -> None:
         nonlocal reads, swapped
         reads += request.safe
-        if not swapped and ((not request.safe and "mutation" not in str(request.body)) or is_tagging(request) or reads == at_read):
+        by_rest = not request.safe and "mutation" not in str(request.body)
+        if not swapped and (by_rest or is_tagging(request) or reads == at_read):
             swapped = True
             site.site.delete_job(5)
             site.site.start_job(job(site.site.name, 5, **{"jobId": 777, "user": "bob", **(changes or {})}))

@@ -21,7 +21,7 @@ from ccgateway.jobs.ordering import Position, in_total_order, position_of, take_
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance
 from ccgateway.site.pages import from_site
-from ccgateway.site.reading import JobStream
+from ccgateway.site.reading import JobStream, Unreadable
 
 __all__ = ["Part", "Walk"]
 
@@ -140,7 +140,13 @@ class Part:
             shown = "; ".join(str(one) for one in missed[:5]) + ("; …" if len(missed) > 5 else "")
             if hidden:  # somebody else's, for all that is known
                 what, shown = "Some jobs may have been", "whose they are is not known"
-            self.report.note_gap(Code.UNREADABLE_JOBS, f"{what} left out, as the site cannot read the archive entry: {shown}.")
+            self.report.note_gap(Code.UNREADABLE_JOBS, f"{what} left out, as {_why(missed)}: {shown}.")
+
+
+def _why(missed: Sequence[Unreadable]) -> str:
+    beyond = sum(one.is_beyond for one in missed)
+    archive, time = "the site cannot read the archive entry", "no job starts at such a time (is it in milliseconds?)"
+    return time if beyond == len(missed) else f"{archive}, or {time}" if beyond else archive
 
 
 @dataclass(slots=True)
