@@ -138,6 +138,8 @@ class Part:
         if missed := self.stream.unreadable:
             what = "1 job was" if len(missed) == 1 else f"{len(missed)} jobs were"
             shown = "; ".join(str(one) for one in missed[:5]) + ("; …" if len(missed) > 5 else "")
+            if any(one.is_beyond and one.key is None for one in missed):
+                what = "Some jobs were"
             if hidden:  # somebody else's, for all that is known
                 what, shown = "Some jobs may have been", "whose they are is not known"
             self.report.note_gap(Code.UNREADABLE_JOBS, f"{what} left out, as {_why(missed)}: {shown}.")
