@@ -6,10 +6,12 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from acceptance.howto import PAGE, Desk, blocks_of
 from acceptance.recorded import FACE
 from live.enrich import remove_from
 from live.faces import served
@@ -108,6 +110,39 @@ def test_the_life_of_a_job(base: str, url: str, site: Site) -> None:
     assert deleted.status == 200 and json.loads(deleted.body)["msg"] == f"Successfully deleted job {db_id}"
     gone = ask(url, "GET", f"{base}/jobs/{db_id}?all-metrics=false")
     assert own() is None and gone.status == (404 if documented else 422)
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason=f"the how-to page is not there: {PAGE} (CCGATEWAY_HOWTO can name it)")
+def test_the_how_to_pages_start_and_stop_run_one_right_after_the_other(url: str, site: Site, tmp_path: Path) -> None:
+    page, desk, number = blocks_of(PAGE.read_text("utf-8")), Desk(tmp_path, url, "none"), next(_numbers)
+    desk.prepare()
+
+    def follow(title: str, names: dict[str, str]) -> Any:
+        text = page[title].text
+        for name, own in names.items():
+            assert name in text
+            text = text.replace(name, own)
+        return json.loads(desk.run(text).stdout)
+
+    started = follow("Start a job:", {"mycluster": site.cluster, "100001": str(number)})
+    time.sleep(1.1)
+    stopped = follow("Stop a job (by database id):", {"mycluster": site.cluster, "DB_ID=3938": f"DB_ID={started['id']}"})
+    assert (stopped["jobId"], stopped["state"], stopped["outcome"]) == (number, "completed", "DONE")
+    listed = json.loads(at(site, "GET", f"/api/jobs/?start-time={stopped['startTime']}-{stopped['startTime']}").body)["jobs"]
+    assert [one["jobState"] for one in listed if one["jobId"] == number] == ["completed"]
+
+
+def test_a_stop_without_a_start_time_is_the_run_that_runs(url: str, site: Site) -> None:
+    number, now = next(_numbers), int(time.time())
+    job = {
+        "jobId": number, "user": "alice", "project": "p_a", "cluster": site.cluster, "subCluster": "main", "numNodes": 1,
+        "resources": [{"hostname": f"{site.cluster[0]}n001"}],
+    }  # fmt: skip
+    stop = {"jobId": number, "cluster": site.cluster, "jobState": "completed"}
+    for start in (now - 3 * 86_400, now - 60):
+        assert ask(url, "POST", f"{FACE}/api/jobs/start_job/", job | {"startTime": start}).status == 201
+        stopped = ask(url, "POST", f"{FACE}/api/jobs/stop_job/", stop | {"stopTime": start + 30})
+        assert stopped.status == 200 and json.loads(stopped.body)["startTime"] == start, stopped
 
 
 # --- users
