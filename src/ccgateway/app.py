@@ -63,7 +63,9 @@ def create_app(settings: Settings) -> Starlette:
     allowed = LOOPBACK_HOSTS | {settings.server.host.strip("[]")} if is_private else None
     routes = [
         *graphql_routes(gateway, caller_of(callers), settings.limits, graphiql=settings.server.graphiql),
-        *rest_routes(gateway, caller_of(callers), settings.limits, origins=settings.server.cors_origins),
+        *rest_routes(
+            gateway, caller_of(callers), settings.limits, partial=settings.rest.partial, origins=settings.server.cors_origins
+        ),
         Route("/health/live", live),
         Route("/health/ready", live),
     ]

@@ -205,17 +205,14 @@ def key(
     roles: Annotated[str, typer.Option(help="The roles, with commas between them.")] = "user",
     name: Annotated[str, typer.Option(help="What the section is called.")] = "robot",
 ) -> None:
-    """Write a new API key, and to stderr the section of the settings that knows it."""
+    """Write a new API key, and to stderr the section that knows it: 2>> ccgateway.toml appends it to the settings."""
     from ccgateway.operations.minting import new_api_key, section_for
 
     names = [role for role in (part.strip() for part in roles.split(",")) if role]
     made = new_api_key()
+    section = section_for(made, name, subject, names)
     typer.echo(made)
-    typer.echo(
-        f"\nThe settings need (the key itself stands nowhere, and cannot be shown again):\n\n"
-        f"{section_for(made, name, subject, names)}",
-        err=True,
-    )
+    typer.echo(section, err=True)
 
 
 @app.command()

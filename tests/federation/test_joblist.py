@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 
 import pytest
@@ -52,11 +53,50 @@ async def test_without_a_size_a_page_has_fifty(sites: list[Instance]) -> None:
         JobListQuestion(first=101, order=JobOrder("user")),
     ],
 )
-async def test_a_page_larger_than_the_limit_is_refused(sites: list[Instance], question: JobListQuestion) -> None:
+async def test_a_page_larger_than_the_limit_is_refused_if_more_match(sites: list[Instance], question: JobListQuestion) -> None:
     async with gateway_over(sites, page_jobs=100) as gateway:
-        with pytest.raises(RequestError, match="100") as refused:
+        with pytest.raises(RequestError, match=r"More than 100 jobs match.*limits\.page_jobs") as refused:
             await gateway.jobs(question, CALLER)
     assert refused.value.code is Code.LIMIT_EXCEEDED
+
+
+HUGE = (201, 9_999_999, 2**63 - 1)
+
+
+@pytest.mark.parametrize("size", HUGE)
+@pytest.mark.parametrize("order", [JobOrder(), JobOrder("user")])
+async def test_a_page_is_as_large_as_what_matches(sites: list[Instance], size: int, order: JobOrder) -> None:
+    async with gateway_over(sites, page_jobs=200) as gateway:
+        for question in (
+            JobListQuestion(first=size, order=order),
+            JobListQuestion(page=PageRequest(1, size), order=order),
+            JobListQuestion(page=PageRequest(1, -1), order=order),
+        ):
+            answer = await gateway.jobs(question, CALLER)
+            assert len(answer.rows) == 200 and answer.complete and not answer.has_next_page
+            assert answer.limit in (None, -1, size)
+
+
+@pytest.mark.parametrize("size", [150, *HUGE])
+@pytest.mark.parametrize("number", [2, 3, 2**63 - 1])
+async def test_later_pages_of_any_size_hold_what_is_left(sites: list[Instance], size: int, number: int) -> None:
+    async with gateway_over(sites, page_jobs=200) as gateway:
+        answer = await gateway.jobs(JobListQuestion(page=PageRequest(number, size)), CALLER)
+    assert len(answer.rows) == max(0, 200 - (number - 1) * size) and answer.complete
+
+
+async def test_a_huge_page_asks_its_sites_for_pages_of_a_bounded_size(upstream: Upstream, sites: list[Instance]) -> None:
+    async with gateway_over(sites) as gateway:
+        await gateway.jobs(JobListQuestion(first=9_999_999), CALLER)
+    sizes = [int(found[1]) for request in upstream.requests if (found := re.search(r"items-per-page=(\d+)", request.path))]
+    assert sizes and max(sizes) <= 5000
+
+
+async def test_a_huge_page_heeds_the_scan_budget(sites: list[Instance]) -> None:
+    async with gateway_over(sites, scan_budget=50) as gateway:
+        with pytest.raises(RequestError) as refused:
+            await gateway.jobs(JobListQuestion(page=PageRequest(1, 9_999_999)), CALLER)
+    assert refused.value.code is Code.SCAN_BUDGET
 
 
 @pytest.mark.parametrize(

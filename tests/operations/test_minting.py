@@ -79,7 +79,29 @@ async def test_a_new_api_key_lets_its_holder_in_by_the_section_that_is_written_w
     made = run("key", "--subject", "robot:slurm", "--roles", "api", "--name", "slurm")
     key = made.stdout.strip()
     assert made.status == 0 and key not in made.stderr
-    section = made.stderr[made.stderr.index("[api_keys") :]
-    found = await Callers(Settings(**tomllib.loads(section))).principal(key)
+    found = await Callers(Settings(**tomllib.loads(made.stderr))).principal(key)
     assert found == Principal("robot:slurm", frozenset({"api"}), issuer="api_keys.slurm")
     assert run("key", "--subject", "x").stdout != made.stdout
+
+
+def test_the_section_can_be_appended_to_any_settings_as_it_is(run: Run) -> None:
+    made = run("key", "--subject", "robot:slurm", "--roles", "api", "--name", "slurm")
+    for before in ("", "[server]\nport = 1", "[sites.a]\nnumber = 1\n\n# the end"):
+        assert tomllib.loads(before + made.stderr)["api_keys"]["slurm"]["subject"] == "robot:slurm"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--name", "a.b"), "--name"),
+        (("--name", "my robot"), "--name"),
+        (("--subject", 'x"\nroles = ["admin"]'), "--subject"),
+        (("--roles", "root"), "--roles"),
+        (("--roles", ""), "--roles"),
+    ],
+)
+def test_what_the_settings_would_not_take_is_refused_before_there_is_a_key(
+    run: Run, arguments: tuple[str, ...], said: str
+) -> None:
+    made = run("key", "--subject", "x", *arguments)
+    assert made.status == 2 and said in made.stderr and "ccg_" not in made.stdout

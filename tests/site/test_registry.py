@@ -12,6 +12,8 @@ from ccgateway.identity.principal import Principal
 from ccgateway.settings import SiteSettings
 from ccgateway.site.registry import Registry
 
+CALLER = Principal("anybody")
+
 ANYBODY = Principal("anybody")
 
 
@@ -34,12 +36,12 @@ def test_sites_come_by_number(registry: Registry) -> None:
     [(None, ["b", "a", "c"]), ([], []), (["c"], ["c"]), (["c", "b"], ["b", "c"]), (["a", "a"], ["a"])],
 )
 def test_sites_are_chosen_by_name(registry: Registry, names: list[str] | None, chosen: list[str]) -> None:
-    assert [one.name for one in registry.chosen(names)] == chosen
+    assert [one.name for one in registry.chosen(names, CALLER)] == chosen
 
 
 def test_a_site_that_is_not_configured_is_an_error_that_names_those_that_are(registry: Registry) -> None:
     with pytest.raises(RequestError, match="b, a, c") as refused:
-        registry.chosen(["a", "nowhere"])
+        registry.chosen(["a", "nowhere"], CALLER)
     assert refused.value.code is Code.UNKNOWN_SITE
     with pytest.raises(RequestError, match="none are configured"):
         Registry([]).one("x")

@@ -11,7 +11,7 @@ from operator import attrgetter
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
-from ccgateway.federation.questions import JobListAnswer, JobListQuestion, Policy, ReportStatus, SiteReport
+from ccgateway.federation.questions import EVERYTHING, JobListAnswer, JobListQuestion, Policy, ReportStatus, SiteReport
 from ccgateway.federation.readahead import ParkedWalks
 from ccgateway.federation.remembered.pages import Pages
 from ccgateway.federation.remembered.shelf import Shelf
@@ -67,15 +67,18 @@ class JobList:
         judge(answer.reports, self.registry, question.policy, is_empty=not answer.rows)
         return answer
 
-    def _extent(self, question: JobListQuestion) -> tuple[int, int]:
-        """How many jobs to pass over, and how many to give. ``LIMIT_EXCEEDED`` for a larger page than the settings allow."""
+    def _extent(self, question: JobListQuestion) -> tuple[int, int, bool]:
+        """How many jobs to pass over, how many to give, and whether the page is larger than pages may be.
+
+        Such a page is given where no more jobs match than a page may have, as clients ask for everything by a large number.
+        """
         most, page = self.limits.page_jobs, question.page
-        if page is not None and page.size == -1:
-            return 0, most
-        size = page.size if page is not None else question.first if question.first is not None else DEFAULT_PAGE
-        if size > most:
-            raise RequestError(Code.LIMIT_EXCEEDED, f"A page has {most} jobs at the most, not {size}.")
-        return ((page.number - 1) * size if page is not None else 0), size
+        if page is None:
+            first = DEFAULT_PAGE if question.first is None else question.first
+            return 0, first, first > most
+        if page.size == EVERYTHING:
+            return 0, most, True
+        return (page.number - 1) * page.size, page.size, page.size > most
 
     # --- the total order
 
@@ -86,7 +89,7 @@ class JobList:
             counting = None
             if asked.question.wants_count and asked.cursor is not None:
                 counting = group.create_task(self._count(asked), name="count")
-            await walk.collect(page_end + 1)
+            await walk.collect(self.limits.page_jobs + 1 if asked.is_oversized else page_end + 1)
         self._refuse_short_pages(asked, walk)
         rows = walk.ready[asked.skip : page_end]
         has_next = len(walk.ready) > page_end or walk.stopped_at is not None
@@ -133,11 +136,15 @@ class JobList:
 
     def _refuse_short_pages(self, asked: _Asked, walk: Walk) -> None:
         """A page by number, or of everything, is either right or refused."""
-        page = asked.question.page
-        if page is not None and walk.stopped_at is not None:
+        self._refuse_too_many(asked, len(walk.ready))
+        if asked.question.page is not None and walk.stopped_at is not None:
             raise self._beyond_budget("Pages by number read everything before them; read on by cursor (first, after) instead.")
-        if page is not None and page.size == -1 and len(walk.ready) > asked.size:
-            raise RequestError(Code.LIMIT_EXCEEDED, f"More than {asked.size} jobs match: read them page by page (first, after).")
+
+    def _refuse_too_many(self, asked: _Asked, matching: int) -> None:
+        most = self.limits.page_jobs
+        if asked.is_oversized and matching > most:
+            message = f"More than {most} jobs match, and a page has no more than that (limits.page_jobs): read them page by page."
+            raise RequestError(Code.LIMIT_EXCEEDED, message)
 
     # --- another order
 
@@ -150,6 +157,7 @@ class JobList:
         count = self._counted(walk)
         if asked.cursor is not None:
             ordered = plan.after(ordered, asked.cursor)
+        self._refuse_too_many(asked, len(ordered))
         page_end = asked.skip + asked.size
         rows = ordered[asked.skip : page_end]
         end = Cursor(asked.digest, position_of(rows[-1]), plan.value(rows[-1])) if rows else None
@@ -181,7 +189,7 @@ class JobList:
     ) -> Walk:
         question = asked.question
         wanted = question.fields if fields is None else fields
-        instances = self.registry.chosen(question.sites)
+        instances = self.registry.chosen(question.sites, asked.caller)
         patience = patience_of(question.policy, self.limits)
         parts = [Part(one, asked.caller, SiteReport(one.name, one.number), asked.deadline) for one in instances]
 
@@ -254,7 +262,7 @@ class JobList:
             part.report.cache_age = now - part.read_at if is_from_before else meter.age
             part.report.notes += count.gaps
         reports = [part.report for part in walk.parts]
-        by_number = asked.question.page is not None
+        page = asked.question.page
         return JobListAnswer(
             rows=rows,
             reports=reports,
@@ -262,14 +270,15 @@ class JobList:
             has_next_page=has_next,
             complete=all(report.is_complete for report in reports),
             count=count.jobs,
-            offset=asked.skip if by_number else None,
-            limit=asked.size if by_number else None,
+            offset=asked.skip if page is not None else None,
+            limit=page.size if page is not None else None,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question with what follows from it: its digest, its cursor, its deadline, the jobs to pass over and to give."""
+    """A question with what follows from it: its digest, its cursor, its deadline, the jobs to pass over and to give, and whether
+    those are more than a page may have."""
 
     question: JobListQuestion
     caller: Principal
@@ -278,6 +287,7 @@ class _Asked:
     deadline: Deadline
     skip: int
     size: int
+    is_oversized: bool
 
     def place(self, cursor: Cursor) -> Hashable:
         """Where a walk waits for its next page: only the same caller with the same question and attributes goes on with it."""

@@ -143,7 +143,7 @@ class Lookups:
             took[instance.name] = loop.time() - started
             return []
 
-        instances = self.registry.chosen(names)
+        instances = self.registry.chosen(names, caller)
         outcomes = await self._scattered(caller, instances, ask, patience=None)
         is_operator = Ability.METRICS_OF_ALL in abilities(caller.roles)
         return [
@@ -173,7 +173,7 @@ class Lookups:
         self, caller: Principal, sites: Sequence[str] | None, policy: Policy, ask: Callable[[Instance, Visit], Awaitable[list[T]]]
     ) -> tuple[dict[str, list[T]], list[SiteReport]]:
         loop = asyncio.get_running_loop()
-        instances = self.registry.chosen(sites)
+        instances = self.registry.chosen(sites, caller)
         reports = {one.name: SiteReport(one.name, one.number) for one in instances}
 
         async def measured(instance: Instance, visit: Visit) -> list[T]:

@@ -49,17 +49,18 @@ class Places:
     provisionals: Provisionals
     _clusters: dict[str, tuple[frozenset[str], float]] = field(default_factory=dict)
 
-    def named(self, sites: Sequence[str] | None) -> list[Instance]:
-        """The sites of an order that destroys. ``BAD_REQUEST`` if none is named, unless there is only one."""
+    def named(self, sites: Sequence[str] | None, caller: Principal) -> list[Instance]:
+        """The sites of an order that destroys. ``BAD_REQUEST`` if none is named, unless there is only one that it can be for."""
         if sites is None:
-            if len(self.registry) == 1:
-                return list(self.registry)
-            names = ", ".join(one.name for one in self.registry) or "none are configured"
+            possible = self.registry.open_to(caller)
+            if len(possible) == 1:
+                return possible
+            names = ", ".join(one.name for one in possible) or "none are configured"
             message = f'Name the sites that this is for, or "{EVERY_SITE}" for all of them. Sites: {names}.'
             raise RequestError(Code.BAD_REQUEST, message)
         if not sites:
             raise RequestError(Code.BAD_REQUEST, "The list of sites is empty.")
-        return list(self.registry) if EVERY_SITE in sites else self.registry.chosen(sites)
+        return self.registry.chosen(None if EVERY_SITE in sites else sites, caller)
 
     async def place(self, target: Target, caller: Principal, deadline: Deadline, *, stops: bool = False) -> Placed:
         """The site of ``target``, and the job that parts of a key mean there: the newest. For a job that ``stops`` they are left
@@ -68,10 +69,11 @@ class Places:
         Parts of a key of which no job shows are given back as they are. Raises ``RequestError`` (``UNKNOWN_SITE``,
         ``UNKNOWN_CLUSTER``, ``AMBIGUOUS_CLUSTER``, ``AMBIGUOUS_JOB``) or what kept sites from being asked.
         """
+        possible = self.registry.open_to(caller)
         if target.site is not None:
             instance = self.registry.one(target.site)
-        elif len(self.registry) == 1:
-            (instance,) = self.registry
+        elif len(possible) == 1:
+            (instance,) = possible
         elif target.cluster is not None:
             instance = await self.of_cluster(target.cluster, caller, deadline)
         else:
@@ -111,12 +113,12 @@ class Places:
             except GatewayError as error:
                 return error
 
-        looked = await asyncio.gather(*(look(instance) for instance in self.registry))
+        looked = await asyncio.gather(*(look(instance) for instance in self.registry.open_to(caller)))
         found = [(one[0], one[1]) for one in looked if isinstance(one, tuple) and one[1] is not None]
         if stops:
             running = [one for one in found if one[1].state == "running"]
             started = await self.provisionals.newest(target.job_id or 0) if not running else None
-            if started is not None and any(one.name == started.site for one in self.registry):
+            if started is not None and any(one.name == started.site for one in self.registry.open_to(caller)):
                 # its site may not show it yet
                 return Placed(self.registry.one(started.site), replace(target, site=started.site))
             found = running or found

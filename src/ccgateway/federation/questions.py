@@ -8,17 +8,21 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from ccgateway.errors import Code, RequestError, SiteError
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.filters import JobFilter, JobOrder
 from ccgateway.jobs.metrics import JobRef, MetricPiece
 from ccgateway.jobs.model import JobRow, Tag
 
 __all__ = [
-    "Answer", "JobListAnswer", "JobListQuestion", "JobMetricsAnswer", "PageRequest", "Policy", "ReportStatus",
+    "EVERYTHING", "Answer", "JobListAnswer", "JobListQuestion", "JobMetricsAnswer", "PageRequest", "Policy", "ReportStatus",
     "SiteCluster", "SiteReport", "SiteStatus", "SiteTag", "SiteUser",
 ]  # fmt: skip
 
 T = TypeVar("T")
+
+#: the size of a page that holds everything
+EVERYTHING = -1
 
 
 class Policy(StrEnum):
@@ -26,6 +30,10 @@ class Policy(StrEnum):
 
     PARTIAL = "PARTIAL"
     STRICT = "STRICT"
+
+    def of(self, caller: Principal) -> Policy:
+        """What holds for ``caller``, who may be one that no part of an answer is given."""
+        return Policy.STRICT if caller.refuses_parts else self
 
 
 class ReportStatus(StrEnum):
@@ -114,7 +122,7 @@ class JobListQuestion:
             raise RequestError(Code.BAD_REQUEST, "Ask for pages by cursor (first, after) or by number (page), not both.")
         if self.first is not None and self.first < 0:
             raise RequestError(Code.BAD_REQUEST, f"first: {self.first} is below 0.")
-        if self.page is not None and (self.page.number < 1 or self.page.size < -1 or self.page.size == 0):
+        if self.page is not None and (self.page.number < 1 or self.page.size < EVERYTHING or self.page.size == 0):
             raise RequestError(
                 Code.BAD_REQUEST, "page: the number starts at 1; itemsPerPage is at least 1, or -1 for everything."
             )

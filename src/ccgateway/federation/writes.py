@@ -173,7 +173,7 @@ class Writes:
             return await writer.delete_before(visit, order.before, order.omit_tagged, most=most, dry_run=dry_run)
 
         detail = f"started before {order.before}, tagged spared: {order.omit_tagged}"
-        orders = [(one, Order(n, act, detail, is_wide=True)) for n, one in enumerate(self.places.named(order.sites))]
+        orders = [(one, Order(n, act, detail, is_wide=True)) for n, one in enumerate(self.places.named(order.sites, caller))]
         return await self._at_sites(self._asked("delete before", caller, call, dry_run=dry_run), call, order, orders)
 
     async def remove_tags(
@@ -184,7 +184,7 @@ class Writes:
         def act(tag: Tag) -> Act:
             return lambda writer, visit: writer.remove_tag(visit, tag, dry_run=dry_run)
 
-        pairs = [(instance, tag) for instance in self.places.named(order.sites) for tag in order.tags]
+        pairs = [(instance, tag) for instance in self.places.named(order.sites, caller) for tag in order.tags]
         orders = [(one, Order(n, act(tag), _told((tag,)), tag=tag, is_wide=True)) for n, (one, tag) in enumerate(pairs)]
         return await self._at_sites(self._asked("remove tag", caller, call, dry_run=dry_run), call, order, orders)
 
@@ -194,7 +194,7 @@ class Writes:
         async def act(writer: Writer, visit: Visit) -> WriteResult:
             return await writer.create_tag(visit, tag)
 
-        chosen = self.registry.chosen(sites)
+        chosen = self.registry.chosen(sites, caller)
         orders = [(one, Order(n, act, _told((tag,)), tag=tag, is_wide=True)) for n, one in enumerate(chosen)]
         return await self._at_sites(self._asked("create tag", caller, call), call, (tag, sites), orders)
 
@@ -206,7 +206,7 @@ class Writes:
             return await writer.change_user(visit, order)
 
         detail = f"{order.change} {order.value} of {order.user}"
-        orders = [(one, Order(n, act, detail, is_wide=True)) for n, one in enumerate(self.places.named(order.sites))]
+        orders = [(one, Order(n, act, detail, is_wide=True)) for n, one in enumerate(self.places.named(order.sites, caller))]
         return await self._at_sites(self._asked("change user", caller, call), call, order, orders)
 
     async def aclose(self) -> None:

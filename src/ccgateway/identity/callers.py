@@ -134,7 +134,13 @@ def _by_hash(sections: Mapping[str, ApiKeySettings]) -> Mapping[str, Principal]:
         if section.hash in found:
             problem = "is the same as another one's"
             raise SettingsError(f"api_keys.{name}.hash", problem, "Make a key for each: ccgateway key.")
-        found[section.hash] = Principal(section.subject, frozenset(section.roles), issuer=f"api_keys.{name}")
+        found[section.hash] = Principal(
+            section.subject,
+            frozenset(section.roles),
+            issuer=f"api_keys.{name}",
+            site=section.site,
+            refuses_parts=section.partial == "refuse",
+        )
     return found
 
 

@@ -18,7 +18,8 @@ class Principal:
     ``subject``: the name, unique among all issuers; goes into logs, and by it sites' credentials are chosen. ``roles``: the
     gateway's, as proven. ``names``: (site, user name there), where the issuer says so. ``issuer``: the section of the settings
     that it was believed by; ``None`` for one who needed no proof. ``token``: what was shown, kept only where it is to be
-    exchanged for a site's own.
+    exchanged for a site's own. ``site``: the one site that the caller may ask; ``None``: all. ``refuses_parts``: whether an
+    answer from which a site is missing is an error for the caller.
     """
 
     subject: str
@@ -26,6 +27,8 @@ class Principal:
     names: tuple[tuple[str, str], ...] = ()
     issuer: str | None = None
     token: SecretStr | None = field(default=None, repr=False)
+    site: str | None = None
+    refuses_parts: bool = False
 
     def name_at(self, site: str) -> str | None:
         """The user name at ``site`` by the issuer's word; ``None`` if it says nothing."""

@@ -7,13 +7,16 @@ import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from ccgateway.errors import SettingsError
 from ccgateway.identity.callers import API_KEY, hash_of
 from ccgateway.identity.claims import is_subject
 from ccgateway.identity.keys import mint, private_key_of
+from ccgateway.settings import SITE_NAME, ApiKeySettings
+from ccgateway.settings.identities import Role
 
 __all__ = ["mint_token", "new_api_key", "seconds_of", "section_for"]
 
@@ -52,6 +55,20 @@ def new_api_key() -> str:
 
 
 def section_for(key: str, name: str, subject: str, roles: Sequence[str]) -> str:
-    """The section of the settings that lets the holder of ``key`` in; it holds the key's hash alone."""
+    """The section of the settings that lets the holder of ``key`` in, as it can be appended to them.
+
+    It holds the key's hash alone. Raises ``SettingsError`` for what the settings would not take.
+    """
+    if not SITE_NAME.fullmatch(name):
+        raise SettingsError(
+            "--name", "is not a name of a section", "Use lower-case letters and digits, with a single '-' between them."
+        )
+    try:
+        ApiKeySettings(hash=hash_of(key), subject=subject, roles=tuple(roles))  # type: ignore[arg-type,call-arg]
+    except ValidationError as error:
+        option = "--subject" if error.errors()[0]["loc"][:1] == ("subject",) else "--roles"
+        remedy = "A subject has letters, digits and . _ @ : | + / = ~ -; the roles are " + ", ".join(get_args(Role)) + "."
+        raise SettingsError(option, "is not one that a caller can have", remedy) from None
     listed = ", ".join(f'"{role}"' for role in roles)
-    return f'[api_keys.{name}]\nhash = "{hash_of(key)}"\nsubject = "{subject}"\nroles = [{listed}]'
+    comment = "# the key itself stands nowhere, and cannot be shown again"
+    return f'\n{comment}\n[api_keys.{name}]\nhash = "{hash_of(key)}"\nsubject = "{subject}"\nroles = [{listed}]'

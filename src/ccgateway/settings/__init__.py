@@ -7,6 +7,7 @@ globally. Every refusal names the key, what is wrong with its value, and the rem
 base        what all sections share, and where secrets are found
 cache       ``[cache]``
 identities  the sections about who may ask, and as whom each is shown to the sites
+rest        ``[rest]``
 writes      ``[writes]``
 """
 
@@ -35,11 +36,26 @@ from ccgateway.settings.identities import (
     SiteIdentitySettings,
     check_issuers,
 )
+from ccgateway.settings.rest import RestSettings
 from ccgateway.settings.writes import WriteSettings
 
 __all__ = [
-    "ApiKeySettings", "CacheSettings", "CallerSettings", "ExchangeSettings", "IdentitySettings", "IssuerSettings",
-    "LimitSettings", "Release", "Seconds", "ServerSettings", "Settings", "SiteSettings", "WriteSettings", "load_settings",
+    "SITE_NAME",
+    "ApiKeySettings",
+    "CacheSettings",
+    "CallerSettings",
+    "ExchangeSettings",
+    "IdentitySettings",
+    "IssuerSettings",
+    "LimitSettings",
+    "Release",
+    "RestSettings",
+    "Seconds",
+    "ServerSettings",
+    "Settings",
+    "SiteSettings",
+    "WriteSettings",
+    "load_settings",
 ]  # fmt: skip
 
 Release = Literal["auto", "1.2", "1.3", "1.4", "1.5", "howto"]
@@ -153,6 +169,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()  # type: ignore[call-arg]
     caller: CallerSettings = CallerSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
+    rest: RestSettings = RestSettings()  # type: ignore[call-arg]
     cache: CacheSettings = CacheSettings()  # type: ignore[call-arg]
     issuers: dict[str, IssuerSettings] = Field(default_factory=dict)
     api_keys: dict[str, ApiKeySettings] = Field(default_factory=dict)

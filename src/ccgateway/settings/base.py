@@ -7,17 +7,20 @@ import stat
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from ccgateway.errors import SettingsError
 
 __all__ = [
-    "Frozen", "Seconds", "SecretPlace", "alterable_by_others", "exposed_to", "is_loopback", "refuse_alterable", "refuse_exposed",
+    "Frozen", "Partial", "Seconds", "SecretPlace", "alterable_by_others", "exposed_to", "is_loopback", "refuse_alterable",
+    "refuse_exposed",
 ]  # fmt: skip
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+#: whether an answer from which a site is missing is given, or is an error
+Partial = Literal["serve", "refuse"]
 
 
 class Frozen(BaseModel):

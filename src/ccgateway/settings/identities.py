@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from ccgateway.errors import SettingsError
-from ccgateway.settings.base import Frozen, Seconds, SecretPlace, is_loopback
+from ccgateway.settings.base import Frozen, Partial, Seconds, SecretPlace, is_loopback
 
 __all__ = [
     "Algorithm",
@@ -115,6 +115,13 @@ class ApiKeySettings(Frozen):
     hash: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="Hash of the key, as `ccgateway key` writes it.")
     subject: Subject = Field(description="Who comes with it.")
     roles: tuple[Role, ...] = Field(min_length=1, description="Its roles.")
+    site: str | None = Field(
+        None, description="The one site that the key is for: nothing else is read with it, and what it writes goes there."
+    )
+    partial: Partial = Field(
+        "serve",
+        description="`refuse`: for who comes with the key, an answer from which a site is missing is an error (503), everywhere.",
+    )
 
 
 class IdentitySettings(Frozen):
@@ -241,7 +248,11 @@ def safe_url(value: str) -> str:
 
 
 def check_issuers(issuers: Mapping[str, IssuerSettings], api_keys: Mapping[str, ApiKeySettings], sites: Collection[str]) -> None:
-    """Refuses issuers whose subjects could be mistaken for others' or for those of API keys, or that name unknown sites."""
+    """Refuses issuers whose subjects could be mistaken for others' or for those of API keys, and whatever names unknown sites."""
+    for name, api_key in api_keys.items():
+        if api_key.site is not None and api_key.site not in sites:
+            problem = f"no site {api_key.site[:60]} is configured"
+            raise SettingsError(f"api_keys.{name}.site", problem, f"Sites: {', '.join(sites) or 'none'}.")
     for name, issuer in issuers.items():
         for site in issuer.site_names:
             if site not in sites:

@@ -119,7 +119,11 @@ class Instance:
         return self._credentials.at_once
 
     async def visit(self, caller: Principal, deadline: Deadline) -> Visit:
-        """A visit on behalf of ``caller``. Raises ``NO_CREDENTIAL`` if there is no token for that caller."""
+        """A visit on behalf of ``caller``. Raises ``NO_CREDENTIAL`` if there is no token for that caller, or the caller is
+        bound to another site."""
+        if caller.site not in (None, self.name):
+            message = f"The API key is for site {caller.site} alone (api_keys.NAME.site), so this site was not asked."
+            raise SiteError(Code.NO_CREDENTIAL, self.name, message)
         credential = await self._credentials.of(caller, deadline)
         if credential is None:
             message = "No token for this site is configured, so it was not asked."

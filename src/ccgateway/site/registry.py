@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 
 from ccgateway.errors import Code, RequestError
+from ccgateway.identity.principal import Principal
 from ccgateway.identity.sealing import Seal
 from ccgateway.settings import SiteSettings
 from ccgateway.site.client import SiteClient
@@ -45,10 +46,15 @@ class Registry:
     def __len__(self) -> int:
         return len(self._instances)
 
-    def chosen(self, names: Sequence[str] | None) -> list[Instance]:
-        """The sites with those names (``None``: all), by number. ``UNKNOWN_SITE`` for a name that is not configured."""
+    def open_to(self, caller: Principal) -> list[Instance]:
+        """The sites that ``caller`` may ask, by number: all of them, unless the caller is bound to one."""
+        return list(self) if caller.site is None else [self.one(caller.site)]
+
+    def chosen(self, names: Sequence[str] | None, caller: Principal) -> list[Instance]:
+        """The sites with those names (``None``: all that ``caller`` may ask), by number. ``UNKNOWN_SITE`` for a name that is not
+        configured."""
         if names is None:
-            return list(self)
+            return self.open_to(caller)
         return sorted((self.one(name) for name in dict.fromkeys(names)), key=lambda one: one.number)
 
     def one(self, name: str) -> Instance:

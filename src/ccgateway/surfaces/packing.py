@@ -49,8 +49,8 @@ def coding_for(accepted: str) -> str | None:
     """The coding that a caller with this ``Accept-Encoding`` likes best; ``None`` for the body as it is, which is also what one
     gets who takes nothing that there is."""
     qualities = _qualities(accepted)
-    # not all who take anything know zstd
-    offered = {"zstd": qualities.get("zstd", 0.0), "gzip": qualities.get("gzip", qualities.get("*", 0.0))}
+    # not all who take anything know zstd; and some list it that cannot unpack it, so that among equals the older one is chosen
+    offered = {"gzip": qualities.get("gzip", qualities.get("*", 0.0)), "zstd": qualities.get("zstd", 0.0)}
     coding = max(offered, key=lambda one: offered[one])
     return coding if offered[coding] > 0 and offered[coding] >= qualities.get("identity", 0.0) else None
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
 
-from ccgateway.federation.questions import PageRequest, Policy
+from ccgateway.errors import Code, FederationError, SiteError
+from ccgateway.federation.questions import JobListQuestion, PageRequest, Policy
 from ccgateway.jobs.filters import IntRange, StringInput, TimeRange
-from surfaces.fakes import aurora, borealis_is_down
+from surfaces.fakes import CALLER, aurora, borealis_is_down
 from surfaces.rest.asking import RestGateway, client_of, rest_row
 
 RELEASED = "/cc-backend/1.5"
@@ -214,3 +216,73 @@ async def test_a_short_page_by_number_is_refused_while_there_is_more() -> None:
         by_cursor = await client.get("/api/jobs/?items_per_page=3&cursor=")
     assert numbered.status_code == 422 and numbered.json()["code"] == "SCAN_BUDGET" and "cursor=" in numbered.json()["error"]
     assert by_cursor.status_code == 200 and len(by_cursor.json()["jobs"]) == 2 and "link" in by_cursor.headers
+
+
+# --- what is not complete
+
+
+def policy_of(question: Any) -> Policy:
+    """The policy that a question of any kind has."""
+    if isinstance(question, JobListQuestion):
+        return question.policy
+    return next(part for part in question if isinstance(part, Policy))
+
+
+READS = ("jobs/", "clusters/", "users/", "jobs/used_nodes?ts=5")
+
+
+@pytest.mark.parametrize("face", ["/api", f"{RELEASED}/api"])
+@pytest.mark.parametrize("path", READS)
+async def test_policy_strict_reaches_every_read_of_both_faces(face: str, path: str) -> None:
+    gateway = RestGateway()
+    async with client_of(gateway) as client:
+        for words, wanted in (("", Policy.PARTIAL), ("policy=STRICT", Policy.STRICT), ("policy=partial", Policy.PARTIAL)):
+            await client.get(f"{face}/{path}{'&' if '?' in path else '?'}{words}")
+            assert policy_of(gateway.questions[-1]) is wanted
+        answer = await client.get(f"{face}/{path}{'&' if '?' in path else '?'}policy=LAX")
+    assert answer.status_code == 400 and "PARTIAL or STRICT" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("face", ["/api", f"{RELEASED}/api"])
+@pytest.mark.parametrize("path", READS)
+@pytest.mark.parametrize("words", ["", "policy=PARTIAL"])
+async def test_where_the_settings_refuse_parts_nothing_a_client_says_brings_them_back(face: str, path: str, words: str) -> None:
+    refusing = replace(CALLER, refuses_parts=True)
+    for more in ({"partial": "refuse"}, {"caller": refusing}):
+        gateway = RestGateway()
+        async with client_of(gateway, **more) as client:
+            await client.get(f"{face}/{path}{'&' if '?' in path else '?'}{words}")
+        assert [policy_of(one) for one in gateway.questions] == [Policy.STRICT]
+
+
+@pytest.mark.parametrize("face", ["/api", f"{RELEASED}/api"])
+async def test_a_refused_part_is_503_and_names_the_site_in_the_words_of_the_face(face: str) -> None:
+    cause = SiteError(Code.TIMEOUT, "borealis", "The site did not answer in time.")
+    gateway = RestGateway(fault=FederationError(Code.INCOMPLETE, "Not complete without borealis.", [cause]))
+    async with client_of(gateway, partial="refuse") as client:
+        answer = await client.get(f"{face}/jobs/")
+    assert answer.status_code == 503 and answer.json()["status"] == "Service Unavailable"
+    assert "borealis" in answer.json()["error"]
+
+
+# --- by the scheduler's number
+
+
+@pytest.mark.parametrize("face", ["/api", f"{RELEASED}/api"])
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("jobId=7", StringInput(eq="7")),
+        ("jobId=007", StringInput(eq="7")),
+        (f"jobId={2**63 - 1}", StringInput(eq=str(2**63 - 1))),
+        ("jobId=7&jobId=8&jobId=7", StringInput(in_=("7", "8"))),
+    ],
+)
+async def test_jobs_are_found_by_the_schedulers_number(face: str, query: str, wanted: StringInput) -> None:
+    gateway = RestGateway()
+    async with client_of(gateway) as client:
+        assert (await client.get(f"{face}/jobs/?{query}")).status_code == 200
+        assert gateway.questions[-1].filters[0].job_id == wanted
+        for wrong in ("", "x", "-1", "1.5", "1" * 40):
+            answer = await client.get(f"{face}/jobs/?jobId={wrong}")
+            assert answer.status_code == 400 and "jobId" in answer.json()["error"]

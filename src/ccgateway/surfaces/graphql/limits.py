@@ -47,10 +47,11 @@ from graphql import (
 from graphql.execution.values import VariableValues
 
 from ccgateway.errors import Code, RequestError
+from ccgateway.federation.questions import EVERYTHING
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.inputs import SortDirection
 from ccgateway.surfaces.graphql.lists import Items, items_in
-from ccgateway.surfaces.graphql.queries import DEFAULT_PAGE, EVERYTHING
+from ccgateway.surfaces.graphql.queries import DEFAULT_PAGE
 from ccgateway.surfaces.graphql.selection import Selection
 
 __all__ = ["check_cost", "check_items", "check_shape", "has_mutations", "operation_cost"]
@@ -229,7 +230,7 @@ def _extent(root: Selection, variables: VariableValues, limits: LimitSettings) -
         size, number = page["itemsPerPage"], page["page"]
     else:
         size, number = (DEFAULT_PAGE if first is None else first), 1
-    if size == EVERYTHING:
+    if size == EVERYTHING or size > limits.page_jobs:  # given only where no more match than a page may have
         return 0, limits.page_jobs, scan
     size = max(size, 0)
     return size * max(number - 1, 0), size, scan

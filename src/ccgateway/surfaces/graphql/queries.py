@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated
 
 import strawberry
 
-from ccgateway.errors import Code, RequestError
 from ccgateway.federation.questions import JobListAnswer, JobListQuestion, SiteCluster, SiteStatus
-from ccgateway.federation.questions import PageRequest as PageValue
 from ccgateway.jobs.filters import JobOrder
 from ccgateway.jobs.model import JobRow
 from ccgateway.surfaces.graphql.clusters import Cluster
@@ -32,12 +29,10 @@ from ccgateway.surfaces.graphql.sites import Site
 from ccgateway.surfaces.graphql.tagging import list_tags
 from ccgateway.surfaces.graphql.users import User
 
-__all__ = ["DEFAULT_PAGE", "EVERYTHING", "Query"]
+__all__ = ["DEFAULT_PAGE", "Query"]
 
 #: jobs on a page when nobody says how many
 DEFAULT_PAGE = 50
-#: ``itemsPerPage`` that asks for every job
-EVERYTHING = -1
 
 argument = strawberry.argument
 SitesArgument = Annotated[list[str] | None, argument(description="Names of the sites to ask; all of them if left out.")]
@@ -58,16 +53,10 @@ async def _jobs(
     sites: SitesArgument = None,
     policy: PolicyArgument = Policy.PARTIAL,
 ) -> JobListAnswer:
-    selection, most = info.selection, info.context.limits.page_jobs
+    selection = info.selection
     wanted = page.to_value() if page else None
-    wants_everything = wanted is not None and wanted.size == EVERYTHING
-    if wants_everything:
-        wanted = PageValue(1, most)
     if wanted is None and first is None:
-        first = min(DEFAULT_PAGE, most)
-    for size in (first, wanted.size if wanted else None):
-        if size is not None and size > most:
-            raise RequestError(Code.LIMIT_EXCEEDED, f"A page of {size} jobs is more than {most}. Read on with first and after.")
+        first = min(DEFAULT_PAGE, info.context.limits.page_jobs)
     question = JobListQuestion(
         filters=filter_values(filter),
         order=order.to_value() if order else JobOrder(),
@@ -75,17 +64,11 @@ async def _jobs(
         after=after,
         page=wanted,
         sites=sites,
-        policy=policy.to_value(),
+        policy=policy.to_value().of(info.context.caller),
         fields=row_attributes(selection.below("items")),
         wants_count=selection.selects("count"),
     )
     answer = await info.context.gateway.jobs(question, info.context.caller)
-    if wants_everything:
-        if answer.has_next_page:
-            raise RequestError(
-                Code.LIMIT_EXCEEDED, f"More than {most} jobs match, too many for one page. Read them with first and after."
-            )
-        answer = dataclasses.replace(answer, limit=EVERYTHING)
     info.context.note_gaps(info, answer.reports)
     return answer
 
@@ -119,7 +102,7 @@ async def _clusters(info: Info, sites: SitesArgument = None, policy: PolicyArgum
     answer = await info.context.gateway.clusters(
         info.context.caller,
         sites=sites,
-        policy=policy.to_value(),
+        policy=policy.to_value().of(info.context.caller),
         with_partitions=info.selection.selects("partitions"),
     )
     info.context.note_gaps(info, answer.reports)
@@ -127,7 +110,7 @@ async def _clusters(info: Info, sites: SitesArgument = None, policy: PolicyArgum
 
 
 async def _users(info: Info, sites: SitesArgument = None, policy: PolicyArgument = Policy.PARTIAL) -> list[User]:
-    answer = await info.context.gateway.users(info.context.caller, sites=sites, policy=policy.to_value())
+    answer = await info.context.gateway.users(info.context.caller, sites=sites, policy=policy.to_value().of(info.context.caller))
     info.context.note_gaps(info, answer.reports)
     return [User.of(one.site, one.user) for one in answer.items]
 

@@ -36,7 +36,7 @@ async def list_tags(
     sites: SitesArgument = None,
     policy: Annotated[Policy, argument(description="What to do when a site does not answer.")] = Policy.PARTIAL,
 ) -> list[model.Tag]:
-    answer = await info.context.gateway.tags(info.context.caller, sites=sites, policy=policy.to_value())
+    answer = await info.context.gateway.tags(info.context.caller, sites=sites, policy=policy.to_value().of(info.context.caller))
     info.context.note_gaps(info, answer.reports)
     return [one.tag for one in answer.items]
 

@@ -9,8 +9,10 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from ccgateway.errors import Code, RequestError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget
+from ccgateway.federation.questions import Policy
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.rest.ids import Ids
@@ -53,11 +55,12 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What all requests share."""
+    """What all requests share. ``policy``: what holds for requests that do not name one."""
 
     gateway: Gateway
     limits: LimitSettings
     ids: Ids
+    policy: Policy = Policy.PARTIAL
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,15 @@ class Call:
         """The sites that ``site=`` names; ``None`` (all) where it is not there, or names all with ``*``."""
         named = self.query.all("site")
         return None if not named or "*" in named else named
+
+    @property
+    def policy(self) -> Policy:
+        """What to do when a site does not answer: ``policy=`` can ask for more than the settings do, and not for less."""
+        named = self.query.first("policy") or Policy.PARTIAL
+        if named.upper() not in Policy.__members__:
+            raise RequestError(Code.BAD_REQUEST, f"policy: {named[:40]!r} is not PARTIAL or STRICT.")
+        asked = Policy[named.upper()]
+        return Policy.STRICT if Policy.STRICT in (asked, self.desk.policy) else asked.of(self.caller)
 
     def budget(self) -> MetricsBudget:
         """What the metrics of this request may take."""

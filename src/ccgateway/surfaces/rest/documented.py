@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from ccgateway.errors import Code, GatewayError, RequestError
-from ccgateway.federation.questions import Policy, ReportStatus
+from ccgateway.federation.questions import EVERYTHING, ReportStatus
 from ccgateway.jobs.filters import IntRange, JobFilter, StringInput, TimeRange
 from ccgateway.jobs.metrics import SCOPES, MetricsWanted
 from ccgateway.jobs.model import STATES, JobRow
@@ -20,10 +20,10 @@ from ccgateway.surfaces.rest.conditional import etag_of, is_known, metrics_etag
 from ccgateway.surfaces.rest.jobs import SINGLE, DocumentedJob, Job, documented_job, job
 from ccgateway.surfaces.rest.listing import (
     COMPLETE,
-    EVERYTHING,
     ListAsked,
     SiteState,
     completeness,
+    job_number,
     read_list,
     refuse_gaps,
     states_of,
@@ -44,7 +44,8 @@ __all__ = [
     "clusters", "find", "integer", "job_metrics", "list_jobs", "path_id", "single_job", "single_job_with", "used_nodes", "users",
 ]  # fmt: skip
 
-_MOST = 1 << 53
+#: integers are those of cc-backend: of 64 bits
+_BOUND = 1 << 63
 
 
 class JobPage(msgspec.Struct, omit_defaults=True):
@@ -80,17 +81,17 @@ def bad(message: str) -> RequestError:
 
 def integer(text: str, name: str, *, least: int = 0) -> int:
     """A decimal number in a URL; ``BAD_REQUEST`` for anything else."""
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 17 else -1
-    if not least <= number <= _MOST:
-        raise bad(f"{name}: {text[:40]!r} is not a whole number of at least {least}.")
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 32 else -1
+    if not least <= number < _BOUND:
+        raise bad(f"{name}: {text[:40]!r} is not a whole number of 64 bits, at least {least}.")
     return number
 
 
 # --- lists
 
 _KNOWN = (
-    "state", "cluster", "user", "project", "startTime[from]", "startTime[to]", "start-time", "numNodes[from]", "numNodes[to]",
-    "page", "items_per_page", "items-per-page", "with_metadata", "with-metadata", "site", "cursor", "policy",
+    "jobId", "state", "cluster", "user", "project", "startTime[from]", "startTime[to]", "start-time", "numNodes[from]",
+    "numNodes[to]", "page", "items_per_page", "items-per-page", "with_metadata", "with-metadata", "site", "cursor", "policy",
 )  # fmt: skip
 
 
@@ -103,7 +104,9 @@ def read_list_query(query: Query) -> ListAsked:
     wrong = next((state for state in states if state not in STATES), None)
     if wrong is not None:
         raise bad(f"invalid query parameter value: state: {wrong[:40]!r} is not one of {', '.join(STATES)}.")
+    numbers = query.all("jobId")
     wanted = JobFilter(
+        job_id=job_number(numbers) if numbers else None,
         cluster=_text(query, "cluster"),
         user=_text(query, "user"),
         project=_text(query, "project"),
@@ -119,7 +122,6 @@ def read_list_query(query: Query) -> ListAsked:
         size=_size(size) if size is not None else 25,
         cursor=query.first("cursor"),
         with_metadata=with_metadata is not None and with_metadata.lower() not in ("false", "0"),
-        policy=_policy(query.first("policy")),
     )
 
 
@@ -151,13 +153,6 @@ def _nodes(query: Query) -> IntRange | None:
 def _bound(query: Query, name: str, *, least: int = 0) -> int | None:
     value = query.first(name)
     return integer(value, name, least=least) if value is not None else None
-
-
-def _policy(text: str | None) -> Policy:
-    try:
-        return Policy((text or Policy.PARTIAL).upper())
-    except ValueError:
-        raise bad(f"policy: {text!r} is not PARTIAL or STRICT.") from None
 
 
 async def list_jobs(call: Call) -> Answer:
@@ -252,7 +247,7 @@ async def job_metrics(call: Call) -> Answer:
 
 async def clusters(call: Call) -> Answer:
     """All clusters, or those of one name. ``UNKNOWN_CLUSTER`` if no site has one of that name."""
-    found = await call.gateway.clusters(call.caller, sites=call.sites, policy=Policy.PARTIAL, with_partitions=False)
+    found = await call.gateway.clusters(call.caller, sites=call.sites, policy=call.policy, with_partitions=False)
     named = call.query.first("cluster")
     items = [one for one in found.items if named in (None, "", one.cluster.name)]
     if named and not items:
@@ -264,7 +259,7 @@ async def clusters(call: Call) -> Answer:
 
 async def users(call: Call) -> Answer:
     """The accounts of all sites; ``not-just-user=true`` leaves out those that are nothing but users."""
-    found = await call.gateway.users(call.caller, sites=call.sites, policy=Policy.PARTIAL)
+    found = await call.gateway.users(call.caller, sites=call.sites, policy=call.policy)
     special = call.query.first("not-just-user") == "true"
     items = [one for one in found.items if not special or set(one.user.roles or ()) - {"user"}]
     return Answer.json([account(one.user, site=one.site) for one in items], headers=completeness(found.reports))

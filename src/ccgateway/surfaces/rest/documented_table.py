@@ -19,6 +19,7 @@ from ccgateway.surfaces.rest.parameters import (
     NAMES,
     NOT_JUST_USER,
     OMIT_TAGGED,
+    POLICY,
     RESOLUTION,
     SITE,
     SITES,
@@ -257,7 +258,11 @@ _OTHERS = (
         "/jobs/used_nodes",
         {
             "GET": _documented(
-                documented.used_nodes, "usedNodes", "Nodes of running jobs", {200: NodesInUse}, parameters=(TIMESTAMP, SITE)
+                documented.used_nodes,
+                "usedNodes",
+                "Nodes of running jobs",
+                {200: NodesInUse},
+                parameters=(TIMESTAMP, SITE, POLICY),
             )
         },
     ),
@@ -265,7 +270,7 @@ _OTHERS = (
         "/clusters/",
         {
             "GET": _documented(
-                documented.clusters, "listClusters", "Lists all clusters", {200: Clusters}, parameters=(CLUSTER, SITE)
+                documented.clusters, "listClusters", "Lists all clusters", {200: Clusters}, parameters=(CLUSTER, SITE, POLICY)
             )
         },
     ),
@@ -273,7 +278,7 @@ _OTHERS = (
         "/users/",
         {
             "GET": _documented(
-                documented.users, "listUsers", "Lists all users", {200: list[Account]}, parameters=(NOT_JUST_USER, SITE)
+                documented.users, "listUsers", "Lists all users", {200: list[Account]}, parameters=(NOT_JUST_USER, SITE, POLICY)
             )
         },
     ),

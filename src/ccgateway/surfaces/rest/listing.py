@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -10,20 +11,18 @@ import msgspec
 
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
 from ccgateway.federation.bookmarks import Numbered
-from ccgateway.federation.questions import JobListAnswer, JobListQuestion, PageRequest, Policy, SiteReport
-from ccgateway.jobs.filters import JobFilter
+from ccgateway.federation.questions import EVERYTHING, JobListAnswer, JobListQuestion, PageRequest, SiteReport
+from ccgateway.jobs.filters import JobFilter, StringInput
 from ccgateway.jobs.model import JobRow
 from ccgateway.surfaces.rest.calls import Call
 from ccgateway.surfaces.rest.jobs import IN_LIST
 
 __all__ = [
-    "COMPLETE", "EVERYTHING", "ListAsked", "Listed", "SiteState", "completeness", "read_list", "refuse_gaps", "states_of",
+    "COMPLETE", "ListAsked", "Listed", "SiteState", "completeness", "job_number", "read_list", "refuse_gaps", "states_of",
 ]  # fmt: skip
 
 #: the header that says whether all sites are in the answer
 COMPLETE = "X-CCGateway-Complete"
-#: the size of a page that holds everything
-EVERYTHING = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +35,6 @@ class ListAsked:
     size: int = 25
     cursor: str | None = None
     with_metadata: bool = False
-    policy: Policy = Policy.PARTIAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +59,15 @@ class SiteState(msgspec.Struct, omit_defaults=True, gc=False):
     code: str | None = None
     message: str | None = None
     retryable: bool | None = None
+
+
+def job_number(texts: Sequence[str]) -> StringInput:
+    """The jobs that the scheduler gave any of these numbers. ``BAD_REQUEST`` for what is no number."""
+    wrong = next((text for text in texts if not re.fullmatch(r"[0-9]{1,19}", text, re.ASCII)), None)
+    if wrong is not None:
+        raise RequestError(Code.BAD_REQUEST, f"invalid query parameter value: jobId: {wrong[:40]!r} is not a job number.")
+    numbers = tuple(dict.fromkeys(str(int(text)) for text in texts))
+    return StringInput(eq=numbers[0]) if len(numbers) == 1 else StringInput(in_=numbers)
 
 
 def states_of(reports: Sequence[SiteReport]) -> dict[str, SiteState] | None:
@@ -104,7 +111,7 @@ async def read_list(call: Call, asked: ListAsked) -> Listed:
             first=None if skips else asked.size,
             after=start or None,
             sites=call.sites,
-            policy=asked.policy,
+            policy=call.policy,
             fields=IN_LIST | {"meta_data_json"} if asked.with_metadata else IN_LIST,
         ),
         call.caller,

@@ -13,10 +13,11 @@ import msgspec
 
 from ccgateway.errors import GatewayError
 from ccgateway.federation.questions import JobMetricsAnswer
-from ccgateway.jobs.clusters import Unit
+from ccgateway.jobs import clusters as values
 from ccgateway.jobs.metrics import JobMetric, JobRef, MetricPiece, MetricsWanted, Series, Statistics, StatisticsSeries
 from ccgateway.jobs.model import JobRow
 from ccgateway.surfaces.rest.calls import Call
+from ccgateway.surfaces.rest.clusters import Unit
 
 __all__ = [
     "DocumentedMetric",
@@ -45,9 +46,11 @@ _NO_STATISTICS = msgspec.Raw(_STATISTICS % (0, 0, 0))
 _HOST, _ID = attrgetter("hostname"), attrgetter("id")
 
 
-class WrittenUnit(msgspec.Struct, omit_defaults=True, gc=False):
+class MetricUnit(msgspec.Struct, gc=False):
+    """With both of its keys, also where there is no prefix."""
+
     base: str
-    prefix: str = ""
+    prefix: str
 
 
 class WrittenSeries(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -79,7 +82,7 @@ class Metric(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", g
     """One metric at one scope, in 1.5.4's order."""
 
     statistics_series: WrittenAcross | None = None
-    unit: WrittenUnit
+    unit: Unit
     series: list[WrittenSeries]
     timestep: int
 
@@ -101,11 +104,11 @@ class MetricByName(msgspec.Struct, gc=False):
 
 
 class DocumentedMetric(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", gc=False):
-    """As the how-to page shows it: flat. ``unit`` has both of its keys."""
+    """As the how-to page shows it: flat."""
 
     name: str
     scope: str
-    unit: Unit
+    unit: MetricUnit
     timestep: int
     series: list[PlainSeries]
     statistics_series: WrittenAcross | None = None
@@ -126,10 +129,10 @@ async def read_metrics(call: Call, row: JobRow, wanted: MetricsWanted) -> JobMet
 
 def metric(one: JobMetric) -> Metric:
     """``one`` in 1.5.4's form."""
-    unit = one.unit or Unit()
+    unit = one.unit or values.Unit()
     return Metric(
         statistics_series=_across(one.statistics_series),
-        unit=WrittenUnit(unit.base, unit.prefix or ""),
+        unit=Unit(unit.base, unit.prefix or ""),
         series=_series(one.series),
         timestep=one.timestep,
     )
@@ -138,11 +141,11 @@ def metric(one: JobMetric) -> Metric:
 def documented_metric(piece: MetricPiece) -> DocumentedMetric:
     """``piece`` as the how-to page shows metrics."""
     one = piece.metric
-    unit = one.unit or Unit()
+    unit = one.unit or values.Unit()
     return DocumentedMetric(
         name=piece.name,
         scope=piece.scope,
-        unit=Unit(unit.base, unit.prefix or ""),
+        unit=MetricUnit(unit.base, unit.prefix or ""),
         timestep=one.timestep,
         series=[
             PlainSeries(hostname=its.hostname, id=its.id, statistics=its.statistics, data=its.data) for its in one.series or ()
@@ -163,7 +166,7 @@ def texts_of(pieces: Iterable[MetricPiece]) -> list[str]:
     """Everything in ``pieces`` that is no number."""
     found: list[str] = []
     for piece in pieces:
-        unit, series = piece.metric.unit or Unit(), piece.metric.series or ()
+        unit, series = piece.metric.unit or values.Unit(), piece.metric.series or ()
         found += (piece.name, piece.scope, unit.base, unit.prefix or "")
         found += map(_HOST, series)
         found += filter(None, map(_ID, series))

@@ -41,7 +41,9 @@ async def nodes_in_use(call: Call, before: int) -> UsedNodes:
     after: str | None = None
     while True:
         size = min(PAGE, call.desk.limits.page_jobs)
-        question = JobListQuestion(filters=(wanted,), first=size, after=after, sites=call.sites, fields=frozenset({"resources"}))
+        question = JobListQuestion(
+            filters=(wanted,), first=size, after=after, sites=call.sites, fields=frozenset({"resources"}), policy=call.policy
+        )
         answer = await call.gateway.jobs(question, call.caller)
         for row in answer.rows:
             hosts.setdefault(row.cluster, set()).update(one.hostname for one in row.resources or ())

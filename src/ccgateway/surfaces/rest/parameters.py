@@ -9,7 +9,7 @@ from ccgateway.surfaces.rest.endpoints import Parameter, Schema
 
 __all__ = [
     "ALL_METRICS", "CHANGED", "CLUSTER", "DOCUMENTED_LIST", "DRY_RUN", "METRICS", "NAMES", "NOT_JUST_USER", "OMIT_TAGGED",
-    "RELEASED_LIST", "RESOLUTION", "SITE", "SITES", "TIMESTAMP",
+    "POLICY", "RELEASED_LIST", "RESOLUTION", "SITE", "SITES", "TIMESTAMP",
 ]  # fmt: skip
 
 #: a body that names metrics
@@ -23,6 +23,9 @@ _FLAG: Schema = {"type": "boolean"}
 SITE = Parameter("site", "Only these sites; all of them where it is left out.", _TEXT, repeats=True)
 SITES = Parameter("site", "The sites, by name, or `*` for all. Needed where there are several.", _TEXT, repeats=True)
 CLUSTER = Parameter("cluster", "Only clusters of that name.", _TEXT)
+POLICY = Parameter(
+    "policy", "`STRICT`: an error (503) instead of an answer without a site.", {"type": "string", "enum": ["PARTIAL", "STRICT"]}
+)
 NOT_JUST_USER = Parameter("not-just-user", "`true` leaves out those whose only role is `user`.", _FLAG)
 TIMESTAMP = Parameter("ts", "Epoch seconds: jobs that started before.", _SECONDS, required=True)
 DRY_RUN = Parameter("dry-run", "`true` deletes nothing, and tells what would be.", _FLAG)
@@ -45,6 +48,12 @@ _CURSOR = Parameter(
     "Reads on from there, as the `Link` header says; empty: from the start. Pages may then be short while there is more.",
     _TEXT,
 )
+_JOB_ID = Parameter(
+    "jobId",
+    "The scheduler's job number; several mean any of them. Sites are read for it, so name a `start-time` too where there is one.",
+    {"type": "integer", "format": "int64", "minimum": 0},
+    repeats=True,
+)
 _CLUSTER, _PROJECT = Parameter("cluster", "Cluster name.", _TEXT), Parameter("project", "Project name.", _TEXT)
 _WINDOW = Parameter(
     "start-time", "`FROM-TO`, epoch seconds, both ends inclusive.", {"type": "string", "pattern": "^[0-9]+-[0-9]+$"}
@@ -56,6 +65,7 @@ def _states(*names: str) -> Parameter:
 
 
 DOCUMENTED_LIST = (
+    _JOB_ID,
     _states(*STATES),
     _CLUSTER,
     Parameter("user", "Username.", _TEXT),
@@ -74,10 +84,11 @@ DOCUMENTED_LIST = (
     Parameter("with-metadata", "The same, as releases have it.", _FLAG),
     SITE,
     _CURSOR,
-    Parameter("policy", "`STRICT`: rather no answer than one without a site.", {"type": "string", "enum": ["PARTIAL", "STRICT"]}),
+    POLICY,
 )
 
 RELEASED_LIST = (
+    _JOB_ID,
     _states(*(state for state in STATES if state != "stopped")),
     _CLUSTER,
     _PROJECT,
@@ -87,4 +98,5 @@ RELEASED_LIST = (
     Parameter("with-metadata", "Metadata come with each job where it is there, whatever its value.", _TEXT),
     SITE,
     _CURSOR,
+    POLICY,
 )

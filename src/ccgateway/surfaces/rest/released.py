@@ -1,7 +1,8 @@
 """``/cc-backend/1.5``: what a client of cc-backend 1.5.4 asks and gets, over all sites at once.
 
 Parameters, statuses, bodies and the words of refusals are those of 1.5.4. Federation adds integer ids over all sites, the
-parameters ``site`` and ``cursor``, the headers ``Link`` and ``X-CCGateway-Complete``, and ``sites`` in what is not complete.
+parameters ``site``, ``jobId``, ``cursor`` and ``policy``, the headers ``Link`` and ``X-CCGateway-Complete``, and ``sites`` in
+what is not complete.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from dataclasses import replace
 import msgspec
 
 from ccgateway.errors import Code, FederationError, GatewayError
-from ccgateway.federation.questions import Policy
 from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
 from ccgateway.jobs.metrics import SCOPES, MetricsWanted
 from ccgateway.jobs.model import STATES, JobRow
@@ -19,7 +19,7 @@ from ccgateway.surfaces.rest.calls import Answer, Call, Query
 from ccgateway.surfaces.rest.clusters import Clusters, account, cluster
 from ccgateway.surfaces.rest.conditional import etag_of, is_known, metrics_etag
 from ccgateway.surfaces.rest.jobs import SINGLE, Job, job
-from ccgateway.surfaces.rest.listing import ListAsked, SiteState, completeness, read_list, refuse_gaps, states_of
+from ccgateway.surfaces.rest.listing import ListAsked, SiteState, completeness, job_number, read_list, refuse_gaps, states_of
 from ccgateway.surfaces.rest.metrics import (
     Metric,
     MetricByName,
@@ -84,6 +84,7 @@ class _List:
     def __init__(self) -> None:
         self._texts: dict[str, StringInput] = {}
         self._states: tuple[str, ...] | None = None
+        self._job_id: StringInput | None = None
         self._window: TimeRange | None = None
         self._page, self._size, self._with_metadata = 1, 25, False
 
@@ -92,6 +93,8 @@ class _List:
         match key:
             case "project" | "cluster":
                 self._texts[key] = StringInput(eq=first)
+            case "jobId":
+                self._job_id = job_number(values)
             case "state":
                 if not OWN_STATES.issuperset(values):
                     raise RefusedError(400, "invalid query parameter value: state")
@@ -104,13 +107,14 @@ class _List:
                 self._size = _positive(first, "items-per-page")
             case "with-metadata":
                 self._with_metadata = True
-            case "site" | "cursor":
+            case "site" | "cursor" | "policy":
                 pass
             case _:
                 raise RefusedError(400, f"invalid query parameter: {key}")
 
     def done(self, cursor: str | None) -> ListAsked:
         wanted = JobFilter(
+            job_id=self._job_id,
             project=self._texts.get("project"),
             cluster=self._texts.get("cluster"),
             state=self._states,
@@ -246,7 +250,7 @@ def _no_metrics(message: str) -> Answer:
 
 async def clusters(call: Call) -> Answer:
     """All clusters, or those of one name."""
-    found = await call.gateway.clusters(call.caller, sites=call.sites, policy=Policy.PARTIAL, with_partitions=False)
+    found = await call.gateway.clusters(call.caller, sites=call.sites, policy=call.policy, with_partitions=False)
     named = call.query.first("cluster")
     items = [one.cluster for one in found.items if named in (None, "", one.cluster.name)]
     if named and not items:
@@ -259,7 +263,7 @@ async def clusters(call: Call) -> Answer:
 async def users(call: Call) -> Answer:
     """The accounts of all sites; ``not-just-user=true`` leaves out those that are nothing but users."""
     try:
-        found = await call.gateway.users(call.caller, sites=call.sites, policy=Policy.PARTIAL)
+        found = await call.gateway.users(call.caller, sites=call.sites, policy=call.policy)
     except FederationError as error:
         if all(cause.code is Code.SITE_UNAUTHORIZED for cause in error.causes):
             raise RefusedError(403, "only admins are allowed to fetch a list of users") from None

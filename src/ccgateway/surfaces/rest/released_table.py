@@ -17,6 +17,7 @@ from ccgateway.surfaces.rest.parameters import (
     NAMES,
     NOT_JUST_USER,
     OMIT_TAGGED,
+    POLICY,
     RELEASED_LIST,
     SITE,
     SITES,
@@ -180,15 +181,27 @@ _RELEASED_WRITES = (
 _RELEASED_OTHERS = (
     Endpoint(
         "/jobs/used_nodes",
-        {"GET": _released(released.used_nodes, "usedNodes", "Used nodes", {200: NodesInUse}, parameters=(TIMESTAMP, SITE))},
+        {
+            "GET": _released(
+                released.used_nodes, "usedNodes", "Used nodes", {200: NodesInUse}, parameters=(TIMESTAMP, SITE, POLICY)
+            )
+        },
     ),
     Endpoint(
         "/clusters/",
-        {"GET": _released(released.clusters, "listClusters", "Lists clusters", {200: Clusters}, parameters=(CLUSTER, SITE))},
+        {
+            "GET": _released(
+                released.clusters, "listClusters", "Lists clusters", {200: Clusters}, parameters=(CLUSTER, SITE, POLICY)
+            )
+        },
     ),
     Endpoint(
         "/users/",
-        {"GET": _released(released.users, "listUsers", "Lists users", {200: list[Account]}, parameters=(NOT_JUST_USER, SITE))},
+        {
+            "GET": _released(
+                released.users, "listUsers", "Lists users", {200: list[Account]}, parameters=(NOT_JUST_USER, SITE, POLICY)
+            )
+        },
     ),
 )
 

@@ -9,7 +9,9 @@ from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp
 
 from ccgateway.federation.gateway import Gateway
+from ccgateway.federation.questions import Policy
 from ccgateway.settings import LimitSettings
+from ccgateway.settings.base import Partial
 from ccgateway.surfaces.callers import CallerOf
 from ccgateway.surfaces.rest.calls import Desk
 from ccgateway.surfaces.rest.docs import docs_routes
@@ -30,9 +32,13 @@ HEADERS = ("Authorization", "X-Auth-Token", "Content-Type", "Idempotency-Key", "
 SHOWN = ("Link", "ETag", COMPLETE)
 
 
-def rest_routes(gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, *, origins: Sequence[str] = ()) -> list[BaseRoute]:
-    """The routes, and those of the page about them. ``caller_of`` says who asks; ``origins``: whose pages may ask."""
-    desk, allowed = Desk(gateway, limits, Ids(gateway.numbers)), frozenset(origins)
+def rest_routes(
+    gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, *, partial: Partial = "serve", origins: Sequence[str] = ()
+) -> list[BaseRoute]:
+    """The routes, and those of the page about them. ``caller_of`` says who asks; ``partial``: what becomes of answers from
+    which a site is missing; ``origins``: whose pages may ask."""
+    policy = Policy.STRICT if partial == "refuse" else Policy.PARTIAL
+    desk, allowed = Desk(gateway, limits, Ids(gateway.numbers), policy), frozenset(origins)
     own, everything = may_use_userapi, may_use_api
     faces = {
         "/api": Face(desk, API, Documented(), caller_of, admits=everything, origins=allowed),
