@@ -94,3 +94,26 @@ def test_a_schema_names_every_key_of_a_body() -> None:
         "type": "array", "items": {"type": "integer", "format": "int64"},
     }  # fmt: skip
     assert schema["additionalProperties"] is False and "jobId" in schema["required"]
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (rb'"\ud800"', "\ufffd"),
+        (rb'"a\uDC00b"', "a\ufffdb"),
+        (rb'"\ud800\ud800"', "\ufffd\ufffd"),
+        (rb'"\ud83d\ude00"', "\U0001f600"),
+        (rb'"\\ud800"', r"\ud800"),
+        (rb'{"\udfff": ["\ud800x"]}', {"\ufffd": ["\ufffdx"]}),
+    ],
+)
+def test_a_surrogate_that_is_alone_is_read_as_go_reads_it(text: bytes, read: object) -> None:
+    assert decode_json(text) == read
+
+
+def test_nulls_in_bodies_are_what_go_makes_of_them() -> None:
+    order = read_started(
+        b'{"resources":[null,{"hostname":"a","hwthreads":[null]}],"tags":[null],"metaData":{"a":null},"user":null}'
+    )
+    assert [(one.hostname, one.hwthreads) for one in order.resources] == [("", None), ("a", [0])]
+    assert order.meta_data == {"a": ""} and order.tags[0].type == "" and order.user == ""

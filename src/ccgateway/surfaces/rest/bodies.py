@@ -1,6 +1,7 @@
 """Bodies of writes, read as strictly as cc-backend reads them: a key that it does not know is an error, and is named.
 
-Keys are found whatever their case, a null counts as absent, and what is absent is empty or 0, as Go has it.
+Keys are found whatever their case, a null counts as absent, in a list and in metadata as empty, and what is absent is empty or 0,
+as Go has it.
 """
 
 from __future__ import annotations
@@ -115,17 +116,30 @@ def _typed(value: Any, kind: Kind, where: str) -> Any:
                 raise _misfit(f"number {value}", where, kind)
         case Many():
             if isinstance(value, list):
-                return [_typed(one, kind.of, where) for one in value if one is not None]
+                return [_zero(kind.of) if one is None else _typed(one, kind.of, where) for one in value]
             raise _misfit(kind_of(value), where, kind.name)
         case Texts():
             if isinstance(value, dict):
-                return {name: _typed(one, "string", where) for name, one in value.items() if one is not None}
+                return {name: "" if one is None else _typed(one, "string", where) for name, one in value.items()}
             raise _misfit(kind_of(value), where, "map[string]string")
         case Shape():
             if isinstance(value, dict):
                 return _object(value, kind)
             raise _misfit(kind_of(value), where, f"{'schema' if kind in _OF_LIBRARY else 'api'}.{kind.name}")
     raise _misfit(kind_of(value), where, str(kind))
+
+
+def _zero(kind: Kind) -> Any:
+    """What Go makes of a null in a list."""
+    match kind:
+        case "string":
+            return ""
+        case "int64" | "int32":
+            return 0
+        case Many():
+            return []
+        case _:
+            return {}
 
 
 #: objects that come from the library and not from the interface itself

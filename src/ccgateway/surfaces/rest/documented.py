@@ -206,9 +206,10 @@ async def single_job_with(call: Call) -> Answer:
 
 def _names(body: bytes) -> list[str] | None:
     try:
-        return (msgspec.json.decode(body, type=list[str] | None) if body.strip() else None) or None
+        names = msgspec.json.decode(body, type=list[str | None] | None) if body.strip() else None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise bad('The body is not a list of metrics, such as ["cpu_load", "mem_bw"].') from None
+    return [name or "" for name in names] if names else None
 
 
 def _single(row: JobRow, call: Call, data: Data, sites: dict[str, SiteState] | msgspec.UnsetType = msgspec.UNSET) -> Single:

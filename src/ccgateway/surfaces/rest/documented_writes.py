@@ -10,6 +10,8 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from email.parser import BytesParser
+from email.policy import HTTP
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -325,11 +327,25 @@ async def change_user(call: Call) -> Answer:
 
 
 def _change(body: bytes, call: Call) -> tuple[UserChange, str] | None:
-    if call.headers.get("content-type", "").startswith("application/x-www-form-urlencoded") and not body.startswith(b"{"):
+    kind = call.headers.get("content-type", "").lower()
+    if kind.startswith("multipart/form-data"):
+        found = change_in(_parts(body, call.headers["content-type"]))
+    elif kind.startswith("application/x-www-form-urlencoded") and not body.startswith(b"{"):
         found = change_in(dict(reversed(parse_qsl(body.decode("utf-8", "replace")))))
     else:
         found = read_change(body) if body.strip() else None
     return found or change_in({name: call.query.first(name) or "" for name in CHANGES})
+
+
+def _parts(body: bytes, content_type: str) -> dict[str, str]:
+    """The fields of a form that comes in parts; of one that comes twice, the first counts."""
+    whole = b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + body
+    found: dict[str, str] = {}
+    for part in BytesParser(policy=HTTP).parsebytes(whole).iter_parts():
+        name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(content, bytes):
+            found.setdefault(name, content.decode("utf-8", "replace"))
+    return found
 
 
 def _at_sites(results: Sequence[WriteResult], words: str, count: int | None = None) -> Answer:

@@ -203,12 +203,12 @@ def _names(body: bytes) -> list[str] | None:
         value = decode_json(body)
         if value is not None and not isinstance(value, list):
             raise ValueError(f"json: cannot unmarshal {kind_of(value)} into Go value of type api.GetJobAPIRequest")  # noqa: TRY301
-        wrong = next((one for one in value or () if not isinstance(one, str)), None)
+        wrong = next((one for one in value or () if not isinstance(one, str | None)), None)
         if wrong is not None:
             raise ValueError(f"json: cannot unmarshal {kind_of(wrong)} into Go value of type string")  # noqa: TRY301
     except ValueError as wrong_body:
         raise RefusedError(400, f"decoding request failed: {wrong_body}") from None
-    return value or None
+    return [one or "" for one in value] if value else None
 
 
 async def job_metrics(call: Call) -> Answer:

@@ -48,6 +48,8 @@ def decode_json(body: bytes) -> Any:
     text = body.decode("utf-8", "replace").strip(" \t\r\n").encode()
     if not text:
         raise ValueError("EOF")
+    if rb"\ud" in text.lower():
+        text = _ESCAPE.sub(_as_scalar, text)
     try:
         return msgspec.json.decode(text)
     except RecursionError:
@@ -61,6 +63,17 @@ def decode_json(body: bytes) -> Any:
         return msgspec.json.decode(text[: at - 1])  # counted from 1
     where = next((ours for theirs, ours in _WHERE.items() if theirs in words), "looking for beginning of value")
     raise ValueError(f"invalid character {chr(text[min(at, len(text) - 1)])!r} {where}")
+
+
+#: an escape in JSON: a pair of surrogates, one that is alone, or any other
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+
+
+def _as_scalar(escape: re.Match[bytes]) -> bytes:
+    """A surrogate that is alone stands for no character: Go reads U+FFFD."""
+    return escape[0] if escape[1] is None else rb"\ufffd"
 
 
 _WHERE = {
