@@ -21,6 +21,7 @@ from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.writes import WriteResult
 from ccgateway.settings import LimitSettings
+from ccgateway.settings.base import Partial
 from ccgateway.surfaces.rest.routes import rest_routes
 from surfaces.fakes import CALLER, FakeGateway, make_row
 
@@ -85,6 +86,7 @@ def app_of(
     caller: Principal = CALLER,
     refused: GatewayError | None = None,
     origins: tuple[str, ...] = (),
+    partial: Partial = "serve",
     **limits: Any,
 ) -> Starlette:
     """The faces; ``refused``: what callers are told instead of being known."""
@@ -94,7 +96,7 @@ def app_of(
             raise refused
         return caller
 
-    return Starlette(routes=rest_routes(gateway, caller_of, LimitSettings(**limits), origins=origins))
+    return Starlette(routes=rest_routes(gateway, caller_of, LimitSettings(**limits), origins=origins, partial=partial))
 
 
 def client_of(gateway: RestGateway, **more: Any) -> httpx.AsyncClient:
