@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ccgateway.cache.counts import CacheStats, Counts
 from ccgateway.cache.entries import Entry, Hit, Source
 from ccgateway.cache.filling import Fill, Filler
-from ccgateway.cache.flights import Crew, Flights
+from ccgateway.cache.flights import Crew, Flights, Landing
 from ccgateway.cache.keys import EVERYTHING, Key, Realm
 from ccgateway.cache.memory import MemoryStore
 from ccgateway.cache.store import Store, Tokens, realms_of, stamp_of
@@ -77,6 +77,21 @@ class Cache:
                 hits |= await self._fetch(missing, dict(look.tokens), fill)
             return hits
 
+    async def ask(self, keys: Sequence[Key], fill: Fill, *, asker: Hashable, deadline: Deadline) -> dict[Key, Hit]:
+        """What ``fill`` says of the keys now, whatever is kept of them; waited for by none but the same ``asker``, here or in
+        another process. What it says is kept as ``fetch`` keeps it. Raises as ``fetch``.
+        """
+        async with deadline.limit():
+            wanted = list(dict.fromkeys(keys))
+            tokens = await self._store.stamp(realms_of(wanted))
+            self._counts.misses += len(wanted)
+            found = {key: self._flights.find((asker, self._ident(key, tokens)), self._clock()) for key in wanted}
+            flights = [flight for flight in found.values() if flight is not None]
+            unserved = [(key, (asker, self._ident(key, tokens))) for key, flight in found.items() if flight is None]
+            if unserved:
+                flights += self._flights.start(unserved, lambda crew: self._filler.run_alone(crew, fill, tokens))
+            return self._landed(await self._flights.wait(flights))
+
     async def peek(self, keys: Sequence[Key]) -> dict[Key, Hit]:
         """What is there of the keys and may be served as it is; asks no site."""
         look, now = await self._store.look(list(dict.fromkeys(keys))), self._clock()
@@ -104,7 +119,9 @@ class Cache:
         unserved = [(key, self._ident(key, tokens)) for key, flight in found.items() if flight is None]
         if unserved:
             flights += self._flights.start(unserved, lambda crew: self._filler.run(crew, fill))
-        landed = await self._flights.wait(flights)
+        return self._landed(await self._flights.wait(flights))
+
+    def _landed(self, landed: Mapping[Key, Landing]) -> dict[Key, Hit]:
         now = self._clock()
         hits: dict[Key, Hit] = {}
         for key, landing in landed.items():

@@ -18,7 +18,7 @@ from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import EARLIEST
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.ordering import Position, in_total_order, position_of, take_through
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import Meter
 from ccgateway.site.instance import Instance
 from ccgateway.site.pages import from_site
 from ccgateway.site.reading import JobStream, Unreadable
@@ -78,12 +78,12 @@ class Part:
         part = Part(self.instance, self.caller, report, deadline, self.stream, self.share)
         part.twin, part.notes, part.read_at = self.twin, self.notes, self.read_at
         if self.stream is not None:
-            self.stream.begin(Visit(self.stream.visit.credential, deadline))
+            self.stream.begin(replace(self.stream.visit, deadline=deadline, meter=Meter()))
             self.stream.source = from_site  # who comes this far walks alone
         return part
 
     async def is_still_welcome(self, stream: JobStream) -> bool:
-        """Whether the caller still is whom it was at the site when ``stream``, this part's own, began; by a new token, maybe."""
+        """Whether the caller is proved to be whom it was at the site when ``stream``, this part's own, began; by a new token, maybe."""
         try:
             credential = (await self.instance.visit(self.caller, self.due)).credential
         except SiteError:
@@ -91,7 +91,7 @@ class Part:
         before = stream.visit.credential
         if credential is not before:
             stream.visit = replace(stream.visit, credential=credential)
-        return credential.stands_as(before)
+        return self.instance.proofs.holds(credential) and credential.stands_as(before)
 
     @property
     def due(self) -> Deadline:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ccgateway.deadline import Deadline
-from ccgateway.site.credentials import Credential
+from ccgateway.site.credentials import Credential, Proofs
 
 __all__ = ["Exchange", "Meter", "SiteAnswer", "SiteRequest", "Visit"]
 
@@ -37,11 +37,17 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """On whose behalf, until when, and at what count one question is put to one site."""
+    """On whose behalf, until when, and at what count one site is asked. ``proofs``: what it said to tokens."""
 
     credential: Credential
     deadline: Deadline
     meter: Meter = field(default_factory=Meter)
+    proofs: Proofs | None = field(default=None, repr=False)
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether the site has proved the token, so that what is remembered may be served on its claims."""
+        return self.proofs is not None and self.proofs.holds(self.credential)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,25 @@ import tenacity
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
+from ccgateway.site.credentials import Proofs
 from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
 from ccgateway.telemetry import Observer
 
-__all__ = ["Limited", "Observed", "Retrying"]
+__all__ = ["Limited", "Noting", "Observed", "Retrying"]
+
+
+class Noting:
+    """Withdraws the proof of tokens that the site refuses."""
+
+    def __init__(self, inner: Exchange, proofs: Proofs) -> None:
+        self._inner, self._proofs = inner, proofs
+
+    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+        """As the layer below."""
+        answer = await self._inner.exchange(request, visit)
+        if answer.status in (401, 403):
+            self._proofs.withdraw(visit.credential)
+        return answer
 
 
 class Observed:

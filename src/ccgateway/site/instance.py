@@ -21,9 +21,10 @@ from ccgateway.jobs.conditions import EARLIEST, LATEST, Conditions
 from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted, in_order_of
 from ccgateway.jobs.model import ALWAYS, JobRow
 from ccgateway.settings import SiteSettings
-from ccgateway.site.credentials import Credential, Credentials
+from ccgateway.site.credentials import Credential, Credentials, Proofs
 from ccgateway.site.dialects import DIALECTS, Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
 from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
+from ccgateway.site.guard import Noting
 from ccgateway.site.pages import PageAsked, PageSource, from_site
 from ccgateway.site.probing import find_release
 from ccgateway.site.replies import refuse
@@ -93,7 +94,8 @@ class Instance:
         self.name = settings.name
         self.number = settings.number
         self.health = SiteHealth()
-        self._exchange = exchange
+        self.proofs = Proofs()
+        self._exchange: Exchange = Noting(exchange, self.proofs)
         self._credentials = credentials
         self._dialect = DIALECTS.get(settings.release)
         self._probing = asyncio.Lock()
@@ -128,7 +130,7 @@ class Instance:
         if credential is None:
             message = "No token for this site is configured, so it was not asked."
             raise SiteError(Code.NO_CREDENTIAL, self.name, message)
-        return Visit(credential, deadline)
+        return Visit(credential, deadline, proofs=self.proofs)
 
     # --- questions
 
@@ -144,6 +146,7 @@ class Instance:
             request = dialect.list_request(dialect.root(visit.credential), plan, window, size, page)
 
             async def ask_site(visit: Visit) -> tuple[list[JobRow], bytes]:
+                asked_at = self.proofs.now()
                 answer = await self._exchange.exchange(request, visit)
                 if answer.status == 500:
                     raise PageFailedError(refuse(answer, self.name), answer.body)
@@ -151,6 +154,7 @@ class Instance:
                 if len(rows) > size:
                     message = f"The site sent {len(rows)} jobs where {size} were asked for."
                     raise SiteError(Code.WRONG_RELEASE, self.name, message)
+                self.proofs.accept(visit.credential, asked_at)
                 return rows, answer.body
 
             def read(body: bytes) -> list[JobRow]:
@@ -171,11 +175,13 @@ class Instance:
 
     async def _job(self, dialect: Dialect, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
         plan = dialect.plan(Conditions(), attributes, visit.credential)
+        asked_at = self.proofs.now()
         answer = await self._exchange.exchange(dialect.job_request(dialect.root(visit.credential), db_id), visit)
         if answer.status == 422 or (answer.status == 404 and dialect.name == "howto"):
             return None
         missing = plan.attributes & dialect.missing_in_single
         row = dialect.job_row(answer, self.name, plan.attributes - missing)
+        self.proofs.accept(visit.credential, asked_at)
         if not plan.matching([row]):
             return None
         if missing:
@@ -206,10 +212,13 @@ class Instance:
             route = dialect.metrics_route(credential)
             request = dialect.metrics_request(dialect.root(credential), db_id, wanted, route)
             try:
-                return dialect.metric_pieces(await self._exchange.exchange(request, visit), self.name, wanted, route)
+                asked_at = self.proofs.now()
+                pieces = dialect.metric_pieces(await self._exchange.exchange(request, visit), self.name, wanted, route)
             except MetricsRefusedError as refused:
                 refused.forget_frames()
                 return refused
+            self.proofs.accept(visit.credential, asked_at)
+            return pieces
 
         found = await self._asked(visit, ask)
         if isinstance(found, MetricsRefusedError):
@@ -244,8 +253,10 @@ class Instance:
         """The site's clusters; their partitions only if asked for, as they take a request of their own."""
 
         async def ask(dialect: Dialect) -> list[Cluster]:
+            asked_at = self.proofs.now()
             answer = await self._exchange.exchange(dialect.clusters_request(visit.credential), visit)
             clusters = dialect.clusters(answer, self.name)
+            self.proofs.accept(visit.credential, asked_at)
             request = dialect.partitions_request() if with_partitions else None
             if request is not None:
                 told = dialect.graphql_clusters(await self._exchange.exchange(request, visit), self.name)
@@ -262,7 +273,10 @@ class Instance:
         async def ask(dialect: Dialect) -> list[User]:
             if dialect.root(visit.credential) != "/api":
                 raise SiteError(Code.SITE_UNAUTHORIZED, self.name, "The site lists its users to admins only.")
-            return dialect.users(await self._exchange.exchange(dialect.users_request(), visit), self.name)
+            asked_at = self.proofs.now()
+            users = dialect.users(await self._exchange.exchange(dialect.users_request(), visit), self.name)
+            self.proofs.accept(visit.credential, asked_at)
+            return users
 
         return await self._asked(visit, ask)
 

@@ -10,7 +10,7 @@ import msgspec
 from ccgateway import __version__
 from ccgateway.cache.entries import Filled
 from ccgateway.cache.keys import Key
-from ccgateway.federation.remembered.shelf import CLUSTERS, USERS, Shelf, audience_of
+from ccgateway.federation.remembered.shelf import CLUSTERS, USERS, Shelf, audience_of, person_of
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance
@@ -46,7 +46,9 @@ class Directory:
         kind: type[list[T]],
         ask: Callable[[Visit], Awaitable[list[T]]],
     ) -> list[T]:
-        audience, life = audience_of(visit.credential), self._shelf.lives.clusters_for
+        # who lists users, a site may decide by its own table: that one token is accepted says nothing of another
+        whose = person_of if what[0] == USERS else audience_of
+        audience, life = whose(visit.credential), self._shelf.lives.clusters_for
         if audience is None or not self._shelf.is_used or not life:
             return await ask(visit)
         # another release of this gateway may write them differently

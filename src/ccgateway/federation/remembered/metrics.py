@@ -72,10 +72,10 @@ class RememberedMetrics:
                 places[job] = place
         names = dict.fromkeys(places, wanted.names or ())
         if wanted.names is None:
-            indexes = await self._shelf.peek([place.index for place in places.values()], visit.meter)
+            indexes = await self._shelf.peek([place.index for place in places.values()], visit)
             names = {job: _names(indexes[place.index]) for job, place in places.items() if place.index in indexes}
         keys = {job: [places[job].key(name) for name in of_job] for job, of_job in names.items()}
-        hits = await self._shelf.peek([key for of_job in keys.values() for key in of_job], visit.meter)
+        hits = await self._shelf.peek([key for of_job in keys.values() for key in of_job], visit)
         return {
             job: instance.arranged(visit, wanted, self._pieces(names[job], places[job], hits, {}))
             for job, of_job in keys.items()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from ccgateway.cache.entries import Absent, Filled, Hit, Source
 from ccgateway.cache.facade import Cache, Mark, open_cache
 from ccgateway.cache.keys import Key, Realm
 from ccgateway.deadline import Deadline
+from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.model import JobKey
 from ccgateway.settings import CacheSettings
 from ccgateway.site.credentials import Credential
@@ -27,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: the subjects of a site that are not jobs: its lists of jobs and which job a database id is, its clusters, its users
 JOBS, CLUSTERS, USERS = "jobs", "clusters", "users"
+#: refusals that are about the token that was shown
+_OF_THE_TOKEN = frozenset({Code.SITE_UNAUTHORIZED, Code.NO_CREDENTIAL})
 
 #: asks the site for what is missing, on that visit
 Fill: TypeAlias = Callable[[Sequence[Key], Visit], Awaitable[Mapping[Key, Filled | Absent]]]
@@ -39,9 +43,12 @@ def subject_of(job: JobKey) -> str:
 
 def audience_of(credential: Credential) -> str | None:
     """Who may be shown what was read with ``credential``; ``None``: nobody else."""
-    if credential.roles is None or (not credential.sees_all and not credential.user):
+    if credential.roles is None or not credential.is_named or (not credential.sees_all and not credential.user):
         return None
     roles = "+".join(quote(role, safe="") for role in sorted(credential.roles))
+    if credential.sees_all and credential.root == "/userapi":
+        # a site may go by its own table of users: there, /userapi accepts a token whatever its word that it sees all
+        return f"{credential.visibility} {roles} {quote(credential.user, safe='')}" if credential.user else None
     return f"{credential.visibility} {roles}"
 
 
@@ -49,6 +56,10 @@ def person_of(credential: Credential) -> str | None:
     """As ``audience_of``, for what sites show to one person only."""
     audience = audience_of(credential)
     return None if audience is None or not credential.user else f"{audience} {quote(credential.user, safe='')}"
+
+
+def _unkept(word: Filled | Absent) -> Filled | Absent:
+    return Absent(0.0) if isinstance(word, Absent) else Filled(word.payload, 0.0)
 
 
 class Shelf:
@@ -76,22 +87,44 @@ class Shelf:
         """What is there of the keys, and for the rest what ``fill`` says, as ``Cache.fetch``. Notes in the visit's meter what was
         remembered. ``within``: seconds that the fill may take.
 
+        On the claims of a token that the site has not proved, nothing remembered is given, and nobody else's fill is waited for.
         A fill is asked under the visit of whoever began it, with a deadline of its own: it may outlive its caller.
         """
 
+        own: SiteError | None = None
+
         async def limited(missing: Sequence[Key], deadline: Deadline) -> Mapping[Key, Filled | Absent]:
-            return await fill(missing, Visit(visit.credential, deadline.within(within), visit.meter))
+            nonlocal own
+            try:
+                words = await fill(missing, replace(visit, deadline=deadline.within(within)))
+            except SiteError as error:
+                own = error
+                raise
+            # the site answered to this token: only then are its claims an audience
+            return words if visit.is_proved else {key: _unkept(word) for key, word in words.items()}
 
         meter, calls = visit.meter, visit.meter.calls
-        hits = await self.cache.fetch(keys, limited, deadline=visit.deadline)
+        asker = visit.credential.fingerprint
+        if visit.is_proved:
+            try:
+                hits = await self.cache.fetch(keys, limited, deadline=visit.deadline)
+            except SiteError as error:
+                if error is own or error.code not in _OF_THE_TOKEN:
+                    raise
+                # somebody else's token was refused while this one waited for what it would bring
+                hits = await self.cache.ask(keys, limited, asker=asker, deadline=visit.deadline)
+        else:
+            hits = await self.cache.ask(keys, limited, asker=asker, deadline=visit.deadline)
         self._note(hits, meter)
         meter.recalled += meter.calls == calls
         return hits
 
-    async def peek(self, keys: Sequence[Key], meter: Meter) -> dict[Key, Hit]:
+    async def peek(self, keys: Sequence[Key], visit: Visit) -> dict[Key, Hit]:
         """What is there of the keys and need not be fetched anew."""
+        if not visit.is_proved:
+            return {}
         hits = await self.cache.peek(keys)
-        self._note(hits, meter)
+        self._note(hits, visit.meter)
         return hits
 
     def _note(self, hits: Mapping[Key, Hit], meter: Meter) -> None:

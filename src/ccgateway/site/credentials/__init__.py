@@ -4,6 +4,7 @@ credential  the value itself, and the seam ``Credentials``
 keyring     the rules of every site, as the settings say
 rules       the first rule that fits gives the credential; none, and the site is not asked
 standing    as whom a caller stands at one site: name, roles, a token of its own
+proofs      which tokens a site has proved
 table       the file of people's own tokens and names
 minted      a token signed with the site's own key for that caller alone
 exchanged   a token that the exchange service gives for the caller's own
@@ -12,5 +13,6 @@ service     the site's service token, for those who may do all that it can
 """
 
 from ccgateway.site.credentials.credential import ApiRoot, Credential, Credentials, OneToken
+from ccgateway.site.credentials.proofs import Proofs
 
-__all__ = ["ApiRoot", "Credential", "Credentials", "OneToken"]
+__all__ = ["ApiRoot", "Credential", "Credentials", "OneToken", "Proofs"]

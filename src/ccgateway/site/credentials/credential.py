@@ -6,6 +6,7 @@ and what the gateway itself must hide, and hiding errs on the side of too much.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -30,12 +31,21 @@ class Credential:
     """The token for one site, its holder's name there and roles (``None``: not a readable JWT), and the API root to use.
 
     A token that cannot be read is nobody's: it opens what the site itself grants it, and nothing where the site hides nothing.
+    ``expires``: epoch seconds, as the token says. ``is_signed``: the gateway signed it with the site's own key.
+    ``is_named``: ``user`` is what the token itself says. ``fingerprint``: the token's hash.
     """
 
     token: SecretStr = field(repr=False)
     user: str | None
     roles: frozenset[str] | None
     root: ApiRoot
+    expires: float | None = None
+    is_signed: bool = False
+    is_named: bool = True
+    fingerprint: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fingerprint", sha256(self.token.get_secret_value().encode()).digest())
 
     @classmethod
     def from_token(cls, token: SecretStr) -> Credential:
@@ -47,14 +57,22 @@ class Credential:
         roles = claims.get("roles")
         names = frozenset(role for role in roles if isinstance(role, str)) if isinstance(roles, list) else frozenset()
         subject = claims.get("sub")
-        return cls.with_roles(token, subject if isinstance(subject, str) else None, names)
+        return cls.with_roles(token, subject if isinstance(subject, str) else None, names, expires=_moment(claims.get("exp")))
 
     @classmethod
-    def with_roles(cls, token: SecretStr, user: str | None, roles: Iterable[str]) -> Credential:
+    def with_roles(
+        cls,
+        token: SecretStr,
+        user: str | None,
+        roles: Iterable[str],
+        *,
+        expires: float | None = None,
+        is_signed: bool = False,
+    ) -> Credential:
         """The credential of ``token``, where it is known whose it is."""
         names = frozenset(roles)
         is_api = names == {"api"} or "admin" in names
-        return cls(token, user, names, "/api" if is_api else "/userapi")
+        return cls(token, user, names, "/api" if is_api else "/userapi", expires, is_signed)
 
     @property
     def abilities(self) -> frozenset[Ability]:
@@ -85,11 +103,19 @@ class Credential:
         """
         if self.sees_all:
             return "all"
-        return f"user:{self.user}" if self.user else f"token:{sha256(self.token.get_secret_value().encode()).hexdigest()[:32]}"
+        return f"user:{self.user}" if self.user else f"token:{self.fingerprint.hex()[:32]}"
 
     def stands_as(self, other: Credential) -> bool:
         """Whether both stand for the same person with the same roles, so that one may go on where the other began."""
         return (self.user, self.roles, self.visibility) == (other.user, other.roles, other.visibility)
+
+
+def _moment(claim: object) -> float | None:
+    """``exp`` in epoch seconds; ``None`` if there is none. What is no number is taken to be over."""
+    if claim is None:
+        return None
+    is_number = isinstance(claim, int | float) and not isinstance(claim, bool) and not math.isnan(claim)
+    return float(min(claim, 2**53)) if is_number and isinstance(claim, int | float) else 0.0
 
 
 class Credentials(Protocol):

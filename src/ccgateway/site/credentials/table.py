@@ -98,7 +98,7 @@ def _entry(section: object, where: str) -> Entry:
         raise TableError(f"{where[:100]}: token is not one token")
     own = Credential.from_token(SecretStr(raw.token)) if raw.token is not None else None
     if own is not None and own.user is None:
-        own = replace(own, user=raw.user)
+        own = replace(own, user=raw.user, is_named=False)
     return Entry(raw.user, frozenset(raw.roles) if raw.roles is not None else None, own)
 
 

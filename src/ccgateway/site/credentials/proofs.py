@@ -1,0 +1,65 @@
+"""Which tokens one site has proved: those it accepted a moment ago, and those that the gateway signed with the site's own key.
+
+A token's claims are anybody's words until its site accepts it. Until then nothing remembered is served on them.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ccgateway.site.credentials.credential import Credential
+
+__all__ = ["Proofs"]
+
+#: seconds for which an accepted answer proves a token, and tokens of one site that are known at any one time
+ACCEPTED_FOR, MOST_KNOWN = 120.0, 10_000
+
+
+@dataclass(slots=True)
+class _Verdicts:
+    accepted_at: float = -math.inf
+    refused_at: float = -math.inf
+
+
+class Proofs:
+    """What one site said to the tokens that it was shown, under their hashes."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, wall_clock: Callable[[], float] = time.time) -> None:
+        self._clock, self._wall_clock = clock, wall_clock
+        self._known: OrderedDict[bytes, _Verdicts] = OrderedDict()
+
+    def now(self) -> float:
+        """The moment before a request is sent, for ``accept`` and ``withdraw``."""
+        return self._clock()
+
+    def holds(self, credential: Credential) -> bool:
+        """Whether the token is proved now. Its own expiry ends that, and so does a refusal."""
+        if credential.expires is not None and self._wall_clock() >= credential.expires:
+            return False
+        verdicts = self._known.get(credential.fingerprint)
+        if verdicts is None:
+            return credential.is_signed
+        if verdicts.refused_at >= verdicts.accepted_at:
+            return False
+        return credential.is_signed or self._clock() - verdicts.accepted_at < ACCEPTED_FOR
+
+    def accept(self, credential: Credential, asked_at: float) -> None:
+        """The site answered a request with that token. Says nothing if the token was refused after ``asked_at``."""
+        verdicts = self._of(credential)
+        if asked_at > verdicts.refused_at:
+            verdicts.accepted_at = max(verdicts.accepted_at, asked_at)
+
+    def withdraw(self, credential: Credential) -> None:
+        """The site refused that token."""
+        self._of(credential).refused_at = self._clock()
+
+    def _of(self, credential: Credential) -> _Verdicts:
+        verdicts = self._known.setdefault(credential.fingerprint, _Verdicts())
+        self._known.move_to_end(credential.fingerprint)
+        if len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
+        return verdicts
