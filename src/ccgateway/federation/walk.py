@@ -83,7 +83,7 @@ class Part:
         return part
 
     async def is_still_welcome(self, stream: JobStream) -> bool:
-        """Whether the caller is proved to be whom it was at the site when ``stream``, this part's own, began; by a new token, maybe."""
+        """Whether the caller is proved to be whom it was when ``stream``, this part's own, began; by a new token, maybe."""
         try:
             credential = (await self.instance.visit(self.caller, self.due)).credential
         except SiteError:

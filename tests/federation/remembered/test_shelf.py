@@ -17,6 +17,7 @@ from ccgateway.jobs.model import JobKey
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import Visit
 from support.shelves import Clock, settled, shelf_of
+from support.proved import Accepted
 from support.upstream import ADMIN
 
 TOKEN = SecretStr("canary-of-a-token")
@@ -89,7 +90,7 @@ async def test_a_write_takes_away_the_job_and_the_lists_or_all_of_the_site() -> 
         return dict.fromkeys(keys, Filled(b"1", 60.0))
 
     async def refill() -> None:
-        await shelf.fetch(keys, fill, Visit(ADMIN, Deadline.after(5)), within=5)
+        await shelf.fetch(keys, fill, Visit(ADMIN, Deadline.after(5), proofs=Accepted()), within=5)
         await settled(shelf)
         assert await known() == [True] * 4
 
@@ -113,7 +114,7 @@ async def test_the_meter_tells_what_was_remembered() -> None:
         visit.meter.calls += 1
         return {key: Filled(b"1", 60.0)}
 
-    asking, knowing = (Visit(ADMIN, Deadline.after(5)) for _ in range(2))
+    asking, knowing = (Visit(ADMIN, Deadline.after(5), proofs=Accepted()) for _ in range(2))
     await shelf.fetch([key], fill, asking, within=5)
     await settled(shelf)
     assert (asking.meter.calls, asking.meter.recalled, asking.meter.age) == (1, 0, None)

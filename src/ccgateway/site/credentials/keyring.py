@@ -51,7 +51,7 @@ class Keyring:
 
 
 def _sealing_material(settings: Settings) -> list[bytes]:
-    """Secrets that every process of this gateway has, also after a restart; of the table, which changes, only if there is no other."""
+    """Secrets that every process of this gateway has, also after a restart; the table, which changes, only if there are none."""
     places = [place for site in settings.sites.values() for place in (site.service_token(), site.private_key())]
     found = [secret for place in places if (secret := place.read(many_lines=True)) is not None]
     material = [secret.get_secret_value().encode() for secret in found]

@@ -30,7 +30,9 @@ class SiteReport:
     message: str | None = strawberry.field(description="What happened, in words; null if nothing is missing.")
     retryable: bool = strawberry.field(description="Whether asking again a little later may help.")
     elapsed: float = strawberry.field(description="Seconds it took.")
-    calls: int = strawberry.field(description="HTTP requests sent to it; where the gateway hides other people's jobs, 1 for any number.")
+    calls: int = strawberry.field(
+        description="HTTP requests sent to it; where the gateway hides other people's jobs, 1 for any number."
+    )
     scanned: int = strawberry.field(description="Jobs read from it.")
     returned: int = strawberry.field(description="Items of it in the answer.")
     cache_age: float | None = strawberry.field(description="Age in seconds of what came from a cache; null if nothing did.")
@@ -65,7 +67,9 @@ class Site:
     reachable: bool = strawberry.field(description="Whether it answered just now.")
     since: Time = strawberry.field(description="Since when that is so.")
     elapsed: float | None = strawberry.field(description="Seconds its answer took; null if it gave none.")
-    last_error: SiteFailure | None = computed(_last_error, description="Its newest failure; null if it had none. In words only to those who may see everything.")
+    last_error: SiteFailure | None = computed(
+        _last_error, description="Its newest failure; null if it had none. In words only to those who may see everything."
+    )
     capabilities: list[str] = strawberry.field(description="What the release there can do that not every release can.")
     same_as: str | None = strawberry.field(
         description="The other site that is one and the same instance, if two are; only one of them is asked."
