@@ -39,7 +39,7 @@ LIST = "query L($s: [String!]) { jobs(first: 5, sites: $s) { items { id user job
 QUESTIONS = {
     "list": LIST,
     "count": "query C($s: [String!]) { jobs(first: 1, sites: $s) { count items { user } } }",
-    "job": "query J($id: ID!) { job(id: $id) { user jobId metrics(metrics: [\"cpu_load\"]) { name } } }",
+    "job": 'query J($id: ID!) { job(id: $id) { user jobId metrics(metrics: ["cpu_load"]) { name } } }',
     "metrics": "query M($id: ID!) { jobMetrics(id: $id) { name scope } }",
     "clusters": "query K($s: [String!]) { clusters(sites: $s) { name } }",
     "users": "query U($s: [String!]) { users(sites: $s) { username } }",

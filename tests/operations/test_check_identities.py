@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from ccgateway.identity.keys import mint
 from ccgateway.operations.rendering import as_json
 from ccgateway.simulator.messages import json_error
 from ccgateway.simulator.tokens import Keys
@@ -153,6 +156,20 @@ async def test_worn_tokens_and_unknown_sites_in_the_table_are_warnings(start: St
     assert result.is_good
     said = {finding.problem for finding in result}
     assert said == {"it names sites that are not configured: nowhere", "tokens for aurora are expired or no JWT: those of alice"}
+
+
+@pytest.mark.parametrize("service", ["demo", None], ids=["with a service token", "without"])
+async def test_people_whose_tokens_in_the_table_are_refused_are_named(start: Start, desk: Desk, service: str | None) -> None:
+    address = await start("1.5")
+    forged = mint(Ed25519PrivateKey.generate(), "bob", ["user", "api"], now=time.time(), lifetime=600).get_secret_value()
+    rows = {"mallory": forged, "alice": address.site.token("alice"), "zoe": forged}
+    put(desk, "people.toml", "".join(f'[{name}.aurora]\ntoken = "{token}"\n' for name, token in rows.items()))
+    desk.text += '[identities]\ntable = "people.toml"\n'
+    desk.add("aurora", address.url, address.site.token(service) if service is not None else None)
+    result = await desk.check()
+    (finding,) = [finding for finding in result if finding.key == "identities.table"]
+    assert finding.problem == "site aurora refuses the tokens of mallory, zoe"
+    assert forged not in as_json(result)
 
 
 # --- issuers and the exchange service

@@ -12,7 +12,7 @@ import os
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -66,7 +66,9 @@ class _PrivateFile(logging.handlers.WatchedFileHandler):
     """A file that only its owner, and whoever else an operator chose, may read: who did what is not everybody's business."""
 
     def _open(self) -> io.TextIOWrapper:
-        return open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=_open_private)
+        # the type of a file opened by a mode that is a variable is not known
+        opened = open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=_open_private)  # noqa: SIM115
+        return cast(io.TextIOWrapper, opened)
 
 
 def _open_private(path: str, flags: int) -> int:

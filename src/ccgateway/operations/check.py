@@ -123,12 +123,40 @@ class _Asked:
             release = await self._ask(instance.find_release(self._visit(credential)))
         except SiteError as error:
             self._note_refusal(error, facts, is_expired=is_expired)
+            if error.code is Code.SITE_UNAUTHORIZED:
+                await self._try_table(instance)
             return
         self.found.reachable, self.found.accepted, self.found.release = True, facts is not None, release
         if not self._judge_release(release) or facts is None:
             return
         self._judge_rights(facts, credential, release)
         await self._read(instance, credential, facts)
+        await self._try_table(instance)
+
+    async def _try_table(self, instance: Instance) -> None:
+        """Whose own tokens in the table the site refuses: these people are told nothing of it until they have others."""
+        owners = {
+            subject: entry.own
+            for (subject, site), entry in (self.table.entries if self.table is not None else {}).items()
+            if site == self.site.name and entry.own is not None and _is_worth_trying(entry.own)
+        }
+        places = asyncio.Semaphore(self.site.concurrency)
+
+        async def is_refused(credential: Credential) -> bool:
+            async with places:
+                try:
+                    await self._ask(instance.greet(self._visit(credential)))
+                except SiteError as error:
+                    return error.code is Code.SITE_UNAUTHORIZED
+                return False
+
+        told = await asyncio.gather(*map(is_refused, owners.values()))
+        refused = sorted(subject for subject, is_one in zip(owners, told, strict=True) if is_one)
+        if refused:
+            shown = ", ".join(refused[:20]) + (f" and {len(refused) - 20} more" if len(refused) > 20 else "")
+            remedy = "Have new ones issued on the site (cc-backend -jwt USER) and put them into the table."
+            problem = f"site {self.site.name} refuses the tokens of {shown}"
+            self.found.findings.append(Finding(Level.WARNING, "identities.table", problem, remedy))
 
     def _from_table(self) -> SecretStr | None:
         """Somebody's own token for the site, to see what answers there."""
@@ -219,6 +247,13 @@ class _Asked:
             except SiteError as error:
                 advice = advise(error, self.site, facts, found.release)
                 found.warn(advice.key, f"the site does not list its users: {advice.problem}", advice.remedy)
+
+
+def _is_worth_trying(credential: Credential) -> bool:
+    """Whether nothing is wrong with the token by itself, which is told of without asking the site."""
+    facts = TokenFacts.of(credential.token)
+    left = facts.seconds_left(datetime.now(UTC))
+    return facts.is_jwt and (left is None or left > 0)
 
 
 def _judge_source(site: SiteSettings, found: SiteCheck, token: SecretStr | None) -> None:

@@ -16,8 +16,8 @@ from ccgateway.federation.remembered.shelf import JOBS, audience_of, person_of, 
 from ccgateway.jobs.model import JobKey
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import Visit
-from support.shelves import Clock, settled, shelf_of
 from support.proved import Accepted
+from support.shelves import Clock, settled, shelf_of
 from support.upstream import ADMIN
 
 TOKEN = SecretStr("canary-of-a-token")
