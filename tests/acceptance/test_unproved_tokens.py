@@ -29,7 +29,7 @@ FORGED: dict[str, Callable[[WatchedSite], str]] = {
     "self-signed bob": lambda _: _signed(STRANGER, "bob", ["user", "api"], time.time() + LIFE),
     "self-signed admin": lambda _: _signed(STRANGER, "demo", ["admin", "api"], time.time() + LIFE),
     "self-signed robot": lambda _: _signed(STRANGER, "robot", ["api"], time.time() + LIFE),
-    "unsigned bob": lambda _: jwt.encode({"sub": "bob", "roles": ["user", "api"], "exp": int(time.time()) + LIFE}, None, "none"),
+    "unsigned bob": lambda _: jwt.encode({"sub": "bob", "roles": ["user", "api"], "exp": int(time.time()) + LIFE}, "", "none"),
     "expired bob": lambda site: site.mint("bob", ["user", "api"], exp=1_700_000_000),
     "expired admin": lambda site: site.mint("demo", ["admin", "api"], exp=1_700_000_000),
 }

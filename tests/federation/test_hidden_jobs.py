@@ -25,9 +25,9 @@ def crowd(release: str, *, others: int, step: int = 7) -> Upstream:
     return Upstream([*own, *(Job(1000 + i, 1_000_100 + step * i, user="bob") for i in range(others))], release=release)
 
 
-async def page(upstream: Upstream, after: str | None = None, *, first: int = 2, **limits: int) -> JobListAnswer:
+async def page(upstream: Upstream, after: str | None = None, *, first: int = 2, scan_budget: int = 50_000) -> JobListAnswer:
     site = site_of(upstream, "old", 1, credential=ALICE)
-    async with gateway_over([site], **limits) as gateway:
+    async with gateway_over([site], scan_budget=scan_budget) as gateway:
         return await gateway.jobs(JobListQuestion(first=first, after=after), CALLER)
 
 

@@ -135,10 +135,11 @@ class _Asked:
 
     async def _try_table(self, instance: Instance) -> None:
         """Whose own tokens in the table the site refuses: these people are told nothing of it until they have others."""
+        now, entries = datetime.now(UTC), self.table.entries if self.table is not None else {}
         owners = {
             subject: entry.own
-            for (subject, site), entry in (self.table.entries if self.table is not None else {}).items()
-            if site == self.site.name and entry.own is not None and _is_worth_trying(entry.own)
+            for (subject, site), entry in entries.items()
+            if site == self.site.name and entry.own is not None and not TokenFacts.of(entry.own.token).is_worn(now)
         }
         places = asyncio.Semaphore(self.site.concurrency)
 
@@ -247,13 +248,6 @@ class _Asked:
             except SiteError as error:
                 advice = advise(error, self.site, facts, found.release)
                 found.warn(advice.key, f"the site does not list its users: {advice.problem}", advice.remedy)
-
-
-def _is_worth_trying(credential: Credential) -> bool:
-    """Whether nothing is wrong with the token by itself, which is told of without asking the site."""
-    facts = TokenFacts.of(credential.token)
-    left = facts.seconds_left(datetime.now(UTC))
-    return facts.is_jwt and (left is None or left > 0)
 
 
 def _judge_source(site: SiteSettings, found: SiteCheck, token: SecretStr | None) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from ccgateway.errors import Code, SettingsError, SiteError
 from ccgateway.identity.callers import Callers
@@ -82,7 +83,7 @@ def _check_table(table: TokenTable, sites: Iterable[str]) -> list[Finding]:
     worn: dict[str, list[str]] = {}
     for (subject, site), entry in table.entries.items():
         facts = TokenFacts.of(entry.own.token) if entry.own is not None else None
-        if facts is not None and (not facts.is_jwt or (facts.expires and facts.expires.timestamp() <= time.time())):
+        if facts is not None and facts.is_worn(datetime.now(UTC)):
             worn.setdefault(site, []).append(subject)
     for site, subjects in sorted(worn.items()):
         problem = f"tokens for {site} are expired or no JWT: those of {', '.join(sorted(subjects))[:200]}"

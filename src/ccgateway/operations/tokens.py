@@ -42,6 +42,10 @@ class TokenFacts:
         """Seconds until it expires; ``None`` if it never does."""
         return None if self.expires is None else (self.expires - now).total_seconds()
 
+    def is_worn(self, now: datetime) -> bool:
+        """Whether no site can accept it: it is no JWT, or has expired."""
+        return not self.is_jwt or (self.expires is not None and self.expires <= now)
+
 
 def _moment(seconds: float) -> datetime | None:
     try:
