@@ -158,11 +158,16 @@ class JobStream:
             page = await self._page(whole, size, source=self.source)
         except PageFailedError as failure:
             named = self._named(failure)
-            if named is None or named.start_time > LATEST:
-                await self._page(window, size, source=self.source)  # of what is wrong with these it fails here as well
-                self.instance.note_bounded()
-                self.unreadable.append(Unreadable(named.start_time if named is not None else LATEST + 1, named))
-            return True
+            if named is not None and named.start_time <= LATEST:
+                return True
+            try:
+                page = await self._page(window, size, source=self.source)
+            except PageFailedError:
+                return True  # what it cannot read is not beyond, or not only
+            self.instance.note_bounded()
+            self.unreadable.append(Unreadable(named.start_time if named is not None else LATEST + 1, named))
+            await self._take(page, window, size)
+            return False
         beyond = [row for row in page.matching if row.start_time > LATEST]
         if not page.rows or page.rows[0].start_time <= LATEST:
             await self._take(page, whole, size)

@@ -74,4 +74,4 @@ class Registry:
 
 def _one_token(settings: SiteSettings) -> Credentials:
     token = settings.read_token()
-    return OneToken(Credential.from_token(token) if token is not None else None)
+    return OneToken(Credential.of_service(token) if token is not None else None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Literal, Protocol
 
@@ -31,7 +31,8 @@ class Credential:
     """The token for one site, its holder's name there and roles (``None``: not a readable JWT), and the API root to use.
 
     A token that cannot be read is nobody's: it opens what the site itself grants it, and nothing where the site hides nothing.
-    ``expires``: epoch seconds, as the token says. ``is_signed``: the gateway signed it with the site's own key.
+    ``expires``: epoch seconds, as the token says. ``is_vouched_for``: the gateway signed it with the site's own
+    key, or the operator gave it as the site's service token.
     ``is_named``: ``user`` is what the token itself says. ``fingerprint``: the token's hash.
     """
 
@@ -40,7 +41,7 @@ class Credential:
     roles: frozenset[str] | None
     root: ApiRoot
     expires: float | None = None
-    is_signed: bool = False
+    is_vouched_for: bool = False
     is_named: bool = True
     fingerprint: bytes = field(init=False, repr=False, compare=False)
 
@@ -60,6 +61,11 @@ class Credential:
         return cls.with_roles(token, subject if isinstance(subject, str) else None, names, expires=_moment(claims.get("exp")))
 
     @classmethod
+    def of_service(cls, token: SecretStr) -> Credential:
+        """The credential of the site's service token, for which the operator vouches until the site refuses it."""
+        return replace(cls.from_token(token), is_vouched_for=True)
+
+    @classmethod
     def with_roles(
         cls,
         token: SecretStr,
@@ -67,12 +73,12 @@ class Credential:
         roles: Iterable[str],
         *,
         expires: float | None = None,
-        is_signed: bool = False,
+        is_vouched_for: bool = False,
     ) -> Credential:
         """The credential of ``token``, where it is known whose it is."""
         names = frozenset(roles)
         is_api = names == {"api"} or "admin" in names
-        return cls(token, user, names, "/api" if is_api else "/userapi", expires, is_signed)
+        return cls(token, user, names, "/api" if is_api else "/userapi", expires, is_vouched_for)
 
     @property
     def abilities(self) -> frozenset[Ability]:

@@ -41,7 +41,7 @@ class Keyring:
         if self.exchange is not None and site.exchange_audience is not None:
             rules.append(Exchanged(site.name, self.exchange, site.exchange_audience))
         if (token := site.read_token()) is not None:
-            rules.append(ServiceToken(Credential.from_token(token), self._service_roles))
+            rules.append(ServiceToken(Credential.of_service(token), self._service_roles))
         return ByRules(site.name, Standings(site, self.table), rules)
 
     async def aclose(self) -> None:

@@ -50,7 +50,7 @@ class Minted:
             found is None or not now < until <= now + self._lifetime
         ):  # a clock that was set back is no reason to keep one for long
             token = mint(self._key, name, roles, now=now, lifetime=self._lifetime)
-            found = Credential.with_roles(token, name, roles, expires=now + self._lifetime, is_signed=True)
+            found = Credential.with_roles(token, name, roles, expires=now + self._lifetime, is_vouched_for=True)
             self._kept[name, roles] = (now + self._lifetime / 2, found)
             if len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)

@@ -1,4 +1,5 @@
-"""Which tokens one site has proved: those it accepted a moment ago, and those that the gateway signed with the site's own key.
+"""Which tokens one site has proved: those that it accepted a moment ago; and, until it refuses them, those that the gateway
+signed with the site's own key and the one that the operator gave as its service token.
 
 A token's claims are anybody's words until its site accepts it. Until then nothing remembered is served on them.
 """
@@ -42,10 +43,10 @@ class Proofs:
             return False
         verdicts = self._known.get(credential.fingerprint)
         if verdicts is None:
-            return credential.is_signed
+            return credential.is_vouched_for
         if verdicts.refused_at >= verdicts.accepted_at:
             return False
-        return credential.is_signed or self._clock() - verdicts.accepted_at < ACCEPTED_FOR
+        return credential.is_vouched_for or self._clock() - verdicts.accepted_at < ACCEPTED_FOR
 
     def accept(self, credential: Credential, asked_at: float) -> None:
         """The site answered a request with that token. Says nothing if the token was refused after ``asked_at``."""
