@@ -28,6 +28,7 @@ from ccgateway.settings import (
     IdentitySettings,
     IssuerSettings,
     LimitSettings,
+    RestSettings,
     ServerSettings,
     Settings,
     SiteSettings,
@@ -46,6 +47,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "server": ServerSettings,
     "caller": CallerSettings,
     "limits": LimitSettings,
+    "rest": RestSettings,
     "cache": CacheSettings,
     "issuers.NAME": IssuerSettings,
     "api_keys.NAME": ApiKeySettings,
@@ -204,8 +206,10 @@ def test_the_changelog_has_this_version_and_room_for_the_next() -> None:
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
 def test_a_lock_file_pins_every_package_and_names_no_place(name: str) -> None:
-    lines = (ROOT / name).read_text().splitlines()
-    assert lines and [line for line in lines if not re.fullmatch(r"[a-z0-9.-]+==[0-9][\w.]*( ; .+)?", line)] == []
+    """And the hash of every archive that may be taken for it."""
+    pins = re.split(r"\n(?=\S)", (ROOT / name).read_text().rstrip())
+    pin = r"[a-z0-9.-]+==[0-9][\w.]*( ; [^\\]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+"
+    assert len(pins) > 20 and [text for text in pins if not re.fullmatch(pin, text)] == []
 
 
 def test_the_lock_files_agree_and_hold_what_the_project_needs() -> None:

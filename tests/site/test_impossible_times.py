@@ -11,7 +11,7 @@ from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import JobListAnswer, JobListQuestion, PageRequest, ReportStatus
 from ccgateway.jobs.conditions import LATEST
 from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
-from ccgateway.site import instance
+from ccgateway.site import health
 from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
 from support.orders import job, wire
 from support.walking import CALLER
@@ -106,7 +106,7 @@ async def test_a_site_that_fails_on_them_lists_the_others_and_is_not_tried_again
         found = await listed(gateway)
         assert [row.id for row in found.rows] == [5, 4, 3] and aurora.reads == reads
         assert found.reports[0].code is Code.UNREADABLE_JOBS and not found.complete
-    monkeypatch.setattr(instance, "BOUNDED_FOR", 0.0)
+    monkeypatch.setattr(health, "BOUNDED_FOR", 0.0)
     aurora.site.delete_job(50)
     again = gateway_over(instance_of(aurora))
     assert (await listed(again)).complete

@@ -11,6 +11,7 @@ metrics     the metrics of one job or of many, each job an outcome of its own
 writes      every write, many orders at once, each with a result of its own
 orders      orders are carried out, in chains by job
 placing     which site an order goes to, and which job is meant
+provisional which job is meant by an id that the gateway gave
 admission   how much one caller may write
 once        a call with an idempotency key happens once
 audit       one line for every write

@@ -7,5 +7,7 @@ ordering    the total order, cursors, the merge of many sites' rows
 clusters    clusters, their metrics and nodes; users
 metrics     measured series of a job: what is asked for, and the pieces that come
 packing     these pieces as bytes, for a cache
+times       when a job can have begun and ended
+provisional ids of jobs that have none yet
 writes      what callers may change about jobs, and what became of it
 """

@@ -151,7 +151,7 @@ class SiteSettings(SiteIdentitySettings):
             raise ValueError("needs the form http(s)://host[:port][/path] without user, query or fragment")
         try:
             split = urlsplit(value)
-            is_proper = split.port != 0 and bool(split.hostname) and all((split.hostname or "").rstrip(".").split("."))
+            is_proper = split.port != 0 and bool(split.hostname)
         except ValueError:
             is_proper = False
         if not is_proper:
@@ -370,6 +370,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "server": ServerSettings,
     "caller": CallerSettings,
     "limits": LimitSettings,
+    "rest": RestSettings,
     "cache": CacheSettings,
     "issuers": IssuerSettings,
     "api_keys": ApiKeySettings,

@@ -9,6 +9,7 @@ replies      what an answer means: JSON, refusal, failure in disguise
 decoding     row types compiled for just the attributes that are needed
 sampling     large answers with metrics: everything but the samples is decoded
 dialects     what each release accepts and answers
+health       what is known of a site from the last exchanges
 probing      which release answers there
 pages        a page before it is asked for, and the seam to whoever has it
 reading      a site's jobs, newest first, without losing or doubling one

@@ -25,11 +25,12 @@ from ccgateway.site.credentials import Credential, Credentials, Proofs
 from ccgateway.site.dialects import DIALECTS, Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
 from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
 from ccgateway.site.guard import Noting
+from ccgateway.site.health import SiteHealth
 from ccgateway.site.pages import PageAsked, PageSource, from_site
 from ccgateway.site.probing import find_release
 from ccgateway.site.replies import refuse
 
-__all__ = ["Instance", "JobsWanted", "MetricsFound", "PageFailedError", "SiteHealth"]
+__all__ = ["Instance", "JobsWanted", "MetricsFound", "PageFailedError"]
 
 T = TypeVar("T")
 
@@ -68,24 +69,6 @@ class MetricsFound:
     job: JobRef | None = None
 
 
-@dataclass(slots=True)
-class SiteHealth:
-    """What is known of a site from the last exchanges: whether it answered, since when that is so, its newest failure."""
-
-    reachable: bool = False
-    since: float = 0.0
-    last_error: SiteError | None = None
-    last_error_at: float | None = None
-
-    def note(self, error: SiteError | None) -> None:
-        """Takes in how one question ended."""
-        reachable = error is None
-        if reachable != self.reachable or not self.since:
-            self.reachable, self.since = reachable, time.time()
-        if error is not None:
-            self.last_error, self.last_error_at = error, time.time()
-
-
 class Instance:
     """One configured site. Every question raises ``SiteError`` if it comes to nothing."""
 
@@ -100,7 +83,6 @@ class Instance:
         self._dialect = DIALECTS.get(settings.release)
         self._probing = asyncio.Lock()
         self._probed_at = -math.inf
-        self._bounded_until = -math.inf
 
     def __repr__(self) -> str:
         return f"Instance({self.name!r}, {self.settings.url!r}, release={self.release!r})"
@@ -146,15 +128,14 @@ class Instance:
             request = dialect.list_request(dialect.root(visit.credential), plan, window, size, page)
 
             async def ask_site(visit: Visit) -> tuple[list[JobRow], bytes]:
-                asked_at = self.proofs.now()
-                answer = await self._exchange.exchange(request, visit)
-                if answer.status == 500:
-                    raise PageFailedError(refuse(answer, self.name), answer.body)
-                rows = dialect.list_rows(answer, self.name, plan.attributes)
-                if len(rows) > size:
-                    message = f"The site sent {len(rows)} jobs where {size} were asked for."
-                    raise SiteError(Code.WRONG_RELEASE, self.name, message)
-                self.proofs.accept(visit.credential, asked_at)
+                with self.proofs.proving(visit.credential):
+                    answer = await self._exchange.exchange(request, visit)
+                    if answer.status == 500:
+                        raise PageFailedError(refuse(answer, self.name), answer.body)
+                    rows = dialect.list_rows(answer, self.name, plan.attributes)
+                    if len(rows) > size:
+                        message = f"The site sent {len(rows)} jobs where {size} were asked for."
+                        raise SiteError(Code.WRONG_RELEASE, self.name, message)
                 return rows, answer.body
 
             def read(body: bytes) -> list[JobRow]:
@@ -175,11 +156,11 @@ class Instance:
 
     async def _job(self, dialect: Dialect, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
         plan = dialect.plan(Conditions(), attributes, visit.credential)
+        missing = plan.attributes & dialect.missing_in_single
         asked_at = self.proofs.now()
         answer = await self._exchange.exchange(dialect.job_request(dialect.root(visit.credential), db_id), visit)
         if answer.status == 422 or (answer.status == 404 and dialect.name == "howto"):
             return None
-        missing = plan.attributes & dialect.missing_in_single
         row = dialect.job_row(answer, self.name, plan.attributes - missing)
         self.proofs.accept(visit.credential, asked_at)
         if not plan.matching([row]):
@@ -212,13 +193,11 @@ class Instance:
             route = dialect.metrics_route(credential)
             request = dialect.metrics_request(dialect.root(credential), db_id, wanted, route)
             try:
-                asked_at = self.proofs.now()
-                pieces = dialect.metric_pieces(await self._exchange.exchange(request, visit), self.name, wanted, route)
+                with self.proofs.proving(credential):
+                    return dialect.metric_pieces(await self._exchange.exchange(request, visit), self.name, wanted, route)
             except MetricsRefusedError as refused:
                 refused.forget_frames()
                 return refused
-            self.proofs.accept(visit.credential, asked_at)
-            return pieces
 
         found = await self._asked(visit, ask)
         if isinstance(found, MetricsRefusedError):
@@ -253,10 +232,9 @@ class Instance:
         """The site's clusters; their partitions only if asked for, as they take a request of their own."""
 
         async def ask(dialect: Dialect) -> list[Cluster]:
-            asked_at = self.proofs.now()
-            answer = await self._exchange.exchange(dialect.clusters_request(visit.credential), visit)
-            clusters = dialect.clusters(answer, self.name)
-            self.proofs.accept(visit.credential, asked_at)
+            with self.proofs.proving(visit.credential):
+                answer = await self._exchange.exchange(dialect.clusters_request(visit.credential), visit)
+                clusters = dialect.clusters(answer, self.name)
             request = dialect.partitions_request() if with_partitions else None
             if request is not None:
                 told = dialect.graphql_clusters(await self._exchange.exchange(request, visit), self.name)
@@ -273,10 +251,8 @@ class Instance:
         async def ask(dialect: Dialect) -> list[User]:
             if dialect.root(visit.credential) != "/api":
                 raise SiteError(Code.SITE_UNAUTHORIZED, self.name, "The site lists its users to admins only.")
-            asked_at = self.proofs.now()
-            users = dialect.users(await self._exchange.exchange(dialect.users_request(), visit), self.name)
-            self.proofs.accept(visit.credential, asked_at)
-            return users
+            with self.proofs.proving(visit.credential):
+                return dialect.users(await self._exchange.exchange(dialect.users_request(), visit), self.name)
 
         return await self._asked(visit, ask)
 
@@ -287,15 +263,6 @@ class Instance:
             await self.page(visit, wanted, Window(EARLIEST, LATEST), size=1)
         except PageFailedError:  # one job that it cannot read does not make the site unreachable
             await self.page(visit, wanted, Window(1, 0), size=1)
-
-    @property
-    def lists_all_times(self) -> bool:
-        """Whether the site can be asked for jobs up to the end of time, for all that is known."""
-        return time.monotonic() >= self._bounded_until
-
-    def note_bounded(self) -> None:
-        """The site fails on jobs whose start lies beyond ``LATEST``: it is asked for others only, for a while."""
-        self._bounded_until = time.monotonic() + BOUNDED_FOR
 
     def lacking(self, wanted: JobsWanted) -> list[str]:
         """Notes on conditions that need what the site's release does not keep."""
@@ -397,8 +364,6 @@ def _is_shut_out(error: SiteError, dialect: Dialect) -> bool:
     return error.code is Code.SITE_UNAUTHORIZED and not dialect.isolates
 
 
-#: seconds for which a site that fails on jobs of impossible start times is asked for others only
-BOUNDED_FOR = 60.0
 #: jobs of one second that are looked through for one of them
 MOST_OF_A_SECOND = 32_768
 #: seconds for which a release that was found is taken for granted

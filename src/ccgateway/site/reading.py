@@ -150,7 +150,7 @@ class JobStream:
         Whether the newest page has still to be read.
         """
         self._began = True
-        if not self.instance.lists_all_times:
+        if not self.instance.health.lists_all_times:
             self.unreadable.append(Unreadable(LATEST + 1))
             return True
         whole = Window(window.earliest, END_OF_TIME)
@@ -164,7 +164,7 @@ class JobStream:
                 page = await self._page(window, size, source=self.source)
             except PageFailedError:
                 return True  # what it cannot read is not beyond, or not only
-            self.instance.note_bounded()
+            self.instance.health.note_bounded()
             self.unreadable.append(Unreadable(named.start_time if named is not None else LATEST + 1, named))
             await self._take(page, window, size)
             return False

@@ -6,6 +6,7 @@ rest      REST, as the how-to page and as cc-backend 1.5 have it
 requests  reading bodies, within bounds
 browser   pages for browsers, with nothing from elsewhere
 hosts     which Host headers are served (defence against DNS rebinding)
+spellings paths with and without a slash at the end
 presence  work ends when its caller goes away
 delivery  large bodies go out piece by piece, packed for those who ask
 packing   codings, and which one a caller likes best

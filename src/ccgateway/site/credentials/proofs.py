@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ccgateway.site.credentials.credential import Credential
@@ -53,6 +54,13 @@ class Proofs:
         verdicts = self._of(credential)
         if asked_at > verdicts.refused_at:
             verdicts.accepted_at = max(verdicts.accepted_at, asked_at)
+
+    @contextmanager
+    def proving(self, credential: Credential) -> Iterator[None]:
+        """For ``with``: a body that ends without an error has had an answer to that token."""
+        asked_at = self.now()
+        yield
+        self.accept(credential, asked_at)
 
     def withdraw(self, credential: Credential) -> None:
         """The site refused that token."""

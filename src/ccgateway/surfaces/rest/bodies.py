@@ -116,7 +116,11 @@ def _typed(value: Any, kind: Kind, where: str) -> Any:
                 raise _misfit(f"number {value}", where, kind)
         case Many():
             if isinstance(value, list):
-                return [_zero(kind.of) if one is None else _typed(one, kind.of, where) for one in value]
+                return [
+                    _typed(one, kind.of, where) if one is not None else "" if kind.of == "string" else 0
+                    for one in value
+                    if one is not None or isinstance(kind.of, str)
+                ]
             raise _misfit(kind_of(value), where, kind.name)
         case Texts():
             if isinstance(value, dict):
@@ -127,19 +131,6 @@ def _typed(value: Any, kind: Kind, where: str) -> Any:
                 return _object(value, kind)
             raise _misfit(kind_of(value), where, f"{'schema' if kind in _OF_LIBRARY else 'api'}.{kind.name}")
     raise _misfit(kind_of(value), where, str(kind))
-
-
-def _zero(kind: Kind) -> Any:
-    """What Go makes of a null in a list."""
-    match kind:
-        case "string":
-            return ""
-        case "int64" | "int32":
-            return 0
-        case Many():
-            return []
-        case _:
-            return {}
 
 
 #: objects that come from the library and not from the interface itself

@@ -284,5 +284,5 @@ _OTHERS = (
     ),
 )
 
-API = Table((_LIST, *_OTHERS, _METRICS, *_WRITES, _JOB))
-USERAPI = Table((_LIST, _METRICS, _JOB))
+API = Table((_LIST, *_OTHERS, _METRICS, *_WRITES, _JOB), lenient=True)
+USERAPI = Table((_LIST, _METRICS, _JOB), lenient=True)

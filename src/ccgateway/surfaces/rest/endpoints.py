@@ -68,11 +68,11 @@ class Match:
 
 
 class Table:
-    """The endpoints of one face. The first that fits a path counts, with or without a slash at its end."""
+    """The endpoints of one face. The first that fits a path counts. ``lenient``: with or without a slash at the end."""
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], *, lenient: bool) -> None:
         self.endpoints = endpoints
-        self._patterns = [(_pattern(one.path), one) for one in endpoints]
+        self._patterns = [(_pattern(one.path, lenient=lenient), one) for one in endpoints]
 
     def match(self, path: str) -> list[Match]:
         """Every endpoint that fits ``path`` (still encoded), the first to count first."""
@@ -84,6 +84,6 @@ class Table:
         ]
 
 
-def _pattern(path: str) -> re.Pattern[str]:
+def _pattern(path: str, *, lenient: bool) -> re.Pattern[str]:
     fixed = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path.rstrip("/"))
-    return re.compile(fixed + "/?")
+    return re.compile(fixed + ("/?" if lenient else "/" if path.endswith("/") else ""))

@@ -1,0 +1,46 @@
+"""What is known of one site from the last exchanges with it."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+from ccgateway.errors import SiteError
+
+__all__ = ["BOUNDED_FOR", "SiteHealth"]
+
+#: seconds for which a site that fails on jobs of impossible start times is asked for others only
+BOUNDED_FOR = 60.0
+
+
+@dataclass(slots=True)
+class SiteHealth:
+    """What is known of a site from the last exchanges.
+
+    Whether it answered, since when that is so, its newest failure; ``bounded_until``: until when (on the monotonic clock) it is
+    not asked for jobs of impossible start times.
+    """
+
+    reachable: bool = False
+    since: float = 0.0
+    last_error: SiteError | None = None
+    last_error_at: float | None = None
+    bounded_until: float = -math.inf
+
+    def note(self, error: SiteError | None) -> None:
+        """Takes in how one question ended."""
+        reachable = error is None
+        if reachable != self.reachable or not self.since:
+            self.reachable, self.since = reachable, time.time()
+        if error is not None:
+            self.last_error, self.last_error_at = error, time.time()
+
+    @property
+    def lists_all_times(self) -> bool:
+        """Whether the site can be asked for jobs up to the end of time, for all that is known."""
+        return time.monotonic() >= self.bounded_until
+
+    def note_bounded(self) -> None:
+        """The site fails on jobs whose start lies beyond ``LATEST``: it is asked for others only, for a while."""
+        self.bounded_until = time.monotonic() + BOUNDED_FOR
