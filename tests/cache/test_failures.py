@@ -16,7 +16,7 @@ from ccgateway.cache.entries import Source
 from ccgateway.cache.facade import Cache
 
 Opened = Callable[..., Cache]
-TIMEOUT = 0.3
+TIMEOUT = 1.5  # what a busy machine takes for the rest is little beside it
 
 
 async def redis_of(cache: Cache, state: str, *, within: float = 5.0) -> None:

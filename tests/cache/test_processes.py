@@ -87,8 +87,8 @@ def calls(tmp_path: Path) -> Path:
     return tmp_path / "calls"
 
 
-def task(valkey: Valkey, calls: Path, *, lock_timeout: float = 5.0, **more: object) -> Task:
-    settings = {"redis_url": valkey.url, "lock_timeout": lock_timeout}
+def task(valkey: Valkey, calls: Path, *, lock_timeout: float = 5.0, redis_timeout: float = 5.0, **more: object) -> Task:
+    settings = {"redis_url": valkey.url, "lock_timeout": lock_timeout, "redis_timeout": redis_timeout}
     return msgspec.convert({"settings": settings, "calls": str(calls), **more}, Task)
 
 
@@ -104,7 +104,7 @@ def test_five_hundred_askers_over_four_processes_are_one_call_for_each_metric(va
 
 
 def test_the_first_asker_leaving_is_not_noticed_by_the_others(valkey: Valkey, calls: Path) -> None:
-    with workers(*[task(valkey, calls, callers=20, takes=0.4, leave_after=0.1)] * 3) as found:
+    with workers(*[task(valkey, calls, callers=20, takes=2.0, leave_after=0.5)] * 3) as found:
         started(found)
         outcomes = [worker.outcome() for worker in found]
     assert len(called(calls)) == 1
@@ -113,7 +113,7 @@ def test_the_first_asker_leaving_is_not_noticed_by_the_others(valkey: Valkey, ca
 
 
 def test_what_others_wait_for_is_fetched_to_its_end_though_nobody_here_wants_it_any_more(valkey: Valkey, calls: Path) -> None:
-    alone = task(valkey, calls, takes=2.0, leave_after=1.0, stays=2.0)
+    alone = task(valkey, calls, takes=6.0, leave_after=4.0, stays=6.0)
     with workers(alone, *[task(valkey, calls, callers=5)] * 2) as found:
         started(found[:1])
         until_called(calls)
@@ -137,18 +137,18 @@ def test_what_others_have_waited_for_is_ended_when_they_have_left_as_well(valkey
 
 
 def test_a_killed_process_costs_the_others_one_lock_time_out(valkey: Valkey, calls: Path) -> None:
-    with workers(*[task(valkey, calls, callers=10, takes=0.5, lock_timeout=1.0)] * 3) as found:
+    with workers(*[task(valkey, calls, callers=10, takes=0.5, lock_timeout=2.0)] * 3) as found:
         started(found)
         ((pid, _),) = until_called(calls)
         os.kill(int(pid), signal.SIGKILL)
         outcomes = [worker.outcome() for worker in found if worker.pid != int(pid)]
     assert len(called(calls)) == 2
     assert [outcome.errors for outcome in outcomes] == [[]] * 2
-    assert max(outcome.slowest for outcome in outcomes) < 1.0 + 0.5 + 0.8
+    assert max(outcome.slowest for outcome in outcomes) < 2 * 2.0
 
 
 def test_a_long_fetch_keeps_its_claim(valkey: Valkey, calls: Path) -> None:
-    with workers(*[task(valkey, calls, callers=3, takes=1.5, lock_timeout=0.4)] * 2) as found:
+    with workers(*[task(valkey, calls, callers=3, takes=4.0, lock_timeout=1.5)] * 2) as found:
         started(found)
         outcomes = [worker.outcome() for worker in found]
     assert len(called(calls)) == 1
@@ -173,7 +173,7 @@ def test_a_process_that_slept_through_its_claim_overwrites_nothing(valkey: Valke
 
 
 def test_a_failing_redis_fails_nobody_in_any_process(own_valkey: Valkey, calls: Path) -> None:
-    more = {"callers": 5, "rounds": 60, "pause": 0.05, "takes": 0.01}
+    more = {"redis_timeout": 0.5, "callers": 5, "rounds": 60, "pause": 0.05, "takes": 0.01}
     with workers(*[task(own_valkey, calls, **more)] * 2) as found:
         started(found)
         time.sleep(0.5)
@@ -186,5 +186,5 @@ def test_a_failing_redis_fails_nobody_in_any_process(own_valkey: Valkey, calls: 
         own_valkey.start()
         outcomes = [worker.outcome() for worker in found]
     assert [outcome.errors for outcome in outcomes] == [[]] * 2
-    assert max(outcome.slowest for outcome in outcomes) < 1.0
+    assert max(outcome.slowest for outcome in outcomes) < 5.0
     assert own_valkey.ask("KEYS", "*:e:*")

@@ -66,7 +66,7 @@ async def test_a_hanging_request_does_not_keep_a_site_from_stopping(fault: str) 
 
 
 async def test_requests_in_progress_may_finish() -> None:
-    site = _site(latency=0.1)
+    site = _site(latency=0.05)
     async with httpx.AsyncClient(headers=_auth(site)) as client:
         async with serve(site) as running:
             asked = asyncio.ensure_future(client.get(running["aurora"].url + LIST))

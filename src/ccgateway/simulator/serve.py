@@ -30,7 +30,7 @@ from ccgateway.simulator.wire import watched_protocol
 
 __all__ = ["Address", "SimulatorProcess", "serve", "serve_in_thread"]
 
-_GRACE = 0.2  # seconds for requests in progress when a site stops
+_GRACE = 0.5  # seconds for requests in progress when a site stops
 _HOST = "127.0.0.1"
 
 
