@@ -91,7 +91,7 @@ async def test_an_upgrade_that_every_question_fits_is_noticed_after_a_while(monk
     upstream.release = "1.4"
     await users_seen(site)
     assert site.release == "1.3"
-    monkeypatch.setattr("ccgateway.site.instance.REMEMBERED_FOR", 0.0)
+    monkeypatch.setattr("ccgateway.site.release.REMEMBERED_FOR", 0.0)
     await users_seen(site)
     assert site.release == "1.4"
 

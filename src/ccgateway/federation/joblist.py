@@ -15,7 +15,7 @@ from ccgateway.federation.questions import EVERYTHING, JobListAnswer, JobListQue
 from ccgateway.federation.readahead import ParkedWalks
 from ccgateway.federation.remembered.pages import Pages
 from ccgateway.federation.remembered.shelf import Shelf
-from ccgateway.federation.scatter import patience_of
+from ccgateway.federation.scatter import must_answer, patience_of
 from ccgateway.federation.twins import Twins
 from ccgateway.federation.walk import Part, Walk
 from ccgateway.identity.principal import Principal
@@ -196,7 +196,8 @@ class JobList:
         async def open_part(part: Part, until: Deadline) -> None:
             part.twin = self.twins.known(part.instance, instances)
             conditions = conditions_of(question.filters, part.instance.name)
-            await _open(part, JobsWanted(conditions, wanted), latest, source, until)
+            insists = must_answer(part.instance, question.policy, len(instances))
+            await _open(part, JobsWanted(conditions, wanted), latest, source, until, insists=insists)
 
         waiting = [part for part in parts if not part.instance.is_visited_at_once]
         for part in parts:
@@ -302,9 +303,9 @@ class _Count:
     gaps: tuple[str, ...] = ()
 
 
-async def _open(part: Part, wanted: JobsWanted, latest: int, source: PageSource, until: Deadline) -> None:
+async def _open(part: Part, wanted: JobsWanted, latest: int, source: PageSource, until: Deadline, *, insists: bool) -> None:
     try:
-        visit = await part.instance.visit(part.caller, until)
+        visit = await part.instance.visit(part.caller, until, insists=insists)
         part.stream = JobStream(part.instance, visit, wanted, latest=latest, source=source)
     except SiteError as error:
         part.fail(error)

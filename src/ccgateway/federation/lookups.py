@@ -24,7 +24,7 @@ from ccgateway.federation.questions import (
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.remembered.directory import Directory
-from ccgateway.federation.scatter import Ask, patience_of, scatter
+from ccgateway.federation.scatter import Ask, must_answer, patience_of, scatter
 from ccgateway.federation.twins import Twins
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.roles import Ability, abilities
@@ -144,7 +144,7 @@ class Lookups:
             return []
 
         instances = self.registry.chosen(names, caller)
-        outcomes = await self._scattered(caller, instances, ask, patience=None)
+        outcomes = await self._scattered(caller, instances, ask, Policy.STRICT)
         is_operator = Ability.METRICS_OF_ALL in abilities(caller.roles)
         return [
             _status(one, outcomes[one.name], took.get(one.name), self.twins.known(one, instances), is_operator=is_operator)
@@ -158,15 +158,16 @@ class Lookups:
         caller: Principal,
         instances: Sequence[Instance],
         ask: Callable[[Instance, Visit], Awaitable[T]],
-        *,
-        patience: float | None,
+        policy: Policy,
     ) -> dict[str, T | SiteError]:
         deadline = Deadline.after(self.limits.request_timeout)
         asks: list[Ask[T]] = []
         for instance in instances:
             own = deadline.within(instance.settings.timeout)
-            asks.append(Ask(instance, _visiting(ask, instance, caller, own), own, patient=instance.settings.required))
-        answered = await scatter(asks, patience=patience)
+            insists = must_answer(instance, policy, len(instances))
+            visiting = _visiting(ask, instance, caller, own, insists=insists)
+            asks.append(Ask(instance, visiting, own, patient=instance.settings.required))
+        answered = await scatter(asks, patience=patience_of(policy, self.limits))
         return {one.name: answered[one.name] for one in instances}
 
     async def _of_each(
@@ -183,9 +184,8 @@ class Lookups:
             finally:
                 report.elapsed, report.calls, report.cache_age = loop.time() - started, visit.meter.calls, visit.meter.age
 
-        patience = patience_of(policy, self.limits)
         found: dict[str, list[T]] = {}
-        for name, outcome in (await self._scattered(caller, instances, measured, patience=patience)).items():
+        for name, outcome in (await self._scattered(caller, instances, measured, policy)).items():
             if isinstance(outcome, SiteError):
                 reports[name].note_failure(outcome)
             else:
@@ -213,10 +213,10 @@ class Lookups:
 
 
 def _visiting(
-    ask: Callable[[Instance, Visit], Awaitable[T]], instance: Instance, caller: Principal, until: Deadline
+    ask: Callable[[Instance, Visit], Awaitable[T]], instance: Instance, caller: Principal, until: Deadline, *, insists: bool
 ) -> Callable[[], Awaitable[T]]:
     async def run() -> T:
-        return await ask(instance, await instance.visit(caller, until))
+        return await ask(instance, await instance.visit(caller, until, insists=insists))
 
     return run
 

@@ -19,7 +19,7 @@ from ccgateway.federation.questions import Policy
 from ccgateway.settings import LimitSettings
 from ccgateway.site.instance import Instance
 
-__all__ = ["Ask", "patience_of", "scatter"]
+__all__ = ["Ask", "must_answer", "patience_of", "scatter"]
 
 T = TypeVar("T")
 
@@ -29,6 +29,12 @@ log = logging.getLogger(__name__)
 def patience_of(policy: Policy, limits: LimitSettings) -> float | None:
     """Seconds that slower sites get once one has answered; ``None``: everybody is waited for."""
     return limits.patience if policy is Policy.PARTIAL and limits.patience > 0 else None
+
+
+def must_answer(instance: Instance, policy: Policy, asked: int) -> bool:
+    """Whether a site is asked also while it is known to be down: there is no answer without it, or (``asked`` is how many sites
+    there are) nobody else whom that would keep waiting."""
+    return policy is Policy.STRICT or instance.settings.required or asked == 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,12 +37,17 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """On whose behalf, until when, and at what count one site is asked. ``proofs``: what it said to tokens."""
+    """On whose behalf, until when, and at what count one question is put to one site.
+
+    ``proofs``: what the site said to tokens. ``insists``: the site itself is asked, also while it is known to be down; who asks
+    many sites at once need not.
+    """
 
     credential: Credential
     deadline: Deadline
     meter: Meter = field(default_factory=Meter)
     proofs: Proofs | None = field(default=None, repr=False)
+    insists: bool = True
 
     @property
     def is_proved(self) -> bool:

@@ -1,7 +1,7 @@
 """Policies around one site's exchange, one layer each: try safe reads again, limit how many run at once, tell what happened.
 
-The order from outside in: ``Retrying`` → ``Limited`` → ``Observed`` → client, so that a wait for another try holds no place and
-every single exchange is told.
+The order from outside in: ``FailureMemory`` (of ``outages``) → ``Retrying`` → ``Limited`` → ``Observed`` → client, so that a wait
+for another try holds no place and every single exchange is told.
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@ Finds the release where the settings say ``auto``, remembers it, and looks again
 
 from __future__ import annotations
 
-import asyncio
-import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,12 +20,14 @@ from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted, in_order_
 from ccgateway.jobs.model import ALWAYS, JobRow
 from ccgateway.settings import SiteSettings
 from ccgateway.site.credentials import Credential, Credentials, Proofs
-from ccgateway.site.dialects import DIALECTS, Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
+from ccgateway.site.dialects import Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
 from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
 from ccgateway.site.guard import Noting
 from ccgateway.site.health import SiteHealth
+from ccgateway.site.outages import RememberedFailureError
 from ccgateway.site.pages import PageAsked, PageSource, from_site
 from ccgateway.site.probing import find_release
+from ccgateway.site.release import SiteRelease
 from ccgateway.site.replies import refuse
 
 __all__ = ["Instance", "JobsWanted", "MetricsFound", "PageFailedError"]
@@ -80,9 +80,7 @@ class Instance:
         self.proofs = Proofs()
         self._exchange: Exchange = Noting(exchange, self.proofs)
         self._credentials = credentials
-        self._dialect = DIALECTS.get(settings.release)
-        self._probing = asyncio.Lock()
-        self._probed_at = -math.inf
+        self._release = SiteRelease(settings, self._exchange)
 
     def __repr__(self) -> str:
         return f"Instance({self.name!r}, {self.settings.url!r}, release={self.release!r})"
@@ -91,6 +89,10 @@ class Instance:
     def release(self) -> str | None:
         """The release as configured or found; ``None`` while it is not known."""
         return self._dialect.name if self._dialect else None
+
+    @property
+    def _dialect(self) -> Dialect | None:
+        return self._release.dialect
 
     @property
     def capabilities(self) -> tuple[str, ...]:
@@ -102,9 +104,9 @@ class Instance:
         """Whether ``visit`` asks nobody, so that it takes no time."""
         return self._credentials.at_once
 
-    async def visit(self, caller: Principal, deadline: Deadline) -> Visit:
+    async def visit(self, caller: Principal, deadline: Deadline, *, insists: bool = True) -> Visit:
         """A visit on behalf of ``caller``. Raises ``NO_CREDENTIAL`` if there is no token for that caller, or the caller is
-        bound to another site."""
+        bound to another site. ``insists``: the site is asked also while it is known to be down."""
         if caller.site not in (None, self.name):
             message = f"The API key is for site {caller.site} alone (api_keys.NAME.site), so this site was not asked."
             raise SiteError(Code.NO_CREDENTIAL, self.name, message)
@@ -112,7 +114,7 @@ class Instance:
         if credential is None:
             message = "No token for this site is configured, so it was not asked."
             raise SiteError(Code.NO_CREDENTIAL, self.name, message)
-        return Visit(credential, deadline, proofs=self.proofs)
+        return Visit(credential, deadline, proofs=self.proofs, insists=insists)
 
     # --- questions
 
@@ -206,7 +208,7 @@ class Instance:
 
     async def metrics_route(self, visit: Visit) -> MetricsRoute:
         """Which way metrics are asked for with the visit's credential; asks the site only where its release is not known."""
-        dialect = await self._current(visit)
+        dialect = await self._release.current(visit)
         self._check_identity(dialect, visit.credential)
         return dialect.metrics_route(visit.credential)
 
@@ -277,7 +279,7 @@ class Instance:
 
     async def dialect(self, visit: Visit) -> Dialect:
         """The dialect that the site speaks. Raises ``NO_CREDENTIAL`` where the gateway could not tell whose jobs to hide."""
-        dialect = await self._current(visit)
+        dialect = await self._release.current(visit)
         self._check_identity(dialect, visit.credential)
         return dialect
 
@@ -287,37 +289,43 @@ class Instance:
 
     def doubt_release(self) -> None:
         """Has the next question find out again which release answers."""
-        self._probed_at = -math.inf
+        self._release.doubt()
+
+    async def aclose(self) -> None:
+        """Ends finding out which release the site is."""
+        await self._release.aclose()
 
     # --- the dialect
 
     async def _asked(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T]]) -> T:
         try:
             found = await self._in_dialect(visit, ask)
+        except RememberedFailureError:
+            raise  # that is no news of the site
         except SiteError as error:
             error.forget_frames()
             if error.code not in _OF_THE_CALLER:  # or one caller's token would be everybody's news
                 self.health.note(error)
-            if self._is_auto and error.code in _RESTARTS:
-                self._probed_at = -math.inf  # it may come back as another release
+            if error.code in _RESTARTS:
+                self._release.doubt()  # it may come back as another release
             raise
         self.health.note(None)
         return found
 
     async def _in_dialect(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T]]) -> T:
-        begun = time.monotonic()
-        dialect = await self._current(visit)
+        begun, release = time.monotonic(), self._release
+        dialect = await release.current(visit)
         self._check_identity(dialect, visit.credential)
         try:
             return await ask(dialect)
         except SiteError as error:
-            if error.code not in _MISFITS and not (self._is_auto and _is_shut_out(error, dialect)):
+            if error.code not in _MISFITS and not (release.is_auto and _is_shut_out(error, dialect)):
                 raise
-            if not self._is_auto:
+            if not release.is_auto:
                 raise self._explained(error) from None
-            if self._probed_at >= begun:
+            if release.found_at >= begun and release.dialect is dialect:
                 raise
-            again = await self._probe(visit, instead_of=dialect)
+            again = await release.search(visit) if release.dialect is dialect else await release.current(visit)
             if again is dialect:
                 raise
             self._check_identity(again, visit.credential)
@@ -333,27 +341,6 @@ class Instance:
         """Whether other people's jobs come from the site and are dropped here: then nothing about them may be told."""
         return self._dialect is not None and not self._dialect.isolates and not credential.sees_all
 
-    @property
-    def _is_auto(self) -> bool:
-        return self.settings.release == "auto"
-
-    async def _current(self, visit: Visit) -> Dialect:
-        if self._dialect is not None and (not self._is_auto or time.monotonic() - self._probed_at < REMEMBERED_FOR):
-            return self._dialect
-        return await self._probe(visit, instead_of=self._dialect)
-
-    async def _probe(self, visit: Visit, *, instead_of: Dialect | None) -> Dialect:
-        """Finds the release, once for all who wait for it."""
-        asked_at = time.monotonic()
-        try:
-            async with visit.deadline.limit(), self._probing:
-                if self._dialect is None or (self._dialect is instead_of and self._probed_at < asked_at):
-                    self._dialect = DIALECTS[await find_release(self._exchange, visit, self.name)]
-                    self._probed_at = time.monotonic()
-                return self._dialect
-        except TimeoutError:
-            raise SiteError(Code.TIMEOUT, self.name, "The site did not answer in time.") from None
-
     def _explained(self, error: SiteError) -> SiteError:
         hint = f"It is configured as release {self.settings.release}; ccgateway check tells which one answers there."
         return SiteError(error.code, self.name, f"{error.message.rstrip('.')}. {hint}", retryable=error.retryable)
@@ -366,8 +353,6 @@ def _is_shut_out(error: SiteError, dialect: Dialect) -> bool:
 
 #: jobs of one second that are looked through for one of them
 MOST_OF_A_SECOND = 32_768
-#: seconds for which a release that was found is taken for granted
-REMEMBERED_FOR = 300.0
 
 #: failures that a site of another release than thought would show
 _MISFITS = frozenset({Code.WRONG_RELEASE, Code.SITE_REFUSED})

@@ -14,6 +14,7 @@ from ccgateway.site.credentials import Credential, Credentials, OneToken
 from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.guard import Limited, Observed, Retrying
 from ccgateway.site.instance import Instance
+from ccgateway.site.outages import FailureMemory
 from ccgateway.telemetry import LogObserver, Observer
 
 __all__ = ["Registry"]
@@ -30,15 +31,18 @@ class Registry:
         #: closes what callers carry without reading it
         self.seal = keyring.seal if keyring is not None else Seal()
         self._clients: list[SiteClient] = []
+        self._memories: list[FailureMemory] = []
         self._instances: dict[str, Instance] = {}
         for settings in sorted(sites, key=lambda site: site.number):
             credentials = keyring.credentials(settings) if keyring is not None else _one_token(settings)
             client = SiteClient(settings)
             observed = Observed(client, settings.name, observer or LogObserver())
             limited = Limited(observed, settings.name, settings.concurrency)
-            guarded = Retrying(limited, settings.name, settings.retries)
+            retrying = Retrying(limited, settings.name, settings.retries)
+            memory = FailureMemory(retrying, client, settings.name, settings.timeout)
             self._clients.append(client)
-            self._instances[settings.name] = Instance(settings, guarded, credentials)
+            self._memories.append(memory)
+            self._instances[settings.name] = Instance(settings, memory, credentials)
 
     def __iter__(self) -> Iterator[Instance]:
         return iter(self._instances.values())
@@ -66,7 +70,9 @@ class Registry:
         return found
 
     async def aclose(self) -> None:
-        """Closes the connections to every site."""
+        """Ends what looks after the sites, and closes the connections to them."""
+        await asyncio.gather(*(instance.aclose() for instance in self))
+        await asyncio.gather(*(memory.aclose() for memory in self._memories))
         await asyncio.gather(*(client.aclose() for client in self._clients))
         if self._keyring is not None:
             await self._keyring.aclose()

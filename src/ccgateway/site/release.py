@@ -1,0 +1,114 @@
+"""Which release a site speaks: as the settings say or, where they say ``auto``, found out by asking and kept, over failures too.
+
+Whoever needs it while it is being found out waits for the same search, but only with the same credential: what comes of a search
+may be the fault of the token that it was made with. A search belongs to nobody who waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from ccgateway.deadline import Deadline
+from ccgateway.errors import Code, SiteError
+from ccgateway.settings import SiteSettings
+from ccgateway.site.credentials import Credential
+from ccgateway.site.dialects import DIALECTS, Dialect
+from ccgateway.site.exchange import Exchange, Visit
+from ccgateway.site.probing import find_release
+
+__all__ = ["SiteRelease"]
+
+#: seconds for which a release that was found is taken for granted, and after which one looks again if that could not be found out
+REMEMBERED_FOR, RETRIED_AFTER = 300.0, 10.0
+
+
+_Key: TypeAlias = "tuple[Credential, bool]"
+
+
+@dataclass(slots=True)
+class _Search:
+    """A search under way, and how many wait for it; it ends with the last of them."""
+
+    task: asyncio.Task[Dialect]
+    waiting: int = 0
+
+
+class SiteRelease:
+    """One site's. ``dialect``: as configured or found last, ``None`` while it is not known. Owns its searches: ``aclose``."""
+
+    def __init__(self, settings: SiteSettings, exchange: Exchange) -> None:
+        self._settings, self._exchange = settings, exchange
+        self.dialect: Dialect | None = DIALECTS.get(settings.release)
+        self.found_at = -math.inf
+        self._retry_at = -math.inf
+        self._is_doubted = False
+        self._searches: dict[_Key, _Search] = {}
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether it is to be found out."""
+        return self._settings.release == "auto"
+
+    def doubt(self) -> None:
+        """Has the next question find out again which release answers, once the site answers."""
+        self._is_doubted = True
+
+    async def current(self, visit: Visit) -> Dialect:
+        """The dialect to ask in. Raises ``SiteError`` where none is known and none can be found out."""
+        known = self.dialect
+        if known is None or (self.is_auto and self._is_doubted):
+            return await self.search(visit)
+        if not self.is_auto or time.monotonic() < max(self.found_at + REMEMBERED_FOR, self._retry_at) or self._searches:
+            return known
+        try:
+            return await self.search(visit)
+        except SiteError:
+            self._retry_at = time.monotonic() + RETRIED_AFTER
+            return known
+
+    async def search(self, visit: Visit) -> Dialect:
+        """Asks the site which release it is, once for all who wait with the same credential."""
+        key = visit.credential, visit.insists
+        search = self._searches.get(key)
+        if search is None:
+            task = asyncio.create_task(self._find(visit), name=f"release of {self._settings.name}")
+            search = self._searches[key] = _Search(task)
+            task.add_done_callback(lambda _: self._forget(key, search))
+        search.waiting += 1
+        try:
+            async with visit.deadline.limit():
+                return await asyncio.shield(search.task)
+        except SiteError as error:
+            raise error.with_traceback(None) from None  # else each who waits would add to one traceback
+        except TimeoutError:
+            raise SiteError(Code.TIMEOUT, self._settings.name, "The site did not answer in time.") from None
+        finally:
+            search.waiting -= 1
+            if not search.waiting:
+                self._forget(key, search)
+
+    async def _find(self, visit: Visit) -> Dialect:
+        own = replace(visit, deadline=Deadline.after(self._settings.timeout))
+        dialect = DIALECTS[await find_release(self._exchange, own, self._settings.name)]
+        self.dialect, self._is_doubted, self.found_at = dialect, False, time.monotonic()
+        return dialect
+
+    def _forget(self, key: _Key, search: _Search) -> None:
+        """Ends a search, or takes in that it has ended."""
+        if self._searches.get(key) is search:
+            del self._searches[key]
+        if not search.task.done():
+            search.task.cancel()
+        elif not search.task.cancelled():
+            search.task.exception()  # whether or not somebody still waits
+
+    async def aclose(self) -> None:
+        """Ends the searches under way."""
+        tasks = [search.task for search in self._searches.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
