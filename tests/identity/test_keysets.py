@@ -230,3 +230,27 @@ def test_a_key_that_does_not_say_its_algorithm_fits_those_of_its_kind() -> None:
 def test_a_private_key_that_was_published_by_mistake_is_read_as_a_public_one() -> None:
     found = keys_in(document({**OLD.jwk(), "d": "c2VjcmV0"}), ALGORITHMS)
     assert not hasattr(found["old", "EdDSA"].key, "sign")
+
+
+async def test_as_long_as_no_key_is_known_the_next_readings_follow_sooner() -> None:
+    async with published(OLD) as (state, remote):
+        good, state.answer = state.answer, None
+        begun = state.now
+        while state.now < begun + 100:
+            with pytest.raises(RequestError) as refused:
+                await remote.find("old", "EdDSA")
+            assert refused.value.code is Code.ISSUER_UNAVAILABLE
+            state.now += 0.5
+        # after 1, 2, 4, 8, 16 and then every 30 s; the client sends twice what a closed connection may not have taken
+        assert 6 <= state.readings <= 18
+        state.answer, state.now = good, state.now + 30
+        assert await remote.find("old", "EdDSA") is not None
+
+
+async def test_after_one_failed_reading_the_second_is_a_second_later() -> None:
+    async with published(OLD) as (state, remote):
+        good, state.answer = state.answer, None
+        with pytest.raises(RequestError):
+            await remote.find("old", "EdDSA")
+        state.answer, state.now = good, state.now + 1.1
+        assert await remote.find("old", "EdDSA") is not None

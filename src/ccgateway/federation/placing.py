@@ -171,7 +171,7 @@ class Places:
 
     async def _learn(self, instances: Sequence[Instance], caller: Principal, deadline: Deadline) -> None:
         async def ask(instance: Instance, until: Deadline) -> frozenset[str]:
-            visit = await instance.visit(caller, until)
+            visit = await instance.visit(caller, until, insists=False)
             return frozenset(one.name for one in await instance.clusters(visit, with_partitions=False))
 
         if not instances:

@@ -2,7 +2,7 @@
 
 A set is read again every so often, and when a token names a key that is not in it, but never oftener than its interval, whatever
 tokens come. Who waits for a reading waits for the same one. As long as it cannot be read again, the keys known last hold, for a
-bounded time.
+bounded time; where none are known, the next readings follow sooner.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ log = logging.getLogger("ccgateway.callers")
 MOST_KEYS = 100
 #: seconds one reading may take
 SECONDS = 5.0
+#: seconds after the first reading that failed while no key is known; doubled up to the interval
+FIRST_PAUSE = 1.0
 
 #: what a key must be for an algorithm: its type, and its curve where it has one
 _KINDS: Mapping[str, tuple[str, str | None]] = {
@@ -123,6 +125,7 @@ class RemoteKeys:
         self._keys: Keys = {}
         self._read_at = self._tried_at = float("-inf")
         self._reading: asyncio.Task[bool] | None = None
+        self._failures = 0
 
     async def find(self, kid: str | None, algorithm: str) -> PublicKey | None:
         """As ``KeySource`` has it; reads the set where that is due."""
@@ -145,19 +148,26 @@ class RemoteKeys:
         """The reading that runs or, if the interval is over, begins."""
         if self._reading is not None and not self._reading.done():
             return self._reading
-        if self._clock() - self._tried_at < self._settings.refresh_least:
+        if self._clock() - self._tried_at < self._pause:
             return None
         self._tried_at = self._clock()
         self._reading = asyncio.create_task(self._read_once(), name=f"keys of {self._settings.name}")
         return self._reading
+
+    @property
+    def _pause(self) -> float:
+        """Seconds between two readings, beginning to beginning."""
+        least = self._settings.refresh_least
+        return min(FIRST_PAUSE * 2.0 ** min(self._failures - 1, 20), least) if self._failures and not self._keys else least
 
     async def _read_once(self) -> bool:
         try:
             self._keys = await self.read_now()
         except (FetchError, ValueError) as error:
             log.warning("issuer %s: its keys cannot be read: %s", self._settings.name, error)
+            self._failures += 1
             return False
-        self._read_at = self._clock()
+        self._read_at, self._failures = self._clock(), 0
         return True
 
     async def read_now(self) -> Keys:

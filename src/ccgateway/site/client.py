@@ -29,8 +29,6 @@ __all__ = ["SiteClient"]
 _NOTHING = httpx2.ByteStream(b"")
 #: cc-backend closes idle connections after 10 s (up to 1.3) or 20 s (up to 1.5.2): ours go first, whatever release it is
 IDLE_SECONDS = 8.0
-#: connections beyond those for questions, so that a site can be looked at while they are all waited for
-LOOKS = 1
 
 
 class SiteClient:
@@ -45,7 +43,7 @@ class SiteClient:
         _check_url(settings)
         # the transport itself, without httpx2's client around it: cookies, redirects and proxies are not wanted here
         self._transport = transport or AiohttpTransport(
-            connections=settings.concurrency + LOOKS, idle=IDLE_SECONDS, limit=settings.answer_bytes, verify=_verify(settings)
+            connections=settings.concurrency, idle=IDLE_SECONDS, limit=settings.answer_bytes, verify=_verify(settings)
         )
         self._timeout = httpx2.Timeout(None, connect=settings.connect_timeout).as_dict()
         self._headers = {
@@ -56,9 +54,7 @@ class SiteClient:
 
     async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
         """The site's answer, whatever its status."""
-        headers, token = dict(self._headers), visit.credential.token.get_secret_value()
-        if token:
-            headers["X-Auth-Token"] = token
+        headers = {**self._headers, "X-Auth-Token": visit.credential.token.get_secret_value()}
         if request.body is not None:
             headers["Content-Type"] = "application/json"
         name, seconds = self._settings.name, self._settings.connect_timeout
@@ -91,7 +87,7 @@ class SiteClient:
             raise SiteError(Code.CONNECTION_LOST, name, "The connection broke before the answer was complete.") from None
         except httpx2.HTTPError:
             raise SiteError(Code.BAD_ANSWER, name, "What the site sent is not a proper HTTP answer.") from None
-        secrets = _secret_parts(token)
+        secrets = _secret_parts(visit.credential.token.get_secret_value())
         return SiteAnswer(
             answer.status_code,
             answer.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
@@ -121,7 +117,7 @@ def _check_url(settings: SiteSettings) -> None:
 
 def _secret_parts(token: str) -> list[bytes]:
     """The token, and of a JWT its claims and its signature by themselves."""
-    return [token.encode(), *(part.encode() for part in token.split(".")[1:] if len(part) >= 16)] if token else []
+    return [token.encode(), *(part.encode() for part in token.split(".")[1:] if len(part) >= 16)]
 
 
 def _without(text: bytes, secrets: list[bytes]) -> bytes:

@@ -1,27 +1,26 @@
 """What is known of a site being down, shared by everybody who asks it: a failure counts for a moment, as an answer does.
 
-A failure of one question is not yet the site's: it may lie in the question or in the token. So after one the gateway itself asks
-the site for nothing, without a token; if that fails as well, the site is down for everybody. If not, the same is asked with the
-caller's token, and a failure then counts for that token alone. A connection that cannot even be made has nothing of a caller in
-it and counts at once. Nothing counts if the site has answered anybody since the question began.
+A failure of one question is not yet the site's: it may lie in the question or in the token. So after one the gateway asks the
+site for nothing, with the same token; if that fails as well, the failure counts for that token, and once it has failed with two
+tokens and answered nobody in between, for everybody. A connection that cannot even be made has nothing of a caller in it and
+counts for everybody at once.
 
-While a site is down one task looks after it every second or so, and whoever asks gets the failure at once. Whoever must have the
-site's own word (``Visit.insists``) asks it all the same, and ends the outage if there is an answer.
+While a site is down one task looks after it every second or so, and whoever asks gets the failure at once. A few times whoever
+asks waits for a look of its own, so that somebody who asks now and then never hears of an outage that is over. Whoever must have
+the site's own word (``Visit.insists``) asks it all the same, and ends the outage if there is an answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import time
-from dataclasses import dataclass
-
-from pydantic import SecretStr
+from dataclasses import dataclass, field
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.credentials import Credential
-from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import Exchange, Meter, SiteAnswer, SiteRequest, Visit
 from ccgateway.site.probing import NO_JOBS
 from ccgateway.site.replies import refuse
 
@@ -37,6 +36,8 @@ SITE_KEPT, TOKEN_KEPT = 60.0, 10.0
 SLOW, WELL_FOR = 1.0, 1.0
 #: seconds that a look may take at a site that is known to be down; the first one may take what any question may
 LOOK = 2.0
+#: looks that questions may ask for at once, and by the second; seconds that a question waits for one
+LOOKS_AT_ONCE, LOOKS_PER_SECOND, WAITED_FOR = 3.0, 1.0, 0.25
 #: tokens whose failures are remembered at any one time
 MOST_TOKENS = 256
 
@@ -46,36 +47,48 @@ _BUSY = _BROKEN - {500}
 #: failures of an exchange that may not be this question's alone
 _SUSPECT = frozenset({Code.UNREACHABLE, Code.CONNECTION_LOST, Code.TIMEOUT, Code.SITE_BUSY, Code.BAD_ANSWER})
 
-_NOBODY = Credential(SecretStr(""), None, None, "/api")
-
 
 class RememberedFailureError(SiteError):
-    """What the site came to a moment ago, for somebody who was not asked for anew."""
+    """What the site came to a moment ago, for somebody for whom it was not asked anew."""
 
 
 @dataclass(slots=True)
 class _Outage:
-    """One outage: of the site, or for one token. ``failure``: ``None`` while it is only suspected."""
+    """Of the site as a whole, or for one token. ``witnesses``: the tokens that it is looked at with, in turns; ``failure``:
+    ``None`` while it is only suspected; ``took`` (s): the last look."""
 
-    credential: Credential
-    kept: float
+    witnesses: tuple[Credential, ...]
     asked_at: float
     begun: float
     failure: SiteError | None = None
     seen_at: float = 0.0
+    took: float = 0.0
     task: asyncio.Task[None] | None = None
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
+    credit: float = LOOKS_AT_ONCE
+    credited_at: float = 0.0
+
+    def takes_a_look(self, now: float) -> bool:
+        """Whether a question may ask for a look and wait for it."""
+        self.credit = min(LOOKS_AT_ONCE, self.credit + (now - self.credited_at) * LOOKS_PER_SECOND)
+        self.credited_at = now
+        if self.took > WAITED_FOR or self.credit < 1.0:
+            return False
+        self.credit -= 1.0
+        return True
 
 
 class FailureMemory:
-    """Outermost layer of a site's exchange: answers safe reads with a failure that is known to stand for everybody.
+    """Outermost layer of a site's exchange: answers safe reads with a failure that is known to stand.
 
-    ``client``: asks the site without any other policy, for the looks; ``timeout``: seconds that one look may take. Owns the tasks
-    that look after the site: ``aclose`` ends them.
+    ``client``: asks the site once, for the looks; ``timeout``: seconds that one look may take. Owns the tasks that look after the
+    site: ``aclose`` ends them.
     """
 
     def __init__(self, inner: Exchange, client: Exchange, site: str, timeout: float) -> None:
         self._inner, self._client, self._site, self._timeout = inner, client, site, timeout
-        self._outages: dict[Credential, _Outage] = {}
+        self._outages: dict[Credential | None, _Outage] = {}  # ``None``: everybody's
         self._well_at: dict[Credential, float] = {}
         self._answered_at = float("-inf")
         self._closed = False
@@ -84,94 +97,140 @@ class FailureMemory:
         """As the layer below. Raises ``RememberedFailureError`` without asking, while the site is known to be down."""
         loop = asyncio.get_running_loop()
         if self._outages and request.safe:
-            self._refuse(visit, loop.time())
+            await self._refuse(visit)
         begun = loop.time()
-        timer = loop.call_later(SLOW, self._suspect, _NOBODY, begun)
+        timer = loop.call_later(SLOW, self._suspect, visit.credential, begun)
         try:
             answer = await self._inner.exchange(request, visit)
         except SiteError as error:
-            if error.code in _SUSPECT:
-                self._note(error, visit.credential, begun)
+            if error.code is not Code.UNREACHABLE and error.code in _SUSPECT:
+                self._suspect(visit.credential, begun)
+            elif error.code is Code.UNREACHABLE and self._answered_at < begun:
+                self._everybodys(error, (visit.credential,))
             raise
         finally:
             timer.cancel()
         if answer.status in _BROKEN:
-            self._doubt(visit.credential, begun)
+            self._suspect(visit.credential, begun)
         else:
             self._answered_at = loop.time()
             if self._outages:
-                self._end(_NOBODY)
+                self._end(None)
                 self._end(visit.credential)
         return answer
 
-    def _refuse(self, visit: Visit, now: float) -> None:
-        for credential in (_NOBODY, visit.credential):
-            outage = self._outages.get(credential)
-            if outage is not None:
-                outage.asked_at = now
-                if outage.failure is not None and not visit.insists:
-                    raise _remembered(outage.failure, now - outage.seen_at)
+    async def _refuse(self, visit: Visit) -> None:
+        loop = asyncio.get_running_loop()
+        for key in (None, visit.credential):
+            outage = self._outages.get(key)
+            if outage is None:
+                continue
+            outage.asked_at = loop.time()
+            if outage.failure is None or visit.insists:
+                continue
+            if outage.takes_a_look(loop.time()):
+                await self._wait_for_look(outage)
+            if self._outages.get(key) is outage and outage.failure is not None:
+                own = key is not None or outage.witnesses == (visit.credential,)
+                raise _remembered(outage.failure, loop.time() - outage.seen_at, in_its_words=own)
+
+    async def _wait_for_look(self, outage: _Outage) -> None:
+        outage.wanted.set()
+        outage.looked.clear()
+        try:
+            async with asyncio.timeout(WAITED_FOR):
+                await outage.looked.wait()
+        except TimeoutError:
+            outage.took = WAITED_FOR * 2  # not quick any more
 
     # --- from a failure to an outage
 
-    def _note(self, error: SiteError, credential: Credential, begun: float) -> None:
-        if error.code is not Code.UNREACHABLE:
-            self._doubt(credential, begun)
-        elif self._answered_at < begun:
-            self._suspect(_NOBODY, begun, error)
-
-    def _doubt(self, credential: Credential, begun: float) -> None:
-        """Finds out whose failure it was: the site's, else the token's, else the question's."""
-        self._suspect(_NOBODY, begun)
-        if _NOBODY not in self._outages and len(self._outages) < MOST_TOKENS:
-            self._suspect(credential, begun)
-
-    def _suspect(self, credential: Credential, begun: float, failure: SiteError | None = None) -> None:
-        outage, now = self._outages.get(credential), asyncio.get_running_loop().time()
-        if outage is not None:
-            if failure is not None:
-                outage.failure, outage.seen_at = failure, now
+    def _suspect(self, credential: Credential, begun: float) -> None:
+        """Finds out whether it was the question's failure alone."""
+        now = asyncio.get_running_loop().time()
+        is_known = None in self._outages or credential in self._outages or len(self._outages) >= MOST_TOKENS
+        if self._closed or is_known or self._well_at.get(credential, float("-inf")) > now - WELL_FOR:
             return
-        if self._closed or (failure is None and self._well_at.get(credential, float("-inf")) > now - WELL_FOR):
-            return
-        kept = SITE_KEPT if credential is _NOBODY else TOKEN_KEPT
-        outage = self._outages[credential] = _Outage(credential, kept, now, begun)
-        if failure is not None:
+        outage = self._outages[credential] = _Outage((credential,), now, begun, credited_at=now)
+        self._look_after(credential, outage)
+
+    def _everybodys(self, failure: SiteError, witnesses: tuple[Credential, ...]) -> None:
+        now = asyncio.get_running_loop().time()
+        outage = self._outages.get(None)
+        if outage is None and not self._closed:
+            outage = self._outages[None] = _Outage(witnesses, now, now, credited_at=now)
             self._believe(outage, failure)
-        outage.task = asyncio.create_task(self._look_after(outage), name=f"look after {self._site}")
+            for one in witnesses:
+                self._end(one)
+            self._look_after(None, outage)
+        elif outage is not None:
+            outage.failure, outage.seen_at = failure, now
 
-    async def _look_after(self, outage: _Outage) -> None:
+    def _look_after(self, key: Credential | None, outage: _Outage) -> None:
+        outage.task = asyncio.create_task(self._look_until_well(key, outage), name=f"look after {self._site}")
+
+    async def _look_until_well(self, key: Credential | None, outage: _Outage) -> None:
         """Looks until the site answers, or nobody has asked for it for a while."""
-        clock, since = asyncio.get_running_loop().time, time.time()
-        pause = FIRST_PAUSE
+        clock, since = asyncio.get_running_loop().time, asyncio.get_running_loop().time()
+        pause, turn = FIRST_PAUSE, 0
         try:
             if outage.failure is not None:
-                await asyncio.sleep(pause)
+                await self._pause(outage, pause)
             while True:
-                failure = await self._look(outage)
-                if failure is None or (outage.failure is None and self._answered_at > outage.begun):
-                    self._note_well(outage, since)
+                credential = outage.witnesses[turn % len(outage.witnesses)]
+                turn += 1
+                failure = await self._look(outage, credential)
+                if failure is None:
+                    self._note_well(credential, outage, clock() - since)
+                    return
+                if key is not None and self._is_everybodys(failure, key):
                     return
                 self._believe(outage, failure)
-                if clock() - outage.asked_at > outage.kept:
+                if clock() - outage.asked_at > (SITE_KEPT if key is None else TOKEN_KEPT):
                     return
-                await asyncio.sleep(max(pause, min(failure.retry_after or 0.0, MOST_ASKED_FOR)))
+                outage.looked.set()
+                await self._pause(outage, max(pause, min(failure.retry_after or 0.0, MOST_ASKED_FOR)))
                 pause = min(pause * 2, LONGEST_PAUSE)
         finally:
-            if self._outages.get(outage.credential) is outage:
-                del self._outages[outage.credential]
+            if self._outages.get(key) is outage:
+                del self._outages[key]
+            outage.looked.set()
 
-    async def _look(self, outage: _Outage) -> SiteError | None:
-        """Asks for nothing with the outage's credential; the failure, if that fails as the site's fault."""
-        request = SiteRequest("GET", f"{outage.credential.root}/jobs/?{NO_JOBS}")
+    async def _pause(self, outage: _Outage, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await outage.wanted.wait()
+        outage.wanted.clear()
+
+    def _is_everybodys(self, failure: SiteError, credential: Credential) -> bool:
+        """Whether it fails with another token as well; then it is one outage from now on."""
+        others = (
+            one
+            for one, outage in self._outages.items()
+            if one not in (None, credential) and outage.failure is not None and outage.seen_at > self._answered_at
+        )
+        witnesses = (credential, *list(others)[:1])
+        if failure.code is not Code.UNREACHABLE and len(witnesses) < 2:
+            return False
+        self._outages.pop(credential, None)
+        self._everybodys(failure, tuple(one for one in witnesses if one is not None))
+        return True
+
+    async def _look(self, outage: _Outage, credential: Credential) -> SiteError | None:
+        """Asks for nothing with that token; the failure, if that fails as the site's fault."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        request = SiteRequest("GET", f"{credential.root}/jobs/?{NO_JOBS}")
         limit = Deadline.after(self._timeout if outage.failure is None else min(LOOK, self._timeout))
         try:
-            answer = await self._client.exchange(request, Visit(outage.credential, limit))
+            answer = await self._client.exchange(request, Visit(credential, limit, Meter()))
         except SiteError as error:
             error.forget_frames()
             if error.code is Code.TIMEOUT and outage.failure is not None:
                 return outage.failure
             return error if error.code in _SUSPECT else None
+        finally:
+            outage.took = loop.time() - begun
         if answer.status in _BUSY:
             message = f"The site is busy or its proxy cannot reach it (HTTP {answer.status})."
             return SiteError(Code.SITE_BUSY, self._site, message, retry_after=answer.retry_after)
@@ -179,26 +238,25 @@ class FailureMemory:
 
     def _believe(self, outage: _Outage, failure: SiteError) -> None:
         if outage.failure is None:
-            whose = "" if outage.credential is _NOBODY else " with one of its tokens"
-            logger.warning("site %s is down%s: %s", self._site, whose, failure.message)
+            logger.warning("site %s is down: %s", self._site, failure.message)
         outage.failure, outage.seen_at = failure, asyncio.get_running_loop().time()
-        self._well_at.pop(outage.credential, None)
+        for one in outage.witnesses:
+            self._well_at.pop(one, None)
 
-    def _note_well(self, outage: _Outage, since: float) -> None:
+    def _note_well(self, credential: Credential, outage: _Outage, seconds: float) -> None:
         now = asyncio.get_running_loop().time()
         self._well_at = {one: at for one, at in self._well_at.items() if at > now - WELL_FOR}
-        self._well_at[outage.credential] = now
+        self._well_at[credential] = now
+        self._answered_at = now
         if outage.failure is not None:
-            logger.warning("site %s answers again after %.1f s", self._site, time.time() - since)
-        elif outage.credential is _NOBODY:
-            logger.debug("site %s answers: what failed was a question", self._site)
+            logger.warning("site %s answers again after %.1f s", self._site, seconds)
 
-    def _end(self, credential: Credential) -> None:
-        outage = self._outages.get(credential)
-        # one that is only suspected ends by its own look: what failed may go on failing for everybody else
+    def _end(self, key: Credential | None) -> None:
+        outage = self._outages.get(key)
+        # one that is only suspected ends by its own look: what failed may go on failing for others
         if outage is not None and outage.failure is not None:
-            del self._outages[credential]
-            if outage.task is not None:
+            del self._outages[key]
+            if outage.task is not None and outage.task is not asyncio.current_task():
                 outage.task.cancel()
 
     async def aclose(self) -> None:
@@ -210,8 +268,10 @@ class FailureMemory:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _remembered(failure: SiteError, seconds: float) -> RememberedFailureError:
-    message = f"{failure.message} So it was {seconds:.1f} s ago; the site is looked at again every second, and was not asked now."
+def _remembered(failure: SiteError, seconds: float, *, in_its_words: bool) -> RememberedFailureError:
+    """``in_its_words``: the site's own, which may be for one caller alone."""
+    words = failure.message if in_its_words or failure.code is not Code.SITE_ERROR else "The site fails whoever asks it."
+    message = f"{words} So it was {seconds:.1f} s ago; the site is looked at again every second, and was not asked now."
     return RememberedFailureError(
         failure.code, failure.site, message, retryable=failure.retryable, retry_after=failure.retry_after
     )

@@ -39,7 +39,7 @@ class Registry:
             observed = Observed(client, settings.name, observer or LogObserver())
             limited = Limited(observed, settings.name, settings.concurrency)
             retrying = Retrying(limited, settings.name, settings.retries)
-            memory = FailureMemory(retrying, client, settings.name, settings.timeout)
+            memory = FailureMemory(retrying, limited, settings.name, settings.timeout)
             self._clients.append(client)
             self._memories.append(memory)
             self._instances[settings.name] = Instance(settings, memory, credentials)

@@ -240,3 +240,37 @@ async def test_a_service_can_be_proved_to_be_one(answer: bytes | None, words: st
             return
         with pytest.raises(ExchangeError, match=words):
             await exchange.probe()
+
+
+async def test_a_service_that_fails_is_asked_by_one_at_a_time_and_everybody_else_is_told_at_once() -> None:
+    async with service() as (state, exchange):
+        state.answer = None
+        for who in ("ann", "bea"):
+            with pytest.raises(ExchangeError):
+                await exchange.token(SecretStr(who), "aurora", soon())
+        asked = state.asked
+        outcomes = await asyncio.gather(
+            *(exchange.token(SecretStr(f"person {number}"), "aurora", soon()) for number in range(50)), return_exceptions=True
+        )
+        assert state.asked == asked
+        assert {(type(one), str(one)) for one in outcomes} == {(ExchangeError, str(outcomes[0]))}
+        state.now += 2
+        state.gate.clear()
+        trying = asyncio.create_task(exchange.token(SecretStr("cleo"), "aurora", soon()))
+        await asyncio.sleep(0.05)
+        with pytest.raises(ExchangeError, match="cannot be used"):
+            await exchange.token(SecretStr("dora"), "aurora", soon())
+        state.answer = given()
+        state.gate.set()
+        assert (await trying).token.get_secret_value() == "given"
+        assert (await exchange.token(SecretStr("dora"), "aurora", soon())).token.get_secret_value() == "given"
+
+
+async def test_one_token_that_the_service_fails_on_fails_nobody_else() -> None:
+    async with service() as (state, exchange):
+        for audience in ("aurora", "borealis", "cygnus"):
+            state.answer = None
+            with pytest.raises(ExchangeError):
+                await exchange.token(SecretStr("crafted"), audience, soon())
+            state.answer = given()
+            assert (await exchange.token(SecretStr(f"ann {audience}"), "aurora", soon())).token.get_secret_value() == "given"

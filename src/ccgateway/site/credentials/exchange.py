@@ -1,7 +1,8 @@
 """The exchange service: gives, for the token that a caller showed, one that a site accepts (RFC 8693).
 
 It is asked once per token and site, however many wait, and what it gives is kept until shortly before it expires. A refusal is
-kept for a moment, so that a caller who asks again and again costs it nothing. Kept under hashes: no caller's token stays here.
+kept for a moment, so that a caller who asks again and again costs it nothing. While the service itself fails, one question at a
+time is put to it, and everybody else is told so at once. Kept under hashes: no caller's token stays here.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ MOST_KEPT, MOST_UNDER_WAY = 10_000, 256
 MARGIN, REFUSED_FOR = 90.0, 10.0
 #: seconds for which one counts as good that does not say so, and the most that any is kept
 UNSAID, MOST = 60.0, 3600.0
+#: seconds between two questions to a service that fails
+PAUSE = 1.0
 
 
 class ExchangeError(Exception):
@@ -74,6 +77,8 @@ class TokenExchange:
         self._client_id, self._secret = settings.client_id, settings.secret().read()
         self._kept: OrderedDict[_Key, tuple[float, Given | ExchangeError]] = OrderedDict()
         self._under_way: dict[_Key, asyncio.Task[Given]] = {}
+        self._failing: set[bytes] = set()  # tokens that it failed with since it answered last; those of two are its own failure
+        self._failure, self._failed_at = "", float("-inf")
 
     async def token(self, shown: SecretStr, audience: str, deadline: Deadline) -> Given:
         """What the service gives for ``shown`` at ``audience``. Raises ``ExchangeError``."""
@@ -84,6 +89,8 @@ class TokenExchange:
             if isinstance(kept, ExchangeError):
                 raise ExchangeError(str(kept), retryable=kept.retryable)
             return kept
+        if len(self._failing) > 1 and (self._under_way or self._clock() < self._failed_at + PAUSE):
+            raise ExchangeError(self._failure, retryable=True)
         asking = self._under_way.get(key)
         if asking is None:
             if len(self._under_way) >= MOST_UNDER_WAY:
@@ -93,16 +100,22 @@ class TokenExchange:
         try:
             async with deadline.limit():
                 return await asyncio.shield(asking)
+        except ExchangeError as error:
+            raise ExchangeError(str(error), retryable=error.retryable) from None  # else each who waits would add to one traceback
         except TimeoutError:
             raise ExchangeError("the exchange service did not answer in time", retryable=True) from None
 
     async def _ask(self, key: _Key, shown: SecretStr, audience: str) -> Given:
         outcome: Given | ExchangeError | None = None
         try:
-            outcome = _given(await self._fetcher.post_form(self._url, self._form(shown, audience), self._headers()))
+            answer = await self._fetcher.post_form(self._url, self._form(shown, audience), self._headers())
+            self._failing.clear()
+            outcome = _given(answer)
             return outcome
         except FetchError as error:
             outcome = ExchangeError(f"the exchange service cannot be used: {error}", retryable=True)
+            self._failing = {*list(self._failing)[:1], key[0]}
+            self._failure, self._failed_at = str(outcome), self._clock()
             raise outcome from None
         except ExchangeError as error:
             outcome = error

@@ -1,0 +1,300 @@
+"""What is known of a site being down: whose failure it was, who is told without asking, and how that ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from pydantic import SecretStr
+
+from ccgateway.errors import Code, SiteError
+from ccgateway.site import outages
+from ccgateway.site.credentials import Credential
+from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.outages import FailureMemory, RememberedFailureError
+from support.scripted import OK, visit_for
+
+READ = SiteRequest("GET", "/api/jobs/?page=1")
+HEAVY = SiteRequest("GET", "/api/jobs/?page=2")
+WRITE = SiteRequest("POST", "/api/jobs/start_job/", b"{}", safe=False)
+ALICE, BOB, CLEO = (Credential(SecretStr(name), name, frozenset({"user"}), "/api") for name in ("alice", "bob", "cleo"))
+
+Outcome = SiteAnswer | SiteError
+
+
+def status(number: int) -> SiteAnswer:
+    return SiteAnswer(number, "text/plain", b"")
+
+
+def failure(code: Code) -> SiteError:
+    return SiteError(code, "here", "It failed.")
+
+
+class Site:
+    """``by`` says what comes of a request with a token; every request is kept, the looks among them."""
+
+    def __init__(self, by: Callable[[str, str], Outcome]) -> None:
+        self.by = by
+        self.asked: list[tuple[str, str]] = []
+
+    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+        token = visit.credential.token.get_secret_value()
+        self.asked.append((token, request.path))
+        await asyncio.sleep(0)
+        outcome = self.by(token, request.path)
+        if isinstance(outcome, SiteError):
+            raise SiteError(outcome.code, outcome.site, outcome.message)
+        return outcome
+
+    def questions(self) -> int:
+        return sum(path in (READ.path, HEAVY.path, WRITE.path) for _, path in self.asked)
+
+
+@asynccontextmanager
+async def memory_of(site: Site) -> AsyncIterator[FailureMemory]:
+    before = asyncio.all_tasks()
+    memory = FailureMemory(site, site, "here", 5.0)
+    try:
+        yield memory
+    finally:
+        await memory.aclose()
+        assert asyncio.all_tasks() == before
+
+
+def asking(credential: Credential = ALICE, *, insists: bool = False) -> Visit:
+    return replace(visit_for(credential=credential), insists=insists)
+
+
+async def outcome(memory: FailureMemory, request: SiteRequest = READ, visit: Visit | None = None) -> SiteAnswer | SiteError:
+    try:
+        return await memory.exchange(request, visit or asking())
+    except SiteError as error:
+        return error
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came true")
+
+
+def is_down(memory: FailureMemory) -> bool:
+    return any(outage.failure is not None for outage in memory._outages.values())
+
+
+DOWN: list[Outcome] = [
+    *(failure(code) for code in (Code.UNREACHABLE, Code.CONNECTION_LOST, Code.BAD_ANSWER)),
+    *(status(number) for number in (500, 502, 503, 504)),
+]
+
+
+@pytest.mark.parametrize("fails", DOWN, ids=lambda one: str(getattr(one, "status", getattr(one, "code", None))))
+async def test_a_site_that_fails_everybody_is_asked_once_and_then_looked_after(fails: Outcome) -> None:
+    site = Site(lambda *_: fails)
+    async with memory_of(site) as memory:
+        for who in (ALICE, BOB):  # it may have been her token, until it fails with another one
+            await outcome(memory, visit=asking(who))
+            await until(lambda: is_down(memory))
+            await asyncio.sleep(0.05)
+        asked = site.questions()
+        told = [await outcome(memory, visit=asking(who)) for who in (ALICE, BOB, CLEO) * 100]
+        assert site.questions() == asked <= 2
+        assert len(site.asked) - asked <= 2 + outages.LOOKS_AT_ONCE + 5
+    assert all(isinstance(one, RememberedFailureError) for one in told)
+    expected = {500: Code.SITE_ERROR}.get(fails.status, Code.SITE_BUSY) if isinstance(fails, SiteAnswer) else fails.code
+    assert {one.code for one in told if isinstance(one, SiteError)} == {expected}
+    assert "not asked now" in str(told[0])
+
+
+@pytest.mark.parametrize("fails", DOWN, ids=lambda one: str(getattr(one, "status", getattr(one, "code", None))))
+async def test_whoever_asks_after_it_answers_again_has_its_answer(fails: Outcome) -> None:
+    down = [True]
+    site = Site(lambda *_: fails if down else OK)
+    async with memory_of(site) as memory:
+        await outcome(memory)
+        await until(lambda: is_down(memory))
+        assert isinstance(await outcome(memory), RememberedFailureError)
+        down.clear()
+        assert await outcome(memory) is OK
+        assert not is_down(memory)
+
+
+async def test_it_is_noticed_without_being_asked_that_a_site_answers_again() -> None:
+    down = [True]
+    site = Site(lambda *_: failure(Code.UNREACHABLE) if down else OK)
+    async with memory_of(site) as memory:
+        await outcome(memory)
+        down.clear()
+        await until(lambda: not is_down(memory))
+
+
+@pytest.mark.parametrize("fails", DOWN[1:], ids=lambda one: str(getattr(one, "status", getattr(one, "code", None))))
+async def test_what_fails_with_one_question_is_no_failure_of_the_site(fails: Outcome) -> None:
+    site = Site(lambda _, path: fails if path == HEAVY.path else OK)
+    async with memory_of(site) as memory:
+        for _ in range(5):
+            await outcome(memory, HEAVY)
+            await asyncio.sleep(0.02)
+            assert await outcome(memory) is OK
+            assert await outcome(memory, visit=asking(BOB)) is OK
+        assert not is_down(memory)
+        assert sum(path not in (READ.path, HEAVY.path) for _, path in site.asked) <= 2  # looks that went well count for a second
+
+
+@pytest.mark.parametrize("fails", DOWN[1:], ids=lambda one: str(getattr(one, "status", getattr(one, "code", None))))
+async def test_what_fails_with_one_token_is_no_failure_for_others(fails: Outcome) -> None:
+    site = Site(lambda token, _: fails if token == "alice" else OK)
+    async with memory_of(site) as memory:
+        await outcome(memory)
+        await until(lambda: is_down(memory))
+        for _ in range(20):
+            assert await outcome(memory, visit=asking(BOB)) is OK
+        assert isinstance(await outcome(memory), RememberedFailureError)
+
+
+async def test_whoever_insists_asks_the_site_and_ends_the_outage_by_an_answer() -> None:
+    down = [True]
+    site = Site(lambda *_: failure(Code.UNREACHABLE) if down else OK)
+    async with memory_of(site) as memory:
+        await outcome(memory)
+        asked = site.questions()
+        assert not isinstance(await outcome(memory, visit=asking(insists=True)), RememberedFailureError)
+        assert site.questions() == asked + 1
+        down.clear()
+        assert await outcome(memory, visit=asking(insists=True)) is OK
+        assert not is_down(memory)
+        assert await outcome(memory) is OK
+
+
+async def test_writes_always_reach_the_site() -> None:
+    site = Site(lambda *_: failure(Code.UNREACHABLE))
+    async with memory_of(site) as memory:
+        await outcome(memory)
+        asked = site.questions()
+        for _ in range(3):
+            assert not isinstance(await outcome(memory, WRITE), RememberedFailureError)
+        assert site.questions() == asked + 3
+
+
+async def test_a_site_that_hangs_is_looked_at_before_the_question_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outages, "SLOW", 0.05)
+    looked = asyncio.Event()
+
+    class Hanging(Site):
+        async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+            if request is not READ:
+                looked.set()
+                raise failure(Code.TIMEOUT)
+            await asyncio.sleep(3600)
+            raise AssertionError
+
+    site = Hanging(lambda *_: OK)
+    async with memory_of(site) as memory:
+        hanging = asyncio.create_task(outcome(memory))
+        await asyncio.wait_for(looked.wait(), 5)
+        await until(lambda: is_down(memory))
+        told = await asyncio.wait_for(outcome(memory), 5)
+        assert isinstance(told, RememberedFailureError)
+        assert told.code is Code.TIMEOUT
+        hanging.cancel()
+        await asyncio.gather(hanging, return_exceptions=True)
+
+
+async def test_a_slow_question_at_a_site_that_answers_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outages, "SLOW", 0.02)
+
+    class Slow(Site):
+        async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+            if request is HEAVY:
+                await asyncio.sleep(0.2)
+            return await super().exchange(request, visit)
+
+    site = Slow(lambda *_: OK)
+    async with memory_of(site) as memory:
+        heavy = asyncio.create_task(outcome(memory, HEAVY))
+        for _ in range(10):
+            await asyncio.sleep(0.02)
+            assert await outcome(memory) is OK
+        assert await heavy is OK
+
+
+async def test_a_failure_from_before_an_answer_counts_for_nothing() -> None:
+    gate = asyncio.Event()
+
+    class Late(Site):
+        async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+            if request is HEAVY:
+                await gate.wait()
+                raise failure(Code.UNREACHABLE)
+            return await super().exchange(request, visit)
+
+    site = Late(lambda *_: OK)
+    async with memory_of(site) as memory:
+        late = asyncio.create_task(outcome(memory, HEAVY))
+        await asyncio.sleep(0.01)
+        assert await outcome(memory) is OK
+        gate.set()
+        await late
+        assert not is_down(memory)
+
+
+async def test_looking_after_a_site_ends_when_nobody_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outages, "SITE_KEPT", 0.1)
+    site = Site(lambda *_: failure(Code.UNREACHABLE))
+    async with memory_of(site) as memory:
+        await outcome(memory)
+        await until(lambda: not memory._outages)
+        assert not isinstance(await outcome(memory), RememberedFailureError)
+
+
+async def test_looks_are_rare_and_heed_what_the_site_asks_for() -> None:
+    site = Site(lambda *_: replace(status(503), retry_after=5.0))
+    async with memory_of(site) as memory:
+        await outcome(memory)
+        await until(lambda: is_down(memory))
+        await asyncio.sleep(1.0)
+        assert len(site.asked) <= 3
+
+
+async def test_tokens_whose_failures_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outages, "MOST_TOKENS", 5)
+    site = Site(lambda token, _: status(500) if token != "alice" else OK)
+    async with memory_of(site) as memory:
+        for number in range(20):
+            one = Credential(SecretStr(f"person {number}"), f"person {number}", frozenset({"user"}), "/api")
+            await outcome(memory, visit=asking(one))
+            await asyncio.sleep(0.01)
+            assert len(memory._outages) <= 5
+            assert await outcome(memory, visit=asking(ALICE, insists=True)) is OK
+
+
+async def test_the_token_of_one_who_fails_for_ever_holds_nobody_up() -> None:
+    flaky = [True]
+    site = Site(lambda token, _: status(500) if token == "alice" or flaky else OK)
+    async with memory_of(site) as memory:
+        for who in (ALICE, BOB):
+            await outcome(memory, visit=asking(who))
+            await asyncio.sleep(0.05)
+        assert isinstance(await outcome(memory, visit=asking(CLEO)), RememberedFailureError)
+        flaky.clear()
+        await until(lambda: not is_down(memory) or memory._outages.get(None) is None)
+        assert await outcome(memory, visit=asking(CLEO)) is OK
+        for _ in range(20):
+            assert await outcome(memory, visit=asking(BOB)) is OK
+            await outcome(memory)
+
+
+async def test_what_a_site_told_one_is_not_told_to_others() -> None:
+    site = Site(lambda token, _: SiteAnswer(500, "application/json", f'{{"error":"for {token}"}}'.encode()))
+    async with memory_of(site) as memory:
+        for who in (ALICE, BOB):
+            await outcome(memory, visit=asking(who))
+            await asyncio.sleep(0.05)
+        told = await outcome(memory, visit=asking(CLEO))
+    assert isinstance(told, RememberedFailureError)
+    assert "for " not in told.message
