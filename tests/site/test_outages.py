@@ -112,7 +112,8 @@ async def test_a_site_that_fails_everybody_is_asked_once_and_then_looked_after(f
 
 
 @pytest.mark.parametrize("fails", DOWN, ids=lambda one: str(getattr(one, "status", getattr(one, "code", None))))
-async def test_whoever_asks_after_it_answers_again_has_its_answer(fails: Outcome) -> None:
+async def test_whoever_asks_after_it_answers_again_has_its_answer(fails: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outages, "WAITED_FOR", 5.0)
     down = [True]
     site = Site(lambda *_: fails if down else OK)
     async with memory_of(site) as memory:
