@@ -4,6 +4,7 @@ exchange     the values that travel: a request, an answer; and the seam ``Exchan
 transport    aiohttp under httpx2's interface: whole bodies, bounded before and after unpacking
 client       the only user of the HTTP library: pool, token, foreign exceptions turned into ours
 guard        deadline, retry of safe reads, concurrency limit
+outages      a failure that stands for everybody, remembered and looked after
 credentials  what the gateway shows a site: token, API root, what that may see
 replies      what an answer means: JSON, refusal, failure in disguise
 decoding     row types compiled for just the attributes that are needed
@@ -11,6 +12,7 @@ sampling     large answers with metrics: everything but the samples is decoded
 dialects     what each release accepts and answers
 health       what is known of a site from the last exchanges
 probing      which release answers there
+release      the release that a site speaks, found out once for all who wait
 pages        a page before it is asked for, and the seam to whoever has it
 reading      a site's jobs, newest first, without losing or doubling one
 instance     the site as the federation sees it
