@@ -131,8 +131,9 @@ class IdentitySettings(Frozen):
         None, description="File of people's own tokens and names at the sites (mode 600; read again as it changes)."
     )
     service_roles: tuple[Role, ...] = Field(
-        ("admin", "support"),
-        description="Roles for which a site's `token` is used, if it can do no more than they may.",
+        ("admin", "support", "api"),
+        description="Roles for which a site's `token` is used, if it can do no more than they may; "
+        "`api` counts where it stands alone.",
     )
 
 

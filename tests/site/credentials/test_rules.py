@@ -102,7 +102,7 @@ async def test_the_service_token_is_for_the_privileged_and_never_stronger(
 ) -> None:
     text = token("svc", *service) if service is not None else "opaque-token"
     found = await Gateway(tmp_path, token=text).of(caller(*roles))
-    is_privileged = bool(roles & {"admin", "support"})
+    is_privileged = bool(roles & {"admin", "support"}) or roles == {"api"}
     # of a token that does not say what it can do everything has to be feared
     is_stronger = not no_more_than(frozenset(service), roles) if service else "admin" not in roles
     assert (found is not None) == (is_privileged and not is_stronger)
@@ -114,6 +114,12 @@ async def test_which_roles_are_privileged_is_said_in_the_settings(tmp_path: Path
     assert await gateway.of(caller("api")) is not None
     assert await gateway.of(caller("admin")) is None
     assert await gateway.of(caller("user", "api")) is None
+
+
+async def test_an_adapters_key_gets_the_service_token_and_a_person_with_api_beside_other_roles_does_not(tmp_path: Path) -> None:
+    assert await Gateway(tmp_path, token=token("robot", "api")).of(caller("api")) is not None
+    for person in ("user", "manager"):
+        assert await Gateway(tmp_path, token=token("alice", "user", "api")).of(caller(person, "api")) is None
 
 
 async def test_roles_that_a_site_takes_away_are_missing_for_its_service_token_too(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from ccgateway.site.credentials.standing import Standing
 
 __all__ = ["ServiceToken"]
 
+_MACHINE = frozenset({"api"})
+
 
 class ServiceToken:
     """One token for all who have one of ``roles`` at the site, and may do what it can."""
@@ -20,7 +22,8 @@ class ServiceToken:
         self._token, self._roles = token, roles
 
     async def credential(self, caller: Principal, standing: Standing, deadline: Deadline) -> Credential | None:  # noqa: ARG002
-        """Fits the privileged."""
-        if not standing.roles & self._roles or not self._token.abilities <= abilities(standing.roles):
+        """Fits the privileged. ``api`` beside other roles is no role of its own, so it counts only where it stands alone."""
+        counting = standing.roles if standing.roles == _MACHINE else standing.roles - _MACHINE
+        if not counting & self._roles or not self._token.abilities <= abilities(standing.roles):
             return None
         return self._token
