@@ -26,6 +26,7 @@ from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
 from ccgateway.surfaces.rest.routes import rest_routes
 from ccgateway.surfaces.spellings import with_both_spellings
+from ccgateway.traffic.admission import Traffic
 
 __all__ = ["create_app"]
 
@@ -43,7 +44,7 @@ def create_app(settings: Settings) -> Starlette:
         notes=open_notes(settings.cache),
     )
     audit_file = audit_to_file(settings.writes.audit_file) if settings.writes.audit_file is not None else None
-    callers = Callers(settings)
+    callers, traffic = Callers(settings), Traffic(settings.limits)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -62,9 +63,14 @@ def create_app(settings: Settings) -> Starlette:
     is_private = settings.server.is_loopback() and not asks_for_tokens
     allowed = LOOPBACK_HOSTS | {settings.server.host.strip("[]")} if is_private else None
     routes = [
-        *graphql_routes(gateway, caller_of(callers), settings.limits, graphiql=settings.server.graphiql),
+        *graphql_routes(gateway, caller_of(callers), settings.limits, graphiql=settings.server.graphiql, traffic=traffic),
         *rest_routes(
-            gateway, caller_of(callers), settings.limits, partial=settings.rest.partial, origins=settings.server.cors_origins
+            gateway,
+            caller_of(callers),
+            settings.limits,
+            partial=settings.rest.partial,
+            origins=settings.server.cors_origins,
+            traffic=traffic,
         ),
         Route("/health/live", live),
         Route("/health/ready", live),

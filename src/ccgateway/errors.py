@@ -14,6 +14,7 @@ Messages are written for the person who reads them and never hold a token or a k
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -150,9 +151,9 @@ class GatewayError(Exception):
         of megabytes for one, as long as somebody holds the error."""
         self.__traceback__ = self.__context__ = self.__cause__ = None
 
-    def extensions(self) -> dict[str, str | bool]:
+    def extensions(self) -> dict[str, str | bool | int]:
         """What a GraphQL error carries beside its message: ``{code, retryable, site?}``."""
-        found: dict[str, str | bool] = {"code": self.code.value, "retryable": self.retryable}
+        found: dict[str, str | bool | int] = {"code": self.code.value, "retryable": self.retryable}
         if self.site is not None:
             found["site"] = self.site
         return found
@@ -175,7 +176,24 @@ class SettingsError(GatewayError):
 
 
 class RequestError(GatewayError):
-    """The caller's question cannot be answered as it was asked."""
+    """The caller's question cannot be answered as it was asked. ``retry_after``: seconds after which it may be asked again."""
+
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        site: str | None = None,
+        retryable: bool | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(code, message, site=site, retryable=retryable)
+        self.retry_after = retry_after
+
+    def extensions(self) -> dict[str, str | bool | int]:
+        """As ``GatewayError``, and ``retryAfter`` (s)."""
+        found = super().extensions()
+        return found if self.retry_after is None else {**found, "retryAfter": max(1, math.ceil(self.retry_after))}
 
 
 class SiteError(GatewayError):

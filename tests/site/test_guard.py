@@ -9,7 +9,7 @@ import pytest
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
-from ccgateway.site.guard import Limited, Observed, Retrying
+from ccgateway.site.guard import ConcurrencyLimit, Observed, Retrying
 from support.scripted import OK, Scripted, visit_for
 
 READ = SiteRequest("GET", "/api/jobs/?x=secret-value")
@@ -114,14 +114,14 @@ async def test_other_errors_pass_unchanged() -> None:
 
 async def test_no_more_run_at_once_than_there_are_places() -> None:
     site = Scripted(0.01)
-    limited = Limited(site, "here", 3)
+    limited = ConcurrencyLimit(site, "here", 3)
     await asyncio.gather(*(limited.exchange(READ, visit_for()) for _ in range(20)))
     assert (site.most, len(site.requests)) == (3, 20)
 
 
 async def test_waiting_for_a_place_counts_against_the_deadline() -> None:
     site = Scripted(5.0)
-    limited = Limited(site, "here", 1)
+    limited = ConcurrencyLimit(site, "here", 1)
     first = asyncio.create_task(limited.exchange(READ, visit_for()))
     await asyncio.sleep(0.01)
     with pytest.raises(SiteError) as failed:
@@ -135,7 +135,7 @@ async def test_waiting_for_a_place_counts_against_the_deadline() -> None:
 @pytest.mark.parametrize("how", ["cancelled while waiting", "cancelled while running", "failed"])
 async def test_a_place_is_free_again_however_a_request_ended(how: str) -> None:
     site = Scripted(*([ZeroDivisionError()] * 4 if how == "failed" else [5.0] * 4), OK)
-    limited = Limited(site, "here", 2)
+    limited = ConcurrencyLimit(site, "here", 2)
     tasks = [asyncio.create_task(limited.exchange(READ, visit_for())) for _ in range(4)]
     await asyncio.sleep(0.01)
     for task in tasks[2:] if how == "cancelled while waiting" else tasks[:2]:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from ccgateway.cache.entries import Entry, Source
 from ccgateway.cache.keys import Key
+from ccgateway.traffic.scopes import FetchScope, begin_fetch, current_scope
 
 __all__ = ["Crew", "Flight", "Flights", "Landing"]
 
@@ -56,6 +57,7 @@ class Crew:
         self.is_lingering = False
         self.flights: dict[Key, Flight] = {}
         self.task: asyncio.Task[None] | None = None
+        self.scope: FetchScope | None = None
 
     def is_wanted(self) -> bool:
         """Whether somebody waits for a flight that has not landed, or nobody needs to."""
@@ -90,7 +92,7 @@ class Flights:
         for key, ident in wanted:
             self._flights[ident] = crew.flights[key] = Flight(key, ident, crew)
         self._crews.add(crew)
-        crew.task = self.own(run(crew), f"fill {len(wanted)} keys")
+        crew.task, crew.scope = begin_fetch(lambda: self.own(run(crew), f"fill {len(wanted)} keys"))
         crew.task.add_done_callback(lambda task: self._abandon(crew, task))
         return list(crew.flights.values())
 
@@ -121,6 +123,8 @@ class Flights:
         """How each flight ended; raises the first failure among them. Leaving early (cancelled) fails nobody else."""
         for flight in flights:
             flight.waiting += 1
+            if flight.crew.scope is not None:
+                flight.crew.scope.lift(current_scope())
         try:
             await asyncio.wait([flight.result for flight in flights], return_when=asyncio.FIRST_EXCEPTION)
         finally:

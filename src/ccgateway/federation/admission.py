@@ -41,11 +41,13 @@ class Admission:
         account.at = now
         if account.running >= self._settings.calls_at_once:
             message = f"More than {self._settings.calls_at_once} writing calls at a time. Wait until one is answered."
-            raise RequestError(Code.RATE_LIMITED, message)
+            raise RequestError(Code.RATE_LIMITED, message, retry_after=1.0)
         # a call that is larger than a minute's worth is let in when nothing was sent for a minute
         if account.left < min(orders, most):
             wait = (min(orders, most) - account.left) * 60 / most
-            raise RequestError(Code.RATE_LIMITED, f"More than {most} orders in a minute. Try again in {wait:.0f} s.")
+            raise RequestError(
+                Code.RATE_LIMITED, f"More than {most} orders in a minute. Try again in {wait:.0f} s.", retry_after=wait
+            )
         account.left -= orders
         account.running += 1
         try:

@@ -24,6 +24,7 @@ from ccgateway.settings import LimitSettings
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance, MetricsFound
 from ccgateway.site.registry import Registry
+from ccgateway.traffic.scopes import hold
 
 __all__ = ["FromSites", "JobMetrics", "MetricsBudget", "MetricsReader", "Outcome"]
 
@@ -44,7 +45,9 @@ class MetricsBudget:
 
     def take(self, pieces: Sequence[MetricPiece]) -> None:
         """Counts ``pieces``; raises ``LIMIT_EXCEEDED`` if they are too many."""
-        self._taken += sum(piece.size for piece in pieces)
+        size = sum(piece.size for piece in pieces)
+        self._taken += size
+        hold(size)
         if self.is_spent:
             raise self.error()
 

@@ -14,6 +14,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from ccgateway.federation.walk import Walk
+from ccgateway.traffic.scopes import in_background
 
 __all__ = ["ParkedWalks"]
 
@@ -46,7 +47,7 @@ class ParkedWalks:
             return
         reading = None
         if read_ahead > len(walk.ready) and not walk.exhausted:
-            reading = asyncio.create_task(walk.collect(read_ahead), name="read ahead")
+            reading = in_background(asyncio.get_running_loop(), walk.collect(read_ahead), "read ahead")
         timer = asyncio.get_running_loop().call_later(self._seconds, self._drop, key)
         self._parked[key] = _Parked(walk, reading, timer)
         if len(self._parked) > MOST_WALKS:

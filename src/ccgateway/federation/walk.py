@@ -22,6 +22,7 @@ from ccgateway.site.exchange import Meter
 from ccgateway.site.instance import Instance
 from ccgateway.site.pages import from_site
 from ccgateway.site.reading import JobStream, Unreadable
+from ccgateway.traffic.scopes import RequestScope, current_scope
 
 __all__ = ["Part", "Walk"]
 
@@ -33,6 +34,8 @@ CUT_OFF = 10
 PAGE_SECONDS, LEAST_PAGE = 1.0, 20
 #: the first page of a scan, when nothing is known of how many rows will match
 FIRST_SCAN = 100
+#: jobs read beyond which a walk is a deep one
+DEEP = 10_000
 
 
 @dataclass(slots=True)
@@ -183,6 +186,13 @@ class Walk:
             if any(part.live and part.live.floor == floor and part not in readable for part in live):
                 self.stopped_at = floor
                 return
+            scope = current_scope()
+            if (
+                scope is not None
+                and sum(part.live.scanned for part in live if part.live) > DEEP
+                and isinstance(scope, RequestScope)
+            ):
+                await scope.deepen(self.parts[0].deadline)
             await self._read(readable, want)
 
     @property

@@ -30,6 +30,11 @@ class Principal:
     site: str | None = None
     refuses_parts: bool = False
 
+    @property
+    def share(self) -> tuple[str | None, str]:
+        """Whose share of what all callers share it takes."""
+        return self.issuer, self.subject
+
     def name_at(self, site: str) -> str | None:
         """The user name at ``site`` by the issuer's word; ``None`` if it says nothing."""
         return dict(self.names).get(site)

@@ -120,6 +120,24 @@ class LimitSettings(Frozen):
     page_jobs: int = Field(10_000, ge=1, description="Largest page of jobs.")
     metrics_bytes: int = Field(256 << 20, ge=1024, description="Bytes of metrics in one answer.")
     scan_budget: int = Field(50_000, ge=1, description="Jobs read from one site for one request that needs a scan.")
+    inflight_bytes: int = Field(
+        1 << 30,
+        ge=1 << 20,
+        description="Bytes of all answers that are being read from sites or sent to callers, in each process. A caller may hold "
+        "as much as is left free: alone half of it.",
+    )
+    requests_per_caller: int = Field(
+        64, ge=1, description="Small questions of one caller that are worked on at any one time, in each process; others wait."
+    )
+    deep_requests: int = Field(
+        8,
+        ge=1,
+        description="Requests that read more than 10,000 jobs that are worked on at any one time, in each process; one caller "
+        "gets half of them.",
+    )
+    waiting_per_caller: int = Field(
+        512, ge=1, description="Requests of one caller that may wait at any one place; beyond, it is told to come later (429)."
+    )
 
 
 class SiteSettings(SiteIdentitySettings):

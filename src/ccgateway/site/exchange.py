@@ -59,13 +59,14 @@ class Visit:
 class SiteRequest:
     """One HTTP request to a site: path with query below the base URL, and a JSON body if it has one.
 
-    ``safe``: it only reads, so it may be sent again when its answer was lost.
+    ``safe``: it only reads, so it may be sent again when its answer was lost. ``rows``: how many jobs it asks for, of a list.
     """
 
     method: str
     path: str
     body: bytes | None = None
     safe: bool = True
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,11 @@
 """Policies around one site's exchange, one layer each: try safe reads again, limit how many run at once, tell what happened.
 
-The order from outside in: ``FailureMemory`` (of ``outages``) → ``Retrying`` → ``Limited`` → ``Observed`` → client, so that a wait
-for another try holds no place and every single exchange is told.
+The order from outside in: ``FailureMemory`` (of ``outages``) → ``Retrying`` → ``ConcurrencyLimit`` → ``Observed`` → client, so
+that a wait for another try holds no place and every single exchange is told.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 
@@ -17,8 +16,23 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.site.credentials import Proofs
 from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
 from ccgateway.telemetry import Observer
+from ccgateway.traffic.fair_queue import FairQueue, Occupant, Place, QueueFullError, Waiting
+from ccgateway.traffic.scopes import FetchScope, current_scope, refused_in_queue
 
-__all__ = ["Limited", "Noting", "Observed", "Retrying"]
+__all__ = ["ConcurrencyLimit", "Noting", "Observed", "Retrying"]
+
+#: requests of one caller that may wait for one site
+MOST_WAITING = 2048
+
+
+class _Nobody:
+    """Whoever asks outside of any caller's request, such as ``ccgateway check``."""
+
+    caller = None
+    is_alone = True
+
+
+NOBODY = _Nobody()
 
 
 class Noting:
@@ -56,31 +70,40 @@ class Observed:
             self._observer.exchanged(self._site, request.method, path, outcome, time.perf_counter() - started)
 
 
-class Limited:
-    """At most ``places`` requests at any one time; waiting for a place counts against the deadline."""
+class ConcurrencyLimit:
+    """At most ``places`` requests at any one time, given out fairly; waiting for a place counts against the deadline."""
 
-    def __init__(self, inner: Exchange, site: str, places: int) -> None:
+    def __init__(self, inner: Exchange, site: str, places: int, *, most_waiting: int = MOST_WAITING) -> None:
         self._inner, self._site = inner, site
-        self._places = asyncio.Semaphore(places)
+        self._queue = FairQueue.for_site(places, most_waiting=most_waiting)
 
     async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
         """As the layer below, once there is a place."""
-        if not self._places.locked():  # then this does not wait, and needs no limit
-            await self._places.acquire()
+        scope = current_scope()
+        if scope is None:
+            occupant: Occupant = NOBODY
+            is_bulk = False
         else:
-            await self._wait(visit.deadline)
+            occupant = scope.owner
+            is_bulk = scope.owner.use(self._site, request.rows)
+        place = self._queue.try_enter(occupant, is_bulk=is_bulk)
+        if place is None:
+            waits = scope.waiters if isinstance(scope, FetchScope) else None
+            place = await self._wait(occupant, visit.deadline, waits, is_bulk=is_bulk)
         try:
             return await self._inner.exchange(request, visit)
         finally:
-            self._places.release()
+            self._queue.leave(place)
 
-    async def _wait(self, deadline: Deadline) -> None:
+    async def _wait(self, occupant: Occupant, deadline: Deadline, waits: Waiting | None, *, is_bulk: bool) -> Place:
         try:
             async with deadline.limit():
-                await self._places.acquire()
+                return await self._queue.enter(occupant, is_bulk=is_bulk, waits=waits)
         except TimeoutError:
             message = "The site was busy with this gateway's other requests until time ran out."
             raise SiteError(Code.TIMEOUT, self._site, message) from None
+        except QueueFullError:
+            raise refused_in_queue() from None
 
 
 #: failures after which the same safe read may well succeed

@@ -29,6 +29,7 @@ from ccgateway.site.pages import PageAsked, PageSource, from_site
 from ccgateway.site.probing import find_release
 from ccgateway.site.release import SiteRelease
 from ccgateway.site.replies import refuse
+from ccgateway.traffic.scopes import hold, in_turn
 
 __all__ = ["Instance", "JobsWanted", "MetricsFound", "PageFailedError"]
 
@@ -134,7 +135,8 @@ class Instance:
                     answer = await self._exchange.exchange(request, visit)
                     if answer.status == 500:
                         raise PageFailedError(refuse(answer, self.name), answer.body)
-                    rows = dialect.list_rows(answer, self.name, plan.attributes)
+                    hold(len(answer.body))
+                    rows = await in_turn(lambda: dialect.list_rows(answer, self.name, plan.attributes))
                     if len(rows) > size:
                         message = f"The site sent {len(rows)} jobs where {size} were asked for."
                         raise SiteError(Code.WRONG_RELEASE, self.name, message)
@@ -196,7 +198,8 @@ class Instance:
             request = dialect.metrics_request(dialect.root(credential), db_id, wanted, route)
             try:
                 with self.proofs.proving(credential):
-                    return dialect.metric_pieces(await self._exchange.exchange(request, visit), self.name, wanted, route)
+                    answer = await self._exchange.exchange(request, visit)
+                    return await in_turn(lambda: dialect.metric_pieces(answer, self.name, wanted, route))
             except MetricsRefusedError as refused:
                 refused.forget_frames()
                 return refused

@@ -296,10 +296,16 @@ class JobStream:
         attributes = self._wanted.attributes.union(*(condition.needs for condition in tests))
         rows: list[JobRow | None] = []
         failed: SiteError | None = None
+        left = iter(sorted(ids))
+
+        async def work_off() -> None:
+            for db_id in left:  # shared by all who work
+                rows.append(await self.instance.job(self.visit, db_id, attributes))  # noqa: PERF401 - as they come
+
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self.instance.job(self.visit, db_id, attributes)) for db_id in sorted(ids)]
-            rows = [task.result() for task in tasks]
+                for _ in range(min(len(ids), self.instance.settings.concurrency)):
+                    group.create_task(work_off())
         except* SiteError as failures:
             failed = _first_of(failures)
         if failed is not None:

@@ -12,7 +12,7 @@ from ccgateway.settings import SiteSettings
 from ccgateway.site.client import SiteClient
 from ccgateway.site.credentials import Credential, Credentials, OneToken
 from ccgateway.site.credentials.keyring import Keyring
-from ccgateway.site.guard import Limited, Observed, Retrying
+from ccgateway.site.guard import ConcurrencyLimit, Observed, Retrying
 from ccgateway.site.instance import Instance
 from ccgateway.site.outages import FailureMemory
 from ccgateway.telemetry import LogObserver, Observer
@@ -37,7 +37,7 @@ class Registry:
             credentials = keyring.credentials(settings) if keyring is not None else _one_token(settings)
             client = SiteClient(settings)
             observed = Observed(client, settings.name, observer or LogObserver())
-            limited = Limited(observed, settings.name, settings.concurrency)
+            limited = ConcurrencyLimit(observed, settings.name, settings.concurrency)
             retrying = Retrying(limited, settings.name, settings.retries)
             memory = FailureMemory(retrying, limited, settings.name, settings.timeout)
             self._clients.append(client)

@@ -17,6 +17,8 @@ import aiohttp
 import httpx2
 import yarl
 
+from ccgateway.traffic.scopes import Reading
+
 __all__ = ["AiohttpTransport", "AnswerTooLargeError"]
 
 
@@ -80,7 +82,8 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 middlewares=(_once,) if request.extensions.get("once") else (),
                 timeout=_timeout(timeout.get("connect"), timeout.get("read")),
             ) as answer:
-                body = await self._read(answer, request)
+                with Reading() as reading:
+                    body = await self._read(answer, request, reading)
                 return httpx2.Response(answer.status, headers=_plain(answer), stream=httpx2.ByteStream(body), request=request)
         except aiohttp.ConnectionTimeoutError as error:
             raise httpx2.ConnectTimeout("no connection in time", request=request) from error
@@ -93,7 +96,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         except (aiohttp.ClientError, ValueError) as error:
             raise httpx2.RemoteProtocolError(type(error).__name__, request=request) from error
 
-    async def _read(self, answer: aiohttp.ClientResponse, request: httpx2.Request) -> bytes:
+    async def _read(self, answer: aiohttp.ClientResponse, request: httpx2.Request, reading: Reading) -> bytes:
         if (answer.content_length or 0) > self._limit:
             raise self._too_large(answer, request)
         unpack = _unpacker(answer.headers.get("Content-Encoding", "identity"))
@@ -108,6 +111,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 if size > self._limit:
                     raise self._too_large(answer, request)
                 pieces.append(plain)
+                reading.take(len(plain))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _too_large(self, answer: aiohttp.ClientResponse, request: httpx2.Request) -> AnswerTooLargeError:

@@ -24,8 +24,8 @@ __all__ = ["Delivery"]
 
 #: bytes below which nobody gains from packing: two or three packets
 WORTH_PACKING = 4096
-#: bytes that go out at once
-PIECE = 1 << 20
+#: bytes that go out at once, and those from which on a body is waited for until its reader has it
+PIECE, LARGE = 1 << 20, 256 << 10
 #: bytes that are packed at once, and those up to which that is done on the spot: in a thread it costs 0.1 ms more, and keeps
 #: nobody waiting
 STEP, ON_THE_SPOT = 256 << 10, 128 << 10
@@ -69,10 +69,12 @@ class _Parcel:
         is_whole = message["type"] == "http.response.body" and not message.get("more_body")
         if is_whole and (coding := self._coding(start, len(body))) is not None:
             await self._packed(start, body, coding)
-        elif is_whole and len(body) > PIECE:
+        elif is_whole and len(body) > LARGE:
             await self._send(start)
-            for place, piece in _pieces(body, PIECE):
-                await self._send({"type": "http.response.body", "body": piece, "more_body": place + PIECE < len(body)})
+            for _, piece in _pieces(body, PIECE):
+                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+            # what is sent comes after what the caller has taken: then nothing of the body is waiting any more
+            await self._send({"type": "http.response.body", "body": b""})
         else:
             await self._as_it_is(start, message)
 

@@ -76,7 +76,7 @@ class HowTo(Dialect):
             ("state", next(iter(push.value))) if push.kind == "state" else (_PARAMETERS[push.kind], push.value)
             for push in plan.pushed
         ]
-        return SiteRequest("GET", f"{root}/jobs/?{urlencode(query)}")
+        return SiteRequest("GET", f"{root}/jobs/?{urlencode(query)}", rows=size)
 
     def list_rows(self, answer: SiteAnswer, site: str, attributes: frozenset[str]) -> list[JobRow]:
         """``{"jobs": […]}``."""

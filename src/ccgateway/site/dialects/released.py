@@ -71,7 +71,7 @@ class Released(Dialect):
             query += [("state", state) for state in sorted(push.value)] if push.kind == "state" else [(push.kind, push.value)]
         if plan.with_metadata:
             query.append(("with-metadata", "true"))
-        return SiteRequest("GET", f"{root}/jobs/?{urlencode(query)}")
+        return SiteRequest("GET", f"{root}/jobs/?{urlencode(query)}", rows=size)
 
     def list_rows(self, answer: SiteAnswer, site: str, attributes: frozenset[str]) -> list[JobRow]:
         """``{"jobs": […]}``."""

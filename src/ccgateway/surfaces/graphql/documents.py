@@ -71,8 +71,10 @@ class Documents:
     """The least recently used documents, plans and all, go first when there are more than ``most`` or they take more than
     ``most_bytes``."""
 
-    def __init__(self, schema: GraphQLSchema, limits: LimitSettings, *, most: int = 500, most_bytes: int = 64 << 20) -> None:
-        self._schema, self._limits = schema, limits
+    def __init__(
+        self, schema: GraphQLSchema, limits: LimitSettings, *, sites: int = 1, most: int = 500, most_bytes: int = 64 << 20
+    ) -> None:
+        self._schema, self._limits, self._sites = schema, limits, sites
         self._most, self._most_bytes = most, most_bytes
         self._held: OrderedDict[str, Document] = OrderedDict()
         self._bytes = 0
@@ -104,7 +106,7 @@ class Documents:
         plan = document.plans.get(key)
         if plan is None:
             request = SelectionRequest(self._schema, document.fragments, variables)
-            plan = Plan(request, operation, self._limits)
+            plan = Plan(request, operation, self._limits, sites=self._sites)
             if self._held.get(document.text) is document:
                 if len(document.plans) >= MOST_PLANS:
                     self._forget_plans(document)

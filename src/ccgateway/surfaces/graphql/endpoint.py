@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ccgateway.errors import GatewayError
+from ccgateway.errors import Code, GatewayError, RequestError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.writes import WriteCall
 from ccgateway.settings import LimitSettings
@@ -30,6 +30,7 @@ from ccgateway.surfaces.graphql.wire import (
     refuse_other_origins,
 )  # fmt: skip
 from ccgateway.surfaces.presence import WhileConnected
+from ccgateway.traffic.admission import Sending, Traffic
 
 __all__ = ["PATH", "graphql_routes"]
 
@@ -38,12 +39,14 @@ METHODS = b"GET, POST"
 CLOSE = {b"connection": b"close"}
 
 
-def graphql_routes(gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, *, graphiql: bool) -> list[Route]:
+def graphql_routes(
+    gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, *, graphiql: bool, traffic: Traffic | None = None
+) -> list[Route]:
     """The routes: ``/graphql``, and with ``graphiql`` the page for browsers and its files.
 
     ``caller_of`` says who asks; a ``GatewayError`` that it raises is the answer, with the HTTP status of its code.
     """
-    endpoint = _Endpoint(gateway, caller_of, limits, graphiql=graphiql)
+    endpoint = _Endpoint(gateway, caller_of, limits, traffic or Traffic(limits), graphiql=graphiql)
     routes = [Route(PATH, endpoint, methods=["GET", "POST"], name="graphql")]
     if graphiql:
         routes.append(Route(PATH + "/static/{name}", GRAPHIQL.file, methods=["GET"], name="graphiql_static"))
@@ -53,23 +56,25 @@ def graphql_routes(gateway: Gateway, caller_of: CallerOf, limits: LimitSettings,
 class _Endpoint:
     """An ASGI application of its own: a request costs no more than it must."""
 
-    def __init__(self, gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, *, graphiql: bool) -> None:
+    def __init__(self, gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, traffic: Traffic, *, graphiql: bool) -> None:
         self._gateway, self._caller_of, self._limits, self._graphiql = gateway, caller_of, limits, graphiql
+        self._traffic = traffic
         schema = core_schema()
-        self._executions = Executions(schema, Documents(schema, limits))
+        self._executions = Executions(schema, Documents(schema, limits, sites=len(gateway.numbers)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # what the answer was made of is let go of before it is sent: a slow reader holds its body and no more
-        answer = await self._answer(scope, receive)
-        await answer(scope, receive, send)
+        with self._traffic.sending() as sending:
+            answer = await self._answer(scope, receive, sending)
+            await answer(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> ASGIApp:
+    async def _answer(self, scope: Scope, receive: Receive, sending: Sending) -> ASGIApp:
         head, kind, request_id = Head(scope), JSON, secrets.token_hex(6)
         try:
             if head.method == "GET" and self._graphiql and prefers_page(head):
                 return GRAPHIQL.response()
             kind = answer_type(head)
-            return await self._asked(head, kind, request_id, scope, receive)
+            return await self._asked(head, kind, request_id, scope, receive, sending)
         except ClientDisconnect:
             return Answer(None, kind, 499)  # nobody is there to read it
         except Refusal as refusal:
@@ -79,7 +84,9 @@ class _Endpoint:
         except Exception as error:  # noqa: BLE001 - the boundary: logged with its traceback, answered without
             return Answer({"errors": [internal_entry(error, request_id)]}, kind, 500)
 
-    async def _asked(self, head: Head, kind: str, request_id: str, scope: Scope, receive: Receive) -> ASGIApp:
+    async def _asked(  # noqa: PLR0917 - what belongs to one request
+        self, head: Head, kind: str, request_id: str, scope: Scope, receive: Receive, sending: Sending
+    ) -> ASGIApp:
         refuse_other_origins(head)
         caller = await self._caller_of(Request(scope))
         match head.method:
@@ -92,15 +99,27 @@ class _Endpoint:
         call = WriteCall(request_id, next(iter(head.all(b"idempotency-key")), None))
         context = RequestContext(self._gateway, caller, self._limits, call)
         try:
-            async with WhileConnected(receive):
+            async with WhileConnected(receive), self._traffic.admitted(caller.share, sending):
                 content = await self._executions.run(question, context, request_id)
+                if sending.refusal is not None:
+                    raise sending.refusal
+                sending.hold(context.bytes_written)
+            answer = Answer(content, kind, size=context.bytes_written)
+            del content
+            sending.settle(len(answer.body))
+        except RequestError as error:
+            if error.code not in (Code.RATE_LIMITED, Code.LIMIT_EXCEEDED):
+                raise
+            return _refused(Refusal.of(error), kind, status=200 if kind == JSON else None)
         except Refusal as refusal:
             # the request was well-formed: application/json knows no status for what is wrong with the document in it
             return _refused(refusal, kind, status=200 if kind == JSON and refusal.status != 405 else refusal.status)
-        return Answer(content, kind, size=context.bytes_written)
+        return answer
 
 
 def _refused(refusal: Refusal, kind: str, *, status: int | None = None) -> Answer:
     status = refusal.status if status is None else status
-    headers = {401: CHALLENGE, 408: CLOSE, 413: CLOSE, 405: {b"allow": METHODS}}.get(status, {})
+    headers: dict[bytes, bytes] = {401: CHALLENGE, 408: CLOSE, 413: CLOSE, 405: {b"allow": METHODS}}.get(status, {})
+    if refusal.retry_after is not None:
+        headers = {**headers, b"retry-after": b"%d" % refusal.retry_after}
     return Answer({"errors": refusal.entries}, kind, status, headers)

@@ -29,6 +29,7 @@ class Refusal(Exception):  # noqa: N818 - not a fault of the program
     def __init__(self, code: Code, entries: Sequence[Entry], *, status: int | None = None) -> None:
         super().__init__(code)
         self.code, self.entries = code, list(entries)
+        self.retry_after: int | None = self.entries[0]["extensions"].get("retryAfter") if self.entries else None
         self.status = CODES[code].http if status is None else status
 
     @classmethod

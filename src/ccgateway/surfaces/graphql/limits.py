@@ -16,14 +16,16 @@ mutations             100 + 10 for every object and 1 for every other item in th
                       object a tenth of the fields of its result, and 10 more if those of its ``job`` are among them
 ``jobMetrics`` …      10 + metrics + fields of one metric / 10, as ``scopedJobStats`` and ``jobStats``
 ``__schema`` …        1000 + 100 * fields
+``jobs`` by ``dbId``   + 10 for every id and site that it may be at: all of them for a number without a site
+``jobByKey``          + 1500 without ``startTime``, as it reads on until it finds the job
 any query             + 100 for every filter, and + 10 for every other item, in the lists of its arguments
 ====================  ==========================================================================================
 
 rounded up and added over all root fields, aliased ones included. "Fields of one job" counts nested ones too. "Jobs skipped" is
 what lies before a numbered page, as the gateway must read it; a cursor skips nothing. "Metrics" are 10 for every metric and
 scope that is named (20 metrics and one scope where none are, one where a list is empty); ``metrics`` selected of jobs adds that
-for every job on the page, of one job once. The number of sites does not count: a document that is accepted today stays accepted
-when a site is added. With the default limit of 50 000, a page of 10 000 jobs may show 39 fields of each, and one of 1 000 jobs 4
+for every job on the page, of one job once. Else the number of sites does not
+count: a document that is accepted today stays accepted when a site is added. With the default limit of 50 000, a page of 10 000 jobs may show 39 fields of each, and one of 1 000 jobs 4
 metrics of each. What reading everything costs does not follow ``scan_budget``: a larger budget must not take counts away.
 """
 
@@ -84,6 +86,8 @@ SCAN_COST = 5000
 #: a filter is some twenty fields to coerce, and is looked at for every job read
 FILTER_COST = 100
 ITEM_COST = 10
+#: one job looked up at one site by its database id, and a job looked for without knowing when it started
+LOOKUP_COST, SEARCH_COST = 10, 1500
 
 #: objects (filters, and what they list) and other items in all lists of a document and its variables
 MOST_OBJECTS = 100
@@ -181,12 +185,12 @@ def check_cost(cost: int, limits: LimitSettings) -> None:
         raise _over("costs", cost, "(jobs times fields, and the like)", limits.query_cost)
 
 
-def operation_cost(roots: Sequence[Selection], variables: VariableValues, limits: LimitSettings) -> int:
-    """The cost of an operation with these root fields, by the formula above."""
-    return sum(_root_cost(root, variables, limits) for root in roots)
+def operation_cost(roots: Sequence[Selection], variables: VariableValues, limits: LimitSettings, sites: int = 1) -> int:
+    """The cost of an operation with these root fields, by the formula above, where there are so many ``sites``."""
+    return sum(_root_cost(root, variables, limits, sites) for root in roots)
 
 
-def _root_cost(root: Selection, variables: VariableValues, limits: LimitSettings) -> int:
+def _root_cost(root: Selection, variables: VariableValues, limits: LimitSettings, sites: int) -> int:
     items = items_in(root.written, variables.coerced)
     if root.parent.name == "Mutation":
         reads = ORDERED_JOB_COST if root.selects("job") else 0
@@ -202,7 +206,21 @@ def _root_cost(root: Selection, variables: VariableValues, limits: LimitSettings
     users = USER_LIST_COST if any(row.name == "userData" for row in rows) else 0
     fields = sum(row.size for row in rows)
     metrics = sum(_metrics_cost(row, variables) for row in rows if row.name == "metrics")
-    return ROOT_COST + skipped + jobs + _tenth(jobs * fields) + jobs * metrics + users + scan + lists
+    calls = _lookups_cost(root, variables, sites)
+    return ROOT_COST + skipped + jobs + _tenth(jobs * fields) + jobs * metrics + users + scan + lists + calls
+
+
+def _lookups_cost(root: Selection, variables: VariableValues, sites: int) -> int:
+    try:
+        if root.name == "jobByKey":
+            return SEARCH_COST if root.arguments(("startTime",), variables).get("startTime") is None else 0
+        arguments = root.arguments(("filter", "sites"), variables) if root.name == "jobs" else {}
+    except GraphQLError:  # execution comes to the same error and reports it
+        return 0
+    named = arguments.get("sites")
+    at = sites if named is None else min(len(named), sites)
+    ids = [one for each in arguments.get("filter") or () for one in each.get("dbId") or ()]
+    return LOOKUP_COST * sum(1 if ":" in str(one) else at for one in ids)
 
 
 def _metrics_cost(selection: Selection, variables: VariableValues) -> int:

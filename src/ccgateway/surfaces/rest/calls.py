@@ -16,6 +16,7 @@ from ccgateway.federation.questions import Policy
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.rest.ids import Ids
+from ccgateway.traffic.admission import Traffic
 
 __all__ = ["JSON", "TEXT", "Answer", "Call", "Desk", "Query", "encode"]
 
@@ -60,6 +61,7 @@ class Desk:
     gateway: Gateway
     limits: LimitSettings
     ids: Ids
+    traffic: Traffic
     policy: Policy = Policy.PARTIAL
 
 

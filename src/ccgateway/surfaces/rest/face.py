@@ -4,6 +4,7 @@ style."""
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from ccgateway.surfaces.rest.origins import refuse_other_origins
 from ccgateway.surfaces.rest.sending import send_answer
 from ccgateway.surfaces.rest.styles import Style
 from ccgateway.surfaces.rest.wording import RefusedError
+from ccgateway.traffic.admission import Sending
 
 __all__ = ["Face"]
 
@@ -46,17 +48,20 @@ class Face:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        try:
-            answer = await self._answer(request)
-        except ClientDisconnect:
-            answer = Answer(499, media_type=None)
-        await send_answer(answer, send, with_body=request.method != "HEAD")
+        with self._desk.traffic.sending() as sending:
+            try:
+                answer = await self._answer(request, sending)
+            except ClientDisconnect:
+                answer = Answer(499, media_type=None)
+            await send_answer(answer, send, with_body=request.method != "HEAD")
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request, sending: Sending) -> Answer:
         request_id = secrets.token_hex(6)
         try:
             refuse_other_origins(request, self._origins)
-            return await self._routed(request, request_id)
+            answer = await self._routed(request, request_id, sending)
+            sending.settle(len(answer.body))
+            return answer
         except ClientDisconnect:
             raise
         except LateBodyError as late:
@@ -64,13 +69,15 @@ class Face:
         except (GatewayError, RefusedError) as error:
             closing = {"Connection": "close"} if isinstance(error, GatewayError) and error.code is Code.BODY_TOO_LARGE else {}
             answer = self._style.failed(error)
+            if isinstance(error, RequestError) and error.retry_after is not None:
+                closing["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
             return _with(answer, answer.status, closing)
         except Exception:
             # the boundary: logged with its traceback, answered without
             log.exception("request %s: internal error", request_id)
             return self._style.failed(GatewayError(Code.INTERNAL, f"internal error, request id {request_id}"))
 
-    async def _routed(self, request: Request, request_id: str) -> Answer:
+    async def _routed(self, request: Request, request_id: str, sending: Sending) -> Answer:
         matches = self._table.match(_path_below(request.scope))
         method = "GET" if request.method == "HEAD" and self._style.helpful else request.method
         match = next((one for one in matches if method in one.endpoint.operations), None)
@@ -79,7 +86,7 @@ class Face:
                 caller = await self._let_in(request)
             except GatewayError as error:
                 return self._style.turned_away(error)
-            return await self._run(request, match, match.endpoint.operations[method], caller, request_id)
+            return await self._run(request, match, match.endpoint.operations[method], caller, request_id, sending)
         if self._style.asks_first:
             try:
                 await self._let_in(request)
@@ -101,7 +108,9 @@ class Face:
             raise RequestError(Code.FORBIDDEN, self._style.not_here)
         return caller
 
-    async def _run(self, request: Request, match: Match, operation: Operation, caller: Principal, request_id: str) -> Answer:
+    async def _run(  # noqa: PLR0917 - what belongs to one request
+        self, request: Request, match: Match, operation: Operation, caller: Principal, request_id: str, sending: Sending
+    ) -> Answer:
         limits = self._desk.limits
         body = (
             b""
@@ -111,8 +120,11 @@ class Face:
         headers = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
         query = Query(request.scope["query_string"].decode("latin-1"))
         call = Call(self._desk, caller, request.method, match.values, query, headers, body, request_id)
-        async with WhileConnected(request.receive):
-            return await operation.run(call)
+        async with WhileConnected(request.receive), self._desk.traffic.admitted(caller.share, sending):
+            answer = await operation.run(call)
+        if sending.refusal is not None:
+            raise sending.refusal
+        return answer
 
 
 def _with(answer: Answer, status: int, headers: dict[str, str]) -> Answer:

@@ -23,22 +23,30 @@ from ccgateway.surfaces.rest.listing import COMPLETE
 from ccgateway.surfaces.rest.openapi import RELEASED
 from ccgateway.surfaces.rest.released_table import RELEASED_API, RELEASED_USERAPI
 from ccgateway.surfaces.rest.styles import Documented, Released
+from ccgateway.traffic.admission import Traffic
 
 __all__ = ["rest_routes"]
 
 #: what pages of other origins may send, and see beside the body
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 HEADERS = ("Authorization", "X-Auth-Token", "Content-Type", "Idempotency-Key", "If-None-Match")
-SHOWN = ("Link", "ETag", COMPLETE)
+SHOWN = ("Link", "ETag", "Retry-After", COMPLETE)
 
 
 def rest_routes(
-    gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, *, partial: Partial = "serve", origins: Sequence[str] = ()
+    gateway: Gateway,
+    caller_of: CallerOf,
+    limits: LimitSettings,
+    *,
+    partial: Partial = "serve",
+    origins: Sequence[str] = (),
+    traffic: Traffic | None = None,
 ) -> list[BaseRoute]:
     """The routes, and those of the page about them. ``caller_of`` says who asks; ``partial``: what becomes of answers from
     which a site is missing; ``origins``: whose pages may ask."""
     policy = Policy.STRICT if partial == "refuse" else Policy.PARTIAL
-    desk, allowed = Desk(gateway, limits, Ids(gateway.numbers), policy), frozenset(origins)
+    desk = Desk(gateway, limits, Ids(gateway.numbers), traffic or Traffic(limits), policy)
+    allowed = frozenset(origins)
     own, everything = may_use_userapi, may_use_api
     faces = {
         "/api": Face(desk, API, Documented(), caller_of, admits=everything, origins=allowed),

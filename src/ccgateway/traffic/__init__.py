@@ -1,0 +1,10 @@
+"""Who may take how much of what all callers share: fair turns, places at sites, and memory for answers.
+
+A request's scope travels in a context variable, so that every task that works for a request has it without being handed it.
+
+fair_queue  places given out in turn: caller by caller, request by request, small questions before large ones
+budget      bytes of answers in memory
+pacing      processor time of large questions, in turns that leave room for small ones
+scopes      what one request takes, and the scope of the running task
+admission   requests let in, one share for each caller
+"""
