@@ -25,7 +25,8 @@ rounded up and added over all root fields, aliased ones included. "Fields of one
 what lies before a numbered page, as the gateway must read it; a cursor skips nothing. "Metrics" are 10 for every metric and
 scope that is named (20 metrics and one scope where none are, one where a list is empty); ``metrics`` selected of jobs adds that
 for every job on the page, of one job once. Else the number of sites does not
-count: a document that is accepted today stays accepted when a site is added. With the default limit of 50 000, a page of 10 000 jobs may show 39 fields of each, and one of 1 000 jobs 4
+count: a document that is accepted today stays accepted when a site is added. With the default limit of 50 000, a page of 10
+000 jobs may show 39 fields of each, and one of 1 000 jobs 4
 metrics of each. What reading everything costs does not follow ``scan_budget``: a larger budget must not take counts away.
 """
 
