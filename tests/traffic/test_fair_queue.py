@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from ccgateway.traffic.fair_queue import FairQueue, QueueFullError
+from ccgateway.traffic.fair_queue import FairQueue, QueueFullError, Waiter
 
 
 @dataclass(eq=False)
@@ -38,8 +40,8 @@ class Site:
             await asyncio.sleep(0)
 
 
-async def started(*work: object) -> list[asyncio.Task[None]]:
-    tasks = [asyncio.create_task(one) for one in work]  # type: ignore[arg-type]
+async def started(*work: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
+    tasks = [asyncio.create_task(one) for one in work]
     await asyncio.sleep(0)
     return tasks
 
@@ -118,8 +120,8 @@ async def test_whoever_is_cancelled_at_whatever_moment_leaves_no_place_taken() -
 async def test_a_wait_that_is_moved_to_a_better_class_comes_first() -> None:
     queue = FairQueue(1, most_waiting=100)
     first = await queue.enter(Request("zero"), is_bulk=False)
-    waiters = set()
-    waiting = asyncio.create_task(queue.enter(Request("greedy"), is_bulk=True, waits=waiters))  # type: ignore[arg-type]
+    waiters: set[Waiter] = set()
+    waiting = asyncio.create_task(queue.enter(Request("greedy"), is_bulk=True, waits=waiters))
     behind = [asyncio.create_task(queue.enter(Request("greedy"), is_bulk=True)) for _ in range(3)]
     await asyncio.sleep(0)
     (waiter,) = waiters

@@ -92,8 +92,9 @@ class Flights:
         for key, ident in wanted:
             self._flights[ident] = crew.flights[key] = Flight(key, ident, crew)
         self._crews.add(crew)
-        crew.task, crew.scope = begin_fetch(lambda: self.own(run(crew), f"fill {len(wanted)} keys"))
-        crew.task.add_done_callback(lambda task: self._abandon(crew, task))
+        task, crew.scope = begin_fetch(lambda: self.own(run(crew), f"fill {len(wanted)} keys"))
+        crew.task = task
+        task.add_done_callback(lambda task: self._abandon(crew, task))
         return list(crew.flights.values())
 
     def own(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:

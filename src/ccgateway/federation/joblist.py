@@ -28,6 +28,7 @@ from ccgateway.site.instance import JobsWanted
 from ccgateway.site.pages import PageSource, from_site
 from ccgateway.site.reading import JobStream
 from ccgateway.site.registry import Registry
+from ccgateway.tasks import side_by_side
 
 __all__ = ["JobList", "judge"]
 
@@ -85,7 +86,7 @@ class JobList:
     async def _in_total_order(self, asked: _Asked) -> JobListAnswer:
         walk = await self._resumed(asked)
         page_end = asked.skip + asked.size
-        async with asyncio.TaskGroup() as group:
+        async with side_by_side() as group:
             counting = None
             if asked.question.wants_count and asked.cursor is not None:
                 counting = group.create_task(self._count(asked), name="count")
@@ -204,7 +205,7 @@ class JobList:
             if part not in waiting:
                 await open_part(part, part.due)
         if waiting:
-            async with asyncio.TaskGroup() as group:
+            async with side_by_side() as group:
                 for part in waiting:
                     others_wait = patience is not None and len(parts) > 1 and not part.instance.settings.required
                     until = part.due.within(patience) if others_wait and patience is not None else part.due

@@ -19,6 +19,7 @@ from ccgateway.settings import WriteSettings
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance
 from ccgateway.site.writing import Writer
+from ccgateway.traffic.scopes import never_refused
 
 __all__ = ["Act", "Asked", "Changed", "Order", "Orders", "chained"]
 
@@ -74,6 +75,7 @@ class Orders:
 
     async def carry_out(self, chains: Iterable[tuple[Instance, list[list[Order]]]], asked: Asked) -> dict[int, WriteResult]:
         """The results by place. Each site's chains side by side, as many as it takes requests at a time; never raises."""
+        never_refused()
         results: dict[int, WriteResult] = {}
 
         async def work(instance: Instance, waiting: list[list[Order]]) -> None:

@@ -18,6 +18,7 @@ from ccgateway.errors import Code, GatewayError, SiteError
 from ccgateway.federation.questions import Policy
 from ccgateway.settings import LimitSettings
 from ccgateway.site.instance import Instance
+from ccgateway.tasks import side_by_side
 
 __all__ = ["Ask", "must_answer", "patience_of", "scatter"]
 
@@ -103,14 +104,7 @@ async def scatter(
     if len(asks) == 1:
         await one(asks[0])
         return outcomes
-    try:
-        async with asyncio.TaskGroup() as group:
-            for ask in asks:
-                group.create_task(one(ask), name=f"ask {ask.instance.name}")
-    except BaseExceptionGroup as failures:
-        # only what concerns the question as a whole gets here: it speaks for itself
-        first, *others = failures.exceptions
-        if others or not isinstance(first, GatewayError):
-            raise
-        raise first from None
+    async with side_by_side() as group:
+        for ask in asks:
+            group.create_task(one(ask), name=f"ask {ask.instance.name}")
     return outcomes

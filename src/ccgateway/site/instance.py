@@ -29,7 +29,7 @@ from ccgateway.site.pages import PageAsked, PageSource, from_site
 from ccgateway.site.probing import find_release
 from ccgateway.site.release import SiteRelease
 from ccgateway.site.replies import refuse
-from ccgateway.traffic.scopes import hold, in_turn
+from ccgateway.traffic.scopes import in_turn
 
 __all__ = ["Instance", "JobsWanted", "MetricsFound", "PageFailedError"]
 
@@ -135,7 +135,6 @@ class Instance:
                     answer = await self._exchange.exchange(request, visit)
                     if answer.status == 500:
                         raise PageFailedError(refuse(answer, self.name), answer.body)
-                    hold(len(answer.body))
                     rows = await in_turn(lambda: dialect.list_rows(answer, self.name, plan.attributes))
                     if len(rows) > size:
                         message = f"The site sent {len(rows)} jobs where {size} were asked for."

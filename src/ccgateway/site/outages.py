@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from contextvars import Context
 from dataclasses import dataclass, field
 
 from ccgateway.deadline import Deadline
@@ -167,7 +168,8 @@ class FailureMemory:
             outage.failure, outage.seen_at = failure, now
 
     def _look_after(self, key: Credential | None, outage: _Outage) -> None:
-        outage.task = asyncio.create_task(self._look_until_well(key, outage), name=f"look after {self._site}")
+        work = self._look_until_well(key, outage)  # for nobody's request
+        outage.task = asyncio.get_running_loop().create_task(work, name=f"look after {self._site}", context=Context())
 
     async def _look_until_well(self, key: Credential | None, outage: _Outage) -> None:
         """Looks until the site answers, or nobody has asked for it for a while."""

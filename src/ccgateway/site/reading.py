@@ -11,7 +11,6 @@ it is left out and remembered in ``unreadable``.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from ccgateway.errors import Code, SiteError
@@ -21,6 +20,8 @@ from ccgateway.site.dialects import ListPage, Window
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance, JobsWanted, PageFailedError
 from ccgateway.site.pages import PageSource, from_site
+from ccgateway.tasks import side_by_side
+from ccgateway.traffic.scopes import hold
 
 __all__ = ["JobStream", "Unreadable"]
 
@@ -34,6 +35,9 @@ MOST_OF_A_SECOND = 200_000
 MOST_SINGLES = 2000
 #: unreadable jobs, and pages that failed because of them, after which the site counts as broken
 MOST_UNREADABLE, MOST_FAILED_PAGES = 200, 500
+
+#: what a job that is kept takes of memory, roughly
+ROW_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +212,7 @@ class JobStream:
             raise SiteError(Code.WRONG_RELEASE, self.instance.name, message)
 
     def _keep(self, rows: list[JobRow]) -> None:
+        hold(ROW_BYTES * len(rows))
         self._matched += len(rows)
         self.rows += rows
 
@@ -295,29 +300,18 @@ class JobStream:
         tests = self._wanted.conditions.items
         attributes = self._wanted.attributes.union(*(condition.needs for condition in tests))
         rows: list[JobRow | None] = []
-        failed: SiteError | None = None
         left = iter(sorted(ids))
 
         async def work_off() -> None:
             for db_id in left:  # shared by all who work
                 rows.append(await self.instance.job(self.visit, db_id, attributes))  # noqa: PERF401 - as they come
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(len(ids), self.instance.settings.concurrency)):
-                    group.create_task(work_off())
-        except* SiteError as failures:
-            failed = _first_of(failures)
-        if failed is not None:
-            raise failed
+        async with side_by_side() as group:
+            for _ in range(min(len(ids), self.instance.settings.concurrency)):
+                group.create_task(work_off())
         found = [row for row in rows if row is not None]
         self.scanned += len(found)
         self._seen += len(found)
         within = [row for row in found if self._earliest <= row.start_time <= self._next]
         self._keep([row for row in within if all(condition.test(row) for condition in tests)])
         self._next = self._earliest - 1
-
-
-def _first_of(failures: BaseExceptionGroup[SiteError]) -> SiteError:
-    first = failures.exceptions[0]
-    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first

@@ -19,6 +19,7 @@ from ccgateway.site.credentials import Credential
 from ccgateway.site.dialects import DIALECTS, Dialect
 from ccgateway.site.exchange import Exchange, Visit
 from ccgateway.site.probing import find_release
+from ccgateway.traffic.scopes import begin_fetch
 
 __all__ = ["SiteRelease"]
 
@@ -75,7 +76,8 @@ class SiteRelease:
         key = visit.credential, visit.insists
         search = self._searches.get(key)
         if search is None:
-            task = asyncio.create_task(self._find(visit), name=f"release of {self._settings.name}")
+            name = f"release of {self._settings.name}"
+            task, _ = begin_fetch(lambda: asyncio.create_task(self._find(visit), name=name))
             search = self._searches[key] = _Search(task)
             task.add_done_callback(lambda _: self._forget(key, search))
         search.waiting += 1

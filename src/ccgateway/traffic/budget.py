@@ -29,10 +29,10 @@ class ByteBudget:
         """Bytes that are held now."""
         return self._used
 
-    def add(self, caller: Hashable, size: int) -> bool:
-        """Takes ``size`` bytes for ``caller``, if that leaves as much free as the caller then holds."""
+    def add(self, caller: Hashable, size: int, *, insists: bool = False) -> bool:
+        """Takes ``size`` bytes for ``caller``, if that leaves as much free as the caller then holds, or it ``insists``."""
         held = self._by_caller.get(caller, 0) + size
-        if held > self.most - self._used - size:
+        if held > self.most - self._used - size and not insists:
             return False
         self._used += size
         self._by_caller[caller] = held
@@ -59,6 +59,7 @@ class Account:
         self._held = 0
         self._is_closed = False
         self.refusal: RequestError | None = None
+        self.insists = False  # what has taken effect has an answer, however large
 
     @property
     def held(self) -> int:
@@ -70,7 +71,7 @@ class Account:
         this request by itself is too large."""
         if self._is_closed:
             return
-        if not self._budget.add(self._caller, size):
+        if not self._budget.add(self._caller, size, insists=self.insists):
             self.refusal = self._refused(size)
             raise self.refusal
         self._held += size

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FetchScope", "Reading", "RequestScope", "Scope", "begin_fetch", "current_scope", "entered", "hold", "in_background",
-    "in_turn", "refused_in_queue",
+    "in_turn", "never_refused", "refused_in_queue",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class RequestScope:
         if self._is_deep or self._is_background:
             return
         async with self.traffic.deepening(self):  # several tasks of one request may come here
-            if self._is_deep:
+            if self._has_deepened():
                 return
             try:
                 async with deadline.limit():
@@ -84,6 +84,9 @@ class RequestScope:
                 raise refused_in_queue() from None
             self._is_deep = True
             self.keep(self.traffic.deep, place)
+
+    def _has_deepened(self) -> bool:
+        return self._is_deep
 
     def keep(self, queue: FairQueue, place: Place) -> None:
         """Holds ``place`` until ``close``."""
@@ -177,12 +180,21 @@ def hold(size: int) -> None:
         scope.account.hold(size)
 
 
+def never_refused() -> None:
+    """From now on the current request is refused for no memory: it writes, and what has taken effect has its answer."""
+    scope = _current.get()
+    if scope is not None:
+        scope.owner.account.insists = True
+
+
 class Reading:
     """Counts the bytes of one body while it is being read, for whoever has it read. Raises as ``Account.hold``."""
 
     def __init__(self) -> None:
         scope = _current.get()
         self._account = Account(scope.owner.traffic.budget, scope.owner.caller) if scope is not None else None
+        if self._account is not None and scope is not None:
+            self._account.insists = scope.owner.account.insists
 
     def __enter__(self) -> Self:
         return self

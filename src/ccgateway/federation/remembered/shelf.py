@@ -17,7 +17,7 @@ from ccgateway.cache.entries import Absent, Filled, Hit, Source
 from ccgateway.cache.facade import Cache, Mark, open_cache
 from ccgateway.cache.keys import Key, Realm
 from ccgateway.deadline import Deadline
-from ccgateway.errors import Code, SiteError
+from ccgateway.errors import Code, GatewayError
 from ccgateway.jobs.model import JobKey
 from ccgateway.settings import CacheSettings
 from ccgateway.site.credentials import Credential
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 #: the subjects of a site that are not jobs: its lists of jobs and which job a database id is, its clusters, its users
 JOBS, CLUSTERS, USERS = "jobs", "clusters", "users"
 #: refusals that are about the token that was shown
-_OF_THE_TOKEN = frozenset({Code.SITE_UNAUTHORIZED, Code.NO_CREDENTIAL})
+_OF_THE_ASKER = frozenset({Code.SITE_UNAUTHORIZED, Code.NO_CREDENTIAL, Code.RATE_LIMITED, Code.LIMIT_EXCEEDED})
 
 #: asks the site for what is missing, on that visit
 Fill: TypeAlias = Callable[[Sequence[Key], Visit], Awaitable[Mapping[Key, Filled | Absent]]]
@@ -91,13 +91,13 @@ class Shelf:
         A fill is asked under the visit of whoever began it, with a deadline of its own: it may outlive its caller.
         """
 
-        own: SiteError | None = None
+        own: GatewayError | None = None
 
         async def limited(missing: Sequence[Key], deadline: Deadline) -> Mapping[Key, Filled | Absent]:
             nonlocal own
             try:
                 words = await fill(missing, replace(visit, deadline=deadline.within(within)))
-            except SiteError as error:
+            except GatewayError as error:
                 own = error
                 raise
             # the site answered to this token: only then are its claims an audience
@@ -108,10 +108,10 @@ class Shelf:
         if visit.is_proved:
             try:
                 hits = await self.cache.fetch(keys, limited, deadline=visit.deadline)
-            except SiteError as error:
-                if error is own or error.code not in _OF_THE_TOKEN:
+            except GatewayError as error:
+                if error is own or error.code not in _OF_THE_ASKER:
                     raise
-                # somebody else's token was refused while this one waited for what it would bring
+                # somebody else was refused while this one waited for what that would bring
                 hits = await self.cache.ask(keys, limited, asker=asker, deadline=visit.deadline)
         else:
             hits = await self.cache.ask(keys, limited, asker=asker, deadline=visit.deadline)

@@ -15,7 +15,6 @@ Both are executed.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +46,7 @@ from ccgateway.surfaces.graphql.context import RequestContext
 from ccgateway.surfaces.graphql.fields import LOADS
 from ccgateway.surfaces.graphql.selection import DEFINITION, SAMPLE, Selection
 from ccgateway.surfaces.graphql.verbatim import may_be_verbatim, samples_if_verbatim
+from ccgateway.tasks import side_by_side
 
 __all__ = ["Load", "NotPlainError", "Projection", "Writing", "written_field"]
 
@@ -115,7 +115,7 @@ class Projection:
             for reach, projection in self.below:
                 await projection.load(reach(values), writing, ask)
             return
-        async with asyncio.TaskGroup() as group:
+        async with side_by_side() as group:
             for load in self.loads:
                 group.create_task(self._run(load, values, writing, ask))
             for reach, projection in self.below:

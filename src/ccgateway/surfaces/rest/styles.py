@@ -57,7 +57,7 @@ class Failure(msgspec.Struct, omit_defaults=True):
     code: Code
     retryable: bool
     site: str | None = None
-    causes: list[dict[str, str | bool]] = []
+    causes: list[dict[str, str | bool | int]] = []
 
 
 class Documented:
