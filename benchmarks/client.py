@@ -32,8 +32,9 @@ class Load:
 class Client:
     """Connections to one gateway."""
 
-    def __init__(self, gateway: GatewayProcess) -> None:
+    def __init__(self, gateway: GatewayProcess, key: str | None = None) -> None:
         self.gateway = gateway
+        self._headers = {} if key is None else {"X-Auth-Token": key}
         self._url = gateway.url + "/graphql"
         self._session: aiohttp.ClientSession | None = None
 
@@ -41,7 +42,11 @@ class Client:
         self._session = aiohttp.ClientSession(
             # uvicorn closes idle connections after 5 s: ours are given up before
             connector=aiohttp.TCPConnector(keepalive_timeout=2),
-            headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},  # as all who are compared answer
+            headers={
+                "Content-Type": "application/json",
+                "Accept-Encoding": "identity",
+                **self._headers,
+            },  # as all who are compared answer
             timeout=aiohttp.ClientTimeout(120),
         )
         return self

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -118,9 +119,14 @@ def _peak(pid: int) -> int:
 
 @contextmanager
 def ours(
-    sites: Sequence[Site], *, limits: Mapping[str, float] | None = None, cache: Mapping[str, str | int] | None = None
+    sites: Sequence[Site],
+    *,
+    limits: Mapping[str, float] | None = None,
+    cache: Mapping[str, str | int] | None = None,
+    keys: Mapping[str, str] | None = None,
 ) -> Iterator[GatewayProcess]:
-    """``ccgateway serve`` in front of ``sites``; ``limits`` and ``cache`` go into the settings."""
+    """``ccgateway serve`` in front of ``sites``; ``limits`` and ``cache`` go into the settings; ``keys``: an administrator's API
+    key for each name."""
     with TemporaryDirectory() as folder:
         config = Path(folder) / "ccgateway.toml"
         text, environment = "[limits]\n" + "".join(f"{name} = {value}\n" for name, value in (limits or {}).items()), {}
@@ -130,6 +136,9 @@ def ours(
                 f'token_env = "TOKEN_{number}"\n'
             )
             environment[f"TOKEN_{number}"] = site.token
+        for name, key in (keys or {}).items():
+            digest = sha256(key.encode()).hexdigest()
+            text += f'[api_keys.{name}]\nhash = "sha256:{digest}"\nsubject = "{name}"\nroles = ["admin", "api"]\n'
         environment |= {f"CCGATEWAY_CACHE__{key.upper()}": str(value) for key, value in (cache or {}).items()}
         config.write_text(text)
         arguments = ["serve", "--config", str(config), "--port", "0", "--log-level", "error"]

@@ -108,7 +108,7 @@ async def gateway_beside(fault: Handler | str, counted: Counted) -> AsyncIterato
             SiteSettings.model_validate({"name": name, "number": number, "url": url, "token": TOKEN, "timeout": 3.0})
             for number, (name, url) in enumerate({"healthy": one.url, "faulty": url}.items(), start=1)
         ]
-        gateway = Gateway(Registry(sites, counted), LimitSettings.model_validate({"patience": 1.0}))
+        gateway = Gateway(Registry(sites, counted), LimitSettings.model_validate({"patience": 6.0}))
         try:
             yield gateway
         finally:
