@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccgateway.errors import Code, SiteError
+from ccgateway.errors import Code, RequestError, SiteError
+from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.jobs.metrics import MetricPiece, MetricsWanted
+from ccgateway.settings import LimitSettings
 from ccgateway.site import sampling
 from ccgateway.site.dialects import DIALECTS, MetricsRoute
 from ccgateway.site.exchange import SiteAnswer
@@ -102,3 +106,39 @@ def test_a_view_keeps_the_body_alive_and_copies_nothing() -> None:
     (found,) = decoded(body + b" " * sampling.SMALL)
     assert found.metric.series is not None
     assert memoryview(found.metric.series[0].data).nbytes == len(LONG)
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"1" * 5000, b"1,NaN", b'"x"'])
+def test_samples_of_a_large_answer_are_in_utf_8_and_have_bounds(bad: bytes) -> None:
+    body = by_get(metric(series(LONG[:-1] + b"," + bad + b"]"), *[series()] * 9))
+    assert len(body) > sampling.SMALL
+    try:
+        found = decoded(body)
+    except SiteError as error:
+        assert error.code is Code.BAD_ANSWER
+    else:
+        for one in found[0].metric.series or ():
+            json.loads(bytes(one.data))
+
+
+def test_a_unit_beyond_ascii_does_not_keep_samples_from_being_cut_out() -> None:
+    assert is_cut(by_get(metric(*[series()] * 9, name="°C")))
+
+
+@pytest.mark.parametrize("bad", [b"[1,,2]", b"[1.2.3]", b"[--1]", b"[1 2]", b"[01]", b"[nul]"])
+def test_garbled_samples_spoil_no_answer_that_holds_another_sites(bad: bytes) -> None:
+    body = by_get(metric(series(LONG[:-1] + b"," + bad[1:]), *[series()] * 9))
+    answer = SiteAnswer(200, "application/json", body)
+    pieces = DIALECTS["1.5"].metric_pieces(answer, "bad", MetricsWanted(), MetricsRoute(by_post=False))
+    budget = MetricsBudget(LimitSettings())
+    budget.expect("bad")
+    budget.expect("good")
+    with pytest.raises(SiteError) as failed:
+        budget.take("bad", pieces)
+    assert (failed.value.code, failed.value.site) == (Code.BAD_ANSWER, "bad")
+    good = DIALECTS["1.5"].metric_pieces(
+        SiteAnswer(200, "application/json", by_get(metric(series()))), "good", MetricsWanted(), MetricsRoute(by_post=False)
+    )  # fmt: skip
+    budget.take("good", good)
+    with pytest.raises(RequestError):
+        budget.take("good", good * 100_000)

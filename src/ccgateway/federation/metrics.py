@@ -24,6 +24,7 @@ from ccgateway.settings import LimitSettings
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance, MetricsFound
 from ccgateway.site.registry import Registry
+from ccgateway.site.sampling import check_samples
 from ccgateway.traffic.scopes import hold
 
 __all__ = ["FromSites", "JobMetrics", "MetricsBudget", "MetricsReader", "Outcome"]
@@ -42,14 +43,22 @@ class MetricsBudget:
     def __init__(self, limits: LimitSettings) -> None:
         self.deadline = Deadline.after(limits.request_timeout)
         self._most, self._taken = limits.metrics_bytes, 0
+        self._sites: set[str] = set()
 
-    def take(self, pieces: Sequence[MetricPiece]) -> None:
-        """Counts ``pieces``; raises ``LIMIT_EXCEEDED`` if they are too many."""
+    def expect(self, site: str) -> None:
+        """Metrics of that site are about to be asked for."""
+        self._sites.add(site)
+
+    def take(self, site: str, pieces: Sequence[MetricPiece]) -> None:
+        """Counts ``pieces``; raises ``LIMIT_EXCEEDED`` if they are too many, and ``BAD_ANSWER`` for samples that would spoil what
+        comes from other sites."""
         size = sum(piece.size for piece in pieces)
         self._taken += size
         hold(size)
         if self.is_spent:
             raise self.error()
+        if len(self._sites) > 1:
+            check_samples((series for piece in pieces for series in piece.metric.series or ()), site)
 
     @property
     def is_spent(self) -> bool:
@@ -108,12 +117,13 @@ class JobMetrics:
         """The metrics of the job with that ``"site:dbid"``. Raises ``RequestError`` or its site's ``SiteError``."""
         site, db_id = parse_job_id(job_id)
         instance = self.registry.one(site)
+        budget.expect(site)
         until = budget.deadline.within(instance.settings.timeout)
         job = JobRef(site, db_id)
         if is_provisional(db_id):
             job = JobRef.of(await self.provisionals.row(instance, await instance.visit(caller, until), db_id, NEEDED))
         answer = await self._read(instance, job, wanted, caller, until)
-        budget.take(answer.pieces)
+        budget.take(site, answer.pieces)
         return answer
 
     async def many(
@@ -123,13 +133,14 @@ class JobMetrics:
         places: dict[str, deque[int]] = {}
         for place, job in enumerate(jobs):
             places.setdefault(job.site, deque()).append(place)
+            budget.expect(job.site)
         outcomes: dict[int, Outcome] = {}
 
         def settle(place: int, answer: JobMetricsAnswer) -> None:
             try:
-                budget.take(answer.pieces)
+                budget.take(jobs[place].site, answer.pieces)
                 outcomes[place] = answer
-            except RequestError as error:
+            except GatewayError as error:
                 outcomes[place] = error
 
         async def of_site(instance: Instance, waiting: deque[int], until: Deadline) -> None:

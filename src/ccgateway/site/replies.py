@@ -14,7 +14,7 @@ import msgspec
 from ccgateway.errors import Code, SiteError, redact, without_tokens
 from ccgateway.site.exchange import SiteAnswer
 
-__all__ = ["decode", "reason_of", "refuse"]
+__all__ = ["check_text", "decode", "reason_of", "refuse"]
 
 T = TypeVar("T")
 
@@ -75,11 +75,40 @@ def refuse(answer: SiteAnswer, site: str) -> SiteError:
     return SiteError(Code.SITE_REFUSED, site, f"The site refuses the question (HTTP {status}){words}")
 
 
+#: what is in numbers, and characters of one that are too many: Go writes a double in 313 at the most
+_OF_NUMBERS, _BOUNDLESS = b"0123456789+-.eE", 2048
+_NUMBER = re.compile(rb"[0-9+\-.eE]*+")
+
+
+def check_text(body: bytes) -> None:
+    """Sees to it that a body of JSON, parts of which are passed on unread, is UTF-8 and has no boundless numbers.
+
+    msgspec sees to the rest, but passes both of these by in what it does not decode. Raises what decoding raises. Looks at one
+    comma of each ``_BOUNDLESS`` bytes, and closer only where there is none.
+    """
+    if not body.isascii():
+        body.decode()
+    rfind, start, last = body.rfind, 0, len(body) - _BOUNDLESS
+    while start <= last:
+        comma = rfind(b",", start, start + _BOUNDLESS)
+        if comma >= 0:
+            start = comma + 1
+            continue
+        if _NUMBER.fullmatch(body, start, start + _BOUNDLESS):
+            before = body[max(0, start - _BOUNDLESS) : start].rstrip(_OF_NUMBERS)
+            start = body.find(b'"', start) if before.endswith(b'"') else -1  # a text of digits goes on to its end
+            if start < 0:
+                raise msgspec.DecodeError(f"a number has more than {_BOUNDLESS} characters")
+        else:
+            start += _BOUNDLESS
+
+
 def decode(answer: SiteAnswer, decoder: msgspec.json.Decoder[T], site: str) -> T:
     """The decoded body of a 2xx answer; ``SiteError`` for any other status and for a body that is not what was asked for."""
     if not 200 <= answer.status < 300:
         raise refuse(answer, site)
     try:
+        check_text(answer.body)
         return _first(answer.body, decoder)
     except NOT_JSON as error:
         if _BLANK.fullmatch(answer.body):
@@ -98,7 +127,7 @@ def _misfit(answer: SiteAnswer, error: Exception, site: str) -> SiteError:
         if reason := _disguised(answer):
             return SiteError(Code.SITE_ERROR, site, f"The site failed, though it says HTTP {answer.status}: {reason}")
         return SiteError(Code.WRONG_RELEASE, site, f"The site's answer does not fit its release: {redact(str(error))}")
-    return SiteError(Code.BAD_ANSWER, site, f"The site's answer is not complete JSON: {redact(str(error))}")
+    return SiteError(Code.BAD_ANSWER, site, f"The site's answer is not proper JSON: {redact(str(error))}")
 
 
 def _disguised(answer: SiteAnswer) -> str:
