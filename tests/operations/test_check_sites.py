@@ -182,6 +182,18 @@ async def test_one_instance_under_two_names_is_a_problem_of_the_second(start: St
     assert [site.same_as for site in result.sites] == [None, "aurora", None]
 
 
+async def test_a_site_that_gives_anothers_jobs_is_the_operators_to_judge(start: Start, desk: Desk) -> None:
+    address, copy = await start("1.5", "aurora"), await start("1.5", "aurora")
+    desk.add("aurora", address.url, address.site.token("demo"))
+    desk.add("again", copy.url, copy.site.token("demo"))
+    problem = one_problem(await desk.check())
+    assert problem.key == "sites.again.same_as"
+    assert problem.problem == "it gives the same jobs as site aurora: it is the same instance, or repeats what that one says"
+    desk.file.write_text(desk.text + 'same_as = "aurora"\n')
+    result = await desk.check()
+    assert result.is_good and result.sites[1].same_as == "aurora"
+
+
 async def test_one_url_twice_is_a_problem_even_where_nothing_can_be_read(start: Start, desk: Desk) -> None:
     address = await start("1.5")
     desk.add("aurora", address.url, address.site.token("demo"))

@@ -303,7 +303,13 @@ def site_of(
     **settings: Any,
 ) -> Instance:
     """An instance that asks ``upstream``; its release as the settings of an operator who knows it."""
-    values = {"name": name, "number": number, "url": "http://upstream", "release": release or upstream.release, **settings}
+    values = {
+        "name": name,
+        "number": number,
+        "url": f"http://{name}.upstream",
+        "release": release or upstream.release,
+        **settings,
+    }
     return Instance(SiteSettings.model_validate(values), upstream, OneToken(credential))
 
 

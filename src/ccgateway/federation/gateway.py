@@ -28,7 +28,7 @@ from ccgateway.federation.readahead import ParkedWalks
 from ccgateway.federation.remembered.directory import Directory
 from ccgateway.federation.remembered.metrics import RememberedMetrics
 from ccgateway.federation.remembered.shelf import Shelf
-from ccgateway.federation.twins import Twins
+from ccgateway.federation.twins import DuplicateSites
 from ccgateway.federation.writes import Writes
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
@@ -64,7 +64,7 @@ class Gateway:
         notes = notes or LocalNotes()
         self.bookmarks = Bookmarks(notes)
         provisionals = Provisionals(notes)
-        twins = Twins()
+        twins = DuplicateSites(registry)
         self._parked = ParkedWalks(limits.read_ahead)
         self._joblist = JobList(registry, twins, limits, self._parked, self._shelf)
         self._lookups = Lookups(registry, twins, limits, self._joblist, Directory(self._shelf), provisionals)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TypeVar
 
 from ccgateway.deadline import Deadline
@@ -25,7 +24,7 @@ from ccgateway.federation.questions import (
 )  # fmt: skip
 from ccgateway.federation.remembered.directory import Directory
 from ccgateway.federation.scatter import Ask, must_answer, patience_of, scatter
-from ccgateway.federation.twins import Twins
+from ccgateway.federation.twins import DuplicateSites
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.roles import Ability, abilities
 from ccgateway.jobs.clusters import Cluster, User
@@ -48,7 +47,7 @@ class Lookups:
     """The use cases beside the job list, over the same sites."""
 
     registry: Registry
-    twins: Twins
+    twins: DuplicateSites
     limits: LimitSettings
     joblist: JobList
     directory: Directory
@@ -94,6 +93,9 @@ class Lookups:
             raise RequestError(Code.NOT_FOUND, f"No site shows a job {job_id} of cluster {cluster!r} with that start time.")
         first, *more = answer.rows
         if more and more[0].start_time == first.start_time and more[0].site != first.site:
+            declared = [row for row in (first, more[0]) if cluster in (self.registry.one(row.site).settings.clusters or ())]
+            if len(declared) == 1:  # what the operator says counts, whatever other sites claim to have
+                return declared[0]
             both = f"{first.site} and {more[0].site}"
             message = f"Sites {both} have a job {job_id} of cluster {cluster!r} started then: name the site."
             raise RequestError(Code.AMBIGUOUS_JOB, message)
@@ -108,7 +110,6 @@ class Lookups:
             return await self.directory.clusters(instance, visit, with_partitions=with_partitions)
 
         found, reports = await self._of_each(caller, sites, policy, ask)
-        await self._find_twins(caller, found)
         self._drop_twins(found, reports)
         items = [SiteCluster(name, cluster) for name, clusters in found.items() for cluster in clusters]
         return Answer(items, reports)
@@ -192,15 +193,6 @@ class Lookups:
                 found[name] = outcome
         judge(list(reports.values()), self.registry, policy, is_empty=not any(found.values()))
         return found, list(reports.values())
-
-    async def _find_twins(self, caller: Principal, found: dict[str, list[Cluster]]) -> None:
-        """Sites with the same cluster names may be one and the same instance."""
-        deadline = Deadline.after(self.limits.request_timeout)
-        names = {site: frozenset(cluster.name for cluster in clusters) for site, clusters in found.items()}
-        for first, second in combinations(found, 2):
-            if names[first] and names[first] == names[second]:
-                one, two = self.registry.one(first), self.registry.one(second)
-                await self.twins.compare(one, two, caller, deadline.within(two.settings.timeout))
 
     def _drop_twins(self, found: dict[str, list[T]], reports: list[SiteReport]) -> None:
         """What one and the same instance gave twice is given once."""

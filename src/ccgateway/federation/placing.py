@@ -157,7 +157,9 @@ class Places:
         return found[0]
 
     def _having(self, cluster: str) -> list[Instance]:
-        return [one for one in self.registry if cluster in self._names(one)]
+        """By the settings where they tell, whatever other sites claim; else by the sites' own lists."""
+        declared = [one for one in self.registry if cluster in (one.settings.clusters or ())]
+        return declared or [one for one in self.registry if cluster in self._names(one)]
 
     def _names(self, instance: Instance) -> frozenset[str]:
         if instance.settings.clusters is not None:

@@ -1,74 +1,84 @@
-"""Two configured sites that are one and the same instance: noticed by their jobs, reported, their jobs never listed twice.
+"""Two configured sites that are one and the same instance: known from the settings alone, their jobs never listed twice.
 
-Suspicion costs nothing: two sites give a job with the same cluster, number, start and database id. Then their newest jobs are
-compared; what was found holds for a while. Both go on being asked, as their tokens may open different parts of the instance;
-only what both give is given once.
+Nothing that a site answers proves it: whoever can read an instance can repeat what it says, and would take its place. So sites
+are one only where the operator says so, by the same address or by ``same_as``. Then both go on being asked, as their tokens may
+open different parts of the instance; what both give is given once, at the site of lower number. Sites that merely give the same
+jobs are both listed, and that is told: in their reports, in the log, and by ``check``.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import SiteError
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import EARLIEST, LATEST, Conditions
 from ccgateway.jobs.model import JobRow
+from ccgateway.settings import SiteSettings
+from ccgateway.settings.base import is_loopback
 from ccgateway.site.dialects import Window
 from ccgateway.site.instance import Instance, JobsWanted, PageFailedError
+from ccgateway.site.registry import Registry
 
-__all__ = ["Twins", "same_jobs"]
+__all__ = ["DuplicateSites", "address_of", "look_alike", "same_jobs"]
 
-SAME_FOR, DISTINCT_FOR = 600.0, 60.0
+log = logging.getLogger(__name__)
+
+#: seconds after which a suspicion is logged again
+AGAIN = 3600.0
 COMPARED = 100
 _ATTRIBUTES = frozenset({"user", "project"})
+_PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    same: bool
-    until: float
+class DuplicateSites:
+    """Which of the sites are one instance. The one with the lower number stands for both."""
 
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._told: dict[tuple[str, str], float] = {}
 
-class Twins:
-    """What is known about pairs of sites. The one with the lower number stands for both."""
-
-    def __init__(self) -> None:
-        self._findings: dict[tuple[str, str], _Finding] = {}
+    def are_one(self, one: Instance, two: Instance) -> bool:
+        """Whether the settings say so."""
+        return self._address(one) == self._address(two)
 
     def known(self, instance: Instance, others: Sequence[Instance]) -> Instance | None:
-        """The site of lower number among ``others`` that ``instance`` is known to be, if any."""
-        for other in others:
-            if other.number < instance.number:
-                finding = self._fresh(other, instance)
-                if finding is not None and finding.same:
-                    return other
-        return None
+        """The site of lowest number among ``others`` that is the same instance as ``instance``, and stands for it, if any."""
+        found = [other for other in others if other.number < instance.number and self.are_one(other, instance)]
+        return min(found, key=lambda other: other.number, default=None)
 
-    async def compare(self, one: Instance, two: Instance, caller: Principal, deadline: Deadline) -> bool:
-        """Whether the two are the same instance, as far as ``caller`` sees, remembered; ``False`` if one cannot be read."""
-        finding = self._fresh(one, two)
-        if finding is None:
-            try:
-                first, second = await _newest(one, caller, deadline), await _newest(two, caller, deadline)
-            except SiteError:
-                first = second = []
-            if not first or not second:
-                return False  # this caller sees too little to tell, but others may see more
-            same = same_jobs(first, second)
-            finding = _Finding(same, time.monotonic() + (SAME_FOR if same else DISTINCT_FOR))
-            self._findings[_pair(one, two)] = finding
-        return finding.same
+    def suspect(self, one: Instance, two: Instance) -> None:
+        """Tells the operator, now and then, that both give a job with the same numbers though nobody says that they are one."""
+        now, pair = time.monotonic(), (one.name, two.name)
+        if now - self._told.get(pair, -AGAIN) >= AGAIN:
+            self._told[pair] = now
+            words = (
+                "sites %s and %s give the same jobs: set sites.%s.same_as if they are one instance; else one repeats the other"
+            )
+            log.warning(words, one.name, two.name, two.name)
 
-    def _fresh(self, one: Instance, two: Instance) -> _Finding | None:
-        finding = self._findings.get(_pair(one, two))
-        return finding if finding is not None and finding.until > time.monotonic() else None
+    def _address(self, instance: Instance) -> tuple[str, str, int, str]:
+        named = instance.settings.same_as
+        return address_of(instance.settings if named is None else self._registry.one(named).settings)
 
 
-def _pair(one: Instance, two: Instance) -> tuple[str, str]:
-    return (one.name, two.name) if one.number < two.number else (two.name, one.name)
+def address_of(settings: SiteSettings) -> tuple[str, str, int, str]:
+    """Where the site's URL leads, however it is spelled: scheme, host (one for all of loopback), port, path."""
+    split = urlsplit(settings.url)
+    host = (split.hostname or "").rstrip(".")
+    return split.scheme, "loopback" if is_loopback(host) else host, split.port or _PORTS[split.scheme], split.path.rstrip("/")
+
+
+async def look_alike(one: Instance, two: Instance, caller: Principal, deadline: Deadline) -> bool:
+    """Whether the newest jobs of the two are the same, as far as ``caller`` sees; ``False`` if one cannot be read."""
+    try:
+        return same_jobs(await _newest(one, caller, deadline), await _newest(two, caller, deadline))
+    except SiteError:
+        return False
 
 
 async def _newest(instance: Instance, caller: Principal, deadline: Deadline) -> list[JobRow]:

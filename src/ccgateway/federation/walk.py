@@ -13,7 +13,7 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.federation.questions import SiteReport
 from ccgateway.federation.scatter import Ask, scatter
-from ccgateway.federation.twins import Twins
+from ccgateway.federation.twins import DuplicateSites
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import EARLIEST
 from ccgateway.jobs.model import JobKey, JobRow
@@ -56,6 +56,7 @@ class Part:
     failed: bool = False
     last_size: int = 0
     twin: Instance | None = None
+    repeats: Instance | None = None
     notes: Sequence[str] = ()
     spent: float = 0.0
     read_at: float = 0.0
@@ -79,7 +80,7 @@ class Part:
         """The same site's part in the next page of the same walk."""
         report = SiteReport(self.instance.name, self.instance.number)
         part = Part(self.instance, self.caller, report, deadline, self.stream, self.share)
-        part.twin, part.notes, part.read_at = self.twin, self.notes, self.read_at
+        part.twin, part.repeats, part.notes, part.read_at = self.twin, self.repeats, self.notes, self.read_at
         if self.stream is not None:
             self.stream.begin(replace(self.stream.visit, deadline=deadline, meter=Meter()))
             self.stream.source = from_site  # who comes this far walks alone
@@ -130,6 +131,10 @@ class Part:
         if self.stream is None:
             return
         self.report.notes = list(self.notes)
+        if self.repeats is not None:
+            both = f"{self.repeats.name} and {self.instance.name}"
+            words = f"sites {both} give the same jobs, and nothing proves that they are one instance: both are listed."
+            self.report.notes.append(f"{Code.DUPLICATE_SITE}: {words}")
         if self.twin is not None:
             self.report.code = Code.DUPLICATE_SITE
             self.report.message = f"The same instance as site {self.twin.name}: jobs that both give are listed once, there."
@@ -164,7 +169,7 @@ class Walk:
     """
 
     parts: list[Part]
-    twins: Twins
+    twins: DuplicateSites
     budget: int
     patience: float | None
     after: Position | None = None
@@ -179,7 +184,7 @@ class Walk:
         while True:
             live = [part for part in self.parts if part.live]
             floor = max((part.live.floor for part in live if part.live), default=EARLIEST)
-            await self._finish(floor)
+            self._finish(floor)
             if len(self.ready) >= want or not live:
                 return
             readable = [part for part in live if part.live and part.live.scanned < self.budget]
@@ -257,7 +262,7 @@ class Walk:
             elif outcome:
                 self.answered = True
 
-    async def _finish(self, floor: int) -> None:
+    def _finish(self, floor: int) -> None:
         """Moves what has become final to ``ready``, in order."""
         batch: list[JobRow] = []
         given: list[tuple[Part, list[JobRow]]] = []
@@ -270,15 +275,17 @@ class Walk:
         for i, (one, names) in enumerate(clusters):
             for two, others in clusters[i + 1 :]:
                 if names & others and (doubled := _doubled(batch, one, two)):
-                    batch = await self._without_doubles(batch, doubled, one, two)
+                    batch = self._without_doubles(batch, doubled, one, two)
         batch = in_total_order(batch)
         if self.after is not None:  # only now: a job is given twice also where its first giving was on the page before
             batch = batch[bisect_right(batch, self.after, key=position_of) :]
         self.ready += batch
 
-    async def _without_doubles(self, batch: list[JobRow], doubled: set[JobKey], one: Part, two: Part) -> list[JobRow]:
+    def _without_doubles(self, batch: list[JobRow], doubled: set[JobKey], one: Part, two: Part) -> list[JobRow]:
         """``batch`` without the jobs that ``two`` gives again, if the two sites are one and the same instance."""
-        if not await self.twins.compare(one.instance, two.instance, two.caller, two.due):
+        if not self.twins.are_one(one.instance, two.instance):
+            self.twins.suspect(one.instance, two.instance)
+            two.repeats = one.instance
             return batch
         two.twin = one.instance
         return [row for row in batch if row.key not in doubled]

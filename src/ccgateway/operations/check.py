@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SettingsError, SiteError
-from ccgateway.federation.twins import Twins
+from ccgateway.federation.twins import address_of, look_alike
 from ccgateway.identity.principal import Principal
 from ccgateway.operations.caching import judge
 from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
@@ -272,18 +272,26 @@ def _judge_transport(site: SiteSettings, found: SiteCheck) -> None:
 
 
 async def _find_twins(asked: list[_Asked]) -> None:
-    """Two sections that lead to one instance: the same URL, or the same newest jobs. Told once, of the later one."""
-    twins = Twins()
+    """Two sections that lead to one instance, or that look like it. Told once, of the later one."""
     for number, two in enumerate(asked):
+        two.found.same_as = two.site.same_as
         for one in asked[:number]:
-            same = one.site.url == two.site.url
-            if not same and one.instance and two.instance and set(one.found.clusters) & set(two.found.clusters):
-                deadline = Deadline.after(max(one.site.timeout, two.site.timeout))
-                same = await twins.compare(one.instance, two.instance, OPERATOR, deadline)
-            if same:
+            if {one.site.same_as, one.site.name} & {two.site.same_as, two.site.name} - {None}:
+                break  # the operator knows
+            if address_of(one.site) == address_of(two.site):
                 two.found.same_as = one.site.name
                 two.found.problem("url", f"this is the same instance as site {one.site.name}", "Remove one of the two sections.")
                 break
+            if one.instance and two.instance and set(one.found.clusters) & set(two.found.clusters):
+                deadline = Deadline.after(max(one.site.timeout, two.site.timeout))
+                if await look_alike(one.instance, two.instance, OPERATOR, deadline):
+                    name = one.site.name
+                    problem = f"it gives the same jobs as site {name}: it is the same instance, or repeats what that one says"
+                    remedy = (
+                        f'If it is, remove one of the two sections, or set same_as = "{name}"; if not, remove the one that lies.'
+                    )
+                    two.found.problem("same_as", problem, remedy)
+                    break
 
 
 def _shared_clusters(sites: list[SiteCheck]) -> list[Finding]:

@@ -161,6 +161,11 @@ class SiteSettings(SiteIdentitySettings):
         None, description="Names of the site's clusters, for writes that name a cluster only; asked of the site if left out."
     )
 
+    same_as: str | None = Field(
+        None,
+        description="Name of the site that is one and the same instance under another address; jobs of both are listed once.",
+    )
+
     @field_validator("url")
     @classmethod
     def _plain_base_url(cls, value: str) -> str:
@@ -234,6 +239,15 @@ class Settings(BaseSettings):
                 problem = f"{site.number} is already the number of site {numbers[site.number]}"
                 raise SettingsError(f"sites.{name}.number", problem, "Give every site a number of its own, 1 to 999.")
             numbers[site.number] = name
+        return self
+
+    @model_validator(mode="after")
+    def _one_site_stands_for_its_others(self) -> Self:
+        for name, site in self.sites.items():
+            other = self.sites.get(site.same_as) if site.same_as is not None else None
+            if site.same_as is not None and (other is None or other is site or other.same_as is not None):
+                remedy = "Name a site of this file that has no same_as itself."
+                raise SettingsError(f"sites.{name}.same_as", "names no other site that stands for itself", remedy)
         return self
 
     @model_validator(mode="after")
