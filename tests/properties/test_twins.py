@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -35,8 +36,8 @@ def test_one_instance_under_two_names_is_listed_once(
     found: list[Job], names: list[str], asked: list[str] | None, size: int, read_ahead: float, proof: str
 ) -> None:
     upstream = Upstream(copy.deepcopy(found))
-    one = {"url": "http://127.0.0.1:80/"} if proof == "url" else {"same_as": names[1]} if proof == "first" else {}
-    two = {"url": "http://LocalHost"} if proof == "url" else {"same_as": names[0]} if proof == "second" else {}
+    one: dict[str, Any] = {"url": "http://127.0.0.1:80/"} if proof == "url" else {"same_as": names[1]} if proof == "first" else {}
+    two: dict[str, Any] = {"url": "http://LocalHost"} if proof == "url" else {"same_as": names[0]} if proof == "second" else {}
     instances = [site_of(upstream, names[0], 1, **one), site_of(upstream, names[1], 2, **two)]
     walked = walk_over(instances, sites=asked, size=size, read_ahead=read_ahead)
     assert walked.keys == sorted((job.key_at(names[0]) for job in found), key=order_of)

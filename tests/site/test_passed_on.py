@@ -43,7 +43,7 @@ def test_what_is_not_json_for_everybody_is_a_bad_answer_wherever_it_stands(place
 
 @pytest.mark.parametrize(
     "value",
-    [b'"' + b"1" * 9000 + b'"', b'"' + b"x" * 99_000 + b'"', b"1e21", b"-0", b"1" * 320, '"größe"'.encode(), b"[" * 50 + b"]" * 50]
+    [b'"' + b"1" * 9000 + b'"', b'"' + b"x" * 99_000 + b'"', b"1e21", b"-0", b"1" * 320, '"größe"'.encode(), b"[" * 9 + b"]" * 9]
 )  # fmt: skip
 def test_what_is_merely_unusual_passes(value: bytes) -> None:
     assert rows(body_with("metaData", value), "1.5")

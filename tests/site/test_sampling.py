@@ -130,7 +130,7 @@ def test_garbled_samples_spoil_no_answer_that_holds_another_sites(bad: bytes) ->
     body = by_get(metric(series(LONG[:-1] + b"," + bad[1:]), *[series()] * 9))
     answer = SiteAnswer(200, "application/json", body)
     pieces = DIALECTS["1.5"].metric_pieces(answer, "bad", MetricsWanted(), MetricsRoute(by_post=False))
-    budget = MetricsBudget(LimitSettings())
+    budget = MetricsBudget(LimitSettings.model_validate({}))
     budget.expect("bad")
     budget.expect("good")
     with pytest.raises(SiteError) as failed:

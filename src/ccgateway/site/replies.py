@@ -127,7 +127,7 @@ def _misfit(answer: SiteAnswer, error: Exception, site: str) -> SiteError:
         if reason := _disguised(answer):
             return SiteError(Code.SITE_ERROR, site, f"The site failed, though it says HTTP {answer.status}: {reason}")
         return SiteError(Code.WRONG_RELEASE, site, f"The site's answer does not fit its release: {redact(str(error))}")
-    return SiteError(Code.BAD_ANSWER, site, f"The site's answer is not proper JSON: {redact(str(error))}")
+    return SiteError(Code.BAD_ANSWER, site, f"The site's answer is not complete JSON: {redact(str(error))}")
 
 
 def _disguised(answer: SiteAnswer) -> str:
