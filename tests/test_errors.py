@@ -12,8 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccgateway.deadline import Deadline
-from ccgateway.errors import CODES, Code, FederationError, GatewayError, RequestError, SettingsError, SiteError, redact
-from ccgateway.telemetry import LogObserver, RedactingFilter
+from ccgateway.errors import (
+    CODES,
+    Code,
+    FederationError,
+    GatewayError,
+    RequestError,
+    SettingsError,
+    SiteError,
+    clean,
+    redact,
+    without_tokens,
+)
+from ccgateway.telemetry import LogObserver, RedactingFilter, configure_logging
 from support.profiles import use_profile
 
 use_profile()
@@ -195,3 +206,39 @@ async def test_a_passed_deadline_cancels_at_the_first_wait() -> None:
     with pytest.raises(TimeoutError):
         async with Deadline.after(-5.0).limit():
             await asyncio.sleep(5)
+
+
+HARMFUL = ["\x1b[2J", "\x9b31m", "\x00", "\x7f", "\u202e", "\u2066", "\u200b", "\u2028", "\r\n", "\ufeff", "\ud800", "\U000e0041"]
+
+
+@pytest.mark.parametrize("harmful", HARMFUL, ids=ascii)
+def test_what_changes_a_terminal_is_in_no_message_and_no_line(harmful: str) -> None:
+    text = f"before{harmful}after größe"
+    for shown in (
+        clean(text), redact(text), without_tokens(text, limit=200), GatewayError(Code.INTERNAL, text).message,
+        str(SiteError(Code.SITE_ERROR, "here", text)), str(SettingsError("a", text, text)),
+    ):  # fmt: skip
+        assert not set(harmful) & set(shown) - set("[2J31m")
+        assert "größe" in shown
+        shown.encode()
+
+
+@pytest.mark.parametrize("harmful", HARMFUL, ids=ascii)
+def test_no_record_and_no_traceback_changes_a_terminal_or_looks_like_another_record(
+    harmful: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        configure_logging("info")
+        try:
+            raise ValueError(f"x{harmful}2026-01-01 00:00:00,000 INFO    forged: line")  # noqa: TRY301
+        except ValueError:
+            logging.getLogger("ccgateway.test").exception("failed %s", f"a{harmful}b")
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+    first, *rest = capsys.readouterr().err.rstrip("\n").split("\n")
+    assert "failed" in first and rest
+    assert all(line.startswith("    ") for line in rest)
+    assert not set("".join([first, *rest])) & set(harmful) - set("[2J31m")

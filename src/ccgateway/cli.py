@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from ccgateway import __version__
 from ccgateway.errors import RequestError, SettingsError, SiteError
@@ -142,7 +141,7 @@ def cache_clear(
     try:
         found = asyncio.run(clear(_settings(config), site=site, job=job))
     except (RedisDownError, RequestError, SiteError) as error:
-        console.stderr().print(f"[bold red]✗[/] {escape(str(error))}")
+        console.stderr().print(f"[bold red]✗[/] {console.shown(str(error))}")
         raise typer.Exit(1) from None
     typer.echo(f"{found} {'entry' if found == 1 else 'entries'} forgotten")
 

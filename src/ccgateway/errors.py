@@ -29,6 +29,7 @@ __all__ = [
     "RequestError",
     "SettingsError",
     "SiteError",
+    "clean",
     "redact",
     "without_tokens",
 ]
@@ -127,6 +128,23 @@ CODES: dict[Code, CodeRow] = {
 }
 
 
+#: what moves a terminal's cursor, hides text or turns it around: controls (C0 and C1), bidirectional and invisible marks, line
+#: ends of Unicode, tag letters; and halves of characters, which cannot be written at all
+_UNSEEN = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\xad\\u034f\\u061c\\u115f\\u1160\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f"
+    "\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\\ud800-\\udfff\\U000e0000-\\U000e0fff]"
+)
+_SPACES = frozenset("\t\n\v\f\r\x85\u2028\u2029")
+
+
+def clean(text: str) -> str:
+    """``text`` as it may reach a terminal, a log, an audit line or a message: on one line, without characters that nobody sees
+    but that change what is seen. Line ends and tabs become spaces, the others the replacement character."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _UNSEEN.sub(lambda found: " " if found[0] in _SPACES else "\ufffd", text)
+
+
 class GatewayError(Exception):
     """An error with a code of the table above.
 
@@ -135,6 +153,7 @@ class GatewayError(Exception):
     """
 
     def __init__(self, code: Code, message: str, *, site: str | None = None, retryable: bool | None = None) -> None:
+        message = clean(message)
         super().__init__(message)
         self.code = code
         self.message = message
@@ -224,7 +243,7 @@ _PLACE = re.compile(
 
 def without_tokens(text: str, *, limit: int) -> str:
     """One line of at most ``limit`` characters, everything in it that looks like a token replaced."""
-    line = _TOKEN.sub("[redacted]", " ".join(text[: limit + 1].split()))
+    line = _TOKEN.sub("[redacted]", " ".join(clean(text[: limit + 1]).split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

@@ -6,7 +6,7 @@ Layers report to an ``Observer``; the one shipped writes log lines. Metrics and 
 from __future__ import annotations
 
 import logging
-from typing import Protocol
+from typing import Any, Protocol
 
 from ccgateway.errors import without_tokens
 
@@ -33,21 +33,36 @@ class LogObserver:
 
 
 class RedactingFilter(logging.Filter):
-    """Takes tokens out of every line, whichever library wrote it."""
+    """Takes tokens, and what changes a terminal, out of every line, whichever library wrote it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrites the finished message; lets every record pass."""
         message = record.getMessage()
         clean = without_tokens(message, limit=10_000)
-        if clean != " ".join(message.split()):
+        if clean != message:
             record.msg, record.args = clean, None
         return True
+
+
+class _OneLineEach(logging.Formatter):
+    """Writes a record as a line; below it a traceback, whose lines are clean and indented: none can be taken for a record."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        return _indented(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802 - logging's name
+        return _indented(stack_info)
+
+
+def _indented(text: str) -> str:
+    lines = text.splitlines()
+    return "\n".join(f"    {' ' * (len(line) - len(line.lstrip(' ')))}{without_tokens(line, limit=2000)}" for line in lines)
 
 
 def configure_logging(level: str) -> None:
     """Sends everything of ``level`` and above to stderr, tokens taken out."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.setFormatter(_OneLineEach("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     handler.addFilter(RedactingFilter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("httpx2").setLevel(logging.WARNING)

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import msgspec
 
-from ccgateway.errors import SettingsError, without_tokens
+from ccgateway.errors import SettingsError, clean, without_tokens
 from ccgateway.jobs.writes import WriteOutcome, WriteResult
 
 __all__ = ["LOGGER", "Audit", "audit_to_file", "close_audit_file"]
@@ -41,15 +41,15 @@ class Audit:
         line: dict[str, Any] = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "request": request_id,
-            "caller": caller,
-            "as": local,
+            "caller": clean(caller),
+            "as": None if local is None else clean(local),
             "site": result.site,
             "operation": operation,
             "detail": without_tokens(detail, limit=LONGEST),
             "outcome": result.outcome.value,
         }
         if result.key is not None:
-            line["job"] = {"cluster": result.key.cluster, "jobId": result.key.job_id, "startTime": result.key.start_time}
+            line["job"] = {"cluster": clean(result.key.cluster), "jobId": result.key.job_id, "startTime": result.key.start_time}
         if result.db_id is not None:
             line["id"] = result.db_id
         if result.count is not None:

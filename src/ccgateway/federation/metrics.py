@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from ccgateway.deadline import Deadline
-from ccgateway.errors import Code, GatewayError, RequestError, SiteError
+from ccgateway.errors import Code, GatewayError, RequestError, SiteError, clean
 from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.questions import JobMetricsAnswer, SiteReport
 from ccgateway.identity.principal import Principal
@@ -210,7 +210,7 @@ def _answer(instance: Instance, visit: Visit, wanted: MetricsWanted, found: Metr
     report = SiteReport(instance.name, instance.number)
     report.elapsed, report.calls, report.returned = seconds, visit.meter.calls, len(found.pieces)
     report.cache_age = visit.meter.age
-    report.notes = [*found.notes, *_notes(wanted, found.pieces)]
+    report.notes = [clean(note) for note in (*found.notes, *_notes(wanted, found.pieces))]
     return JobMetricsAnswer(found.pieces, report, found.job)
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
-from ccgateway.errors import SettingsError
+from ccgateway.errors import SettingsError, clean
 
-__all__ = ["explain", "stderr", "stdout"]
+__all__ = ["explain", "shown", "stderr", "stdout"]
+
+
+def shown(text: str) -> str:
+    """``text`` of anybody's as a console writes it: neither markup nor control characters have an effect."""
+    return escape(clean(text))
 
 
 def stdout() -> Console:
@@ -23,5 +28,5 @@ def stderr() -> Console:
 def explain(error: SettingsError) -> None:
     """Writes a refusal as key, problem and remedy."""
     console = stderr()
-    console.print(f"[bold red]✗ {escape(error.key)}[/]: {escape(error.problem)}")
-    console.print(f"  → {escape(error.remedy)}")
+    console.print(f"[bold red]✗ {shown(error.key)}[/]: {shown(error.problem)}")
+    console.print(f"  → {shown(error.remedy)}")

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ccgateway.cache.counts import RedisStats
+from ccgateway.operations.console import shown
 from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
 from ccgateway.operations.tokens import TokenFacts
 
@@ -25,12 +25,12 @@ def show(result: CheckResult, console: Console) -> None:
     if result.sites:
         console.print(_table(result))
     if result.redis is not None and result.redis.state == "up":
-        console.print(f"[green]✓[/] Redis answers: {escape(result.redis.target)}", soft_wrap=True)
+        console.print(f"[green]✓[/] Redis answers: {shown(result.redis.target)}", soft_wrap=True)
     for finding in sorted(result, key=lambda finding: finding.level is Level.WARNING):
-        console.print(f"{_MARKS[finding.level]} [bold]{escape(finding.key)}[/]: {escape(finding.problem)}", soft_wrap=True)
-        console.print(f"  → {escape(finding.remedy)}", soft_wrap=True)
+        console.print(f"{_MARKS[finding.level]} [bold]{shown(finding.key)}[/]: {shown(finding.problem)}", soft_wrap=True)
+        console.print(f"  → {shown(finding.remedy)}", soft_wrap=True)
     problems = sum(finding.level is Level.PROBLEM for finding in result)
-    name = escape(result.path or "the settings in the environment")
+    name = shown(result.path or "the settings in the environment")
     if problems:
         console.print(f"[bold red]{name}: {problems} {'problem' if problems == 1 else 'problems'} to solve.[/]", soft_wrap=True)
     else:
@@ -45,13 +45,13 @@ def _table(result: CheckResult) -> Table:
     for site in result.sites:
         table.add_row(
             "[green]✓[/]" if site.is_good else _MARKS[Level.PROBLEM],
-            escape(f"{site.name} ({site.number})"),
+            shown(f"{site.name} ({site.number})"),
             _answers(site),
             site.release or NOTHING,
-            escape(_token(site)),
-            escape(site.sees or NOTHING),
+            shown(_token(site)),
+            shown(site.sees or NOTHING),
             NOTHING if site.users is None else str(site.users),
-            escape(", ".join(site.clusters) or NOTHING),
+            shown(", ".join(site.clusters) or NOTHING),
         )
     return table
 
@@ -79,8 +79,8 @@ def _token(site: SiteCheck) -> str:
 def show_redis(redis: RedisStats, console: Console) -> None:
     """Writes how the Redis stands."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    state = "[green]answers[/]" if redis.state == "up" else f"[bold red]not usable[/]: {escape(redis.reason)}"
-    table.add_row("Redis", escape(redis.target))
+    state = "[green]answers[/]" if redis.state == "up" else f"[bold red]not usable[/]: {shown(redis.reason)}"
+    table.add_row("Redis", shown(redis.target))
     table.add_row("state", state)
     if redis.used_bytes is not None:
         limit = f" of {redis.max_bytes / 2**20:.1f}" if redis.max_bytes else ", no limit"
