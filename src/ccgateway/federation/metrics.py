@@ -44,6 +44,7 @@ class MetricsBudget:
         self.deadline = Deadline.after(limits.request_timeout)
         self._most, self._taken = limits.metrics_bytes, 0
         self._sites: set[str] = set()
+        self.is_shared = False
 
     def expect(self, site: str) -> None:
         """Metrics of that site are about to be asked for."""
@@ -57,7 +58,7 @@ class MetricsBudget:
         hold(size)
         if self.is_spent:
             raise self.error()
-        if len(self._sites) > 1:
+        if self.is_shared or len(self._sites) > 1:
             check_samples((series for piece in pieces for series in piece.metric.series or ()), site)
 
     @property

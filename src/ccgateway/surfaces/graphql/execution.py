@@ -93,6 +93,7 @@ class Executions:
             variables = self._coerced(operation, request)
             plan = self._documents.plan(document, operation, variables)
             check_cost(plan.cost(variables), context.limits)
+            context.budget.is_shared = len(plan.roots) > 1
         except RequestError as error:
             raise Refusal.of(error) from None
         except GraphQLError as error:  # a directive that cannot be applied
