@@ -126,7 +126,7 @@ def test_a_unit_beyond_ascii_does_not_keep_samples_from_being_cut_out() -> None:
 
 
 @pytest.mark.parametrize("bad", [b"[1,,2]", b"[1.2.3]", b"[--1]", b"[1 2]", b"[01]", b"[nul]"])
-def test_garbled_samples_spoil_no_answer_that_holds_another_sites(bad: bytes) -> None:
+async def test_garbled_samples_spoil_no_answer_that_holds_another_sites(bad: bytes) -> None:
     body = by_get(metric(series(LONG[:-1] + b"," + bad[1:]), *[series()] * 9))
     answer = SiteAnswer(200, "application/json", body)
     pieces = DIALECTS["1.5"].metric_pieces(answer, "bad", MetricsWanted(), MetricsRoute(by_post=False))
