@@ -83,7 +83,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         if self._session is None:
             connector = aiohttp.TCPConnector(**self._settings)
             # aiohttp has no public place for it; tests/site/test_informational.py fails where this one has gone
-            connector._factory = partial(_FinalHeads, loop=asyncio.get_running_loop())
+            connector._factory = partial(_FinalHeads, loop=asyncio.get_running_loop())  # type: ignore[assignment]
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 auto_decompress=False,
