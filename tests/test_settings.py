@@ -18,6 +18,7 @@ from ccgateway.federation.audit import audit_to_file, close_audit_file
 from ccgateway.identity.keys import read_public_key
 from ccgateway.settings import _MODELS, LimitSettings, Settings, load_settings
 from ccgateway.site.credentials.table import TokenTable
+from ccgateway.telemetry import Troubles
 
 CANARY = "eyJhbGciOiJFZERTQSJ9.canary-payload-canary.canary-signature-canary"
 
@@ -426,7 +427,7 @@ def test_the_audit_file_is_relative_to_the_settings_file(tmp_path: Path) -> None
 
 def test_an_audit_file_that_cannot_be_written_is_refused_by_its_key(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as raised:
-        audit_to_file(tmp_path / "nowhere" / "audit.log")
+        audit_to_file(tmp_path / "nowhere" / "audit.log", Troubles())
     assert raised.value.key == "writes.audit_file"
 
 
@@ -522,7 +523,7 @@ def test_a_secret_is_looked_at_where_its_link_leads(tmp_path: Path) -> None:
 def test_the_audit_file_is_for_nobody_else(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        handler = audit_to_file(tmp_path / "audit.log")
+        handler = audit_to_file(tmp_path / "audit.log", Troubles())
         close_audit_file(handler)
     finally:
         os.umask(before)
@@ -534,7 +535,7 @@ def test_an_audit_file_that_is_there_stays_its_groups_and_becomes_nobody_elses(t
     path = tmp_path / "audit.log"
     path.write_text("")
     path.chmod(mode)
-    close_audit_file(audit_to_file(path))
+    close_audit_file(audit_to_file(path, Troubles()))
     assert stat.S_IMODE(path.stat().st_mode) == then
 
 

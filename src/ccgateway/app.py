@@ -26,15 +26,29 @@ from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
 from ccgateway.surfaces.rest.routes import rest_routes
 from ccgateway.surfaces.spellings import with_both_spellings
+from ccgateway.telemetry import Troubles
 from ccgateway.traffic.admission import Traffic
 
-__all__ = ["create_app"]
+__all__ = ["Application", "create_app"]
 
 
-def create_app(settings: Settings) -> Starlette:
+class Application(Starlette):
+    """The gateway as an ASGI application; ``gateway`` is set by ``create_app``."""
+
+    gateway: Gateway
+
+    def stop(self, seconds: float) -> None:
+        """Nothing new is begun; answers that are under way are waited for so many seconds."""
+        self.gateway.stop(seconds)
+
+
+def create_app(settings: Settings) -> Application:
     """The gateway's application. Raises ``SettingsError`` where the settings cannot be used; reaches no site yet."""
     settings.check_exposure()
     registry = Registry(settings.sites.values(), keyring=Keyring(settings))
+    troubles = Troubles()
+    audit_path = settings.writes.audit_file
+    audit_file = audit_to_file(audit_path, troubles) if audit_path is not None else None
     gateway = Gateway(
         registry,
         settings.limits,
@@ -42,8 +56,9 @@ def create_app(settings: Settings) -> Starlette:
         writes=settings.writes,
         ledger=open_ledger(settings.cache),
         notes=open_notes(settings.cache),
+        troubles=troubles,
+        audit_file=audit_file,
     )
-    audit_file = audit_to_file(settings.writes.audit_file) if settings.writes.audit_file is not None else None
     callers, traffic = Callers(settings), Traffic(settings.limits)
 
     @asynccontextmanager
@@ -59,6 +74,11 @@ def create_app(settings: Settings) -> Starlette:
     async def live(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "live"}, headers={"Cache-Control": "no-store"})
 
+    async def ready(_request: Request) -> JSONResponse:
+        troubles = [{"part": one.part, "reason": one.reason, "since": int(one.since)} for one in gateway.troubles()]
+        content = {"status": "degraded", "degraded": troubles} if troubles else {"status": "ready"}
+        return JSONResponse(content, headers={"Cache-Control": "no-store"})
+
     asks_for_tokens = settings.authenticates and not settings.caller.anonymous
     is_private = settings.server.is_loopback() and not asks_for_tokens
     allowed = LOOPBACK_HOSTS | {settings.server.host.strip("[]")} if is_private else None
@@ -73,13 +93,14 @@ def create_app(settings: Settings) -> Starlette:
             traffic=traffic,
         ),
         Route("/health/live", live),
-        Route("/health/ready", live),
+        Route("/health/ready", ready),
     ]
-    app = Starlette(
+    app = Application(
         routes=list(with_both_spellings(routes)),
         middleware=[Middleware(HostCheck, allowed_hosts=allowed), Middleware(Delivery, packs=settings.server.compression)],
         lifespan=lifespan,
     )
+    app.gateway = gateway
     # behind a proxy that ends TLS, a redirect would have a caller repeat the request, and its token, in clear
     app.router.redirect_slashes = False
     return app

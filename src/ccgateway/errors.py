@@ -76,6 +76,7 @@ class Code(StrEnum):
     ALL_SITES_FAILED = "ALL_SITES_FAILED"
     INCOMPLETE = "INCOMPLETE"
     SETTINGS = "SETTINGS"
+    STOPPING = "STOPPING"
     INTERNAL = "INTERNAL"
 
 
@@ -124,6 +125,7 @@ CODES: dict[Code, CodeRow] = {
     Code.ALL_SITES_FAILED: CodeRow(502, "UNAVAILABLE", retryable=True),
     Code.INCOMPLETE: CodeRow(503, "UNAVAILABLE", retryable=True),
     Code.SETTINGS: CodeRow(500, "FAILED_PRECONDITION"),
+    Code.STOPPING: CodeRow(503, "UNAVAILABLE", retryable=True),
     Code.INTERNAL: CodeRow(500, "INTERNAL"),
 }
 

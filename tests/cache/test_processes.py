@@ -125,7 +125,9 @@ def test_what_others_wait_for_is_fetched_to_its_end_though_nobody_here_wants_it_
 
 
 def test_what_others_have_waited_for_is_ended_when_they_have_left_as_well(valkey: Valkey, calls: Path) -> None:
-    first, second = (task(valkey, calls, takes=30.0, leave_after=after, stays=stays) for after, stays in ((4.0, 10.0), (5.0, 0.0)))
+    first, second = (
+        task(valkey, calls, takes=30.0, leave_after=after, stays=stays) for after, stays in ((4.0, 10.0), (5.0, 0.0))
+    )
     with workers(first, second) as found:
         started(found[:1])
         until_called(calls)
@@ -156,7 +158,7 @@ def test_a_long_fetch_keeps_its_claim(valkey: Valkey, calls: Path) -> None:
 
 
 def test_a_process_that_slept_through_its_claim_overwrites_nothing(valkey: Valkey, calls: Path) -> None:
-    with workers(*[task(valkey, calls, callers=2, takes=0.3, lock_timeout=0.5)] * 2) as found:
+    with workers(*[task(valkey, calls, callers=2, takes=0.3, lock_timeout=2.0, redis_timeout=1.5)] * 2) as found:
         started(found)
         ((pid, _),) = until_called(calls)
         os.kill(int(pid), signal.SIGSTOP)

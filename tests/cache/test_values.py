@@ -22,6 +22,7 @@ TEXT = st.text(max_size=8) | st.sampled_from(["/", "a/b", "{x}", "#", "é", "*",
 NAMED = TEXT.filter(bool)
 KEYS = st.builds(Key, NAMED, NAMED, NAMED, TEXT, TEXT, st.none() | st.integers(0, 99))
 STAMP = (b"e", b"s", b"j")
+KEY = Key("aurora", "job/1", "all")
 
 
 @given(KEYS, KEYS)
@@ -42,8 +43,8 @@ def test_a_key_has_all_it_needs() -> None:
 def test_an_entry_comes_back_from_its_bytes(payload: bytes, at: float, absent: bool) -> None:
     async def there_and_back() -> Entry | None:
         codec = Codec()
-        blob = await codec.pack(entry)
-        header = codec.header(blob)
+        blob = await codec.pack(KEY, entry)
+        header = codec.header(KEY, blob)
         assert header is not None
         codec.close()
         return await codec.unpack(blob, header)
@@ -56,7 +57,7 @@ def test_an_entry_comes_back_from_its_bytes(payload: bytes, at: float, absent: b
 def test_any_bytes_are_an_entry_or_none(junk: bytes) -> None:
     async def read() -> None:
         codec = Codec()
-        header = codec.header(junk)
+        header = codec.header(KEY, junk)
         if header is not None:
             await codec.unpack(junk, header)
         codec.close()

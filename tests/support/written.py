@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from ccgateway.cache.ledger import Ledger
 from ccgateway.errors import Code, SiteError
+from ccgateway.federation.audit import AuditFile
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.writes import WriteCall
 from ccgateway.jobs.model import Resource
@@ -133,11 +134,12 @@ def instance_of(wire: Wire, number: int = 1, *, user: str = "demo", **settings: 
 
 
 def gateway_over(
-    *instances: Instance, ledger: Ledger | None = None, writes: dict[str, Any] | None = None, **limits: Any
-) -> Gateway:
+    *instances: Instance, ledger: Ledger | None = None, writes: dict[str, Any] | None = None,
+    audit_file: AuditFile | None = None, **limits: Any,
+) -> Gateway:  # fmt: skip
     """The gateway in front of them."""
     settings = WriteSettings.model_validate(writes or {})
-    return Gateway(Sites(instances), LimitSettings.model_validate(limits), writes=settings, ledger=ledger)
+    return Gateway(Sites(instances), LimitSettings.model_validate(limits), writes=settings, ledger=ledger, audit_file=audit_file)
 
 
 def order_for(cluster: str, number: int | None = None, **changes: Any) -> StartJob:

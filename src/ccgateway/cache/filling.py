@@ -17,7 +17,7 @@ from ccgateway.cache.counts import Counts
 from ccgateway.cache.entries import Absent, Entry, Filled
 from ccgateway.cache.flights import Crew, Flight, Flights, Landing
 from ccgateway.cache.keys import Key
-from ccgateway.cache.store import WANTED_FOR, Claim, Claims, Store, Tokens, stamp_of
+from ccgateway.cache.store import WANTED_FOR, Claim, Claims, Look, Store, Tokens, stamp_of
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError
 
@@ -43,16 +43,24 @@ class Filler:
         self._store, self._flights, self._counts, self._clock = store, flights, counts, clock
         self._lock_timeout, self._fill_timeout = lock_timeout, fill_timeout
 
-    async def run(self, crew: Crew, fill: Fill) -> None:
-        """Lands every flight of the crew."""
+    async def run(self, crew: Crew, fill: Fill, sift: Callable[[Look], None] = lambda _: None) -> None:
+        """Lands every flight of the crew. ``sift`` leaves out of what was found what may not be served."""
         holder = secrets.token_bytes(12)
         pending = dict(crew.flights)
         waited: set[Key] = set()
+        seen: dict[Key, tuple[bytes, float]] = {}
         fills: set[asyncio.Task[None]] = set()
         pause, wished_at = FIRST_PAUSE, -math.inf
         try:
             while pending:
                 claims = await self._claim(list(pending), holder)
+                sift(claims)
+                for key in pending:  # a holder that gives no sign of life is none, however long its claim stands
+                    if claims.owners[key] is Claim.BUSY:
+                        if seen.get(key, (b"", 0.0))[0] != claims.holders.get(key):
+                            seen[key] = claims.holders.get(key, b""), time.monotonic()
+                        elif time.monotonic() - seen[key][1] > self._lock_timeout:
+                            claims.owners[key] = Claim.OPEN
                 self._land_found(pending, claims, holder)
                 mine = [pending.pop(key) for key in list(pending) if claims.owners[key] is not Claim.BUSY]
                 if mine:

@@ -6,7 +6,7 @@ Redis alone keeps the tokens. While it cannot be asked, nobody knows what other 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ccgateway.cache.counts import MemoryStats, RedisStats
 from ccgateway.cache.entries import Entry, Source
@@ -26,6 +26,15 @@ class LayeredStore:
 
     def __repr__(self) -> str:
         return f"LayeredStore({self._redis!r})"
+
+    @property
+    def down(self) -> str | None:
+        """See ``Store``."""
+        return self._redis.down
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """See ``Store``."""
+        self._memory.forget(keys)
 
     async def look(self, keys: Sequence[Key]) -> Look:
         """See ``Store``."""

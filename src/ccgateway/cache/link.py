@@ -18,6 +18,7 @@ from redis.exceptions import OutOfMemoryError, RedisClusterException, RedisError
 from ccgateway.cache.urls import Client, Pipeline, parse_url
 from ccgateway.errors import redact
 from ccgateway.settings import CacheSettings
+from ccgateway.telemetry import Rarely
 
 __all__ = ["Link", "Reply", "open_link"]
 
@@ -56,6 +57,7 @@ class Link:
         self._mended_at = 0.0
         self._pause = FIRST_PAUSE
         self._closed = False
+        self._rarely = Rarely(logger, pause=10.0)
 
     @property
     def is_up(self) -> bool:
@@ -101,7 +103,9 @@ class Link:
             # redis-py sends under asyncio.wait_for, which before Python 3.12 can lose a cancellation
             raise asyncio.CancelledError
         for reply in replies:
-            if isinstance(reply, Exception) and not (dispensable or isinstance(reply, OutOfMemoryError)):
+            # another type under our name is one key's affair
+            of_key = isinstance(reply, OutOfMemoryError) or (isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply))
+            if isinstance(reply, Exception) and not (dispensable or of_key):
                 raise reply
         return replies
 
@@ -139,7 +143,7 @@ class Link:
             return
         self.trips += 1
         self.reason = reason
-        logger.warning("Redis (%s) is not usable, going on without it: %s", self.name, reason)
+        self._rarely.warn("down", f"Redis ({self.name}) is not usable, going on without it: {reason}")
         if time.monotonic() - self._mended_at > 2 * self._retry_after:
             self._pause = FIRST_PAUSE  # it had been well for long: likely a short disturbance
         self._mending = asyncio.get_running_loop().create_task(self._mend(), name="mend the link to Redis")
@@ -164,7 +168,7 @@ class Link:
             self._client = client
             self._mended_at = time.monotonic()
             self._mending = None
-            logger.warning("Redis (%s) is back after %.1f s", self.name, self._mended_at - since)
+            self._rarely.warn("back", f"Redis ({self.name}) is back after {self._mended_at - since:.1f} s")
             return
 
     async def _discard(self) -> None:

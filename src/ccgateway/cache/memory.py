@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from ccgateway.cache.counts import MemoryStats, RedisStats
@@ -97,6 +97,16 @@ class MemoryStore:
         return MemoryStats(len(self._entries), self._bytes, self._limit, self._evictions)
 
     # --- the port
+
+    @property
+    def down(self) -> None:
+        """See ``Store``."""
+        return None
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """See ``Store``."""
+        for key in keys:
+            self.drop(key)
 
     async def look(self, keys: Sequence[Key]) -> Look:
         """See ``Store``."""

@@ -5,12 +5,15 @@ The last one to write a note is right. One that is lost (Redis wiped or full, th
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol
 
 from ccgateway.settings import CacheSettings
+from ccgateway.telemetry import Rarely
 
 if TYPE_CHECKING:  # redis-py takes a third of a second to import: no need for those who have no Redis
     from ccgateway.cache.link import Link
@@ -22,6 +25,10 @@ __all__ = ["LocalNotes", "Notes", "SharedNotes", "open_notes"]
 MOST_NOTES = 10_000
 #: before a note of one's own: whether Redis took it
 _TAKEN, _NOT_TAKEN = b"+", b"-"
+#: bytes of the check before a note in Redis, which is of its name too, and of the longest note
+CHECK, LONGEST = 16, 64 << 10
+
+logger = logging.getLogger("ccgateway.cache")
 
 
 class Notes(Protocol):
@@ -71,6 +78,7 @@ class SharedNotes:
 
     def __init__(self, link: Link, prefix: str, local: LocalNotes) -> None:
         self._link, self._prefix, self._local = link, prefix, local
+        self._rarely = Rarely(logger)
 
     async def read(self, name: str) -> bytes | None:
         """As the port says."""
@@ -83,15 +91,17 @@ class SharedNotes:
 
         replies = await self._link.run(queue)
         found = replies[0] if replies else None
-        if isinstance(found, bytes):
-            return found
+        if isinstance(found, bytes) and (text := _read(name, found)) is not None:
+            return text
+        if found is not None:
+            self._rarely.warn("note", "a note in Redis could not be read and counts for nothing")
         return None if own is None else own[1:]
 
     async def write(self, name: str, text: bytes, seconds: float) -> None:
         """As the port says."""
 
         def queue(pipeline: Pipeline) -> None:
-            pipeline.execute_command("SET", self._key(name), text, "PX", int(seconds * 1000))
+            pipeline.execute_command("SET", self._key(name), _check(name, text) + text, "PX", int(seconds * 1000))
 
         replies = await self._link.run(queue, dispensable=True)
         is_taken = replies is not None and not isinstance(replies[0], Exception)
@@ -102,7 +112,16 @@ class SharedNotes:
         await self._link.aclose()
 
     def _key(self, name: str) -> str:
-        return f"{self._prefix}:1:note:{name}"
+        return f"{self._prefix}:2:note:{name}"
+
+
+def _check(name: str, text: bytes) -> bytes:
+    return blake2b(name.encode() + b"\0" + text, digest_size=CHECK).digest()
+
+
+def _read(name: str, found: bytes) -> bytes | None:
+    check, text = found[:CHECK], found[CHECK:]
+    return text if len(text) <= LONGEST and check == _check(name, text) else None
 
 
 def open_notes(settings: CacheSettings) -> Notes:

@@ -15,6 +15,7 @@ A bump deletes a token, which a full Redis does as well. A token that expired, w
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,8 +31,11 @@ from ccgateway.cache.link import Link, Reply
 from ccgateway.cache.store import WANTED_FOR, Claim, Claims, Look, Tokens, realms_of, stamp_of
 from ccgateway.cache.together import Together
 from ccgateway.cache.urls import Client, Pipeline, Target
+from ccgateway.telemetry import Rarely
 
 __all__ = ["RedisStore"]
+
+logger = logging.getLogger("ccgateway.cache")
 
 #: seconds after which a subject's token goes, if nothing of it was put meanwhile
 TOKEN_LIFE = 8 * 86400
@@ -39,18 +43,29 @@ TOKEN_LIFE = 8 * 86400
 MOST_UNDELIVERED = 10_000
 #: round trips for looks at any one time; more looks wait and go together
 LOOKS = 4
+#: bytes of a token, of a holder's name, and of what changes with its signs of life
+TOKEN, HOLDER, BEAT = 12, 12, 8
 #: bytes of payloads sent with one pipeline
 MOST_AT_ONCE = 4 << 20
 
 _PUT = """
-if ARGV[1] ~= '' and redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+if ARGV[1] ~= '' then
+    local found = redis.call('GET', KEYS[2])
+    if not found or string.sub(found, 1, 12) ~= ARGV[1] then return 0 end
+end
 if redis.call('GET', KEYS[3]) ~= ARGV[2] then return 0 end
 redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[3])
 redis.call('EXPIRE', KEYS[3], ARGV[5])
 if ARGV[1] ~= '' then redis.call('DEL', KEYS[2]) end
 return 1"""
-_EXTEND = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
-_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+_EXTEND = """
+local found = redis.call('GET', KEYS[1])
+if found and string.sub(found, 1, 12) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2]) return 1 end
+return 0"""
+_RELEASE = """
+local found = redis.call('GET', KEYS[1])
+if found and string.sub(found, 1, 12) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0"""
 _TRY = "return redis.call('DEL', KEYS[1])"
 
 
@@ -63,6 +78,7 @@ class RedisStore:
     ) -> None:  # fmt: skip
         self._prefix, self._clock, self._kind = f"{prefix}:1:", clock, target.kind
         self._codec = Codec()
+        self._rarely = Rarely(logger)
         self._undelivered: dict[Realm, int] = {}
         self._probing: dict[Realm, int] = {}
         self._bumps = 0
@@ -76,6 +92,14 @@ class RedisStore:
 
     def __repr__(self) -> str:
         return f"RedisStore({self.link.name})"
+
+    @property
+    def down(self) -> str | None:
+        """See ``Store``."""
+        return None if self.link.is_up else f"not in use ({self.link.reason})"
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """See ``Store``: nothing is kept here."""
 
     # --- reading
 
@@ -106,7 +130,10 @@ class RedisStore:
         look = Look()
         replies = await self.link.run(queue)
         if replies is not None and self._kind != "cluster":
-            replies = replies[0] if isinstance(replies[0], list) else None
+            found = replies[0]
+            replies = found if isinstance(found, list) and len(found) == len(names) else None
+            if replies is None:
+                self._rarely.warn("reply", "Redis answered with what is no answer; it counts for nothing")
         if replies is not None:
             look.tokens = _tokens(realms, replies[len(keys) :])
             await self._take(look, keys, replies)
@@ -114,9 +141,13 @@ class RedisStore:
 
     async def _take(self, look: Look, keys: Sequence[Key], blobs: Sequence[Reply]) -> None:
         for key, blob in zip(keys, blobs, strict=False):
-            header = self._codec.header(blob) if isinstance(blob, bytes) else None
+            header = self._codec.header(key, blob) if isinstance(blob, bytes) else None
+            if blob is not None and header is None:
+                self._rarely.warn("entry", "an entry in Redis could not be read and counts for nothing")
             if isinstance(blob, bytes) and header is not None and self._holds(key, header, look.tokens):
                 entry = await self._codec.unpack(blob, header)
+                if entry is None:
+                    self._rarely.warn("entry", "an entry in Redis could not be read and counts for nothing")
                 if entry is not None and entry.is_alive(self._clock()):
                     look.entries[key] = entry, Source.REDIS
 
@@ -135,7 +166,7 @@ class RedisStore:
         for realm in realms:
             name = self._token(realm)
             life = ("EX", TOKEN_LIFE) if realm.subject else ()
-            pipeline.execute_command("SET", name, secrets.token_bytes(12), "NX", *life)
+            pipeline.execute_command("SET", name, secrets.token_bytes(TOKEN), "NX", *life)
             pipeline.execute_command("GET", name)
 
     # --- filling
@@ -147,21 +178,23 @@ class RedisStore:
         def queue(pipeline: Pipeline) -> None:
             self._queue_stamps(pipeline, realms)
             for key in keys:
-                pipeline.execute_command("SET", self._claim(key), holder, "NX", "PX", int(seconds * 1000))
+                pipeline.execute_command("SET", self._claim(key), _held(holder), "NX", "PX", int(seconds * 1000))
                 pipeline.execute_command("GET", self._entry(key))
+                pipeline.execute_command("GET", self._claim(key))
 
         replies = await self.link.run(queue)
         if replies is None:
             return Claims(owners=dict.fromkeys(keys, Claim.OPEN))
         of_realms, of_keys = replies[: 2 * len(realms)], replies[2 * len(realms) :]
         claims = Claims(tokens=_tokens(realms, of_realms[1::2]))
-        claims.owners = {key: _owner(reply) for key, reply in zip(keys, of_keys[::2], strict=True)}
-        await self._take(claims, keys, of_keys[1::2])
+        claims.owners = {key: _owner(*told, mine=holder) for key, *told in zip(keys, of_keys[::3], of_keys[2::3], strict=True)}
+        claims.holders = {key: told for key, told in zip(keys, of_keys[2::3], strict=True) if isinstance(told, bytes)}
+        await self._take(claims, keys, of_keys[1::3])
         return claims
 
     async def extend(self, keys: Sequence[Key], holder: bytes, seconds: float) -> None:
         """See ``Store``."""
-        await self._each_claim(_EXTEND, keys, holder, int(seconds * 1000))
+        await self._each_claim(_EXTEND, keys, holder, int(seconds * 1000), _held(holder))
 
     async def release(self, keys: Sequence[Key], holder: bytes) -> None:
         """See ``Store``."""
@@ -201,7 +234,9 @@ class RedisStore:
             life = int((entry.fresh_for + entry.stale_for - entry.age(self._clock())) * 1000)
             if life <= 0 or not self.link.is_up:
                 continue
-            blob = await self._codec.pack(entry)
+            blob = await self._codec.pack(key, entry)
+            if not blob:
+                continue
             if batch and size + len(blob) > MOST_AT_ONCE:
                 kept |= await self._send(batch, holder)
                 batch, size = {}, 0
@@ -227,7 +262,7 @@ class RedisStore:
         delivered = False
         try:
             replies = await self.link.run(lambda pipeline: self._queue_bumps(pipeline, realms))
-            delivered = replies is not None and not any(isinstance(reply, OutOfMemoryError) for reply in replies)
+            delivered = replies is not None and all(type(reply) is int for reply in replies)
         finally:  # also when the caller was cancelled: the write it tells of was made
             if not delivered:
                 self._bumps += 1
@@ -265,12 +300,12 @@ class RedisStore:
         if self._kind != "cluster":
             replies = await self.link.run(_queue_info, dispensable=True)
             if replies is not None:
-                told, keys = replies
+                told, keys = replies[0], replies[-1]
                 used = told if isinstance(told, dict) else {}
         return None, RedisStats(
             self.link.name, "up" if self.link.is_up else "down", "" if self.link.is_up else self.link.reason, self.link.trips,
-            self._writes_refused, len(self._undelivered), used.get("used_memory"), used.get("maxmemory"),
-            used.get("maxmemory_policy"), keys if isinstance(keys, int) else None,
+            self._writes_refused, len(self._undelivered), _count(used.get("used_memory")), _count(used.get("maxmemory")),
+            policy if isinstance(policy := used.get("maxmemory_policy"), str) else None, _count(keys),
         )  # fmt: skip
 
     async def aclose(self) -> None:
@@ -294,16 +329,30 @@ class RedisStore:
         return f"{self._prefix}{{{key.realms[2].tag}}}:w:{key.member}"
 
 
+def _count(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value < 1 << 63 else None
+
+
 def _queue_info(pipeline: Pipeline) -> None:
     pipeline.execute_command("INFO", "memory")
     pipeline.execute_command("DBSIZE")
 
 
 def _tokens(realms: Sequence[Realm], replies: Sequence[Reply]) -> dict[Realm, bytes]:
-    return {realm: token for realm, token in zip(realms, replies, strict=True) if isinstance(token, bytes)}
+    return {
+        realm: token for realm, token in zip(realms, replies, strict=False) if isinstance(token, bytes) and len(token) == TOKEN
+    }
 
 
-def _owner(reply: Reply) -> Claim:
-    if isinstance(reply, OutOfMemoryError):
+def _owner(taken: Reply, holder: Reply, *, mine: bytes) -> Claim:
+    """Whose a claim is: another's only where Redis says who that is."""
+    if taken is True:
+        return Claim.MINE
+    if taken is not None or not isinstance(holder, bytes) or len(holder) != HOLDER + BEAT:
         return Claim.OPEN
-    return Claim.MINE if reply else Claim.BUSY
+    return Claim.MINE if holder[:HOLDER] == mine[:HOLDER].ljust(HOLDER) else Claim.BUSY
+
+
+def _held(holder: bytes) -> bytes:
+    """A claim's text: its holder, and what changes with every sign of life."""
+    return holder[:HOLDER].ljust(HOLDER) + secrets.token_bytes(BEAT)

@@ -52,10 +52,21 @@ class Claims(Look):
     """Whose each key's fill is. An entry that is there all the same was put since one last looked."""
 
     owners: dict[Key, Claim] = field(default_factory=dict)
+    #: for each key that is busy a text that changes as long as its holder lives
+    holders: dict[Key, bytes] = field(default_factory=dict)
 
 
 class Store(Protocol):
     """A place where entries are kept; ``holder`` names one batch of fills and is never used again (the fencing token)."""
+
+    @property
+    def down(self) -> str | None:
+        """Why the shared place is not in use; ``None`` if it is, or there is none."""
+        ...
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Drops what this process has of the keys."""
+        ...
 
     async def look(self, keys: Sequence[Key]) -> Look:
         """What is there of the keys; as of a moment after the call."""

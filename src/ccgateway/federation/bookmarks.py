@@ -50,7 +50,10 @@ class Bookmarks:
     async def start_of(self, pages: Numbered, page: int) -> str | None:
         """The cursor at which ``page`` begins; ``None`` if that is not known."""
         found = await self._notes.read(pages.name(page))
-        return None if found is None else found.decode()
+        try:
+            return None if found is None else found.decode()
+        except UnicodeDecodeError:
+            return None
 
     async def remember(self, pages: Numbered, page: int, cursor: str) -> None:
         """``page`` begins at ``cursor``."""

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ccgateway.cache.ledger import Ledger, LocalLedger
 from ccgateway.cache.notes import LocalNotes, Notes
+from ccgateway.federation.audit import AuditFile
 from ccgateway.federation.bookmarks import Bookmarks
+from ccgateway.federation.closing import Closing
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import FromSites, JobMetrics, MetricsBudget, Outcome
@@ -35,6 +37,7 @@ from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.settings import LimitSettings, WriteSettings
 from ccgateway.site.registry import Registry
+from ccgateway.telemetry import Trouble, Troubles
 
 __all__ = ["Gateway"]
 
@@ -58,12 +61,15 @@ class Gateway:
         writes: WriteSettings | None = None,
         ledger: Ledger | None = None,
         notes: Notes | None = None,
+        troubles: Troubles | None = None,
+        audit_file: AuditFile | None = None,
     ) -> None:
         self._registry = registry
         self._shelf = shelf or Shelf.empty()
         notes = notes or LocalNotes()
         self.bookmarks = Bookmarks(notes)
         provisionals = Provisionals(notes)
+        self._closing = Closing()
         twins = DuplicateSites(registry)
         self._parked = ParkedWalks(limits.read_ahead)
         self._joblist = JobList(registry, twins, limits, self._parked, self._shelf)
@@ -76,6 +82,9 @@ class Gateway:
             self.invalidate,
             writes or WriteSettings.model_validate({}),
             ledger or LocalLedger(),
+            troubles or Troubles(),
+            audit_file,
+            self._closing,
         )
 
     @property
@@ -158,12 +167,22 @@ class Gateway:
         """The configured sites, each asked just now."""
         return await self._lookups.sites(caller, sites)
 
+    def stop(self, seconds: float) -> None:
+        """From now on nothing new is written, and what is being written is waited for so many seconds more."""
+        self._closing.begin(seconds)
+
+    def troubles(self) -> list[Trouble]:
+        """What does not work although the gateway serves."""
+        return self._writes.told_troubles(self._shelf.cache.down)
+
     async def invalidate(self, site: str, jobs: Iterable[JobKey] | None = ()) -> None:
         """After a write at ``site``, before anybody is told of it: nothing from before it is answered again, of these jobs and of
         the site's lists (``None``: of anything of that site). Never fails.
         """
-        self._parked.clear()
-        await self._shelf.changed(site, jobs)
+        try:
+            self._parked.clear()
+        finally:
+            await self._shelf.changed(site, jobs)
 
     async def aclose(self) -> None:
         """Closes the connections to every site, and the cache, once the writes that are running have ended."""

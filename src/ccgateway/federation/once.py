@@ -3,47 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from hashlib import sha256
 
 import msgspec
 
-from ccgateway.cache.ledger import Ledger, new_holder
+from ccgateway.cache.ledger import CLAIM_FOR, Ledger, new_holder
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, RequestError
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.writes import WriteOutcome, WriteResult
+from ccgateway.telemetry import Troubles
 
 __all__ = ["Once"]
 
 #: characters of a key
 LONGEST_KEY = 255
 #: seconds between looks at a call that another is still at, from first to longest
-PAUSES = (0.05, 1.0)
+PAUSES = (0.05, 0.25)
+#: seconds between signs of life of one who is at it
+BEAT = 1.0
+#: what the troubles call it
+PART = "idempotency keys"
 
 _RESULTS = msgspec.json.Decoder(list[WriteResult])
 
 
 class Once:
-    """Calls by their keys. ``claim_for``: seconds that a call may take; after that its key is free again.
+    """Calls by their keys. ``keep_for``: seconds that a result is kept; ``wait_for``: seconds that one waits for another's call.
 
+    Who is at a call gives signs of life; when they stop, the next one makes it: every write looks first whether it is so already.
     Not recorded is a call that came to nothing at all and may come to something later: all of its orders failed and may be sent
-    again, or it was refused as a whole.
+    again, or it was refused as a whole. A record that cannot be read is none.
     """
 
-    def __init__(self, ledger: Ledger, *, keep_for: float, claim_for: float) -> None:
-        self._ledger, self._keep_for, self._claim_for = ledger, keep_for, claim_for
+    def __init__(self, ledger: Ledger, troubles: Troubles, *, keep_for: float, wait_for: float) -> None:
+        self._ledger, self._troubles, self._keep_for, self._wait_for = ledger, troubles, keep_for, wait_for
 
     async def run(
-        self,
-        key: str | None,
-        caller: Principal,
-        request: Sequence[object],
-        deadline: Deadline,
-        work: Callable[[], Awaitable[list[WriteResult]]],
+        self, key: str | None, caller: Principal, request: Sequence[object], work: Callable[[], Awaitable[list[WriteResult]]]
     ) -> list[WriteResult]:
         """What ``work`` comes to, or came to before. ``CONFLICT`` if the key was used for another ``request``, or another is
-        still at it when the deadline comes."""
+        still at it when one has waited long enough."""
         if key is None:
             return await work()
         if not 0 < len(key) <= LONGEST_KEY:
@@ -51,29 +53,63 @@ class Once:
         name = sha256(msgspec.json.encode([caller.subject, key])).hexdigest()
         digest = sha256(msgspec.json.encode(request, order="deterministic")).digest()
         holder = new_holder()
-        recorded = await self._claim(name, digest, holder, deadline)
+        recorded = await self._claim(name, digest, holder, Deadline.after(self._wait_for))
         if recorded is not None:
             return recorded
-        try:
-            results = await work()
-        except BaseException:
-            await self._ledger.drop(name, digest, holder)
-            raise
-        if all(one.outcome is WriteOutcome.FAILED and one.retryable for one in results):
-            await self._ledger.drop(name, digest, holder)
-        else:
-            await self._ledger.close(name, digest, holder, msgspec.json.encode(results), self._keep_for)
+        async with self._alive(name, digest, holder):
+            try:
+                results = await work()
+            except BaseException:
+                await self._settle(name, digest, holder, None)
+                raise
+        is_nothing = all(one.outcome is WriteOutcome.FAILED and one.retryable for one in results)
+        await self._settle(name, digest, holder, None if is_nothing else results)
         return results
+
+    async def _settle(self, name: str, digest: bytes, holder: bytes, results: list[WriteResult] | None) -> None:
+        """Records the results, or (``None``) gives the key back. Never fails: the write was made, whatever becomes of this."""
+        try:
+            if results is None:
+                await self._ledger.drop(name, digest, holder)
+            else:
+                await self._ledger.close(name, digest, holder, msgspec.json.encode(results), self._keep_for)
+        except Exception as error:  # noqa: BLE001 - told in the troubles
+            self._troubles.note(PART, f"what a call came to could not be recorded ({type(error).__name__})")
+        else:
+            self._troubles.mended(PART)
+
+    @asynccontextmanager
+    async def _alive(self, name: str, digest: bytes, holder: bytes) -> AsyncIterator[None]:
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(BEAT)
+                await self._ledger.renew(name, digest, holder)
+
+        beating = asyncio.create_task(beat(), name="signs of life")
+        try:
+            yield
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
 
     async def _claim(self, name: str, digest: bytes, holder: bytes, deadline: Deadline) -> list[WriteResult] | None:
         pause, longest = PAUSES
+        loop = asyncio.get_running_loop()
+        seen, since = b"", 0.0
         while True:
-            page = await self._ledger.claim(name, digest, holder, self._claim_for)
+            page = await self._ledger.claim(name, digest, holder)
             if not page.fits:
                 raise RequestError(Code.CONFLICT, "This idempotency key was used for another request.")
-            if page.result is not None:
-                return _RESULTS.decode(page.result)
             if page.is_mine:
+                return None
+            if page.result is not None:
+                try:
+                    return _RESULTS.decode(page.result)
+                except (msgspec.MsgspecError, ValueError, RecursionError):
+                    seen, since = page.found, loop.time() - CLAIM_FOR  # it says nothing: as if nobody had written it
+            if page.found != seen:
+                seen, since = page.found, loop.time()
+            if loop.time() - since >= CLAIM_FOR and await self._ledger.seize(name, digest, holder, page.found):
                 return None
             if deadline.remaining < pause:
                 message = "The call that this idempotency key was first sent with is still running."

@@ -10,8 +10,10 @@ from typing import Protocol, TypeAlias
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError, SiteError
-from ccgateway.federation.audit import Audit
+from ccgateway.federation.audit import PART, Audit
+from ccgateway.federation.closing import NOT_SENT, Closing
 from ccgateway.federation.placing import Placed
+from ccgateway.federation.progress import Progress
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import JobKey, Tag
 from ccgateway.jobs.writes import WriteOutcome, WriteResult
@@ -19,6 +21,7 @@ from ccgateway.settings import WriteSettings
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance
 from ccgateway.site.writing import Writer
+from ccgateway.telemetry import Troubles
 from ccgateway.traffic.scopes import never_refused
 
 __all__ = ["Act", "Asked", "Changed", "Order", "Orders", "chained"]
@@ -29,6 +32,8 @@ log = logging.getLogger(__name__)
 Act: TypeAlias = Callable[[Writer, Visit], Awaitable[WriteResult]]
 #: seconds that an order needs at least: with less left it is not sent
 LEAST = 0.5
+#: what the troubles call the invalidation
+FORGETTING = "cache"
 
 
 class Changed(Protocol):
@@ -66,36 +71,44 @@ class Order:
 
 @dataclass(slots=True)
 class Orders:
-    """Carries orders out. Owns what is known of each site as one that is written to."""
+    """Carries orders out. Owns what is known of each site as one that is written to.
+
+    What comes after a write (forgetting what was read before it, the audit log) never changes what the order came to: what fails
+    of it is noted in ``troubles``.
+    """
 
     settings: WriteSettings
     changed: Changed
     audit: Audit
+    troubles: Troubles
+    closing: Closing
     _writers: dict[str, Writer] = field(default_factory=dict)
 
-    async def carry_out(self, chains: Iterable[tuple[Instance, list[list[Order]]]], asked: Asked) -> dict[int, WriteResult]:
-        """The results by place. Each site's chains side by side, as many as it takes requests at a time; never raises."""
+    async def carry_out(
+        self, chains: Iterable[tuple[Instance, list[list[Order]]]], asked: Asked, progress: Progress
+    ) -> None:  # fmt: skip
+        """Tells ``progress`` the results by place. Each site's chains side by side, as many as it takes requests at a time; never
+        raises."""
         never_refused()
-        results: dict[int, WriteResult] = {}
 
         async def work(instance: Instance, waiting: list[list[Order]]) -> None:
             while waiting:
                 for order in waiting.pop(0):
-                    results[order.place] = await self._one(instance, order, asked)
+                    progress.results[order.place] = await self._one(instance, order, asked, progress)
 
         async with asyncio.TaskGroup() as group:
             for instance, waiting in chains:
                 for _ in range(min(instance.settings.concurrency, len(waiting))):
                     group.create_task(work(instance, waiting), name=f"write to {instance.name}")
-        return results
 
-    async def _one(self, instance: Instance, order: Order, asked: Asked) -> WriteResult:
+    async def _one(self, instance: Instance, order: Order, asked: Asked, progress: Progress) -> WriteResult:
         local: str | None = None
         try:
             self._check_open(instance, asked.deadline)
             visit = await instance.visit(asked.caller, asked.deadline.within(instance.settings.timeout))
             local = visit.credential.user
             writer = self._writers.setdefault(instance.name, Writer(instance))
+            progress.begin(order.place, instance.name)
             result = await order.act(writer, visit)
         except GatewayError as error:
             result = WriteResult.failed(error, site=instance.name, key=order.key, db_id=order.db_id, tag=order.tag)
@@ -108,13 +121,28 @@ class Orders:
             )  # fmt: skip
         if not asked.dry_run:
             keys = [key for key in {order.key, result.key} if key is not None]
-            await self.changed(instance.name, None if order.is_wide else keys)
+            await self._forget(instance, None if order.is_wide else keys)
         self.tell(asked, order.detail, result, local=local)
         return result
 
+    async def _forget(self, instance: Instance, keys: Sequence[JobKey] | None) -> None:
+        try:
+            await self.changed(instance.name, keys)
+        except Exception as error:  # noqa: BLE001 - the write was made, whatever failed here; told in the troubles
+            words = f"what was read before a write at site {instance.name} could not be taken back ({type(error).__name__})"
+            self.troubles.note(FORGETTING, words)
+        else:
+            self.troubles.mended(FORGETTING)
+
     def _check_open(self, instance: Instance, deadline: Deadline) -> None:
+        if self.closing.is_begun:
+            raise SiteError(Code.STOPPING, instance.name, NOT_SENT)
         if not self.settings.enabled or instance.settings.read_only:
             raise SiteError(Code.READ_ONLY, instance.name, f"The settings let nothing be written at site {instance.name}.")
+        if self.settings.audit_required and (trouble := self.audit.trouble()) is not None:
+            self.troubles.note(PART, trouble)
+            message = "Nothing is written while the audit log cannot be (writes.audit_required): nothing was sent."
+            raise SiteError(Code.READ_ONLY, instance.name, message, retryable=True)
         if deadline.remaining < LEAST:
             message = "There was no time left for this order: nothing was sent."
             raise SiteError(Code.TIMEOUT, instance.name, message, retryable=True)

@@ -15,10 +15,12 @@ from ccgateway.cache.ledger import Ledger, LocalLedger
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError, RequestError
 from ccgateway.federation.admission import Admission
-from ccgateway.federation.audit import Audit
+from ccgateway.federation.audit import PART, Audit, AuditFile
+from ccgateway.federation.closing import NOT_SENT, Closing
 from ccgateway.federation.once import Once
 from ccgateway.federation.orders import Act, Asked, Changed, Order, Orders, chained
 from ccgateway.federation.placing import Placed, Places
+from ccgateway.federation.progress import Progress, Subject
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.provisional import is_provisional
@@ -41,15 +43,16 @@ from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance
 from ccgateway.site.registry import Registry
 from ccgateway.site.writing import Writer
+from ccgateway.telemetry import Trouble, Troubles
 
 __all__ = ["WriteCall", "Writes"]
 
 T = TypeVar("T")
 
-#: seconds beyond a request's own time after which its call is over for certain: an idempotency key still claimed is free then
-GRACE = 30.0
 #: orders whose sites and jobs are looked up at a time
 LOOKED_UP = 8
+#: what the troubles call it
+REDIS = "Redis"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +82,21 @@ class Writes:
     changed: Changed
     settings: WriteSettings = field(default_factory=lambda: WriteSettings.model_validate({}))
     ledger: Ledger = field(default_factory=LocalLedger)
+    troubles: Troubles = field(default_factory=Troubles)
+    audit_file: AuditFile | None = None
+    closing: Closing = field(default_factory=Closing)
     _orders: Orders = field(init=False)
     _admission: Admission = field(init=False)
     _once: Once = field(init=False)
     _running: set[asyncio.Task[list[WriteResult]]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._orders = Orders(self.settings, self.changed, Audit())
+        audit = Audit(self.troubles, self.audit_file)
+        self._orders = Orders(self.settings, self.changed, audit, self.troubles, self.closing)
         self._admission = Admission(self.settings)
-        self._once = Once(self.ledger, keep_for=self.settings.keys_for, claim_for=self.limits.request_timeout + GRACE)
+        self._once = Once(
+            self.ledger, self.troubles, keep_for=self.settings.keys_for, wait_for=self.limits.request_timeout
+        )  # fmt: skip
 
     # --- jobs
 
@@ -209,6 +218,16 @@ class Writes:
         orders = [(one, Order(n, act, detail, is_wide=True)) for n, one in enumerate(self.places.named(order.sites, caller))]
         return await self._at_sites(self._asked("change user", caller, call), call, order, orders)
 
+    def told_troubles(self, redis: str | None) -> list[Trouble]:
+        """What does not work now; ``redis``: why Redis is not in use."""
+        if redis is None:
+            self.troubles.mended(REDIS)
+        else:
+            self.troubles.note(REDIS, redis)
+        if self.audit_file is not None and (trouble := self.audit_file.trouble()) is not None:
+            self.troubles.note(PART, trouble)
+        return self.troubles.told()
+
     async def aclose(self) -> None:
         """Waits for the calls that are running: each ends with its request's time."""
         while self._running:
@@ -230,8 +249,7 @@ class Writes:
     ) -> list[WriteResult]:
         """``wanted``: for each order its job, and what the audit log says of it."""
 
-        async def work() -> list[WriteResult]:
-            results: dict[int, WriteResult] = {}
+        async def work(asked: Asked, progress: Progress) -> None:
             ready: list[tuple[Placed, Order]] = []
             places = await self._placed([target for target, _ in wanted], asked)
             for number, (order, (target, detail), placed) in enumerate(zip(orders, wanted, places, strict=True)):
@@ -241,12 +259,13 @@ class Writes:
                     key, db_id = placed.target.key, placed.target.db_id
                     ready.append((placed, Order(number, act(order, placed.target), detail, key, db_id)))
                 except GatewayError as error:
-                    results[number] = WriteResult.failed(error, site=target.site, key=target.key, db_id=target.db_id)
-                    self._orders.tell(asked, detail, results[number])
-            results |= await self._orders.carry_out(chained(ready), asked)
-            return [results[number] for number in range(len(orders))]
+                    failed = WriteResult.failed(error, site=target.site, key=target.key, db_id=target.db_id)
+                    progress.results[number] = failed
+                    self._orders.tell(asked, detail, failed)
+            await self._orders.carry_out(chained(ready), asked, progress)
 
-        return await self._call(asked, call, orders, len(orders), work)
+        subjects = [Subject(detail, target.site, target.key, target.db_id) for target, detail in wanted]
+        return await self._call(asked, call, orders, subjects, work)
 
     async def _placed(self, targets: Sequence[Target], asked: Asked) -> list[Placed | GatewayError]:
         places = asyncio.Semaphore(LOOKED_UP)
@@ -263,36 +282,55 @@ class Writes:
     async def _at_sites(
         self, asked: Asked, call: WriteCall, request: object, orders: Sequence[tuple[Instance, Order]]
     ) -> list[WriteResult]:
-        async def work() -> list[WriteResult]:
+        async def work(asked: Asked, progress: Progress) -> None:
             by_site: dict[Instance, list[Order]] = {}
             for instance, order in orders:
                 by_site.setdefault(instance, []).append(order)
-            results = await self._orders.carry_out([(instance, [chain]) for instance, chain in by_site.items()], asked)
-            return [results[place] for place in range(len(orders))]
+            await self._orders.carry_out([(instance, [chain]) for instance, chain in by_site.items()], asked, progress)
 
-        return await self._call(asked, call, request, len(orders), work)
+        subjects = [Subject(order.detail, instance.name, tag=order.tag) for instance, order in orders]
+        return await self._call(asked, call, request, subjects, work)
 
     async def _call(
-        self, asked: Asked, call: WriteCall, request: object, orders: int, work: Callable[[], Awaitable[list[WriteResult]]]
-    ) -> list[WriteResult]:
+        self, asked: Asked, call: WriteCall, request: object, subjects: list[Subject],
+        work: Callable[[Asked, Progress], Awaitable[None]],
+    ) -> list[WriteResult]:  # fmt: skip
         """Counts, admits and records the call, and finishes it whatever becomes of the caller."""
+        orders = len(subjects)
         if not orders:
             raise RequestError(Code.BAD_REQUEST, "There is nothing to do: the list is empty.")
         if orders > MOST_ITEMS:
             raise RequestError(Code.LIMIT_EXCEEDED, f"At most {MOST_ITEMS} at once, not {orders}.")
 
+        if self.closing.is_begun:
+            raise RequestError(Code.STOPPING, NOT_SENT)
+        progress = Progress(subjects)
+
         async def admitted() -> list[WriteResult]:
             with self._admission.admit(asked.caller.subject, orders):
-                return await work()
+                # its time begins here: to wait for another call with its key has cost nothing of it
+                begun = replace(asked, deadline=Deadline.after(self.limits.request_timeout))
+                await work(begun, progress)
+                return [progress.results[place] for place in range(orders)]
 
         whole = (asked.operation, request, asked.dry_run)
-        return await self._finish(self._once.run(call.idempotency_key, asked.caller, whole, asked.deadline, admitted))
+        return await self._finish(self._once.run(call.idempotency_key, asked.caller, whole, admitted), asked, progress)
 
-    async def _finish(self, work: Coroutine[Any, Any, list[WriteResult]]) -> list[WriteResult]:
+    async def _finish(
+        self, work: Coroutine[Any, Any, list[WriteResult]], asked: Asked, progress: Progress
+    ) -> list[WriteResult]:  # fmt: skip
+        """What ``work`` comes to; if the gateway has to stop first, what is known by then, while it goes on."""
         task = asyncio.create_task(work, name="write")
         self._running.add(task)
         task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        if await self.closing.wait(task):
+            return task.result()
+        if not progress.is_begun:
+            raise RequestError(Code.STOPPING, NOT_SENT)
+        results = list(progress.so_far())
+        for place in progress.under_way():  # should the process end before it is known, this is what was told
+            self._orders.tell(asked, progress.subjects[place].detail, results[place])
+        return results
 
     def _ended(self, task: asyncio.Task[list[WriteResult]]) -> None:
         self._running.discard(task)

@@ -19,6 +19,8 @@ __all__ = ["FORMAT", "pack_pieces", "unpack_pieces"]
 #: changes with the format, so that nobody unpacks what another release of this gateway packed
 FORMAT = 1
 _LENGTH_BYTES = 4
+#: bytes of an empty list
+_SHORTEST = 2
 
 
 class _Series(msgspec.Struct, array_like=True, gc=False):
@@ -68,6 +70,8 @@ class _Samples:
 
     def take(self, size: int) -> msgspec.Raw:
         start = self.end
+        if size < _SHORTEST:
+            raise ValueError("no list is that short")
         self.end = end = start + size
         return msgspec.Raw(self._view[start:end])
 

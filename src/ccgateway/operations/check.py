@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SettingsError, SiteError
+from ccgateway.federation.audit import trouble_with
 from ccgateway.federation.twins import address_of, look_alike
 from ccgateway.identity.principal import Principal
 from ccgateway.operations.caching import judge
@@ -57,6 +58,13 @@ async def check(settings: Settings, path: Path | None) -> CheckResult:
             refuse()
         except SettingsError as error:
             result.findings.append(Finding.of(error))
+    audit_path = settings.writes.audit_file
+    if audit_path is not None and (trouble := trouble_with(audit_path)) is not None:
+        problem, remedy = (
+            f"{audit_path} cannot be written ({trouble})",
+            "Let the gateway's user write to it, also after it is rotated.",
+        )
+        result.findings.append(Finding(Level.PROBLEM, "writes.audit_file", problem, remedy))
     held = await check_identities(settings)
     result.findings += held.findings
     async with AsyncExitStack() as stack:

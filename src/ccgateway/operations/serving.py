@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from ccgateway.errors import SettingsError
 from ccgateway.operations.memory import calm_collector, keep_freed_memory
-from ccgateway.operations.stopping import Stoppable
+from ccgateway.operations.stopping import GRACE, Stoppable
 from ccgateway.settings import ServerSettings, Settings
 
 __all__ = [
@@ -26,8 +26,6 @@ __all__ = [
     "url_of",
 ]  # fmt: skip
 
-#: seconds that requests under way get to end when the gateway stops
-GRACE = 5
 #: seconds that an unused connection stays open: longer than the callers' pools keep theirs, so that they close first
 KEEP_ALIVE = 75
 #: seconds after which a worker that gives no sign of life is replaced

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ccgateway.settings.base import Frozen
 
@@ -23,3 +24,12 @@ class WriteSettings(Frozen):
     audit_file: Path | None = Field(
         None, description="File to which a line is added for every write, besides the log (logger ccgateway.audit)."
     )
+    audit_required: bool = Field(
+        default=False, description="Refuse writes while `writes.audit_file` cannot be written; false makes them and says so."
+    )
+
+    @model_validator(mode="after")
+    def _names_a_file(self) -> Self:
+        if self.audit_required and self.audit_file is None:
+            raise ValueError("audit_required needs an audit_file")
+        return self

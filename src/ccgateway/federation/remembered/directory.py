@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from ccgateway import __version__
-from ccgateway.cache.entries import Filled
+from ccgateway.cache.entries import Entry, Filled
 from ccgateway.cache.keys import Key
 from ccgateway.federation.remembered.shelf import CLUSTERS, USERS, Shelf, audience_of, person_of
 from ccgateway.jobs.clusters import Cluster, User
@@ -59,5 +59,8 @@ class Directory:
             # a site without clusters or users is more likely one that is about to get them
             return dict.fromkeys(keys, Filled(msgspec.msgpack.encode(found), life if found else 0.0))
 
-        hit = (await self._shelf.fetch([key], fill, visit, within=instance.settings.timeout))[key]
+        def read(_key: Key, entry: Entry) -> object:
+            return msgspec.msgpack.decode(entry.payload, type=kind)
+
+        hit = (await self._shelf.fetch([key], fill, visit, within=instance.settings.timeout, read=read))[key]
         return msgspec.msgpack.decode(hit.payload, type=kind)

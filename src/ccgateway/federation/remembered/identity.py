@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ccgateway import __version__
-from ccgateway.cache.entries import Absent, Filled
+from ccgateway.cache.entries import Absent, Entry, Filled
 from ccgateway.cache.keys import Key
 from ccgateway.federation.remembered.shelf import JOBS, Shelf, audience_of
 from ccgateway.jobs.metrics import NEEDED, JobRef, Phase
@@ -50,11 +50,15 @@ class Identities:
             told = _Told(job.key.cluster, job.key.job_id, job.key.start_time, job.phase)
             return dict.fromkeys(keys, Filled(msgspec.msgpack.encode(told), life))
 
-        hit = (await self._shelf.fetch([key], fill, visit, within=instance.settings.timeout))[key]
+        hit = (await self._shelf.fetch([key], fill, visit, within=instance.settings.timeout, read=_read))[key]
         if hit.absent:
             return None
         told = msgspec.msgpack.decode(hit.payload, type=_Told)
         return JobRef(instance.name, db_id, JobKey(instance.name, told.cluster, told.job_id, told.start_time), told.phase)
+
+
+def _read(_key: Key, entry: Entry) -> object:
+    return entry.absent or msgspec.msgpack.decode(entry.payload, type=_Told)
 
 
 async def _asked(instance: Instance, visit: Visit, db_id: int) -> JobRef | None:

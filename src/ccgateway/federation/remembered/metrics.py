@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from ccgateway.cache.entries import Absent, Filled, Hit
+from ccgateway.cache.entries import Absent, Entry, Filled, Hit
 from ccgateway.cache.keys import Key
 from ccgateway.errors import Code, SiteError
 from ccgateway.federation.remembered.decoded import Decoded
@@ -52,11 +52,11 @@ class RememberedMetrics:
         within = instance.settings.timeout
         hits: dict[Key, Hit] = {}
         if wanted.names is None:
-            hits = await self._shelf.fetch([place.index], reading.fill, visit, within=within)
+            hits = await self._shelf.fetch([place.index], reading.fill, visit, within=within, read=self._read)
         names = _names(hits[place.index]) if wanted.names is None else wanted.names
         unknown = [key for name in names if (key := place.key(name)) not in hits]
         if unknown:
-            hits |= await self._shelf.fetch(unknown, reading.fill, visit, within=within)
+            hits |= await self._shelf.fetch(unknown, reading.fill, visit, within=within, read=self._read)
         found = instance.arranged(visit, wanted, self._pieces(names, place, hits, reading.pieces))
         return replace(found, job=place.job)
 
@@ -72,10 +72,10 @@ class RememberedMetrics:
                 places[job] = place
         names = dict.fromkeys(places, wanted.names or ())
         if wanted.names is None:
-            indexes = await self._shelf.peek([place.index for place in places.values()], visit)
+            indexes = await self._shelf.peek([place.index for place in places.values()], visit, read=self._read)
             names = {job: _names(indexes[place.index]) for job, place in places.items() if place.index in indexes}
         keys = {job: [places[job].key(name) for name in of_job] for job, of_job in names.items()}
-        hits = await self._shelf.peek([key for of_job in keys.values() for key in of_job], visit)
+        hits = await self._shelf.peek([key for of_job in keys.values() for key in of_job], visit, read=self._read)
         return {
             job: instance.arranged(visit, wanted, self._pieces(names[job], places[job], hits, {}))
             for job, of_job in keys.items()
@@ -124,6 +124,12 @@ class RememberedMetrics:
                 payload, found = own.get(key, (b"", []))
                 pieces += found if payload is hit.payload else self._unpacked(key, hit.payload)
         return pieces
+
+    def _read(self, key: Key, entry: Entry) -> object:
+        """Reads an entry; raises if it holds something else."""
+        if key.metric:
+            return entry.absent or self._unpacked(key, entry.payload)
+        return msgspec.msgpack.decode(entry.payload, type=tuple[str, ...])
 
     def _unpacked(self, key: Key, payload: bytes) -> list[MetricPiece]:
         found = self._decoded.get(key, payload)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ccgateway.cache.entries import Filled
+from ccgateway.cache.entries import Entry, Filled
 from ccgateway.cache.keys import Key
 from ccgateway.federation.remembered.decoded import Decoded
 from ccgateway.federation.remembered.shelf import JOBS, Shelf, person_of
@@ -50,7 +50,13 @@ class Pages:
             life = self._shelf.lives.list_for if len(body) <= self._most_bytes else 0.0
             return dict.fromkeys(keys, Filled(body, life))
 
-        hit = (await self._shelf.fetch([key], fill, visit, within=page.timeout))[key]
+        def read(_key: Key, entry: Entry) -> object:
+            if self._rows.get(shape, entry.payload) is None:
+                rows = page.read(entry.payload)
+                self._rows.keep(shape, entry.payload, rows, len(rows))
+            return None
+
+        hit = (await self._shelf.fetch([key], fill, visit, within=page.timeout, read=read))[key]
         rows = self._rows.get(shape, hit.payload)
         if rows is None:
             rows = page.read(hit.payload)

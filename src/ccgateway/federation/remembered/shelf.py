@@ -13,8 +13,10 @@ from dataclasses import replace
 from typing import TypeAlias
 from urllib.parse import quote
 
-from ccgateway.cache.entries import Absent, Filled, Hit, Source
-from ccgateway.cache.facade import Cache, Mark, open_cache
+import msgspec
+
+from ccgateway.cache.entries import Absent, Entry, Filled, Hit, Source
+from ccgateway.cache.facade import Cache, Mark, Reads, open_cache
 from ccgateway.cache.keys import Key, Realm
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError
@@ -33,6 +35,9 @@ JOBS, CLUSTERS, USERS = "jobs", "clusters", "users"
 _OF_THE_ASKER = frozenset({Code.SITE_UNAUTHORIZED, Code.NO_CREDENTIAL, Code.RATE_LIMITED, Code.LIMIT_EXCEEDED})
 
 #: asks the site for what is missing, on that visit
+Read: TypeAlias = Callable[[Key, Entry], object]
+#: what reading raises where an entry holds something else
+UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError, GatewayError)
 Fill: TypeAlias = Callable[[Sequence[Key], Visit], Awaitable[Mapping[Key, Filled | Absent]]]
 
 
@@ -62,6 +67,20 @@ def _unkept(word: Filled | Absent) -> Filled | Absent:
     return Absent(0.0) if isinstance(word, Absent) else Filled(word.payload, 0.0)
 
 
+def _reads(read: Read | None) -> Reads | None:
+    if read is None:
+        return None
+
+    def reads(key: Key, entry: Entry) -> bool:
+        try:
+            read(key, entry)
+        except UNREADABLE:
+            return False
+        return True
+
+    return reads
+
+
 class Shelf:
     """A cache, and how long each kind of answer lives in it. Owns the cache."""
 
@@ -83,9 +102,11 @@ class Shelf:
         """Whether anything is kept: if not, the sites are asked every time."""
         return self.lives.is_on
 
-    async def fetch(self, keys: Sequence[Key], fill: Fill, visit: Visit, *, within: float) -> dict[Key, Hit]:
+    async def fetch(
+        self, keys: Sequence[Key], fill: Fill, visit: Visit, *, within: float, read: Read | None = None
+    ) -> dict[Key, Hit]:  # fmt: skip
         """What is there of the keys, and for the rest what ``fill`` says, as ``Cache.fetch``. Notes in the visit's meter what was
-        remembered. ``within``: seconds that the fill may take.
+        remembered. ``within``: seconds that the fill may take; ``read``: reads an entry, and raises if it cannot: it is none.
 
         On the claims of a token that the site has not proved, nothing remembered is given, and nobody else's fill is waited for.
         A fill is asked under the visit of whoever began it, with a deadline of its own: it may outlive its caller.
@@ -107,7 +128,7 @@ class Shelf:
         asker = visit.credential.fingerprint
         if visit.is_proved:
             try:
-                hits = await self.cache.fetch(keys, limited, deadline=visit.deadline)
+                hits = await self.cache.fetch(keys, limited, deadline=visit.deadline, reads=_reads(read))
             except GatewayError as error:
                 if error is own or error.code not in _OF_THE_ASKER:
                     raise
@@ -119,11 +140,11 @@ class Shelf:
         meter.recalled += meter.calls == calls
         return hits
 
-    async def peek(self, keys: Sequence[Key], visit: Visit) -> dict[Key, Hit]:
+    async def peek(self, keys: Sequence[Key], visit: Visit, *, read: Read | None = None) -> dict[Key, Hit]:
         """What is there of the keys and need not be fetched anew."""
         if not visit.is_proved:
             return {}
-        hits = await self.cache.peek(keys)
+        hits = await self.cache.peek(keys, _reads(read))
         self._note(hits, visit.meter)
         return hits
 

@@ -72,6 +72,7 @@ async def add_tags_to_job(info: Info, job: JobArgument, tag_ids: TagIdsArgument)
     if tag_ids:
         order = TagJob(target=Target.of(job), tags=_tags(tag_ids))
         _check(await info.context.gateway.writes.tag_jobs([order], info.context.caller, info.context.next_call()))
+        return await _tags_after(info, job)
     return await _tags_of(info, job)
 
 
@@ -79,12 +80,21 @@ async def remove_tags_from_job(info: Info, job: JobArgument, tag_ids: TagIdsArgu
     if tag_ids:
         order = TagJob(target=Target.of(job), tags=_tags(tag_ids))
         _check(await info.context.gateway.writes.untag_jobs([order], info.context.caller, info.context.next_call()))
+        return await _tags_after(info, job)
     return await _tags_of(info, job)
 
 
 async def _tags_of(info: Info, job: str) -> Sequence[model.Tag]:
     row = await info.context.gateway.job(job, info.context.caller, fields=frozenset({"tags"}))
     return row.tags or ()
+
+
+async def _tags_after(info: Info, job: str) -> Sequence[model.Tag]:
+    try:
+        return await _tags_of(info, job)
+    except GatewayError as error:
+        message = f"The tags were changed, but could not be read afterwards: {error.message}"
+        raise GatewayError(error.code, message, retryable=error.retryable) from error
 
 
 async def _remove(info: Info, ids: Sequence[str], sites: list[str] | None) -> None:

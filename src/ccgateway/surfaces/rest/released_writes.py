@@ -12,8 +12,8 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from ccgateway.errors import Code, RequestError
-from ccgateway.jobs.model import JobRow, Tag
+from ccgateway.errors import Code, GatewayError, RequestError
+from ccgateway.jobs.model import Tag
 from ccgateway.jobs.writes import (
     ChangeUser,
     DeleteBefore,
@@ -71,6 +71,8 @@ class FailedAtSites(ReleasedFailure):
     sites: dict[str, str]
 
 
+#: after a success: the job that a release would show could not be read back
+_UNSEEN = Message("success; the job could not be read back")
 _NOT_FOUND = f"finding job failed: {NO_ROWS}"
 #: tags in these scopes can be taken away; others are skipped without a word
 _REMOVABLE = frozenset({"global", "admin"})
@@ -110,13 +112,6 @@ def _refusal(result: WriteResult, doing: str, *, not_found: int) -> RefusedError
     return RefusedError(status_of(result), f"{prefix}{result.message or 'it did not succeed'}")
 
 
-async def _after(call: Call, results: Sequence[WriteResult]) -> JobRow:
-    row = await afterwards(call, results)
-    if row is None:
-        raise RefusedError(404, _NOT_FOUND)
-    return row
-
-
 # --- jobs
 
 
@@ -144,7 +139,10 @@ async def stop_named_job(call: Call) -> Answer:
     results = await call.gateway.writes.stop_jobs([order], call.caller, write_call(call))
     if results[0].outcome is not WriteOutcome.DONE:
         raise await _not_stopped(call, order, results)
-    stopped = job(await _after(call, results), call.ids)
+    row = await afterwards(call, results)
+    if row is None:
+        return written(_UNSEEN)
+    stopped = job(row, call.ids)
     stopped.tags, stopped.monitoring_status = [], min(stopped.monitoring_status, 1)  # it is archived only after the answer
     return written(stopped)
 
@@ -193,7 +191,14 @@ async def _tagged(call: Call, doing: str) -> Answer:
         results = await (writes.tag_jobs if adds else writes.untag_jobs)([order], call.caller, write_call(call))
         if not succeeded(results[0]) or (adds and results[0].outcome is WriteOutcome.UNCHANGED):
             raise _tag_refusal(results[0], doing)
-    row = await find_named(call, target) if target is not None else None
+        try:
+            row = await find_named(call, target)
+        except GatewayError:
+            row = None
+        if row is None:
+            return written(_UNSEEN)
+    else:
+        row = await find_named(call, target) if target is not None else None
     if row is None:
         raise RefusedError(404, _NOT_FOUND)
     shown = job(row, call.ids)
@@ -236,7 +241,9 @@ async def _edited(call: Call, target: Target, values: dict[str, str], *, not_fou
     results = await call.gateway.writes.edit_meta([order], call.caller, write_call(call))
     if not succeeded(results[0]):
         raise _refusal(results[0], "", not_found=not_found)
-    row = await _after(call, results)
+    row = await afterwards(call, results)
+    if row is None:
+        return written(_UNSEEN)
     shown: Job = job(row, call.ids, meta_data=row.meta_data_json)
     shown.tags = []
     return written(shown)
