@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccgateway.jobs.conditions import like
+from ccgateway.errors import RequestError
+from ccgateway.jobs.conditions import MOST_CHARACTERS, MOST_WILDCARDS, check_patterns, like
+from ccgateway.jobs.filters import JobFilter, StringInput
 from support.oracle import sqlite_like
 
 #: text without NUL (SQLite's own LIKE stops there) and without lone surrogates (which are not text)
@@ -64,3 +66,37 @@ def test_a_hostile_pattern_takes_no_more_than_pattern_times_text(pattern: str) -
     started = time.perf_counter()
     test(text)
     assert time.perf_counter() - started < 2.0  # backtracking would take longer than the universe
+
+
+@pytest.mark.parametrize("pattern", ["%" + "a" * 500 + "_" + "a" * 400 + "b%", "%_" * 50 + "b%", "%a_" * 50 + "%b%"])
+def test_a_text_is_passed_over_once(pattern: str) -> None:
+    reads = 0
+
+    class Counted(str):
+        """Counts how often a character of it is looked at."""
+
+        __slots__ = ()
+
+        def translate(self, _table: object) -> Counted:
+            return self
+
+        def __getitem__(self, key: object) -> str:
+            nonlocal reads
+            reads += 1
+            return str.__getitem__(self, key)  # type: ignore[index]
+
+    like(pattern)(Counted("a" * 8000))
+    assert reads <= 8000 + 2 * len(pattern)
+
+
+@pytest.mark.parametrize("operator", ["contains", "starts_with", "ends_with"])
+@pytest.mark.parametrize("name", ["job_name", "node", "user", "job_id", "partition"])
+def test_a_pattern_beyond_the_bounds_is_refused_with_them(operator: str, name: str) -> None:
+    def check(pattern: str) -> None:
+        check_patterns([JobFilter(**{name: StringInput(**{operator: pattern})})])  # type: ignore[arg-type]
+
+    check("a" * MOST_CHARACTERS)
+    check("_" * MOST_WILDCARDS)
+    for pattern in ("a" * (MOST_CHARACTERS + 1), "%_" * MOST_WILDCARDS):
+        with pytest.raises(RequestError, match=f"{MOST_CHARACTERS} characters and {MOST_WILDCARDS} wildcards"):
+            check(pattern)

@@ -47,8 +47,8 @@ async def test_the_default_page_is_never_over_the_limit(ask: Ask, gateway: FakeG
 
 
 def tokens(count: int) -> str:
-    """A valid document of that many tokens: 12 around the list, and as many in it as it takes."""
-    return "{ jobs(sites: [" + '"a" ' * (count - 12) + "]) { complete } }"
+    """A valid document of that many tokens, and some more in a list."""
+    return "{ jobs(sites: [" + '"a" ' * 200 + "]) { complete " + "#\n" * (count - 12) + "} }"
 
 
 async def test_tokens(ask: Ask) -> None:
@@ -189,7 +189,7 @@ async def test_cost(ask: Ask, gateway: FakeGateway, query: str, variables: dict[
     asked = len(gateway.questions)
     message = await refused(ask, query, variables, query_cost=cost - 1)
     assert f"costs {cost} " in message
-    assert message.endswith(f"the limit is {cost - 1}.")
+    assert message.endswith(f"the limit is {cost - 1} (limits.query_cost).")
     assert len(gateway.questions) == asked
 
 

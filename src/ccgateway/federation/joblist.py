@@ -19,7 +19,7 @@ from ccgateway.federation.scatter import must_answer, patience_of
 from ccgateway.federation.twins import DuplicateSites
 from ccgateway.federation.walk import Part, Walk
 from ccgateway.identity.principal import Principal
-from ccgateway.jobs.conditions import LATEST, conditions_of
+from ccgateway.jobs.conditions import LATEST, check_patterns, conditions_of
 from ccgateway.jobs.model import JobRow
 from ccgateway.jobs.ordering import Cursor, SortPlan, before_second, digest_of, position_of, sort_plan
 from ccgateway.settings import LimitSettings
@@ -33,6 +33,8 @@ from ccgateway.tasks import side_by_side
 __all__ = ["JobList", "judge"]
 
 DEFAULT_PAGE = 50
+#: jobs that are put into another order on the spot: a few milliseconds
+AT_ONCE = 5000
 #: jobs read ahead of a caller who keeps asking
 MOST_AHEAD = 2000
 
@@ -55,6 +57,7 @@ class JobList:
     async def page(self, question: JobListQuestion, caller: Principal) -> JobListAnswer:
         """One page. Raises ``RequestError``, or ``FederationError`` where the policy forbids the answer."""
         plan = sort_plan(question.order)
+        check_patterns(question.filters)
         digest = digest_of(question.filters, question.order, question.sites)
         asked = _Asked(
             question,
@@ -154,10 +157,11 @@ class JobList:
         await walk.collect(math.inf)
         if walk.stopped_at is not None:
             raise self._beyond_budget("Another order than startTime descending reads everything that matches; narrow the filter.")
-        ordered = plan.sort(walk.ready)
         count = self._counted(walk)
-        if asked.cursor is not None:
-            ordered = plan.after(ordered, asked.cursor)
+        if len(walk.ready) <= AT_ONCE:
+            ordered = _ordered(plan, walk.ready, asked.cursor)
+        else:  # hundreds of thousands take longer than other requests can wait
+            ordered = await asyncio.to_thread(_ordered, plan, walk.ready, asked.cursor)
         self._refuse_too_many(asked, len(ordered))
         page_end = asked.skip + asked.size
         rows = ordered[asked.skip : page_end]
@@ -302,6 +306,11 @@ class _Count:
 
     jobs: int | None
     gaps: tuple[str, ...] = ()
+
+
+def _ordered(plan: SortPlan, rows: Sequence[JobRow], cursor: Cursor | None) -> list[JobRow]:
+    ordered = plan.sort(rows)
+    return ordered if cursor is None else plan.after(ordered, cursor)
 
 
 async def _open(part: Part, wanted: JobsWanted, latest: int, source: PageSource, until: Deadline, *, insists: bool) -> None:

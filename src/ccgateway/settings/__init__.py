@@ -112,10 +112,11 @@ class LimitSettings(Frozen):
     read_ahead: float = Field(
         2.0, ge=0, le=60, description="Seconds that jobs read beyond a page are kept for the next page; 0 keeps none."
     )
-    body_bytes: int = Field(1 << 20, ge=1024, description="Largest request body, in bytes.")
+    body_bytes: int = Field(8 << 20, ge=1024, description="Largest request body, in bytes.")
+    body_values: int = Field(1_000_000, ge=1000, description="Most values in the JSON of one request body.")
     query_depth: int = Field(15, ge=3, description="How deep a GraphQL selection may nest.")
     query_aliases: int = Field(30, ge=0, description="How many aliases one GraphQL document may use.")
-    query_tokens: int = Field(5000, ge=100, description="How many tokens one GraphQL document may have.")
+    query_tokens: int = Field(5000, ge=100, description="How many tokens one GraphQL document may have outside of lists.")
     query_cost: int = Field(50_000, ge=100, description="Highest cost of one GraphQL operation (jobs × sites and the like).")
     page_jobs: int = Field(10_000, ge=1, description="Largest page of jobs.")
     metrics_bytes: int = Field(256 << 20, ge=1024, description="Bytes of metrics in one answer.")

@@ -9,7 +9,7 @@ from starlette.types import Receive
 
 from ccgateway.errors import Code, RequestError
 
-__all__ = ["LateBodyError", "read_body"]
+__all__ = ["LateBodyError", "check_values", "read_body"]
 
 
 class LateBodyError(RequestError):
@@ -29,6 +29,13 @@ async def read_body(receive: Receive, most_bytes: int, seconds: float) -> bytes:
         raise LateBodyError(seconds) from None
 
 
+def check_values(body: bytes, most: int) -> None:
+    """Raises ``LIMIT_EXCEEDED`` for JSON of more than ``most`` values, or nearly: counted on the text, before it is decoded, as
+    each takes much more time and memory than its bytes."""
+    if len(body) > most and sum(map(body.count, (b",", b"[", b"{"))) > most:
+        raise RequestError(Code.LIMIT_EXCEEDED, f"The body has more than {most} values, the limit (limits.body_values).")
+
+
 async def _read_body(receive: Receive, most_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
@@ -39,7 +46,7 @@ async def _read_body(receive: Receive, most_bytes: int) -> bytes:
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > most_bytes:
-            raise RequestError(Code.BODY_TOO_LARGE, f"The body is larger than {most_bytes} bytes.")
+            raise RequestError(Code.BODY_TOO_LARGE, f"The body is larger than {most_bytes} bytes (limits.body_bytes).")
         if not message.get("more_body"):
             return b"".join((*chunks, chunk)) if chunks else chunk
         chunks.append(chunk)

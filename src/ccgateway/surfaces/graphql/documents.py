@@ -5,8 +5,11 @@ The cache is bounded in documents and in (estimated) bytes: a parsed document ta
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from graphql import (
@@ -15,10 +18,15 @@ from graphql import (
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
+    IntValueNode,
+    ListValueNode,
     OperationDefinitionNode,
+    OverlappingFieldsCanBeMergedRule,
+    ValueNode,
     VariableNode,
     Visitor,
     parse,
+    specified_rules,
     validate,
     visit,
 )
@@ -27,8 +35,9 @@ from graphql.execution.values import VariableValues
 from ccgateway.errors import Code, RequestError
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.failures import Refusal, request_entries
-from ccgateway.surfaces.graphql.limits import check_shape, has_mutations
-from ccgateway.surfaces.graphql.lists import Items
+from ccgateway.surfaces.graphql.limits import arguments_of, check_shape, has_mutations
+from ccgateway.surfaces.graphql.lists import Items, has_long_int_lists, is_long_int_list
+from ccgateway.surfaces.graphql.merging import FieldsAgreeRule
 from ccgateway.surfaces.graphql.plans import Plan
 from ccgateway.surfaces.graphql.selection import SelectionRequest
 
@@ -38,6 +47,13 @@ __all__ = ["Document", "Documents"]
 BYTES_PER_TOKEN = 650
 #: validation errors of one document that are worth telling
 MOST_ERRORS = 20
+#: tokens of a document that is read on the spot, at some 40 microseconds each; larger ones are in a thread. Of those fewer errors
+#: are told, as each may repeat all of it
+FEW_TOKENS, FEW_ERRORS = 500, 5
+#: characters of a name: the schema has none of that length, and unknown ones are compared with all that there are
+LONGEST_NAME = 255
+#: graphql-core's, but for the one that compares every field with every other one
+RULES = tuple(FieldsAgreeRule if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules)
 #: plans kept for one document: only documents with many switches come to more
 MOST_PLANS = 16
 
@@ -78,6 +94,7 @@ class Documents:
         self._most, self._most_bytes = most, most_bytes
         self._held: OrderedDict[str, Document] = OrderedDict()
         self._bytes = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="documents")  # starts none before it is used
 
     def __len__(self) -> int:
         return len(self._held)
@@ -89,11 +106,28 @@ class Documents:
 
     def get(self, text: str) -> Document:
         """The document that ``text`` is. Raises ``Refusal`` if it cannot be parsed, is not valid, or is over a limit."""
+        return self._remembered(text) or self._keep(text, self._read(text, self._tokens(text)))
+
+    async def fetch(self, text: str) -> Document:
+        """As ``get``; large texts are read in a thread, so that nobody waits for what others wrote."""
+        if (document := self._remembered(text)) is not None:
+            return document
+        loop = asyncio.get_running_loop()
+        is_short = len(text) <= 8 * FEW_TOKENS
+        tokens = self._tokens(text) if is_short else await loop.run_in_executor(self._thread, self._tokens, text)
+        if tokens <= FEW_TOKENS:
+            return self._keep(text, self._read(text, tokens))
+        return self._keep(text, await loop.run_in_executor(self._thread, self._read, text, tokens))
+
+    def _remembered(self, text: str) -> Document | None:
         document = self._held.get(text)
         if document is not None:
             self._held.move_to_end(text)
-            return document
-        document = self._read(text)
+        return document
+
+    def _keep(self, text: str, document: Document) -> Document:
+        if text in self._held:  # another request was first
+            return self._held[text]
         if document.weight <= self._most_bytes:
             self._held[text] = document
             self._grow(document.weight)
@@ -126,13 +160,27 @@ class Documents:
         while len(self._held) > self._most or self._bytes > self._most_bytes:
             self._bytes -= self._held.popitem(last=False)[1].weight
 
-    def _read(self, text: str) -> Document:
-        node = _parse(text, self._limits.query_tokens)
+    def _tokens(self, text: str) -> int:
+        """How many tokens ``text`` has, found out before it is parsed. Raises ``Refusal`` where they are too many."""
+        outside, inside = _count_tokens(text)
+        most, most_listed = self._limits.query_tokens, self._limits.query_cost
+        if outside > most:
+            message = f"The query has more than {most} tokens, which is the limit (limits.query_tokens)."
+            raise Refusal.because(Code.LIMIT_EXCEEDED, message)
+        if inside > most_listed:
+            message = f"The query has more than {most_listed} tokens in lists, which cost too much (limits.query_cost)."
+            raise Refusal.because(Code.LIMIT_EXCEEDED, message)
+        return outside + inside
+
+    def _read(self, text: str, tokens: int) -> Document:
+        node = _parse(text)
         try:
             items = check_shape(node, self._limits)
+            most = MOST_ERRORS if tokens <= FEW_TOKENS else FEW_ERRORS
+            errors = validate(self._schema, _condensed(node), RULES, max_errors=most)
         except RequestError as error:
             raise Refusal.of(error) from None
-        if errors := validate(self._schema, node, max_errors=MOST_ERRORS):
+        if errors:
             code = Code.GRAPHQL_VALIDATION_FAILED
             raise Refusal(code, request_entries(code, errors))
         fragments = {one.name.value: one for one in node.definitions if isinstance(one, FragmentDefinitionNode)}
@@ -159,12 +207,59 @@ def _switches(node: DocumentNode) -> frozenset[str]:
     return frozenset(visitor.names)
 
 
-def _parse(text: str, most_tokens: int) -> DocumentNode:
+#: one token of a document; what fits nothing here is no token, and left to the parser
+_TOKEN = re.compile(
+    r'"""(?:[^"\\]|\\.|"(?!""))*+"""|"(?:[^"\\\n]|\\.)*+"|\#[^\n\r]*|\.\.\.|[A-Za-z_][A-Za-z_0-9]*|[-0-9][-+.0-9eE]*|[^\s,\ufeff]',
+    re.DOTALL,
+)
+
+
+def _count_tokens(text: str) -> tuple[int, int]:
+    """(tokens outside of lists, tokens within), comments included. Raises ``Refusal`` for a name that is too long."""
+    outside = inside = depth = 0
+    for found in _TOKEN.finditer(text):
+        start, end = found.span()
+        mark = text[start]
+        if (mark == '"' and (end - start == 1 or (end - start == 2 and text[end : end + 1] == '"'))) or mark == "\\":
+            break  # a text without an end, at which the parser stops, too
+        if mark == "]":
+            depth -= 1
+        if depth > 0:
+            inside += 1
+        else:
+            outside += 1
+        if mark == "[":
+            depth += 1
+        elif end - start > LONGEST_NAME and (mark.isalpha() or mark == "_"):
+            raise Refusal.because(Code.LIMIT_EXCEEDED, f"A name in the query has more than {LONGEST_NAME} characters.")
+    return outside, inside
+
+
+class _Condensing(Visitor):
+    """Leaves of long lists of integers, such as a job's hardware threads, only the ends: whatever fits them fits all between."""
+
+    def enter_list_value(self, node: ListValueNode, *_: object) -> ListValueNode | None:
+        return None if not is_long_int_list(node) else ListValueNode(values=_ends(node.values), loc=node.loc)
+
+
+def _condensed(document: DocumentNode) -> DocumentNode:
+    """What is validated in place of ``document``."""
+    if not has_long_int_lists(arguments_of(document)):
+        return document
+    condensed: DocumentNode = visit(document, _Condensing())
+    return condensed
+
+
+def _ends(values: Sequence[ValueNode]) -> tuple[ValueNode, ...]:
+    # by their digits: numbers of thousands of them are not read
+    texts = [(one, one.value) for one in values if isinstance(one, IntValueNode)]
+    signs = ([pair for pair in texts if pair[1].startswith("-") is negative] for negative in (True, False))
+    return tuple(max(pairs, key=lambda pair: (len(pair[1]), pair[1]))[0] for pairs in signs if pairs)
+
+
+def _parse(text: str) -> DocumentNode:
     try:
-        return parse(text, max_tokens=most_tokens)
+        return parse(text)
     except GraphQLError as error:
-        if error.message.endswith(f"Document contains more than {most_tokens} tokens. Parsing aborted."):
-            message = f"The query has more than {most_tokens} tokens, which is the limit."
-            raise Refusal.because(Code.LIMIT_EXCEEDED, message) from None
         code = Code.GRAPHQL_PARSE_FAILED
         raise Refusal(code, request_entries(code, [error])) from None

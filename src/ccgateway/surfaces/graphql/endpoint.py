@@ -91,7 +91,7 @@ class _Endpoint:
         caller = await self._caller_of(Request(scope))
         match head.method:
             case "POST":
-                question = await read_post(head, receive, self._limits.body_bytes, self._limits.request_timeout)
+                question = await read_post(head, receive, self._limits)
             case "GET":
                 question = read_get(head)
             case _:  # HEAD, which comes with GET

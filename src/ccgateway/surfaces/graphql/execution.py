@@ -30,6 +30,7 @@ from ccgateway.surfaces.graphql.executor import PlannedExecutor
 from ccgateway.surfaces.graphql.failures import Refusal, field_entries, gap_entry, gateway_entries, request_entries
 from ccgateway.surfaces.graphql.limits import check_cost, check_items
 from ccgateway.surfaces.graphql.lists import items_in
+from ccgateway.surfaces.graphql.persisted import PersistedQueries
 from ccgateway.surfaces.graphql.plans import Constant, Plan, RootField
 from ccgateway.surfaces.graphql.selection import NO_VARIABLES
 from ccgateway.surfaces.graphql.wire import GraphQLRequest
@@ -54,11 +55,11 @@ class Executions:
     """Runs requests against one schema."""
 
     def __init__(self, schema: GraphQLSchema, documents: Documents) -> None:
-        self._schema, self._documents = schema, documents
+        self._schema, self._documents, self._persisted = schema, documents, PersistedQueries()
 
     async def run(self, request: GraphQLRequest, context: RequestContext, request_id: str) -> dict[str, Any]:
         """The response as JSON-ready values. Raises ``Refusal`` if the request is not to be executed."""
-        asked = self._prepare(request, context)
+        asked = await self._prepare(request, context)
         try:
             data, errors = await self._answer(asked)
         finally:
@@ -79,8 +80,10 @@ class Executions:
 
     # --- what may be answered
 
-    def _prepare(self, request: GraphQLRequest, context: RequestContext) -> _Asked:
-        document = self._documents.get(request.query)
+    async def _prepare(self, request: GraphQLRequest, context: RequestContext) -> _Asked:
+        document = await self._documents.fetch(self._persisted.text_of(request, context.caller.subject))
+        if request.persisted is not None and request.query:
+            self._persisted.keep(request.persisted, request.query, context.caller.subject)
         operation = document.operation(request.operation_name)
         if operation is None:
             raise self._unknown(request, document)
@@ -89,7 +92,7 @@ class Executions:
             raise Refusal.because(Code.BAD_REQUEST, message, status=405)
         try:
             if request.variables:
-                check_items(document.items + items_in([request.variables]), writes=document.writes)
+                check_items(document.items + items_in([request.variables]), context.limits, writes=document.writes)
             variables = self._coerced(operation, request)
             plan = self._documents.plan(document, operation, variables)
             check_cost(plan.cost(variables), context.limits)

@@ -22,6 +22,8 @@ Entry: TypeAlias = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
+LONGEST_MESSAGE = 1000
+
 
 class Refusal(Exception):  # noqa: N818 - not a fault of the program
     """A request that is not executed: its error entries, the first one's code, and the HTTP status that goes with it."""
@@ -45,7 +47,12 @@ class Refusal(Exception):  # noqa: N818 - not a fault of the program
 
 def request_entries(code: Code, errors: Iterable[GraphQLError]) -> list[Entry]:
     """What graphql-core says about a document or its variables, before anything is executed."""
-    return [_entry(code, error.message, where=error) for error in errors]
+    return [_entry(code, _shortened(error.message), where=error) for error in errors]
+
+
+def _shortened(message: str) -> str:
+    """graphql-core repeats whole values in its messages."""
+    return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 1] + "…"
 
 
 def gateway_entries(error: GatewayError, where: GraphQLError | None = None) -> list[Entry]:
@@ -64,7 +71,7 @@ def field_entries(error: GraphQLError, request_id: str) -> list[Entry]:
     # graphql-core raises its own errors without a cause, or, about arguments, with the nodes that are wrong;
     # without nodes they are about our values, such as an integer that does not fit its type.
     if cause is None or (isinstance(cause, GraphQLError) and cause.nodes):
-        return [_entry(Code.BAD_REQUEST, error.message, where=error)]
+        return [_entry(Code.BAD_REQUEST, _shortened(error.message), where=error)]
     return [_located(internal_entry(cause, request_id), error)]
 
 

@@ -12,8 +12,8 @@ included, as
 ``users``             1000 + 100 * fields of one user
 ``sites``             100 + 10 * fields of one site
 ``tags``              500 + 50 * fields of one tag
-mutations             100 + 10 for every object and 1 for every other item in the lists of their arguments, + for every such
-                      object a tenth of the fields of its result, and 10 more if those of its ``job`` are among them
+mutations             100 + 10 for every order (object of a list that is an argument), a tenth of the fields of its result, and
+                      10 more if those of its ``job`` are among them, + 1 for every other item of the lists in an argument
 ``jobMetrics`` …      10 + metrics + fields of one metric / 10, as ``scopedJobStats`` and ``jobStats``
 ``__schema`` …        1000 + 100 * fields
 ``jobs`` by ``dbId``   + 10 for every id and site that it may be at: all of them for a number without a site
@@ -33,7 +33,7 @@ metrics of each. What reading everything costs does not follow ``scan_budget``: 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from graphql import (
@@ -46,6 +46,7 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
+    ValueNode,
 )
 from graphql.execution.values import VariableValues
 
@@ -53,19 +54,20 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.federation.questions import EVERYTHING
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.inputs import SortDirection
-from ccgateway.surfaces.graphql.lists import Items, items_in
+from ccgateway.surfaces.graphql.lists import Items, items_in, orders_in
 from ccgateway.surfaces.graphql.queries import DEFAULT_PAGE
 from ccgateway.surfaces.graphql.selection import Selection
 
-__all__ = ["check_cost", "check_items", "check_shape", "has_mutations", "operation_cost"]
+__all__ = ["arguments_of", "check_cost", "check_items", "check_shape", "has_mutations", "operation_cost"]
 
 #: fields inside of one another that GraphiQL's question for the schema needs, and some more
 INTROSPECTION_DEPTH = 20
 INTROSPECTION = ("__schema", "__type")
 
-#: Whether fields of the same name agree is checked pair by pair: without these bounds a small document costs seconds.
+#: What every operation reaches is followed for each of them, and what is said twice is compared: these bound it.
 MOST_REPEATS = 50
 MOST_SPREADS = 100
+MOST_OPERATIONS = 50
 
 #: cost of a root field as such: it is at least one request to at least one site
 ROOT_COST = 10
@@ -93,8 +95,6 @@ LOOKUP_COST, SEARCH_COST = 10, 1500
 #: objects (filters, and what they list) and other items in all lists of a document and its variables
 MOST_OBJECTS = 100
 MOST_ITEMS = 1000
-#: the same where it has mutations, whose lists are orders
-MOST_ORDERED_OBJECTS, MOST_ORDERED_ITEMS = 4000, 10_000
 #: a mutation as such, one order, and reading the job of its result
 WRITE_COST, ORDER_COST, ORDERED_JOB_COST = 100, 10, 10
 
@@ -104,6 +104,9 @@ def check_shape(document: DocumentNode, limits: LimitSettings) -> Items:
 
     Survives cycles of fragments. Gives the items of the document's lists.
     """
+    operations = sum(isinstance(one, OperationDefinitionNode) for one in document.definitions)
+    if operations > MOST_OPERATIONS:
+        raise _over("has", operations, "operations", MOST_OPERATIONS)
     counts: Counter[str] = Counter()
     items = Items()
     fragments = {one.name.value: one for one in document.definitions if isinstance(one, FragmentDefinitionNode)}
@@ -114,10 +117,12 @@ def check_shape(document: DocumentNode, limits: LimitSettings) -> Items:
         if isinstance(definition, OperationDefinitionNode):
             items += items_in(one.default_value for one in definition.variable_definitions or ())
             _check_depth(definition, fragments, limits.query_depth)
-    for what, limit in (("aliases", limits.query_aliases), ("fragment spreads", MOST_SPREADS), ("repeated fields", MOST_REPEATS)):
+    if counts["aliases"] > limits.query_aliases:
+        raise _over("uses", counts["aliases"], "aliases", limits.query_aliases, "query_aliases")
+    for what, limit in (("fragment spreads", MOST_SPREADS), ("repeated fields", MOST_REPEATS)):
         if counts[what] > limit:
             raise _over("uses", counts[what], what, limit)
-    check_items(items, writes=has_mutations(document))
+    check_items(items, limits, writes=has_mutations(document))
     return items
 
 
@@ -127,13 +132,17 @@ def has_mutations(document: DocumentNode) -> bool:
     return any(one.operation is OperationType.MUTATION for one in operations)
 
 
-def check_items(items: Items, *, writes: bool) -> None:
-    """Refuses lists with too many items in all; more are allowed in a document that ``writes``."""
-    most_objects, most_items = (MOST_ORDERED_OBJECTS, MOST_ORDERED_ITEMS) if writes else (MOST_OBJECTS, MOST_ITEMS)
-    if items.objects > most_objects:
-        raise _over("lists", items.objects, "orders and what they hold" if writes else "filters", most_objects)
-    if items.others > most_items:
-        raise _over("lists", items.others, "values in its arguments", most_items)
+def check_items(items: Items, limits: LimitSettings, *, writes: bool) -> None:
+    """Refuses lists with too many items in all; in a document that ``writes`` only what costs too much: its lists are orders."""
+    if writes:
+        least = items.objects + items.others
+        if least > limits.query_cost:
+            raise _over("costs", least, "for the items of its lists alone", limits.query_cost, "query_cost")
+        return
+    if items.objects > MOST_OBJECTS:
+        raise _over("lists", items.objects, "filters", MOST_OBJECTS)
+    if items.others > MOST_ITEMS:
+        raise _over("lists", items.others, "values in its arguments", MOST_ITEMS)
 
 
 def _count(top: SelectionSetNode) -> tuple[Counter[str], Items]:
@@ -156,6 +165,18 @@ def _count(top: SelectionSetNode) -> tuple[Counter[str], Items]:
     return counts, items
 
 
+def arguments_of(document: DocumentNode) -> Iterator[ValueNode]:
+    """What is written for the arguments of fields, anywhere in the document."""
+    executable = (OperationDefinitionNode, FragmentDefinitionNode)
+    stack = [one.selection_set for one in document.definitions if isinstance(one, executable)]
+    while stack:
+        for node in stack.pop().selections:
+            if isinstance(node, FieldNode):
+                yield from (argument.value for argument in node.arguments or ())
+            if isinstance(node, (FieldNode, InlineFragmentNode)) and node.selection_set:
+                stack.append(node.selection_set)
+
+
 def _check_depth(operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode], limit: int) -> None:
     # A stack instead of recursion: a chain of fragments may be longer than Python's stack. A fragment is walked again only
     # where it stands deeper than before, so that cycles end at the limit.
@@ -166,7 +187,7 @@ def _check_depth(operation: OperationDefinitionNode, fragments: Mapping[str, Fra
         for node in selections.selections:
             if isinstance(node, FieldNode):
                 if depth > most:
-                    raise _over("nests", depth, "fields deep or deeper", most)
+                    raise _over("nests", depth, "fields deep or deeper", most, "query_depth")
                 if node.selection_set:
                     # only where it is valid, or a cycle of fragments through it would raise the limit for ever
                     is_introspection = depth == 1 and node.name.value in INTROSPECTION
@@ -183,7 +204,7 @@ def _check_depth(operation: OperationDefinitionNode, fragments: Mapping[str, Fra
 def check_cost(cost: int, limits: LimitSettings) -> None:
     """Refuses operations that cost more than ``query_cost``."""
     if cost > limits.query_cost:
-        raise _over("costs", cost, "(jobs times fields, and the like)", limits.query_cost)
+        raise _over("costs", cost, "(jobs times fields, and the like)", limits.query_cost, "query_cost")
 
 
 def operation_cost(roots: Sequence[Selection], variables: VariableValues, limits: LimitSettings, sites: int = 1) -> int:
@@ -194,8 +215,9 @@ def operation_cost(roots: Sequence[Selection], variables: VariableValues, limits
 def _root_cost(root: Selection, variables: VariableValues, limits: LimitSettings, sites: int) -> int:
     items = items_in(root.written, variables.coerced)
     if root.parent.name == "Mutation":
-        reads = ORDERED_JOB_COST if root.selects("job") else 0
-        return WRITE_COST + items.objects * (ORDER_COST + reads) + _tenth(items.objects * (root.size - 1)) + items.others
+        orders = orders_in(root.written, variables.coerced)
+        each = ORDER_COST + (ORDERED_JOB_COST if root.selects("job") else 0)
+        return WRITE_COST + orders * each + _tenth(orders * (root.size - 1)) + items.objects + items.others - orders
     lists = FILTER_COST * items.objects + ITEM_COST * items.others
     if root.name in LIST_COSTS:
         as_such, each = LIST_COSTS[root.name]
@@ -259,5 +281,6 @@ def _is_newest_first(order: Mapping[str, Any] | None) -> bool:
     return order is None or (order["field"], order["type"], order["order"]) == ("startTime", "col", SortDirection.DESC)
 
 
-def _over(verb: str, found: int, what: str, limit: int) -> RequestError:
-    return RequestError(Code.LIMIT_EXCEEDED, f"The query {verb} {found} {what}; the limit is {limit}.")
+def _over(verb: str, found: int, what: str, limit: int, setting: str | None = None) -> RequestError:
+    named = f" (limits.{setting})" if setting else ""
+    return RequestError(Code.LIMIT_EXCEEDED, f"The query {verb} {found} {what}; the limit is {limit}{named}.")

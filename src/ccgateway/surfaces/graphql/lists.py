@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from graphql import ListValueNode, ObjectValueNode, ValueNode, VariableNode
+from graphql import IntValueNode, ListValueNode, ObjectValueNode, ValueNode, VariableNode
 
-__all__ = ["Items", "children_of", "items_in"]
+__all__ = ["Items", "children_of", "has_long_int_lists", "is_long_int_list", "items_in", "orders_in"]
+
+
+#: from so many on a list of integers is a long one
+MANY_INTEGERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,34 @@ def items_in(values: Iterable[object], variables: Mapping[str, object] | None = 
             objects, others = objects + found, others + len(value) - found
             stack += [item for item in value if isinstance(item, (dict, list, ValueNode))]
     return Items(objects, others)
+
+
+def orders_in(values: Iterable[object], variables: Mapping[str, object]) -> int:
+    """How many objects the lists among ``values`` have themselves: the orders of a mutation."""
+    count = 0
+    for value in values:
+        found = _content(value, variables) if isinstance(value, ValueNode) else value
+        if isinstance(found, list):
+            count += sum(isinstance(item, (dict, ObjectValueNode)) for item in found)
+    return count
+
+
+def is_long_int_list(node: ValueNode) -> bool:
+    """Whether it is a list of nothing but integers, and of many."""
+    if not isinstance(node, ListValueNode) or len(node.values) <= MANY_INTEGERS:
+        return False
+    return all(type(item) is IntValueNode for item in node.values)
+
+
+def has_long_int_lists(values: Iterable[ValueNode]) -> bool:
+    """Whether there are such lists among ``values``, or within."""
+    stack = list(values)
+    while stack:
+        value = stack.pop()
+        if is_long_int_list(value):
+            return True
+        stack += children_of(value)
+    return False
 
 
 def children_of(node: ValueNode) -> Iterable[ValueNode]:

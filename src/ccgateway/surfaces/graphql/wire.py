@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -17,8 +18,9 @@ from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
 from ccgateway.errors import Code
+from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.failures import Refusal
-from ccgateway.surfaces.requests import LateBodyError, read_body
+from ccgateway.surfaces.requests import LateBodyError, check_values, read_body
 
 __all__ = [
     "GRAPHQL_JSON", "JSON", "Answer", "GraphQLRequest", "Head", "answer_type", "prefers_page", "read_get", "read_post",
@@ -59,13 +61,14 @@ class Head:
 
 class GraphQLRequest(msgspec.Struct, rename="camel", frozen=True):
     """One request. ``reads_only``: it came by a method that must change nothing; ``tells_ages``: its caller wants to know how old
-    what it gets is (``{"extensions": {"cache": true}}``)."""
+    what it gets is (``{"extensions": {"cache": true}}``). ``persisted``: the hash of the text, which may be empty then."""
 
     query: str
     operation_name: str | None = None
     variables: dict[str, Any] | None = None
     reads_only: bool = False
     tells_ages: bool = False
+    persisted: str | None = None
 
 
 class _Body(msgspec.Struct, rename="camel"):
@@ -85,11 +88,12 @@ def refuse_other_origins(head: Head) -> None:
         raise Refusal.because(Code.FORBIDDEN, "Pages of other origins cannot ask this gateway.")
 
 
-async def read_post(head: Head, receive: Receive, most_bytes: int, seconds: float) -> GraphQLRequest:
-    """The request of a POST. Raises ``Refusal``; stops reading when the body is larger than ``most_bytes`` or takes longer."""
+async def read_post(head: Head, receive: Receive, limits: LimitSettings) -> GraphQLRequest:
+    """The request of a POST. Raises ``Refusal``; stops reading when the body is larger or takes longer than ``limits`` allow."""
     _check_content_type(head)
     try:
-        body = await read_body(receive, most_bytes, seconds)
+        body = await read_body(receive, limits.body_bytes, limits.request_timeout)
+        check_values(body, limits.body_values)
     except LateBodyError as late:
         raise Refusal.because(late.code, late.message, status=408) from None
     try:
@@ -122,10 +126,24 @@ def _object(name: str, text: str | None) -> dict[str, Any] | None:
 
 
 def _request(body: _Body, *, reads_only: bool) -> GraphQLRequest:
-    if not body.query:
+    extensions = body.extensions or {}
+    persisted = _persisted(extensions["persistedQuery"]) if extensions.get("persistedQuery") is not None else None
+    query = body.query or ""
+    if not query and persisted is None:
         raise _bad("There is no query in the request.")
-    tells_ages = (body.extensions or {}).get("cache") is True
-    return GraphQLRequest(body.query, body.operation_name, body.variables, reads_only, tells_ages)
+    if query and persisted is not None and sha256(query.encode("utf-8", "replace")).hexdigest() != persisted:
+        raise _bad("provided sha does not match query")
+    return GraphQLRequest(query, body.operation_name, body.variables, reads_only, extensions.get("cache") is True, persisted)
+
+
+def _persisted(given: object) -> str:
+    """The hash in ``extensions.persistedQuery``."""
+    if not isinstance(given, dict) or given.get("version") != 1:
+        raise _bad("Unsupported persisted query version")
+    digest = given.get("sha256Hash")
+    if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
+        raise _bad("extensions.persistedQuery.sha256Hash is not a SHA-256 in hexadecimal digits.")
+    return digest.lower()
 
 
 def _bad(message: str) -> Refusal:

@@ -116,11 +116,7 @@ def _typed(value: Any, kind: Kind, where: str) -> Any:
                 raise _misfit(f"number {value}", where, kind)
         case Many():
             if isinstance(value, list):
-                return [
-                    _typed(one, kind.of, where) if one is not None else "" if kind.of == "string" else 0
-                    for one in value
-                    if one is not None or isinstance(kind.of, str)
-                ]
+                return _items(value, kind.of, where)
             raise _misfit(kind_of(value), where, kind.name)
         case Texts():
             if isinstance(value, dict):
@@ -131,6 +127,23 @@ def _typed(value: Any, kind: Kind, where: str) -> Any:
                 return _object(value, kind)
             raise _misfit(kind_of(value), where, f"{'schema' if kind in _OF_LIBRARY else 'api'}.{kind.name}")
     raise _misfit(kind_of(value), where, str(kind))
+
+
+def _items(values: list[Any], kind: Kind, where: str) -> list[Any]:
+    if _are_integers(values, kind):
+        return values
+    return [
+        _typed(one, kind, where) if one is not None else "" if kind == "string" else 0
+        for one in values
+        if one is not None or isinstance(kind, str)
+    ]
+
+
+def _are_integers(values: list[Any], kind: Kind) -> bool:
+    """Whether that is all there is: hundreds of thousands of them, looked at one by one, would keep others waiting."""
+    if kind not in ("int64", "int32") or set(map(type, values)) != {int}:
+        return False
+    return bool(-_BOUNDS[kind] <= min(values) and max(values) < _BOUNDS[kind])
 
 
 #: objects that come from the library and not from the interface itself
