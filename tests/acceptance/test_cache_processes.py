@@ -47,7 +47,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serve_in_thread(site("aurora", "1.5", count=40)) as running, Valkey(folder / "valkey") as valkey:
         one = running["aurora"].site
         (folder / "redis.url").write_text(valkey.url)
-        settings = f'redis_url_file = "{folder / "redis.url"}"\nlist_for = 60\nlock_timeout = 1.0'
+        settings = f'redis_url_file = "{folder / "redis.url"}"\nlist_for = 60\nlock_timeout = 4.0\nredis_timeout = 4.0'
         with processes(4, running, folder, settings) as found:
             for process in found:  # each finds out which release the site is
                 with urllib.request.urlopen(process.url + "?query={sites{reachable}}", timeout=30) as answer:
@@ -114,12 +114,13 @@ async def test_all_at_once_are_one_call_for_each_metric(
 
 async def test_the_first_to_ask_may_leave(served: Served, session: aiohttp.ClientSession) -> None:
     one, job, found = served.site, next(served.jobs), served.alive[:2]
-    one.latency = 3.0
+    one.latency = 6.0
     first = asyncio.create_task(ask(session, found[0], job))
     await until_asked(one, 3)
     others = [asyncio.create_task(ask(session, process, job)) for process in found for _ in range(10)]
     await asyncio.sleep(0)  # they are sent
     await come(session, found)
+    await asyncio.sleep(2.0)  # and are known to wait, in a process that may be busy
     first.cancel()
     answers = await asyncio.gather(*others)
     assert metric_calls(one) == dict.fromkeys(NAMES, 1)

@@ -6,6 +6,7 @@ import asyncio
 import resource
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -75,8 +76,18 @@ async def test_a_broken_site_becomes_a_report_and_the_others_answer_in_time(name
         assert grown < 100_000, f"{grown} KiB more memory"
         await settle(front, broken)
         broken.faults.clear()
-        again = await front.ask(LIST, first=60)
+        again = await asked_again(front)
         assert again["data"]["jobs"]["complete"], again["data"]["jobs"]["sites"]
+
+
+async def asked_again(front: Front) -> Any:
+    """The first complete answer, which comes at once, or after the next look at the site where the machine is busy."""
+    for _ in range(50):
+        answer = await front.ask(LIST, first=60)
+        if answer["data"]["jobs"]["complete"]:
+            break
+        await asyncio.sleep(0.1)
+    return answer
 
 
 @pytest.mark.parametrize("query", ["{ clusters { name site } }", "{ users { username site } }"])
@@ -131,7 +142,7 @@ async def test_a_site_may_be_down_at_start_up_and_come_later_and_as_another_rele
         down = await front.ask(LIST, first=5)
         assert [one["code"] for one in down["data"]["jobs"]["sites"]] == [None, "UNREACHABLE"]
         await address.start()
-        up = await front.ask(LIST, first=5)
+        up = await asked_again(front)
         assert up["data"]["jobs"]["complete"]
 
 

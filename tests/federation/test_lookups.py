@@ -165,7 +165,7 @@ async def test_clusters_of_the_others_come_without_a_site_that_is_down(sites: li
 
 async def test_clusters_of_one_instance_under_two_names_come_once(one: Upstream, two: Upstream) -> None:
     two.clusters = [{"name": "fritz"}]
-    sites = [site_of(one, "b", 1), site_of(one, "a", 2), site_of(two, "c", 3)]
+    sites = [site_of(one, "b", 1), site_of(one, "a", 2, same_as="b"), site_of(two, "c", 3)]
     async with gateway_over(sites) as gateway:
         for _ in range(2):
             answer = await gateway.clusters(CALLER, sites=["a", "b", "c"], policy=Policy.PARTIAL, with_partitions=False)

@@ -114,7 +114,7 @@ async def test_a_site_that_hangs_costs_its_own_time_and_no_more(one: Counting) -
         with pytest.raises(SiteError) as failed:
             await gateway.job_metrics("one:7", WANTED, CALLER, budget=budget())
     assert failed.value.code is Code.TIMEOUT
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
 
 
 # --- many
@@ -165,13 +165,13 @@ async def test_what_is_not_read_in_time_is_said_to_be_late(one: Counting, two: C
 
 async def test_a_request_has_one_time_for_all_its_fields(one: Counting) -> None:
     one.hangs = True
-    spent = budget(request_timeout=0.1)
+    spent = budget(request_timeout=1.0)
     async with gateway_over([site_of(one, "one")]) as gateway:
         started = time.monotonic()
         for _ in range(5):
             (outcome,) = await gateway.metrics_of([JobRef("one", 1)], WANTED, CALLER, budget=spent)
             assert code_of(outcome) is Code.TIMEOUT
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 4
 
 
 async def test_a_job_of_a_site_that_is_gone_is_its_own_failure(sites: list[Instance]) -> None:

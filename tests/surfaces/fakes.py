@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -154,6 +154,10 @@ class FakeGateway(Gateway):
     questions: list[Any] = field(default_factory=list)
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        return {"aurora": 1, "borealis": 2}
 
     async def _meet(self, question: Any) -> None:
         self.questions.append(question)

@@ -84,7 +84,7 @@ async def test_cycles_of_fragments_end(ask: Ask) -> None:
     await refused(ask, "{ jobs { ...A } } fragment A on JobResultList { items { ...B } } fragment B on Job { items { ...A } }")
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 async def test_cycles_through_introspection_end_as_well(ask: Ask) -> None:
     await refused(ask, "{ ...F } fragment F on Query { __schema { ...F } }")
 
@@ -105,7 +105,7 @@ async def test_introspection_is_bounded_all_the_same(ask: Ask) -> None:
     assert "the limit is 21" in await refused(ask, '{ __type(name: "Job") { ' + "ofType { " * 20 + "name" + " }" * 21 + " }")
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 async def test_fragments_that_double_at_every_step_are_followed_once(ask: Ask) -> None:
     steps = "".join(f" fragment F{i} on JobResultList {{ ...F{i + 1} ...F{i + 1} }}" for i in range(49))
     answer = await ask("{ jobs { ...F0 } }" + steps + " fragment F49 on JobResultList { complete }")
@@ -150,15 +150,15 @@ COSTS = [
     ('{ jobs(first: 100, order: {field: "startTime", order: DESC}) { complete } }', None, 110),
     ('query($o: OrderByInput) { jobs(order: $o) { complete } }', {"o": {"field": "flops_any_avg", "type": "foot"}}, 5060),
     # lists in arguments
-    ('{ jobs(filter: [{dbId: ["1", "2"]}, {user: {in: ["a"]}}]) { complete } }', None, 60 + 2 * 100 + 3 * 10),
+    ('{ jobs(filter: [{dbId: ["1", "2"]}, {user: {in: ["a"]}}]) { complete } }', None, 60 + 2 * 100 + 3 * 10 + 2 * 2 * 10),
     ("query($f: [JobFilter!]) { a: jobs(filter: $f) { complete } b: jobs(filter: $f) { complete } }",
      {"f": [{"state": ["failed"], "metricStats": [{"metricName": "m", "range": {}}]}]}, 2 * (60 + 2 * 100 + 10)),
-    ("query($i: [ID!] = [1, 2]) { jobs(first: 100, filter: {dbId: $i}) { complete } }", None, 110 + 2 * 10),
+    ("query($i: [ID!] = [1, 2]) { jobs(first: 100, filter: {dbId: $i}) { complete } }", None, 110 + 2 * 10 + 2 * 2 * 10),
     ("query($f: JobFilter!, $i: ID!) { jobs(filter: [$f, {tags: [$i]}]) { complete } }", {"f": {}, "i": "1"}, 60 + 2 * 100 + 10),
     ('{ clusters(sites: ["a", "b"]) { name } }', None, 550 + 2 * 10),
     # one job with one field is 11.1, rounded up
     ('{ a: job(id: "aurora:1") { id } b: job(id: "aurora:1") { id } clusters { name } }', None, 24 + 550),
-    ('{ jobByKey(cluster: "alex", jobId: 1) { id userData { name } } }', None, 10 + 2 + 1000),
+    ('{ jobByKey(cluster: "alex", jobId: 1) { id userData { name } } }', None, 10 + 2 + 1000 + 1500),
     ("{ clusters { name } users { name } sites { name } __typename }", None, 550 + 1100 + 110),
     (
         "{ clusters { a: subClusters { metricConfig { name } } b: subClusters { metricConfig { name unit { base } } } } }",
@@ -176,7 +176,7 @@ COSTS = [
     ('{ jobs(first: 10) { items { metrics { name } b: metrics(metrics: ["a"]) { name } } } }', None, 10 + 10 * 1.4 + 10 * 210),
     ('{ jobs(first: 10) { items { metrics(metrics: [], scopes: [node, core]) { name } } } }', None, 10 + 10 * 1.2 + 10 * 20),
     ('{ jobs(first: 10, filter: {dbId: [1]}) { count items { metrics(metrics: "a") { name } } } }', None,
-     10 + 10 * 1.2 + 10 * 10 + 5000 + 10),
+     10 + 10 * 1.2 + 10 * 10 + 5000 + 10 + 2 * 10),
     ('{ job(id: "aurora:1") { metrics { name } } }', None, 10 + 2 + 200),
     ("{ __schema { description types { ...T } } } fragment T on __Type { name a: fields { name } }", None, 1000 + 100 * 5),
 ]  # fmt: skip
@@ -207,7 +207,7 @@ def bomb(steps: int, *, leaf: str = "name") -> str:
     return top + chain + f" fragment F{steps} on __Type {{ {leaf} }}"
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 async def test_fragments_that_multiply_fields_are_refused_without_following_them(ask: Ask) -> None:
     assert "more than 20000 fields" in await refused(ask, bomb(17), query_cost=10**12)
     # left out, but looked at: 2 ** 9 times 100 fields
@@ -253,7 +253,7 @@ async def test_items_of_document_and_variables_count_together(ask: Ask) -> None:
     assert "101 filters" in await refused(ask, query, {"v": [{}] * 41})
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 async def test_lists_are_counted_before_they_are_coerced(ask: Ask) -> None:
     values: list[Any] = [[{}] * 250_000, [{"nope": 1}] * 80_000, [[{}]] * 100_000, {"a": {"b": [{}] * 101}}]
     for value in values:

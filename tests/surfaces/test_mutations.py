@@ -246,7 +246,7 @@ async def test_who_writes_too_much_is_told_when_to_go_on() -> None:
     world = World(per_minute=1)
     await world.write("deleteJobs", 'jobs: [{id: "aurora:1"}]', "outcome")
     answer = await world.ask('mutation { deleteJobs(jobs: [{id: "aurora:2"}]) { outcome } }')
-    assert answer["errors"][0]["extensions"] == {"code": "RATE_LIMITED", "retryable": True}
+    assert answer["errors"][0]["extensions"] == {"code": "RATE_LIMITED", "retryable": True, "retryAfter": 60}
 
 
 async def test_a_thousand_orders_fit_into_a_request_and_more_do_not() -> None:

@@ -7,7 +7,7 @@ Names, each subject in one slot of a cluster::
     ccgateway:1:{aurora/c%2F1%2F17}:t     token of a subject
     ccgateway:1:{aurora/c%2F1%2F17}:e:…   an entry
     ccgateway:1:{aurora/c%2F1%2F17}:l:…   a claim: the holder, who has to live to keep it
-    ccgateway:1:{aurora/c%2F1%2F17}:w:…   there for a second after a process wanted what another one's claim is for
+    ccgateway:1:{aurora/c%2F1%2F17}:w:…   there for moments after a process wanted what another one's claim is for
 
 A bump deletes a token, which a full Redis does as well. A token that expired, was evicted or wiped is a bump nobody asked for.
 """

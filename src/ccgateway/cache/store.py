@@ -14,7 +14,7 @@ from ccgateway.cache.keys import Key, Realm
 __all__ = ["WANTED_FOR", "Claim", "Claims", "Look", "Store", "Tokens", "realms_of", "stamp_of"]
 
 #: seconds after which it is forgotten that a process wanted a key
-WANTED_FOR = 1.0
+WANTED_FOR = 3.0
 
 #: the tokens of realms; a realm that is missing has none, or it is not known
 Tokens = Mapping[Realm, bytes]

@@ -38,7 +38,7 @@ SLOW, WELL_FOR = 1.0, 1.0
 #: seconds that a look may take at a site that is known to be down; the first one may take what any question may
 LOOK = 2.0
 #: looks that questions may ask for at once, and by the second; seconds that a question waits for one
-LOOKS_AT_ONCE, LOOKS_PER_SECOND, WAITED_FOR = 3.0, 1.0, 0.5
+LOOKS_AT_ONCE, LOOKS_PER_SECOND, WAITED_FOR = 3.0, 1.0, 1.0
 #: tokens whose failures are remembered at any one time
 MOST_TOKENS = 256
 

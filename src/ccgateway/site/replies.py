@@ -34,7 +34,7 @@ def reason_of(answer: SiteAnswer) -> str:
     if answer.media_type == "text/html" or _MARKUP.match(head):
         return ""
     try:
-        found = _first(head, _REASON)
+        found, _ = _first(head, _REASON)
     except NOT_JSON:
         return redact(head.decode())
     error = found.error.get("message") if isinstance(found.error, dict) else found.error
@@ -47,15 +47,16 @@ _REASON = msgspec.json.Decoder(_Reason)
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 
 
-def _first(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """The first JSON document of ``body``: cc-backend sometimes sends two."""
+def _first(body: bytes, decoder: msgspec.json.Decoder[T]) -> tuple[T, bytes]:
+    """The first JSON document of ``body``, decoded and as it stands there: cc-backend sometimes sends two."""
     try:
-        return decoder.decode(body)
+        return decoder.decode(body), body
     except msgspec.DecodeError as error:
         more = _TRAILING.search(str(error))
         if more is None or isinstance(error, msgspec.ValidationError):
             raise
-        return decoder.decode(body[: int(more[1]) - 1])  # counted from 1
+        first = body[: int(more[1]) - 1]  # counted from 1
+        return decoder.decode(first), first
 
 
 def refuse(answer: SiteAnswer, site: str) -> SiteError:
@@ -108,8 +109,8 @@ def decode(answer: SiteAnswer, decoder: msgspec.json.Decoder[T], site: str) -> T
     if not 200 <= answer.status < 300:
         raise refuse(answer, site)
     try:
-        check_text(answer.body)
-        return _first(answer.body, decoder)
+        found, document = _first(answer.body, decoder)
+        check_text(document)
     except NOT_JSON as error:
         if _BLANK.fullmatch(answer.body):
             raise SiteError(Code.BAD_ANSWER, site, "The site sent an empty answer: it failed without saying why.") from None
@@ -117,6 +118,7 @@ def decode(answer: SiteAnswer, decoder: msgspec.json.Decoder[T], site: str) -> T
             message = "The site sent a web page, not data: is this the address of a cc-backend?"
             raise SiteError(Code.BAD_ANSWER, site, message) from None
         raise _misfit(answer, error, site) from None
+    return found
 
 
 _BLANK, _MARKUP = re.compile(rb"\s*"), re.compile(rb"\s*<")
@@ -132,7 +134,7 @@ def _misfit(answer: SiteAnswer, error: Exception, site: str) -> SiteError:
 
 def _disguised(answer: SiteAnswer) -> str:
     try:
-        found = _first(answer.body[:_REASON_BYTES], _REASON)
+        found, _ = _first(answer.body[:_REASON_BYTES], _REASON)
     except NOT_JSON:
         return ""
     return reason_of(answer) if found.error else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -68,10 +68,6 @@ class RestGateway(FakeGateway):
     @property
     def writes(self) -> Any:
         return self.orders
-
-    @property
-    def numbers(self) -> Mapping[str, int]:
-        return {"aurora": 1, "borealis": 2}
 
     async def job_metrics(
         self, job_id: str, wanted: MetricsWanted, caller: Principal, *, budget: MetricsBudget

@@ -36,6 +36,10 @@ MOST_SERIES, BYTES_PER_SERIES = 30_000, 2048
 _PASSED_OVER = frozenset({Code.SITE_ERROR, Code.SITE_REFUSED, Code.BAD_ANSWER, Code.WRONG_RELEASE, Code.UNSUPPORTED})
 
 
+#: how the question begins whose answer is which metrics there are: scopes and phases do not
+_INDEX = "all "
+
+
 class RememberedMetrics:
     """Reads metrics by way of a shelf; raises as ``Instance.metrics`` does, and ``TimeoutError`` after the visit's deadline."""
 
@@ -127,9 +131,9 @@ class RememberedMetrics:
 
     def _read(self, key: Key, entry: Entry) -> object:
         """Reads an entry; raises if it holds something else."""
-        if key.metric:
-            return entry.absent or self._unpacked(key, entry.payload)
-        return msgspec.msgpack.decode(entry.payload, type=tuple[str, ...])
+        if key.scope.startswith(_INDEX):
+            return msgspec.msgpack.decode(entry.payload, type=tuple[str, ...])
+        return entry.absent or self._unpacked(key, entry.payload)
 
     def _unpacked(self, key: Key, payload: bytes) -> list[MetricPiece]:
         found = self._decoded.get(key, payload)
@@ -155,7 +159,7 @@ class _Place:
     @property
     def index(self) -> Key:
         """Which metrics there are."""
-        return Key(self.site, self.subject, self.audience, "", f"all {self.question}")
+        return Key(self.site, self.subject, self.audience, "", f"{_INDEX}{self.question}")
 
     def key(self, name: str) -> Key:
         """One metric."""
