@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccgateway.errors import RequestError
-from ccgateway.jobs.conditions import MOST_CHARACTERS, MOST_WILDCARDS, check_patterns, like
+from ccgateway.jobs.conditions import check_patterns
 from ccgateway.jobs.filters import JobFilter, StringInput
+from ccgateway.jobs.patterns import MOST_CHARACTERS, MOST_WILDCARDS, like
 from support.oracle import sqlite_like
 
 #: text without NUL (SQLite's own LIKE stops there) and without lone surrogates (which are not text)

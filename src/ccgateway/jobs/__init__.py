@@ -3,6 +3,7 @@
 model       job rows, tags, resources, keys and ids
 filters     the filter and order values, named as cc-backend's GraphQL names them
 conditions  a filter taken apart: what a site can evaluate, and a predicate for the rest
+patterns    text patterns of filters: bounded, and linear to match
 ordering    the total order, cursors, the merge of many sites' rows
 clusters    clusters, their metrics and nodes; users
 metrics     measured series of a job: what is asked for, and the pieces that come

@@ -8,6 +8,8 @@ plans       an operation worked out once: its cost, and how to answer it
 context     what the resolvers of one request share
 loading     the metrics of many jobs in few questions
 documents   query texts → parsed and validated documents, remembered
+merging     fields of one answer that may stand together, found out in linear time
+persisted   texts of documents that callers ask for by their hash
 lists       how much the lists in arguments hold
 limits      what a document and an operation may cost
 execution   one request → its response: limits, the answer, what is missing
