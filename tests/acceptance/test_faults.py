@@ -84,7 +84,7 @@ async def asked_again(front: Front) -> Any:
     """The first complete answer, which comes at once, or after the next look at the site where the machine is busy."""
     for _ in range(50):
         answer = await front.ask(LIST, first=60)
-        if answer["data"]["jobs"]["complete"]:
+        if answer["data"] is not None and answer["data"]["jobs"]["complete"]:
             break
         await asyncio.sleep(0.1)
     return answer
