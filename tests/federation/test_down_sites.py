@@ -14,26 +14,15 @@ from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import JobListQuestion, Policy, ReportStatus, SiteReport
 from ccgateway.settings import LimitSettings, SiteSettings
 from ccgateway.site import outages
-from ccgateway.site.exchange import SiteRequest
 from ccgateway.site.registry import Registry
 from support.raw_server import Handler, Heard, Then, plain_answer, raw_server, reset
-from support.scripted import visit_for
+from support.raw_sites import serving
 from support.upstream import Job, Upstream
 from support.walking import CALLER
 
 #: of the gateway's own, at a site that is down: far fewer than the 82 questions that are asked meanwhile
 LOOKS = 20
 TOKEN = jwt.encode({"sub": "demo", "roles": ["admin", "api"]}, "k" * 32, algorithm="HS256")
-
-
-def serving(upstream: Upstream) -> Handler:
-    async def answer(heard: Heard, writer: asyncio.StreamWriter) -> Then:
-        answer = await upstream.exchange(SiteRequest(heard.method, heard.target, heard.body or None), visit_for())
-        headers = f"Content-Type: {answer.media_type}\r\n"
-        writer.write(plain_answer(answer.body, status=f"{answer.status} X", headers=headers))
-        return "keep"
-
-    return answer
 
 
 def status(line: str) -> Handler:

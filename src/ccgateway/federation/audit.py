@@ -52,7 +52,7 @@ class Audit:
             "as": None if local is None else clean(local),
             "site": result.site,
             "operation": operation,
-            "detail": without_tokens(clean(detail), limit=LONGEST),
+            "detail": without_tokens(detail, limit=LONGEST),
             "outcome": result.outcome.value,
         }
         if result.key is not None:

@@ -192,11 +192,7 @@ class Walk:
                 self.stopped_at = floor
                 return
             scope = current_scope()
-            if (
-                scope is not None
-                and sum(part.live.scanned for part in live if part.live) > DEEP
-                and isinstance(scope, RequestScope)
-            ):
+            if isinstance(scope, RequestScope) and sum(part.live.scanned for part in live if part.live) > DEEP:
                 await scope.deepen(self.parts[0].deadline)
             await self._read(readable, want)
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.credentials import Credential
-from ccgateway.site.exchange import Exchange, Meter, SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
 from ccgateway.site.probing import NO_JOBS
 from ccgateway.site.replies import refuse
 
@@ -60,7 +60,6 @@ class _Outage:
 
     witnesses: tuple[Credential, ...]
     asked_at: float
-    begun: float
     failure: SiteError | None = None
     seen_at: float = 0.0
     took: float = 0.0
@@ -100,19 +99,19 @@ class FailureMemory:
         if self._outages and request.safe:
             await self._refuse(visit)
         begun = loop.time()
-        timer = loop.call_later(SLOW, self._suspect, visit.credential, begun)
+        timer = loop.call_later(SLOW, self._suspect, visit.credential)
         try:
             answer = await self._inner.exchange(request, visit)
         except SiteError as error:
             if error.code is not Code.UNREACHABLE and error.code in _SUSPECT:
-                self._suspect(visit.credential, begun)
+                self._suspect(visit.credential)
             elif error.code is Code.UNREACHABLE and self._answered_at < begun:
                 self._everybodys(error, (visit.credential,))
             raise
         finally:
             timer.cancel()
         if answer.status in _BROKEN:
-            self._suspect(visit.credential, begun)
+            self._suspect(visit.credential)
         else:
             self._answered_at = loop.time()
             if self._outages:
@@ -146,20 +145,20 @@ class FailureMemory:
 
     # --- from a failure to an outage
 
-    def _suspect(self, credential: Credential, begun: float) -> None:
+    def _suspect(self, credential: Credential) -> None:
         """Finds out whether it was the question's failure alone."""
         now = asyncio.get_running_loop().time()
         is_known = None in self._outages or credential in self._outages or len(self._outages) >= MOST_TOKENS
         if self._closed or is_known or self._well_at.get(credential, float("-inf")) > now - WELL_FOR:
             return
-        outage = self._outages[credential] = _Outage((credential,), now, begun, credited_at=now)
+        outage = self._outages[credential] = _Outage((credential,), now, credited_at=now)
         self._look_after(credential, outage)
 
     def _everybodys(self, failure: SiteError, witnesses: tuple[Credential, ...]) -> None:
         now = asyncio.get_running_loop().time()
         outage = self._outages.get(None)
         if outage is None and not self._closed:
-            outage = self._outages[None] = _Outage(witnesses, now, now, credited_at=now)
+            outage = self._outages[None] = _Outage(witnesses, now, credited_at=now)
             self._believe(outage, failure)
             for one in witnesses:
                 self._end(one)
@@ -173,7 +172,8 @@ class FailureMemory:
 
     async def _look_until_well(self, key: Credential | None, outage: _Outage) -> None:
         """Looks until the site answers, or nobody has asked for it for a while."""
-        clock, since = asyncio.get_running_loop().time, asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        since = clock()
         pause, turn = FIRST_PAUSE, 0
         try:
             if outage.failure is not None:
@@ -225,7 +225,7 @@ class FailureMemory:
         request = SiteRequest("GET", f"{credential.root}/jobs/?{NO_JOBS}")
         limit = Deadline.after(self._timeout if outage.failure is None else min(LOOK, self._timeout))
         try:
-            answer = await self._client.exchange(request, Visit(credential, limit, Meter()))
+            answer = await self._client.exchange(request, Visit(credential, limit))
         except SiteError as error:
             error.forget_frames()
             if error.code is Code.TIMEOUT and outage.failure is not None:
