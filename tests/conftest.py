@@ -7,6 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.profiles import use_profile
+
+use_profile()
+
 
 @pytest.fixture(autouse=True, scope="session")
 def files_for_nobody_else() -> Iterator[None]:

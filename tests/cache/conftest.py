@@ -10,9 +10,6 @@ import pytest
 from cache.servers import Valkey
 from ccgateway.cache.facade import Cache, open_cache
 from ccgateway.settings import CacheSettings
-from support.profiles import use_profile
-
-use_profile()
 
 
 @pytest.fixture(scope="session")

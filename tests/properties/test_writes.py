@@ -122,7 +122,7 @@ def _job(cluster: str, db_id: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.mark.timeout(120 + RUNS)
+@pytest.mark.timeout(600 + RUNS)
 async def test_no_write_takes_effect_twice_and_no_outcome_is_untrue(monkeypatch: pytest.MonkeyPatch) -> None:
     look_quickly(monkeypatch)
     seen: Counter[str] = Counter()

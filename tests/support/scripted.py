@@ -49,7 +49,7 @@ class Scripted:
         return [request.path for request in self.requests]
 
 
-def visit_for(seconds: float = 5.0, credential: Credential = ADMIN) -> Visit:
+def visit_for(seconds: float = 60.0, credential: Credential = ADMIN) -> Visit:
     return Visit(credential, Deadline.after(seconds))
 
 

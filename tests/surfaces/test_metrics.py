@@ -360,7 +360,7 @@ def in_order(entries: list[Any]) -> list[str]:
     return sorted(str(entry) for entry in entries)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(metric_documents(), st.lists(OUTCOMES, min_size=1, max_size=3))
 async def test_metrics_by_projection_are_those_by_execution(document: str, outcomes: list[Any]) -> None:
     if validate(SCHEMA, parse(document)):

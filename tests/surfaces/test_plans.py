@@ -217,7 +217,7 @@ def assert_same(one: dict[str, Any], two: dict[str, Any]) -> None:
         assert in_order(one.get("extensions", {}).get("notes", [])) == in_order(two.get("extensions", {}).get("notes", []))
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(questions(), st.lists(VARIABLES, min_size=1, max_size=2), WORLDS)
 async def test_the_planned_answer_is_the_executed_one(document: str, requests: list[dict[str, Any]], world: World) -> None:
     assume(is_valid(document))
@@ -230,7 +230,7 @@ async def test_the_planned_answer_is_the_executed_one(document: str, requests: l
             assert_same(answer, await run(listed, document, variables, world.gateway()))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(questions(), st.lists(VARIABLES, min_size=1, max_size=3))
 async def test_the_gateway_is_asked_the_same_once(document: str, requests: list[dict[str, Any]]) -> None:
     assume(is_valid(document))

@@ -53,7 +53,7 @@ async def executed(document: str, rows: Sequence[JobRow]) -> dict[str, Any]:
         return await answer(document, rows)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(documents(), st.lists(ROWS, max_size=4))
 async def test_the_projected_answer_is_the_executed_one(document: str, values: list[dict[str, Any]]) -> None:
     rows = [make_row(number, **one) for number, one in enumerate(values)]
@@ -61,7 +61,7 @@ async def test_the_projected_answer_is_the_executed_one(document: str, values: l
     assert msgspec.json.encode(projected) == msgspec.json.encode(plain)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(documents(), st.lists(ROWS, max_size=4))
 async def test_a_list_within_what_is_executed_is_the_same_as_well(document: str, values: list[dict[str, Any]]) -> None:
     rows = [make_row(number, **one) for number, one in enumerate(values)]

@@ -95,7 +95,7 @@ async def needs_and_reads(document: str) -> tuple[frozenset[str], set[str]]:
     return gateway.questions[0].fields, row.read
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(documents())
 async def test_what_a_question_needs_is_what_its_answer_reads(document: str) -> None:
     needs, reads = await needs_and_reads(document)
