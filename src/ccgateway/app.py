@@ -17,6 +17,7 @@ from ccgateway.federation.audit import audit_to_file, close_audit_file
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.identity.callers import Callers
+from ccgateway.loopwatch import watched_loop
 from ccgateway.settings import Settings
 from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.registry import Registry
@@ -64,7 +65,8 @@ def create_app(settings: Settings) -> Application:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         try:
-            yield
+            with watched_loop():
+                yield
         finally:
             await callers.aclose()
             await gateway.aclose()

@@ -3,7 +3,7 @@
 graphql   the main face
 callers   who asks, as the headers say it: the same for every face
 rest      REST, as the how-to page and as cc-backend 1.5 have it
-requests  reading bodies, within bounds
+requests  names a request, reads its body within bounds
 browser   pages for browsers, with nothing from elsewhere
 hosts     which Host headers are served (defence against DNS rebinding)
 spellings paths with and without a slash at the end

@@ -1,15 +1,16 @@
-"""Reading the body of a request, within bounds: the same for every face."""
+"""What every face does with a request: names it, and reads its body within bounds."""
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from ccgateway.errors import Code, RequestError
 
-__all__ = ["LateBodyError", "check_values", "read_body"]
+__all__ = ["LateBodyError", "begin_request", "check_values", "read_body"]
 
 
 class LateBodyError(RequestError):
@@ -17,6 +18,15 @@ class LateBodyError(RequestError):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(Code.BAD_REQUEST, f"The body did not come within {seconds:g} s.")
+
+
+def begin_request() -> str:
+    """A new id for the request that the current task answers; the task bears it, for whoever looks at tasks."""
+    request_id = secrets.token_hex(6)
+    task = asyncio.current_task()
+    if task is not None:
+        task.set_name(f"request {request_id}")
+    return request_id
 
 
 async def read_body(receive: Receive, most_bytes: int, seconds: float) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -30,6 +28,7 @@ from ccgateway.surfaces.graphql.wire import (
     refuse_other_origins,
 )  # fmt: skip
 from ccgateway.surfaces.presence import WhileConnected
+from ccgateway.surfaces.requests import begin_request
 from ccgateway.traffic.admission import Sending, Traffic
 
 __all__ = ["PATH", "graphql_routes"]
@@ -69,7 +68,7 @@ class _Endpoint:
             await answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, sending: Sending) -> ASGIApp:
-        head, kind, request_id = Head(scope), JSON, secrets.token_hex(6)
+        head, kind, request_id = Head(scope), JSON, begin_request()
         try:
             if head.method == "GET" and self._graphiql and prefers_page(head):
                 return GRAPHIQL.response()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import math
-import secrets
 from dataclasses import replace
 
 from starlette.requests import ClientDisconnect, Request
@@ -15,7 +14,7 @@ from ccgateway.errors import Code, GatewayError, RequestError
 from ccgateway.identity.principal import Principal
 from ccgateway.surfaces.callers import CallerOf
 from ccgateway.surfaces.presence import WhileConnected
-from ccgateway.surfaces.requests import LateBodyError, check_values, read_body
+from ccgateway.surfaces.requests import LateBodyError, begin_request, check_values, read_body
 from ccgateway.surfaces.rest.calls import Answer, Call, Desk, Query
 from ccgateway.surfaces.rest.doors import Door
 from ccgateway.surfaces.rest.endpoints import Match, Operation, Table
@@ -56,7 +55,7 @@ class Face:
             await send_answer(answer, send, with_body=request.method != "HEAD")
 
     async def _answer(self, request: Request, sending: Sending) -> Answer:
-        request_id = secrets.token_hex(6)
+        request_id = begin_request()
         try:
             refuse_other_origins(request, self._origins)
             answer = await self._routed(request, request_id, sending)
