@@ -167,7 +167,10 @@ def asked(url: str, body: bytes) -> dict[str, Any]:
 
 @pytest.mark.parametrize("query", blocks("graphql"))
 def test_an_example_query_works_in_the_demo(query: str, demo: str) -> None:
-    answer = asked(demo, json.dumps({"query": query}).encode())
+    for _ in range(5):  # a site of the demo that is slower than the others, on a busy machine, is left out
+        answer = asked(demo, json.dumps({"query": query}).encode())
+        if "errors" not in answer:
+            break
     assert "errors" not in answer and answer["data"]
 
 

@@ -35,11 +35,12 @@ def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
 
 @pytest.fixture
 async def opened() -> AsyncIterator[Callable[..., Cache]]:
-    """Opens caches, and closes them in the end; no task may be left."""
+    """Opens caches, and closes them in the end; no task may be left. A busy machine is no Redis that hangs: they wait long."""
     async with AsyncExitStack() as stack:
 
-        def open_one(url: str | None = None, **settings: object) -> Cache:
-            cache = open_cache(CacheSettings.model_validate({"redis_url": url, **settings}))
+        def open_one(url: str | None = None, *, redis_timeout: float = 10.0, **settings: object) -> Cache:
+            values = {"redis_url": url, "redis_timeout": redis_timeout, **settings}
+            cache = open_cache(CacheSettings.model_validate(values))
             stack.push_async_callback(cache.aclose)
             return cache
 

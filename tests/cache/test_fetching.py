@@ -146,9 +146,9 @@ async def test_after_its_life_it_is_fetched_anew(cache: Cache) -> None:
 
 
 async def test_stale_is_served_at_once_and_refreshed_meanwhile(cache: Cache) -> None:
-    site = Site(fresh_for=1.0, stale_for=30)
+    site = Site(fresh_for=3.0, stale_for=30)
     await ask(cache, site)
-    await asyncio.sleep(1.05)
+    await asyncio.sleep(3.05)
     site.version, site.takes = 2, 0.05
     stale = await asyncio.gather(*(ask(cache, site) for _ in range(20)))
     assert {(hits[key()].stale, hits[key()].payload[:2]) for hits in stale} == {(True, b'"1')}

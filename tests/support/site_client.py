@@ -24,7 +24,7 @@ CREDENTIAL = Credential(SecretStr(TOKEN), "demo", frozenset({"admin"}), "/api")
 
 
 def settings_for(url: str, **changes: Any) -> SiteSettings:
-    values = {"name": "here", "number": 1, "url": url, "answer_bytes": 100_000, "connect_timeout": 0.5, **changes}
+    values = {"name": "here", "number": 1, "url": url, "answer_bytes": 100_000, "connect_timeout": 5.0, **changes}
     return SiteSettings.model_validate(values)
 
 
