@@ -224,7 +224,8 @@ class Writes:
         """Creates a user at the sites. One result for each, ``CONFLICT`` where there is one of that name. ``FORBIDDEN`` unless
         the caller is an administrator."""
         _check_admin(caller)
-        known_by = replace(order, password=await secret_digest(order.password, call.idempotency_key, caller))
+        digest = await secret_digest(order.password, call.idempotency_key, caller)
+        known_by = (order.user, digest, order.role, order.name, order.email, order.project, order.sites)
         detail = f"{order.role or 'no role'} {order.user}" + (f" of {order.project}" if order.project else "")
         each = Order(0, lambda writer, visit: writer.create_user(visit, order), detail, touches=Touches.USERS)
         orders = self._at_each(order.sites, caller, each)

@@ -252,8 +252,8 @@ class Writing:
         return SiteRequest("DELETE", f"/api/users/?{urlencode({'username': name})}", safe=False)
 
     def user_gone(self, answer: SiteAnswer, site: str) -> Reply:
-        """200 and nothing, whether there was such a user or not."""
-        return understand_empty(answer, site)
+        """200 and nothing, whether there was such a user or not: that proves nothing, so it is a doubt."""
+        return understand(answer, site)
 
     # --- nodes
 

@@ -281,7 +281,7 @@ def read_ended(body: bytes) -> Ended:
 
 
 #: objects in a body that is not simply what it should be, so that it is looked at piece by piece
-_MOST_LOOKED_AT = 5000
+_MOST_LOOKED_AT = 2000
 
 
 class _Nodes(msgspec.Struct, forbid_unknown_fields=True):
