@@ -11,12 +11,18 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from ccgateway.errors import Code, RequestError
 from ccgateway.federation.gateway import Gateway
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.writes import (
     ChangeUser,
+    CreateUser,
     DeleteBefore,
+    DeleteUser,
     EditMeta,
+    NodeState,
+    NodeStates,
     RemoveTags,
     StopJob,
     TagJob,
@@ -83,6 +89,8 @@ def start_body(user: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+ADMIN = Principal("tester", frozenset({"admin"}))
+NODES = NodeStates(cluster="aurora", nodes=(NodeState(hostname="an001", states=["idle"]),))
 WRITES = [
     Write(
         "start for alice", "start", lambda g, _: g.writes.start_jobs([order_for("aurora", 4711)], CALLER, CALL),
@@ -125,6 +133,20 @@ WRITES = [
         "make an admin", "user",
         lambda g, who: g.writes.change_user(ChangeUser(user=who, change="add-role", value="support"), CALLER, CALL),
         lambda release, who: ("POST", f"user/{who}{'' if release == '1.5' else '?add-role=support'}", {"add-role": "support"}),
+        own_only=False,
+    ),
+    Write(
+        "create a user", "user",
+        lambda g, _: g.writes.create_user(CreateUser(user="eve", password="x", role="admin"), ADMIN, CALL),
+        lambda _, __: ("POST", "users/?username=eve&password=x&role=admin", None), own_only=False,
+    ),
+    Write(
+        "delete a user", "user", lambda g, who: g.writes.delete_user(DeleteUser(user=who), ADMIN, CALL),
+        lambda _, who: ("DELETE", f"users/?username={who}", None), own_only=False,
+    ),
+    Write(
+        "tell of nodes", "nodes", lambda g, _: g.writes.update_nodes(NODES, CALLER, CALL),
+        lambda _, __: ("POST", "nodestate/", {"cluster": "aurora", "nodes": [{"hostname": "an001", "states": ["idle"]}]}),
         own_only=False,
     ),
 ]  # fmt: skip
@@ -185,8 +207,9 @@ async def test_nobody_starts_a_job_for_somebody_else_but_who_may(release: str) -
     assert {person for person, did in done.items() if did} == {"demo", "robot"}
 
 
-#: accounts are not jobs, and tags cannot be removed altogether at these releases
-TO_JOBS = [one for one in WRITES if one.name not in ("remove a tag", "make an admin")]
+TO_ACCOUNTS = [one for one in WRITES if one.effect == "user"]
+#: tags cannot be removed altogether at these releases, nor told of nodes
+TO_JOBS = [one for one in WRITES if one not in TO_ACCOUNTS and one.name not in ("remove a tag", "tell of nodes")]
 #: what tokens with these roles may write where the site asks for no role but api: every job, their own, or none
 TABLE = [
     ({"admin"}, "all"),
@@ -206,6 +229,13 @@ TABLE = [
 ]
 
 
+def trusting(wire: Wire, person: str, roles: set[str]) -> Instance:
+    """A site that lets that person do everything, whatever the roles."""
+    credential = Credential.with_roles(SecretStr(wire.site.token("demo")), person, roles)
+    settings = {"name": "aurora", "number": 1, "url": "http://wire", "release": wire.site.release.name}
+    return Instance(SiteSettings.model_validate(settings), Retrying(wire, "aurora", 0), OneToken(credential))
+
+
 @pytest.mark.parametrize(("roles", "writes"), TABLE, ids=lambda one: one if isinstance(one, str) else "+".join(sorted(one)))
 @pytest.mark.parametrize("release", ["1.2", "1.3"])
 @pytest.mark.parametrize("write", TO_JOBS, ids=lambda one: one.name)
@@ -217,12 +247,34 @@ async def test_up_to_1_3_the_roles_table_of_the_gateway_decides_every_write(
     for person in ("alice", "bob"):  # the owner, and somebody else
         site = make_site(release)
         wire = Wire(site)
-        credential = Credential.with_roles(
-            SecretStr(site.token("demo")), person, roles
-        )  # to the site everybody may do everything
-        settings = {"name": "aurora", "number": 1, "url": "http://wire", "release": release}
-        instance = Instance(SiteSettings.model_validate(settings), Retrying(wire, "aurora", 0), OneToken(credential))
-        results = await write.run(gateway_over(instance), "alice")
+        results = await write.run(gateway_over(trusting(wire, person, roles)), "alice")
         may = writes == "all" or (writes == "own" and person == "alice" and write.own_only)
         assert acts(site, write.effect) is may, results
         assert not wire.sent or may
+
+
+@pytest.mark.parametrize(("roles", "writes"), TABLE, ids=lambda one: one if isinstance(one, str) else "+".join(sorted(one)))
+@pytest.mark.parametrize("release", ["1.2", "1.3"])
+@pytest.mark.parametrize("write", TO_ACCOUNTS, ids=lambda one: one.name)
+async def test_up_to_1_3_users_are_changed_by_administrators_alone(
+    release: str, write: Write, roles: set[str], writes: str
+) -> None:
+    site = make_site(release)
+    wire = Wire(site)
+    results = await write.run(gateway_over(trusting(wire, "bob", roles)), "alice")
+    may = "admin" in roles
+    assert acts(site, "user") is may, (results, writes)
+    assert may or ({one.code for one in results} <= {Code.FORBIDDEN, Code.NO_CREDENTIAL} and not wire.sent)
+
+
+@pytest.mark.parametrize("roles", [set(), {"api"}, {"user", "api"}, {"manager", "api"}, {"support", "api"}, {"Admin"}])
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("write", TO_ACCOUNTS[1:], ids=lambda one: one.name)
+async def test_who_is_no_administrator_here_makes_none_there(release: str, write: Write, roles: set[str]) -> None:
+    site = make_site(release)
+    gateway, caller = gateway_over(instance_of(Wire(site), user="demo")), Principal("mallory", frozenset(roles))  # type: ignore[arg-type]
+    orders = {"create a user": (gateway.writes.create_user, CreateUser(user="eve", role="api"))}
+    run, order = orders.get(write.name, (gateway.writes.delete_user, DeleteUser(user="bob")))
+    with pytest.raises(RequestError) as refused:
+        await run(order, caller, CALL)  # type: ignore[arg-type]
+    assert refused.value.code is Code.FORBIDDEN and not acts(site, "user")

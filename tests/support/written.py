@@ -108,7 +108,7 @@ class Wire:
 
     def _answer(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
         path, _, query = request.path.partition("?")
-        headers = (("x-auth-token", visit.credential.token.get_secret_value()), ("content-type", "application/json"))
+        headers = (("x-auth-token", visit.credential.token.get_secret_value()), ("content-type", request.media_type))
         answer = self.site.answer(Request(request.method, path, query, headers, request.body or b""))
         kind = next((value for name, value in answer.headers if name == "content-type"), "")
         return SiteAnswer(answer.status, kind.partition(";")[0], answer.body)

@@ -175,10 +175,13 @@ class Gateway:
         """What does not work although the gateway serves."""
         return self._writes.told_troubles(self._shelf.cache.down)
 
-    async def invalidate(self, site: str, jobs: Iterable[JobKey] | None = ()) -> None:
+    async def invalidate(self, site: str, jobs: Iterable[JobKey] | None = (), *, users_only: bool = False) -> None:
         """After a write at ``site``, before anybody is told of it: nothing from before it is answered again, of these jobs and of
-        the site's lists (``None``: of anything of that site). Never fails.
+        the site's lists (``None``: of anything of that site; ``users_only``: of its users). Never fails.
         """
+        if users_only:
+            await self._shelf.changed_users(site)
+            return
         try:
             self._parked.clear()
         finally:

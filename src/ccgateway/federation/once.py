@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from hashlib import sha256
+from hashlib import scrypt, sha256
 
 import msgspec
 
@@ -16,7 +16,7 @@ from ccgateway.identity.principal import Principal
 from ccgateway.jobs.writes import WriteOutcome, WriteResult
 from ccgateway.telemetry import Troubles
 
-__all__ = ["Once"]
+__all__ = ["Once", "secret_digest"]
 
 #: characters of a key
 LONGEST_KEY = 255
@@ -27,7 +27,19 @@ BEAT = 1.0
 #: what the troubles call it
 PART = "idempotency keys"
 
+#: what it takes to try one secret against its digest: 16 MiB and some 50 ms
+_COST = 1 << 14
+
 _RESULTS = msgspec.json.Decoder(list[WriteResult])
+
+
+async def secret_digest(secret: str, key: str | None, caller: Principal) -> str:
+    """What stands for a secret in what a call with a key is recognized by: the same for the same one, and costly to guess it
+    from. Empty without a key, as nothing is recorded then."""
+    if key is None:
+        return ""
+    salt = sha256(msgspec.json.encode([caller.subject, key])).digest()
+    return (await asyncio.to_thread(scrypt, secret.encode(), salt=salt, n=_COST, r=8, p=1)).hex()
 
 
 class Once:

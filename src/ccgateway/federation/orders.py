@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol, TypeAlias
 
 from ccgateway.deadline import Deadline
@@ -24,7 +25,7 @@ from ccgateway.site.writing import Writer
 from ccgateway.telemetry import Troubles
 from ccgateway.traffic.scopes import never_refused
 
-__all__ = ["Act", "Asked", "Changed", "Order", "Orders", "chained"]
+__all__ = ["Act", "Asked", "Changed", "Order", "Orders", "Touches", "chained"]
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +37,21 @@ LEAST = 0.5
 FORGETTING = "cache"
 
 
-class Changed(Protocol):
-    """Takes away what is remembered from before a write at a site: of these jobs and the site's lists, or (``None``) of all."""
+class Touches(Enum):
+    """What of what was read before an order may not be answered again after it: of its jobs and the site's lists of jobs, of the
+    site's users, of all that the site has, or of nothing."""
 
-    async def __call__(self, site: str, jobs: Iterable[JobKey] | None) -> None:
+    JOBS = "jobs"
+    USERS = "users"
+    SITE = "site"
+    NOTHING = "nothing"
+
+
+class Changed(Protocol):
+    """Takes away what is remembered from before a write at a site: of these jobs and the site's lists, or (``None``) of all; of
+    the site's users alone, if ``users_only``."""
+
+    async def __call__(self, site: str, jobs: Iterable[JobKey] | None = (), *, users_only: bool = False) -> None:
         """Never fails."""
         ...
 
@@ -58,7 +70,7 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Order:
     """One order at one site. ``place``: its number in the call; ``detail``: what the audit log says of it; ``tag``: where it is
-    about a tag, or (``is_wide``) else about more than one job."""
+    about a tag."""
 
     place: int
     act: Act
@@ -66,7 +78,7 @@ class Order:
     key: JobKey | None = None
     db_id: int | None = None
     tag: Tag | None = None
-    is_wide: bool = False
+    touches: Touches = Touches.JOBS
 
 
 @dataclass(slots=True)
@@ -120,14 +132,17 @@ class Orders:
                 code=Code.INTERNAL, message="The gateway failed on this order; it may have taken effect.",
             )  # fmt: skip
         if not asked.dry_run:
-            keys = [key for key in {order.key, result.key} if key is not None]
-            await self._forget(instance, None if order.is_wide else keys)
+            await self._forget(instance, order.touches, [key for key in {order.key, result.key} if key is not None])
         self.tell(asked, order.detail, result, local=local)
         return result
 
-    async def _forget(self, instance: Instance, keys: Sequence[JobKey] | None) -> None:
+    async def _forget(self, instance: Instance, touches: Touches, keys: Sequence[JobKey]) -> None:
+        if touches is Touches.NOTHING:
+            return
         try:
-            await self.changed(instance.name, keys)
+            await self.changed(
+                instance.name, None if touches is Touches.SITE else keys, users_only=touches is Touches.USERS
+            )  # fmt: skip
         except Exception as error:  # noqa: BLE001 - the write was made, whatever failed here; told in the troubles
             words = f"what was read before a write at site {instance.name} could not be taken back ({type(error).__name__})"
             self.troubles.note(FORGETTING, words)

@@ -69,16 +69,20 @@ class Places:
         Parts of a key of which no job shows are given back as they are. Raises ``RequestError`` (``UNKNOWN_SITE``,
         ``UNKNOWN_CLUSTER``, ``AMBIGUOUS_CLUSTER``, ``AMBIGUOUS_JOB``) or what kept sites from being asked.
         """
-        possible = self.registry.open_to(caller)
-        if target.site is not None:
-            instance = self.registry.one(target.site)
-        elif len(possible) == 1:
-            (instance,) = possible
-        elif target.cluster is not None:
-            instance = await self.of_cluster(target.cluster, caller, deadline)
-        else:
+        if target.site is None and target.cluster is None and len(self.registry.open_to(caller)) != 1:
             return await self._anywhere(target, caller, deadline, stops=stops)
+        instance = await self.site_of(target.site, target.cluster or "", caller, deadline)
         return await self._at(instance, target, caller, deadline, stops=stops)
+
+    async def site_of(self, site: str | None, cluster: str, caller: Principal, deadline: Deadline) -> Instance:
+        """The site with that name; where none is named, the only one that the caller may ask, or the one that has the cluster.
+        Raises ``UNKNOWN_SITE``, ``UNKNOWN_CLUSTER`` or ``AMBIGUOUS_CLUSTER``."""
+        if site is not None:
+            return self.registry.one(site)
+        possible = self.registry.open_to(caller)
+        if len(possible) == 1:
+            return possible[0]
+        return await self.of_cluster(cluster, caller, deadline)
 
     async def _at(self, instance: Instance, target: Target, caller: Principal, deadline: Deadline, *, stops: bool) -> Placed:
         whole = Target(

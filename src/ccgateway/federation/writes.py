@@ -17,11 +17,12 @@ from ccgateway.errors import Code, GatewayError, RequestError
 from ccgateway.federation.admission import Admission
 from ccgateway.federation.audit import PART, Audit, AuditFile
 from ccgateway.federation.closing import NOT_SENT, Closing
-from ccgateway.federation.once import Once
-from ccgateway.federation.orders import Act, Asked, Changed, Order, Orders, chained
+from ccgateway.federation.once import Once, secret_digest
+from ccgateway.federation.orders import Act, Asked, Changed, Order, Orders, Touches, chained
 from ccgateway.federation.placing import Placed, Places
 from ccgateway.federation.progress import Progress, Subject
 from ccgateway.identity.principal import Principal
+from ccgateway.identity.roles import Ability, abilities
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.provisional import is_provisional
 from ccgateway.jobs.times import check_before, check_started, check_stopped
@@ -29,8 +30,11 @@ from ccgateway.jobs.writes import (
     END_STATES,
     MOST_ITEMS,
     ChangeUser,
+    CreateUser,
     DeleteBefore,
+    DeleteUser,
     EditMeta,
+    NodeStates,
     RemoveTags,
     StartJob,
     StopJob,
@@ -182,7 +186,7 @@ class Writes:
             return await writer.delete_before(visit, order.before, order.omit_tagged, most=most, dry_run=dry_run)
 
         detail = f"started before {order.before}, tagged spared: {order.omit_tagged}"
-        orders = [(one, Order(n, act, detail, is_wide=True)) for n, one in enumerate(self.places.named(order.sites, caller))]
+        orders = self._at_each(order.sites, caller, Order(0, act, detail, touches=Touches.SITE))
         return await self._at_sites(self._asked("delete before", caller, call, dry_run=dry_run), call, order, orders)
 
     async def remove_tags(
@@ -194,7 +198,7 @@ class Writes:
             return lambda writer, visit: writer.remove_tag(visit, tag, dry_run=dry_run)
 
         pairs = [(instance, tag) for instance in self.places.named(order.sites, caller) for tag in order.tags]
-        orders = [(one, Order(n, act(tag), _told((tag,)), tag=tag, is_wide=True)) for n, (one, tag) in enumerate(pairs)]
+        orders = [(one, Order(n, act(tag), _told((tag,)), tag=tag, touches=Touches.SITE)) for n, (one, tag) in enumerate(pairs)]
         return await self._at_sites(self._asked("remove tag", caller, call, dry_run=dry_run), call, order, orders)
 
     async def create_tag(self, tag: Tag, sites: Sequence[str] | None, caller: Principal, call: WriteCall) -> list[WriteResult]:
@@ -204,19 +208,52 @@ class Writes:
             return await writer.create_tag(visit, tag)
 
         chosen = self.registry.chosen(sites, caller)
-        orders = [(one, Order(n, act, _told((tag,)), tag=tag, is_wide=True)) for n, one in enumerate(chosen)]
+        orders = [(one, Order(n, act, _told((tag,)), tag=tag, touches=Touches.SITE)) for n, one in enumerate(chosen)]
         return await self._at_sites(self._asked("create tag", caller, call), call, (tag, sites), orders)
 
     async def change_user(self, order: ChangeUser, caller: Principal, call: WriteCall) -> list[WriteResult]:
         """Gives a user of the sites a role or project, or takes one. One result for each site, ``NOT_FOUND`` where there is no
         such user."""
 
-        async def act(writer: Writer, visit: Visit) -> WriteResult:
-            return await writer.change_user(visit, order)
-
         detail = f"{order.change} {order.value} of {order.user}"
-        orders = [(one, Order(n, act, detail, is_wide=True)) for n, one in enumerate(self.places.named(order.sites, caller))]
+        each = Order(0, lambda writer, visit: writer.change_user(visit, order), detail, touches=Touches.SITE)
+        orders = self._at_each(order.sites, caller, each)
         return await self._at_sites(self._asked("change user", caller, call), call, order, orders)
+
+    async def create_user(self, order: CreateUser, caller: Principal, call: WriteCall) -> list[WriteResult]:
+        """Creates a user at the sites. One result for each, ``CONFLICT`` where there is one of that name. ``FORBIDDEN`` unless
+        the caller is an administrator."""
+        _check_admin(caller)
+        digest = await secret_digest(order.password, call.idempotency_key, caller)
+        known_by = (order.user, digest, order.role, order.name, order.email, order.project, order.sites)
+        detail = f"{order.role or 'no role'} {order.user}" + (f" of {order.project}" if order.project else "")
+        each = Order(0, lambda writer, visit: writer.create_user(visit, order), detail, touches=Touches.USERS)
+        orders = self._at_each(order.sites, caller, each)
+        return await self._at_sites(self._asked("create user", caller, call), call, known_by, orders)
+
+    async def delete_user(self, order: DeleteUser, caller: Principal, call: WriteCall) -> list[WriteResult]:
+        """Deletes a user of the sites. One result for each, ``UNCHANGED`` where there is none of that name. ``FORBIDDEN`` unless
+        the caller is an administrator."""
+        _check_admin(caller)
+        each = Order(0, lambda writer, visit: writer.delete_user(visit, order), order.user, touches=Touches.USERS)
+        orders = self._at_each(order.sites, caller, each)
+        return await self._at_sites(self._asked("delete user", caller, call), call, order, orders)
+
+    async def update_nodes(self, order: NodeStates, caller: Principal, call: WriteCall) -> list[WriteResult]:
+        """Tells the one site that has the cluster what its scheduler says of nodes. Nothing that is remembered depends on it."""
+        asked, detail = self._asked("update nodes", caller, call), f"{len(order.nodes)} nodes of {order.cluster}"
+
+        async def work(asked: Asked, progress: Progress) -> None:
+            try:
+                instance = await self.places.site_of(order.site, order.cluster, caller, asked.deadline)
+            except GatewayError as error:
+                progress.results[0] = WriteResult.failed(error, site=order.site)
+                self._orders.tell(asked, detail, progress.results[0])
+                return
+            told = Order(0, lambda writer, visit: writer.update_nodes(visit, order), detail, touches=Touches.NOTHING)
+            await self._orders.carry_out([(instance, [[told]])], asked, progress)
+
+        return await self._call(asked, call, order, [Subject(detail, order.site)], work)
 
     def told_troubles(self, redis: str | None) -> list[Trouble]:
         """What does not work now; ``redis``: why Redis is not in use."""
@@ -279,6 +316,10 @@ class Writes:
 
         return await asyncio.gather(*(place(target) for target in targets))
 
+    def _at_each(self, sites: Sequence[str] | None, caller: Principal, order: Order) -> list[tuple[Instance, Order]]:
+        """The order at each of the sites that it has to name."""
+        return [(one, replace(order, place=place)) for place, one in enumerate(self.places.named(sites, caller))]
+
     async def _at_sites(
         self, asked: Asked, call: WriteCall, request: object, orders: Sequence[tuple[Instance, Order]]
     ) -> list[WriteResult]:
@@ -340,3 +381,8 @@ class Writes:
 
 def _told(tags: Iterable[Tag]) -> str:
     return ", ".join(f"{tag.type}:{tag.name} ({tag.scope})" for tag in tags)
+
+
+def _check_admin(caller: Principal) -> None:
+    if Ability.USERS not in abilities(caller.roles):
+        raise RequestError(Code.FORBIDDEN, "Only administrators create and delete users.")

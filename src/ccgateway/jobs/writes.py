@@ -1,4 +1,4 @@
-"""What callers may change about jobs, and what became of it: orders and results, the same for every surface.
+"""What callers may change at sites, and what became of it: orders and results, the same for every surface.
 
 An order names its job by a ``Target``; a list of orders gives a list of results, one for each, in their order.
 """
@@ -8,20 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
 
 from ccgateway.errors import Code, GatewayError, RequestError
 from ccgateway.jobs.model import STATES, JobKey, Resource, Tag, parse_job_id
 
 __all__ = [
-    "END_STATES", "MOST_ITEMS", "ChangeUser", "DeleteBefore", "EditMeta", "OmitTagged", "RemoveTags", "StartJob", "StopJob",
-    "TagJob", "Target", "UserChange", "WriteOutcome", "WriteResult",
+    "END_STATES", "MOST_ITEMS", "ChangeUser", "CreateUser", "DeleteBefore", "DeleteUser", "EditMeta", "NodeState", "NodeStates",
+    "OmitTagged", "RemoveTags", "StartJob", "StopJob", "TagJob", "Target", "UserChange", "WriteOutcome", "WriteResult",
 ]  # fmt: skip
 
 #: orders in one call at the most
 MOST_ITEMS = 1000
 #: what a job can be stopped as
 END_STATES = tuple(state for state in STATES if state not in ("running", "pending", "suspended"))
+
+#: bytes of a password: bcrypt, by which every release keeps them, takes no more
+MOST_PASSWORD = 72
 
 OmitTagged: TypeAlias = Literal["none", "all", "user"]
 UserChange: TypeAlias = Literal["add-role", "remove-role", "add-project", "remove-project"]
@@ -183,6 +188,75 @@ class ChangeUser:
     change: UserChange
     value: str
     sites: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateUser:
+    """A new user of each of ``sites`` (as in ``DeleteBefore``), with one role, and for a manager one project.
+
+    Raises ``BAD_REQUEST`` for what no release takes, or takes and means nothing by it.
+    """
+
+    user: str
+    password: str = field(default="", repr=False)
+    role: str = ""
+    name: str = ""
+    email: str = ""
+    project: str = ""
+    sites: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        reason = None
+        if not self.user:
+            reason = "the username is missing"
+        elif not self.password and self.role != "api":
+            reason = "only users whose role is api may have no password"
+        elif len(self.password.encode("utf-8", "replace")) > MOST_PASSWORD:
+            reason = f"the password has more than {MOST_PASSWORD} bytes, which no release takes"
+        elif self.project and self.role != "manager":
+            reason = "only managers have a project"
+        elif self.role == "manager" and not self.project:
+            reason = "a manager needs a project"
+        if reason is not None:
+            raise RequestError(Code.BAD_REQUEST, f"The user cannot be created: {reason}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteUser:
+    """The user of that name at each of ``sites`` (as in ``DeleteBefore``) goes. Raises ``BAD_REQUEST`` where none is named."""
+
+    user: str
+    sites: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.user:
+            raise RequestError(Code.BAD_REQUEST, "The user cannot be deleted: the username is missing.")
+
+
+_Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+
+
+class NodeState(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
+    """What a scheduler says of one node: its states, in the scheduler's words, and what of it is allocated (``memory`` in MB).
+
+    What is ``None`` was not said.
+    """
+
+    hostname: str | None = None
+    states: list[str | None] | None = None
+    cpus_allocated: _Int64 | None = None
+    memory_allocated: _Int64 | None = None
+    gpus_allocated: _Int64 | None = None
+    jobs_running: _Int64 | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStates:
+    """The states of nodes of a cluster, as of now; ``site`` is needed only where several sites have the cluster."""
+
+    cluster: str
+    nodes: tuple[NodeState, ...]
+    site: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

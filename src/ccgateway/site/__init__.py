@@ -25,5 +25,5 @@ finding      the one job that a write is about; turns
 lifecycle    a job's beginning and end
 editing      metadata; jobs that go
 tagging      tags
-accounts     users' roles and projects
+accounts     users, their roles and projects; states of nodes
 """

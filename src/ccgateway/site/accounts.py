@@ -1,13 +1,13 @@
-"""Users of one site: their roles and projects, one at a time."""
+"""What is written at one site that concerns no job: its users, their roles and projects, and what the scheduler says of nodes."""
 
 from __future__ import annotations
 
 from ccgateway.errors import Code
 from ccgateway.jobs.clusters import User
-from ccgateway.jobs.writes import ChangeUser, WriteOutcome, WriteResult
+from ccgateway.jobs.writes import ChangeUser, CreateUser, DeleteUser, NodeStates, WriteOutcome, WriteResult
 from ccgateway.site.hand import Hand, result_of
 
-__all__ = ["change_user"]
+__all__ = ["change_user", "create_user", "delete_user", "update_nodes"]
 
 ROLES = frozenset({"anonymous", "api", "user", "manager", "support", "admin"})
 
@@ -16,6 +16,7 @@ async def change_user(hand: Hand, order: ChangeUser) -> WriteResult:
     """``UNCHANGED`` if it is so already. The site says no to what it does not allow, to projects of those who manage none too."""
     if hand.writing.changes_users is None:
         raise hand.unsupported("change roles and projects of users")
+    hand.check_admin()
     account = await _account(hand, order.user)
     if account is None:
         raise hand.error(Code.NOT_FOUND, f"Site {hand.site} has no such user.")
@@ -28,6 +29,44 @@ async def change_user(hand: Hand, order: ChangeUser) -> WriteResult:
 
     request = hand.writing.user_request(order.user, order.change, order.value)
     return result_of(await hand.do(request, hand.writing.user_changed, is_so), None, hand.site)
+
+
+async def create_user(hand: Hand, order: CreateUser) -> WriteResult:
+    """``CONFLICT`` if there is a user of that name."""
+    if not hand.writing.creates_users:
+        raise hand.unsupported("create users")
+    hand.check_admin()
+    if await _account(hand, order.user) is not None:
+        raise hand.error(Code.CONFLICT, f"Site {hand.site} has a user of that name already.")
+
+    async def is_there() -> bool:
+        return await _account(hand, order.user) is not None
+
+    request = hand.writing.new_user_request(order)
+    return result_of(await hand.do(request, hand.writing.user_created, is_there), None, hand.site)
+
+
+async def delete_user(hand: Hand, order: DeleteUser) -> WriteResult:
+    """``UNCHANGED`` if there is no user of that name."""
+    if not hand.writing.creates_users:
+        raise hand.unsupported("delete users")
+    hand.check_admin()
+
+    async def is_gone() -> bool:
+        return await _account(hand, order.user) is None
+
+    if await is_gone():
+        return WriteResult(outcome=WriteOutcome.UNCHANGED, site=hand.site)
+    request = hand.writing.user_gone_request(order.user)
+    return result_of(await hand.do(request, hand.writing.user_gone, is_gone), None, hand.site)
+
+
+async def update_nodes(hand: Hand, order: NodeStates) -> WriteResult:
+    """The site's REST interface does not show what it was told of nodes, so what is in doubt stays so."""
+    if not hand.writing.takes_nodes:
+        raise hand.unsupported("take states of nodes")
+    hand.check_rest()
+    return result_of(await hand.do(hand.writing.nodes_request(order), hand.writing.nodes_taken, None), None, hand.site)
 
 
 async def _account(hand: Hand, name: str) -> User | None:

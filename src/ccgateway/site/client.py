@@ -56,7 +56,7 @@ class SiteClient:
         """The site's answer, whatever its status."""
         headers = {**self._headers, "X-Auth-Token": visit.credential.token.get_secret_value()}
         if request.body is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = request.media_type
         name, seconds = self._settings.name, self._settings.connect_timeout
         visit.meter.calls += 1
         try:

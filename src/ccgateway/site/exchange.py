@@ -57,16 +57,17 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class SiteRequest:
-    """One HTTP request to a site: path with query below the base URL, and a JSON body if it has one.
+    """One HTTP request to a site: path with query below the base URL, and a body if it has one.
 
     ``safe``: it only reads, so it may be sent again when its answer was lost. ``rows``: how many jobs it asks for, of a list.
     """
 
     method: str
     path: str
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)
     safe: bool = True
     rows: int = 0
+    media_type: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)

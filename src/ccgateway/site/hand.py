@@ -69,6 +69,11 @@ class Hand:
         if self.root != "/api":
             raise self.error(Code.SITE_UNAUTHORIZED, f"Site {self.site} lets only administrators and API users do that.")
 
+    def check_admin(self) -> None:
+        """``FORBIDDEN`` for a credential that is no administrator's, where the gateway decides who writes."""
+        if self.writing.users_write and Ability.USERS not in self.visit.credential.writes:
+            raise self.error(Code.FORBIDDEN, f"Users of site {self.site} are changed by administrators only.")
+
     def error(self, code: Code, message: str) -> SiteError:
         """An error about this site."""
         return SiteError(code, self.site, message)
@@ -122,7 +127,7 @@ class Hand:
         """Sends the request once."""
         return await send_once(self.instance, request, self.visit, understand)
 
-    async def settle(self, reply: Reply, is_so: Callable[[], Awaitable[bool]]) -> Settled:
+    async def settle(self, reply: Reply, is_so: Callable[[], Awaitable[bool]] | None) -> Settled:
         """What is true after ``reply``."""
         return await settle(reply, is_so, self.visit, self.site)
 
@@ -130,7 +135,7 @@ class Hand:
         self,
         request: SiteRequest,
         understand: Callable[[SiteAnswer, str], Reply],
-        is_so: Callable[[], Awaitable[bool]],
+        is_so: Callable[[], Awaitable[bool]] | None,
         *,
         by_id: JobRow | None = None,
         take_back: Callable[[], Awaitable[bool]] | None = None,

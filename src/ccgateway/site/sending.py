@@ -61,14 +61,17 @@ class Settled:
     meta: Mapping[str, str] | None = None
 
 
-async def settle(reply: Reply, is_so: Callable[[], Awaitable[bool]], visit: Visit, site: str) -> Settled:
-    """What is true after ``reply``. ``is_so`` reads whether the site is as it was to become; it is asked only in doubt."""
+async def settle(reply: Reply, is_so: Callable[[], Awaitable[bool]] | None, visit: Visit, site: str) -> Settled:
+    """What is true after ``reply``. ``is_so`` reads whether the site is as it was to become, and is asked only in doubt; ``None``
+    where the site does not show that."""
     if reply.effect is Effect.DONE:
         return Settled(WriteOutcome.DONE, meta=reply.meta)
     if reply.effect is Effect.ALREADY:
         return Settled(WriteOutcome.UNCHANGED, reply.error)
     if reply.effect is Effect.REFUSED:
         return Settled(WriteOutcome.FAILED, reply.error)
+    if is_so is None:
+        return Settled(WriteOutcome.UNKNOWN, _unknown(site, reply, "and does not show whether it did"))
     try:
         if await _becomes(is_so, reply.end, visit):
             return Settled(WriteOutcome.DONE)

@@ -1,6 +1,6 @@
 """One site as writes see it.
 
-Every write looks at the job first (whose it is, whether it still is the one that is meant, whether it is so already), is sent
+Every write to a job looks at it first (whose it is, whether it still is the one that is meant, whether it is so already), is sent
 once, and is read back where the answer leaves a doubt. Writes to one job take turns.
 """
 
@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ccgateway.jobs.model import Tag
-from ccgateway.jobs.writes import ChangeUser, OmitTagged, StartJob, StopJob, Target, WriteResult
+from ccgateway.jobs.writes import (
+    ChangeUser,
+    CreateUser,
+    DeleteUser,
+    NodeStates,
+    OmitTagged,
+    StartJob,
+    StopJob,
+    Target,
+    WriteResult,
+)
 from ccgateway.site import accounts, editing, lifecycle, tagging
 from ccgateway.site.exchange import Visit
 from ccgateway.site.finding import Turns
@@ -74,3 +84,15 @@ class Writer:
     async def change_user(self, visit: Visit, order: ChangeUser) -> WriteResult:
         """Gives a user a role or project, or takes one."""
         return await accounts.change_user(await self._hand(visit), order)
+
+    async def create_user(self, visit: Visit, order: CreateUser) -> WriteResult:
+        """Creates a user."""
+        return await accounts.create_user(await self._hand(visit), order)
+
+    async def delete_user(self, visit: Visit, order: DeleteUser) -> WriteResult:
+        """Deletes a user."""
+        return await accounts.delete_user(await self._hand(visit), order)
+
+    async def update_nodes(self, visit: Visit, order: NodeStates) -> WriteResult:
+        """Passes on what the scheduler says of nodes."""
+        return await accounts.update_nodes(await self._hand(visit), order)

@@ -160,6 +160,10 @@ class Shelf:
         subjects = [] if jobs is None else [JOBS, *dict.fromkeys(subject_of(job) for job in jobs)]
         await self.cache.bump(site, *subjects)
 
+    async def changed_users(self, site: str) -> None:
+        """The same after a write that concerns nothing but the site's users."""
+        await self.cache.bump(site, USERS)
+
     async def mark(self, sites: Sequence[str]) -> Mark | None:
         """The present moment in the lists of these sites, for ``holds``; ``None`` while it cannot be told."""
         realms = [realm for site in sites for realm in (Realm(site), Realm(site, JOBS))]

@@ -40,6 +40,8 @@ def create_user(call: Call) -> Response:
         reason = "managers require a project to manage (can be changed later)"
     if reason is not None:
         return text_response(400, reason)
+    if len(form.get("password", "").encode()) > 72:
+        return text_response(422, "bcrypt: password length exceeds 72 bytes")
     users = call.backend.users
     if any(u.name == name for u in users):
         return text_response(422, "UNIQUE constraint failed: user.username")
@@ -70,6 +72,7 @@ def node_states(call: Call) -> Response:
         bodies_of(call.release.name).check_nodes(call.request.body)
     except GoError as bad:
         return bad_body(bad)
+    call.backend.changes.note("nodes", None, call.request.body.decode(errors="replace"))
     return Response(200)
 
 

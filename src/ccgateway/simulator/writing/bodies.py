@@ -199,7 +199,7 @@ def _unit() -> Struct:
 
 
 def _nodes() -> Struct:
-    fields: dict[str, Shape] = dict.fromkeys(("cpusAllocated", "memoryAllocated", "gpusAllocated", "jobsRunning"), Scalar("int"))
-    fields |= {"hostname": _TEXT, "states": List("[]string", _TEXT)}
+    fields: dict[str, Shape] = dict.fromkeys(("cpusAllocated", "gpusAllocated", "jobsRunning"), Scalar("int"))
+    fields |= {"memoryAllocated": _INT64, "hostname": _TEXT, "states": List("[]string", _TEXT)}
     nodes = List("[]schema.NodePayload", Struct("schema.NodePayload", fields))
     return Struct("api.UpdateNodeStatesRequest", {"cluster": _TEXT, "nodes": nodes})

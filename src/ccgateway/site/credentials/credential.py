@@ -92,10 +92,10 @@ class Credential:
 
     @property
     def writes(self) -> frozenset[Ability]:
-        """What its holder may write where the site looks at no role but ``api``: ``WRITE_ALL``, ``OWN_JOBS``, or nothing; by a
-        token that does not say its roles, nothing.
+        """What its holder may write where the site looks at no role but ``api``: ``WRITE_ALL``, ``OWN_JOBS``, ``USERS``, or
+        nothing; by a token that does not say its roles, nothing.
         """
-        return abilities(self.roles or frozenset()) & {Ability.WRITE_ALL, Ability.OWN_JOBS}
+        return abilities(self.roles or frozenset()) & {Ability.WRITE_ALL, Ability.OWN_JOBS, Ability.USERS}
 
     @property
     def is_pure_api(self) -> bool:

@@ -4,7 +4,7 @@ base      the interface, and what all of them share
 metrics   how metrics are asked for and come back
 released  1.2, 1.3, 1.4 and 1.5, as real instances behave
 howto     the API as the how-to page documents it, which differs from every release
-writing   starting, stopping, tagging, editing and deleting jobs
+writing   starting, stopping, tagging, editing and deleting jobs; users, and states of nodes
 mutations what of tags goes by the site's own GraphQL
 replies   what an answer to a write says about its effect
 """

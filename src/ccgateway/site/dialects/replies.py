@@ -18,7 +18,7 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.site.exchange import SiteAnswer
 from ccgateway.site.replies import NOT_JSON, refuse
 
-__all__ = ["Effect", "End", "Reply", "Words", "deleted_count", "understand", "understand_mutation"]
+__all__ = ["Effect", "End", "Reply", "Words", "deleted_count", "understand", "understand_empty", "understand_mutation"]
 
 
 class Effect(Enum):
@@ -96,6 +96,16 @@ def understand(answer: SiteAnswer, site: str, words: Sequence[Words] = ()) -> Re
     if 400 <= status < 500:
         return Reply(Effect.REFUSED, _no_such_job(site) if _is_no_such_job(said) else error)
     return Reply(Effect.DOUBT, error)
+
+
+def understand_empty(answer: SiteAnswer, site: str, words: Sequence[Words] = ()) -> Reply:
+    """The same of a write that is answered with nothing where it succeeds."""
+    if answer.status == 200 and not answer.body:
+        return Reply(Effect.DONE)
+    if 200 <= answer.status < 300:
+        what = f"The site's answer is not what it should be (HTTP {answer.status})."
+        return Reply(Effect.DOUBT, SiteError(Code.BAD_ANSWER, site, what))
+    return understand(answer, site, words)
 
 
 def _known(said: str, site: str, words: Sequence[Words]) -> Reply | None:

@@ -1,4 +1,5 @@
-"""How jobs are started, stopped, tagged, edited and deleted, release by release: requests, and what the answers to them say.
+"""How jobs are started, stopped, tagged, edited and deleted, and users and nodes told of, release by release: requests, and what
+the answers to them say.
 
 Frozen values without I/O. Where a release offers the choice, a job is named by its key, which no other job can take over between
 the look at it and the write; tags, and metadata up to 1.4, go by database id only.
@@ -6,8 +7,9 @@ the look at it and the write; tags, and metadata up to 1.4, go by database id on
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
@@ -15,9 +17,9 @@ import msgspec
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, STATES, JobKey, Tag
-from ccgateway.jobs.writes import OmitTagged, StartJob, StopJob, Target, UserChange
+from ccgateway.jobs.writes import CreateUser, NodeStates, OmitTagged, StartJob, StopJob, Target, UserChange
 from ccgateway.site.dialects.released import RELEASED
-from ccgateway.site.dialects.replies import Effect, Reply, Words, deleted_count, understand
+from ccgateway.site.dialects.replies import Effect, Reply, Words, deleted_count, understand, understand_empty
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
 
 __all__ = ["HOWTO_WRITING", "RELEASED_WRITING", "Writing"]
@@ -57,6 +59,11 @@ _USER = (
     Words("already manages project", Effect.ALREADY, Code.CONFLICT, "The user manages that project already."),
     Words("does not match", Effect.ALREADY, Code.CONFLICT, "The user does not manage that project."),
 )
+_CREATED = re.compile(rb"User .* successfully created!\s*", re.DOTALL)
+_NEW_USER = (
+    Words("unique constraint failed: user", Effect.REFUSED, Code.CONFLICT, "The site has a user of that name already."),
+    Words("only admins are allowed", Effect.REFUSED, Code.SITE_UNAUTHORIZED, "The site lets only administrators create users."),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,8 @@ class Writing:
     have scopes; ``starts_late``: whether a started job shows only after a while; ``start_tells_id``, ``counts``: whether the
     answers do; ``untags``: by REST; ``removes_tags``: altogether; ``meta_by_key``, ``edits_meta``, ``omits_tagged``: whether it
     can; ``shows_old_meta``: whether it may show a job the metadata of a deleted one that had its database id, until it is edited;
-    ``changes_users``: how it is told of their roles and projects, if it can be.
+    ``changes_users``: how it is told of their roles and projects, if it can be; ``creates_users``: whether users can be created
+    and deleted; ``takes_nodes``: whether it takes what the scheduler says of nodes.
     """
 
     name: str
@@ -85,6 +93,8 @@ class Writing:
     counts: bool = False
     shared_key: str = "exclusive"
     changes_users: Literal["form", "json"] | None = None
+    creates_users: bool = False
+    takes_nodes: bool = False
 
     # --- start
 
@@ -213,6 +223,48 @@ class Writing:
             return Reply(Effect.REFUSED, SiteError(Code.UNSUPPORTED, site, message))
         return understand(answer, site, _USER)
 
+    def new_user_request(self, order: CreateUser) -> SiteRequest:
+        """``POST users/``, a form; what is not given is left out."""
+        given = {
+            "username": order.user,
+            "password": order.password,
+            "role": order.role,
+            "name": order.name,
+            "email": order.email,
+            "project": order.project,
+        }
+        body = urlencode({name: value for name, value in given.items() if value}).encode()
+        return SiteRequest("POST", "/api/users/", body, safe=False, media_type="application/x-www-form-urlencoded")
+
+    def user_created(self, answer: SiteAnswer, site: str) -> Reply:
+        """200 with a message. What the site says of its own accord is not passed on: it may hold the password."""
+        if 200 <= answer.status < 300 and _CREATED.fullmatch(answer.body):
+            return Reply(Effect.DONE)
+        reply = understand(answer, site, _NEW_USER)
+        if reply.effect is Effect.DONE:  # and not what it should be
+            return Reply(Effect.DOUBT, SiteError(Code.BAD_ANSWER, site, "The site's answer is not what it should be."))
+        if reply.error is None or any(reply.error.message == one.message for one in _NEW_USER):
+            return reply
+        return understand(replace(answer, body=b"", location=None), site)
+
+    def user_gone_request(self, name: str) -> SiteRequest:
+        """``DELETE users/``; a form in the body of a ``DELETE`` is not read."""
+        return SiteRequest("DELETE", f"/api/users/?{urlencode({'username': name})}", safe=False)
+
+    def user_gone(self, answer: SiteAnswer, site: str) -> Reply:
+        """200 and nothing, whether there was such a user or not: that proves nothing, so it is a doubt."""
+        return understand(answer, site)
+
+    # --- nodes
+
+    def nodes_request(self, order: NodeStates) -> SiteRequest:
+        """``POST nodestate/``."""
+        return _write("POST", "nodestate/", {"cluster": order.cluster, "nodes": order.nodes})
+
+    def nodes_taken(self, answer: SiteAnswer, site: str) -> Reply:
+        """200 and nothing, also where the site could not keep it."""
+        return understand_empty(answer, site)
+
     def unsupported(self, site: str, what: str) -> SiteError:
         """The error for what this release cannot do."""
         return SiteError(Code.UNSUPPORTED, site, f"Release {self.name}, which site {site} runs, cannot {what}.")
@@ -268,6 +320,7 @@ RELEASED_WRITING: dict[str, Writing] = {
         edits_meta=False,
         counts=True,
         changes_users="form",
+        creates_users=True,
     ),
     "1.3": Writing(
         "1.3",
@@ -279,6 +332,7 @@ RELEASED_WRITING: dict[str, Writing] = {
         removes_tags=False,
         shows_old_meta=True,
         changes_users="form",
+        creates_users=True,
     ),
     "1.4": Writing("1.4", RELEASED["1.4"].states, shows_old_meta=True),
     "1.5": Writing(
@@ -290,5 +344,6 @@ RELEASED_WRITING: dict[str, Writing] = {
         counts=True,
         shared_key="shared",
         changes_users="json",
+        takes_nodes=True,
     ),
 }

@@ -2,8 +2,8 @@
 
 ::
 
-    documented, documented_writes ── documented_table ──┐       /api, /userapi         as the how-to page has it
-    released, released_writes     ── released_table   ──┴─ face  /cc-backend/1.5/…      as cc-backend 1.5.4 has it
+    documented, documented_writes, documented_accounts ── documented_table ──┐      /api, /userapi     as the how-to page has it
+    released, released_writes, released_accounts       ── released_table   ──┴─ face /cc-backend/1.5/…  as cc-backend 1.5.4 has it
 
 calls        what a handler gets and gives
 ids          integer job ids over all sites
@@ -15,9 +15,10 @@ pages        where numbered pages begin, remembered
 nodes        which nodes are in use
 conditional  entity tags
 bodies       bodies of writes
+forms        bodies that are forms
 orders       writes as both faces order them
-documented   the handlers of /api and /userapi
-released     the handlers of /cc-backend/1.5
+documented   the handlers of /api and /userapi, with what writes and what changes users beside it
+released     the same of /cc-backend/1.5
 wording      the words of cc-backend's refusals
 endpoints    paths and methods, as values
 parameters   the parameters of the faces, described

@@ -10,17 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import msgspec
+
 from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, Resource, Tag
-from ccgateway.jobs.writes import StartJob, UserChange
+from ccgateway.jobs.writes import NodeState, StartJob, UserChange
 from ccgateway.surfaces.rest.wording import decode_json, kind_of
 
 __all__ = [
-    "ENDED", "NAMED", "NAMED_PAIR", "PAIR", "STARTED", "STARTED_ANYWHERE", "TAGS", "USER", "Ended", "Kind", "Named", "Pair",
-    "change_in", "read_change", "read_ended", "read_named", "read_named_pair", "read_pair", "read_started", "read_tags",
-    "schema_of",
+    "ENDED", "NAMED", "NAMED_PAIR", "NODES", "PAIR", "STARTED", "STARTED_ANYWHERE", "TAGS", "USER", "Ended", "Kind", "Named",
+    "Pair", "change_in", "read_change", "read_ended", "read_named", "read_named_pair", "read_nodes", "read_pair", "read_started",
+    "read_tags", "schema_of",
 ]  # fmt: skip
 
-Kind: TypeAlias = "Literal['string', 'int64', 'int32', 'any'] | Shape | Many | Texts"
+Kind: TypeAlias = "Literal['string', 'int', 'int64', 'int32', 'any'] | Shape | Many | Texts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,22 @@ _NEEDED = ("jobId", "user", "cluster", "startTime", "resources")
 STARTED = Shape("Job", _JOB, _NEEDED)
 #: what releases up to 1.4 have instead of ``shared``; and the site, where several have the cluster
 STARTED_ANYWHERE = Shape("Job", {**_JOB, "exclusive": "int32", "site": "string"}, _NEEDED)
-_BOUNDS = {"int32": 1 << 31, "int64": 1 << 63}
+_NODE = Shape(
+    "NodePayload",
+    {
+        "hostname": "string",
+        "states": Many("string", "[]string"),
+        "cpusAllocated": "int",
+        "memoryAllocated": "int64",
+        "gpusAllocated": "int",
+        "jobsRunning": "int",
+    },
+    ("hostname", "states"),
+)
+NODES = Shape(
+    "UpdateNodeStatesRequest", {"cluster": "string", "nodes": Many(_NODE, "[]schema.NodePayload")}, ("cluster", "nodes")
+)
+_BOUNDS = {"int32": 1 << 31, "int64": 1 << 63, "int": 1 << 63}
 
 
 def _read(body: bytes, kind: Kind) -> Any:
@@ -109,7 +126,7 @@ def _typed(value: Any, kind: Kind, where: str) -> Any:
         case "string":
             if isinstance(value, str):
                 return value
-        case "int64" | "int32":
+        case "int64" | "int32" | "int":
             if isinstance(value, int) and not isinstance(value, bool) and -_BOUNDS[kind] <= value < _BOUNDS[kind]:
                 return value
             if isinstance(value, int | float) and not isinstance(value, bool):
@@ -124,7 +141,7 @@ def _typed(value: Any, kind: Kind, where: str) -> Any:
             raise _misfit(kind_of(value), where, "map[string]string")
         case Shape():
             if isinstance(value, dict):
-                return _object(value, kind)
+                return _object(value, kind, where)
             raise _misfit(kind_of(value), where, f"{'schema' if kind in _OF_LIBRARY else 'api'}.{kind.name}")
     raise _misfit(kind_of(value), where, str(kind))
 
@@ -141,16 +158,18 @@ def _items(values: list[Any], kind: Kind, where: str) -> list[Any]:
 
 def _are_integers(values: list[Any], kind: Kind) -> bool:
     """Whether that is all there is: hundreds of thousands of them, looked at one by one, would keep others waiting."""
-    if kind not in ("int64", "int32") or set(map(type, values)) != {int}:
+    if kind not in ("int64", "int32", "int") or set(map(type, values)) != {int}:
         return False
     return bool(-_BOUNDS[kind] <= min(values) and max(values) < _BOUNDS[kind])
 
 
 #: objects that come from the library and not from the interface itself
-_OF_LIBRARY = (STARTED, STARTED_ANYWHERE, _JOB_TAG, _RESOURCE)
+_OF_LIBRARY = (STARTED, STARTED_ANYWHERE, _JOB_TAG, _RESOURCE, _NODE)
 
 
-def _object(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
+def _object(value: dict[str, Any], shape: Shape, where: str) -> dict[str, Any]:
+    path = where.partition(".")[2]
+    place = f"{shape.name}.{path}." if path else f"{shape.name}."
     known = {name.lower(): name for name in shape.keys}
     found: dict[str, Any] = {}
     for key, one in value.items():
@@ -158,7 +177,7 @@ def _object(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
         if name is None:
             raise ValueError(f'json: unknown field "{key}"')
         if one is not None:
-            found[name] = _typed(one, shape.keys[name], f"{shape.name}.{name}")
+            found[name] = _typed(one, shape.keys[name], place + name)
     return found
 
 
@@ -183,7 +202,7 @@ def schema_of(kind: Kind) -> dict[str, Any]:
         case "any":
             return {}
         case _:
-            return {"type": "integer", "format": kind}
+            return {"type": "integer", "format": "int64" if kind == "int" else kind}
 
 
 # --- what the bodies say
@@ -259,6 +278,31 @@ def read_ended(body: bytes) -> Ended:
     """``{"jobId", "cluster", "startTime", "jobState", "stopTime"}``; without a state it is ``completed``."""
     found = _read(body, ENDED) or {}
     return Ended(_named(found), found.get("jobState") or "completed", found.get("stopTime", 0))
+
+
+#: objects in a body that is not simply what it should be, so that it is looked at piece by piece
+_MOST_LOOKED_AT = 2000
+
+
+class _Nodes(msgspec.Struct, forbid_unknown_fields=True):
+    cluster: str | None = None
+    nodes: list[NodeState | None] | None = None
+
+
+_NODES = msgspec.json.Decoder(_Nodes)
+
+
+def read_nodes(body: bytes) -> tuple[str, tuple[NodeState, ...]]:
+    """``{"cluster", "nodes": [{"hostname", "states", …}…]}``."""
+    try:
+        found = _NODES.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        if body.count(b"{") > _MOST_LOOKED_AT:
+            raise ValueError(
+                f"of more than {_MOST_LOOKED_AT} nodes, all need to have their keys as they are documented"
+            ) from None
+        found = msgspec.convert(_read(body, NODES) or {}, _Nodes)
+    return found.cluster or "", tuple([one for one in found.nodes or () if one is not None])
 
 
 def read_started(body: bytes, site: str | None = None, *, any_release: bool = False) -> StartJob:

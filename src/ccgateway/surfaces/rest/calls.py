@@ -75,8 +75,8 @@ class Call:
     method: str
     path: Mapping[str, str]
     query: Query
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     request_id: str
 
     @property

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ccgateway.surfaces.rest import documented, documented_writes
-from ccgateway.surfaces.rest.bodies import ENDED, NAMED, NAMED_PAIR, STARTED_ANYWHERE, TAGS, USER, schema_of
+from ccgateway.surfaces.rest import documented, documented_accounts, documented_writes
+from ccgateway.surfaces.rest.bodies import ENDED, NAMED, NAMED_PAIR, NODES, STARTED_ANYWHERE, TAGS, USER, schema_of
 from ccgateway.surfaces.rest.clusters import Account, Clusters
 from ccgateway.surfaces.rest.endpoints import FAILURES, Endpoint, Handler, Operation, Table
+from ccgateway.surfaces.rest.forms import NEW_USER
 from ccgateway.surfaces.rest.nodes import NodesInUse
 from ccgateway.surfaces.rest.parameters import (
     ALL_METRICS,
@@ -24,6 +25,7 @@ from ccgateway.surfaces.rest.parameters import (
     SITE,
     SITES,
     TIMESTAMP,
+    USERNAME,
 )  # fmt: skip
 from ccgateway.surfaces.rest.styles import FailedWrite, Failure
 
@@ -242,7 +244,7 @@ _WRITES = (
         "/user/{id}",
         {
             "POST": _writing(
-                documented_writes.change_user,
+                documented_accounts.change_user,
                 "changeUser",
                 "Adds a role or project of a user, or removes one",
                 {200: documented_writes.AtSites, 207: documented_writes.AtSites},
@@ -251,6 +253,19 @@ _WRITES = (
                 description="Releases up to 1.3, and since 1.5.4, can do that. 207 where not every site did it.",
             )
         },
+    ),
+    Endpoint(
+        "/nodestate/",
+        _twice(
+            documented_writes.update_nodes,
+            "updateNodeStates",
+            "Takes what a scheduler says of nodes",
+            ("POST", "PUT"),
+            {200: None},
+            parameters=(SITE,),
+            body=schema_of(NODES),
+            description="For the site that has the cluster. Releases since 1.5 can do that.",
+        ),
     ),
 )
 _OTHERS = (
@@ -279,7 +294,25 @@ _OTHERS = (
         {
             "GET": _documented(
                 documented.users, "listUsers", "Lists all users", {200: list[Account]}, parameters=(NOT_JUST_USER, SITE, POLICY)
-            )
+            ),
+            **_twice(
+                documented_accounts.create_user,
+                "createUser",
+                "Creates a user",
+                ("POST", "PUT"),
+                {200: documented_writes.AtSites, 207: documented_writes.AtSites},
+                parameters=(SITES,),
+                form=NEW_USER,
+                description="By administrators, at releases up to 1.3. 207 where not every site did it.",
+            ),
+            "DELETE": _writing(
+                documented_accounts.delete_user,
+                "deleteUser",
+                "Deletes a user",
+                {200: documented_writes.AtSites, 207: documented_writes.AtSites},
+                parameters=(SITES, USERNAME),
+                description="By administrators, at releases up to 1.3. 207 where not every site did it.",
+            ),
         },
     ),
 )

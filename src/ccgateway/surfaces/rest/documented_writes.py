@@ -10,10 +10,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from email.parser import BytesParser
-from email.policy import HTTP
 from typing import TypeVar
-from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -21,26 +18,23 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.provisional import clue_of, is_provisional
 from ccgateway.jobs.writes import (
-    ChangeUser,
     DeleteBefore,
     EditMeta,
+    NodeStates,
     OmitTagged,
     RemoveTags,
     StopJob,
     TagJob,
     Target,
-    UserChange,
     WriteOutcome,
     WriteResult,
 )
 from ccgateway.surfaces.rest.bodies import (
-    CHANGES,
     Ended,
-    change_in,
-    read_change,
     read_ended,
     read_named,
     read_named_pair,
+    read_nodes,
     read_started,
     read_tags,
 )
@@ -59,8 +53,8 @@ from ccgateway.surfaces.rest.orders import (
 from ccgateway.surfaces.rest.styles import refused_write
 
 __all__ = [
-    "change_user", "delete_before", "delete_job", "delete_named_job", "edit_meta", "edit_named_meta", "remove_tags", "start_job",
-    "stop_job", "stop_named_job", "tag_job", "untag_job",
+    "at_sites", "delete_before", "delete_job", "delete_named_job", "edit_meta", "edit_named_meta", "read", "remove_tags",
+    "start_job", "stop_job", "stop_named_job", "tag_job", "untag_job", "update_nodes",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -92,14 +86,15 @@ class AtSites(msgspec.Struct, omit_defaults=True):
     count: int | None = None
 
 
-def _read(read: Callable[[bytes], T], call: Call) -> T:
+def read(reader: Callable[[bytes], T], call: Call) -> T:
+    """The body, read; what is wrong with it is told without a word of Go."""
     try:
-        return read(call.body)
+        return reader(call.body)
     except ValueError as wrong:
         raise bad(f"The body cannot be used: {_plain(str(wrong))}.") from None
 
 
-_MISFIT = re.compile(r"json: cannot unmarshal (.+) into Go (?:struct field \w+\.(\w+)|value) of type (\S+)")
+_MISFIT = re.compile(r"json: cannot unmarshal (.+) into Go (?:struct field (?:\w+\.)+(\w+)|value) of type (\S+)")
 _UNKNOWN = re.compile(r"json: unknown field (.+)")
 
 
@@ -112,7 +107,12 @@ def _plain(words: str) -> str:
     return {"EOF": "it is empty", "unexpected EOF": "it is not complete JSON"}.get(words, words)
 
 
-_KINDS = {"string": "a text", "int32": "a whole number of 32 bits", "int64": "a whole number of 64 bits"}
+_KINDS = {
+    "string": "a text",
+    "int": "a whole number of 64 bits",
+    "int32": "a whole number of 32 bits",
+    "int64": "a whole number of 64 bits",
+}
 
 
 def _told(result: WriteResult, call: Call) -> Told:
@@ -151,7 +151,7 @@ def _by_id(call: Call) -> Target:
 async def start_job(call: Call) -> Answer:
     """Records a started job. 202, with a provisional id, while its site does not show it yet."""
     site = only_site(call)
-    order = _read(lambda body: read_started(body, site, any_release=True), call)
+    order = read(lambda body: read_started(body, site, any_release=True), call)
     missing = [name for name, value in (("jobId", order.job_id), ("user", order.user), ("cluster", order.cluster)) if not value]
     if missing or not order.start_time:
         raise bad(f"The body lacks {', '.join(missing or ['startTime'])}.")
@@ -164,7 +164,7 @@ async def start_job(call: Call) -> Answer:
 
 async def stop_job(call: Call) -> Answer:
     """Records that a job ended."""
-    ended = _read(read_ended, call)
+    ended = read(read_ended, call)
     target = _by_id(call)
     if ended.job.job_id is not None:
         target = Target(
@@ -193,7 +193,7 @@ async def _check_named(call: Call, ended: Ended) -> None:
 
 async def stop_named_job(call: Call) -> Answer:
     """Records that the job of a key ended."""
-    ended = _read(read_ended, call)
+    ended = read(read_ended, call)
     if ended.job.job_id is None:
         raise bad("The body lacks jobId.")
     return await _stopped(call, target_of(call, ended.job), ended)
@@ -207,7 +207,7 @@ async def _stopped(call: Call, target: Target, ended: Ended) -> Answer:
 
 
 def _tags(call: Call) -> tuple[Tag, ...]:
-    tags = tuple(Tag(one.type, one.name, one.scope or "global") for one in _read(read_tags, call))
+    tags = tuple(Tag(one.type, one.name, one.scope or "global") for one in read(read_tags, call))
     if not tags or not all(one.type and one.name for one in tags):
         raise bad("The list of tags is empty." if not tags else "A tag has a type and a name.")
     return tags
@@ -227,7 +227,7 @@ async def untag_job(call: Call) -> Answer:
 
 async def edit_meta(call: Call) -> Answer:
     """Sets keys of a job's metadata: any of them, or the one of ``{"key", "value"}``."""
-    return await _edited(call, _by_id(call), _read(_values, call))
+    return await _edited(call, _by_id(call), read(_values, call))
 
 
 def _values(body: bytes) -> dict[str, str]:
@@ -244,7 +244,7 @@ def _values(body: bytes) -> dict[str, str]:
 
 async def edit_named_meta(call: Call) -> Answer:
     """Sets one key of the metadata of the job of a key."""
-    named, pair = _read(read_named_pair, call)
+    named, pair = read(read_named_pair, call)
     if named.job_id is None:
         raise bad("The body lacks jobId.")
     return await _edited(call, target_of(call, named), {pair.key: pair.value})
@@ -269,7 +269,7 @@ async def delete_job(call: Call) -> Answer:
 
 async def delete_named_job(call: Call) -> Answer:
     """Deletes the job of a key."""
-    named = _read(read_named, call)
+    named = read(read_named, call)
     if named.job_id is None:
         raise bad("The body lacks jobId.")
     return await _deleted(call, target_of(call, named))
@@ -292,7 +292,7 @@ async def delete_before(call: Call) -> Answer:
     results = await call.gateway.writes.delete_jobs_before(order, call.caller, write_call(call), dry_run=_dry_run(call))
     count = sum(result.count or 0 for result in results)
     words = f"{count} jobs would be deleted" if _dry_run(call) else f"Successfully deleted {count} jobs"
-    return _at_sites(results, words, count)
+    return at_sites(results, words, count)
 
 
 def _omit(text: str) -> OmitTagged:
@@ -309,46 +309,23 @@ async def remove_tags(call: Call) -> Answer:
     order = RemoveTags(tags=tags, sites=named_sites(call))
     results = await call.gateway.writes.remove_tags(order, call.caller, write_call(call), dry_run=_dry_run(call))
     gone = {result.tag for result in results if result.outcome is WriteOutcome.DONE}
-    return _at_sites(results, f"Deleted Tags from DB: {len(gone)} successfull of {len(tags)} requested")
+    return at_sites(results, f"Deleted Tags from DB: {len(gone)} successfull of {len(tags)} requested")
 
 
-# --- users
+# --- nodes
 
 
-async def change_user(call: Call) -> Answer:
-    """Gives a user a role or project at the sites that are named, or takes one. By JSON, or as a form."""
-    change = _read(lambda body: _change(body, call), call)
-    if change is None:
-        raise bad(f"Name one of {', '.join(CHANGES)}.")
-    name, value = change
-    order = ChangeUser(user=call.path["id"], change=name, value=value, sites=named_sites(call))
-    results = await call.gateway.writes.change_user(order, call.caller, write_call(call))
-    return _at_sites(results, f"{name.replace('-', ' ').title()} Success for user {order.user}")
+async def update_nodes(call: Call) -> Answer:
+    """Tells the site that has the cluster what its scheduler says of nodes. Answered with nothing, as releases do."""
+    cluster, nodes = read(read_nodes, call)
+    if not cluster:
+        raise bad("The body lacks cluster.")
+    order = NodeStates(cluster=cluster, nodes=nodes, site=only_site(call))
+    (result,) = await call.gateway.writes.update_nodes(order, call.caller, write_call(call))
+    return Answer(media_type=None) if succeeded(result) else refused_write(result)
 
 
-def _change(body: bytes, call: Call) -> tuple[UserChange, str] | None:
-    kind = call.headers.get("content-type", "").lower()
-    if kind.startswith("multipart/form-data"):
-        found = change_in(_parts(body, call.headers["content-type"]))
-    elif kind.startswith("application/x-www-form-urlencoded") and not body.startswith(b"{"):
-        found = change_in(dict(reversed(parse_qsl(body.decode("utf-8", "replace")))))
-    else:
-        found = read_change(body) if body.strip() else None
-    return found or change_in({name: call.query.first(name) or "" for name in CHANGES})
-
-
-def _parts(body: bytes, content_type: str) -> dict[str, str]:
-    """The fields of a form that comes in parts; of one that comes twice, the first counts."""
-    whole = b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + body
-    found: dict[str, str] = {}
-    for part in BytesParser(policy=HTTP).parsebytes(whole).iter_parts():
-        name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
-        if isinstance(name, str) and isinstance(content, bytes):
-            found.setdefault(name, content.decode("utf-8", "replace"))
-    return found
-
-
-def _at_sites(results: Sequence[WriteResult], words: str, count: int | None = None) -> Answer:
+def at_sites(results: Sequence[WriteResult], words: str, count: int | None = None) -> Answer:
     """``words`` and what each site came to. 207 where some did and others did not; if none did, the status of one of them."""
     sites: dict[str, list[AtSite]] = {}
     for one in results:

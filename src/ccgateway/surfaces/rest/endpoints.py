@@ -36,8 +36,9 @@ class Parameter:
 class Operation:
     """One method of one path.
 
-    ``body``: the schema of what may be sent; ``answers``: the type of the body by status (``str``: text; ``None``: nothing;
-    several: one of them); ``failures``: the statuses with which it can fail, and ``failure`` the type of what is said then.
+    ``body``: the schema of what may be sent as JSON, ``form``: as a form; ``answers``: the type of the body by status (``str``:
+    text; ``None``: nothing; several: one of them); ``failures``: the statuses with which it can fail, and ``failure`` the type
+    of what is said then.
     """
 
     run: Handler
@@ -46,6 +47,7 @@ class Operation:
     description: str = ""
     parameters: Sequence[Parameter] = ()
     body: Schema | None = None
+    form: Schema | None = None
     answers: Mapping[int, Any] = field(default_factory=dict)
     failures: Sequence[int] = ()
     failure: Any = None

@@ -14,6 +14,7 @@ from ccgateway.errors import CODES
 from ccgateway.surfaces.rest.calls import JSON, TEXT
 from ccgateway.surfaces.rest.documented_table import API, USERAPI
 from ccgateway.surfaces.rest.endpoints import Endpoint, Operation, Parameter, Schema, Table
+from ccgateway.surfaces.rest.forms import FORMS
 from ccgateway.surfaces.rest.listing import COMPLETE
 from ccgateway.surfaces.rest.released_table import RELEASED_API, RELEASED_USERAPI
 
@@ -136,8 +137,9 @@ def _operation(operation: Operation, endpoint: Endpoint, schemas: _Schemas, *, o
     }
     if operation.description:
         found["description"] = operation.description
-    if operation.body is not None:
-        found["requestBody"] = {"required": True, "content": {JSON: {"schema": operation.body}}}
+    content = {JSON: operation.body} if operation.body is not None else dict.fromkeys(FORMS, operation.form)
+    if any(schema is not None for schema in content.values()):
+        found["requestBody"] = {"required": True, "content": {kind: {"schema": schema} for kind, schema in content.items()}}
     found["responses"] |= {str(status): schemas.failure(status, operation.failure) for status in operation.failures}
     return found
 

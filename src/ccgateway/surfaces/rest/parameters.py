@@ -9,7 +9,7 @@ from ccgateway.surfaces.rest.endpoints import Parameter, Schema
 
 __all__ = [
     "ALL_METRICS", "CHANGED", "CLUSTER", "DOCUMENTED_LIST", "DRY_RUN", "METRICS", "NAMES", "NOT_JUST_USER", "OMIT_TAGGED",
-    "POLICY", "RELEASED_LIST", "RESOLUTION", "SITE", "SITES", "TIMESTAMP",
+    "POLICY", "RELEASED_LIST", "RESOLUTION", "SITE", "SITES", "TIMESTAMP", "USERNAME",
 ]  # fmt: skip
 
 #: a body that names metrics
@@ -27,6 +27,7 @@ POLICY = Parameter(
     "policy", "`STRICT`: an error (503) instead of an answer without a site.", {"type": "string", "enum": ["PARTIAL", "STRICT"]}
 )
 NOT_JUST_USER = Parameter("not-just-user", "`true` leaves out those whose only role is `user`.", _FLAG)
+USERNAME = Parameter("username", "Who is to go; may stand in a form in the body, too.", _TEXT)
 TIMESTAMP = Parameter("ts", "Epoch seconds: jobs that started before.", _SECONDS, required=True)
 DRY_RUN = Parameter("dry-run", "`true` deletes nothing, and tells what would be.", _FLAG)
 OMIT_TAGGED = Parameter(

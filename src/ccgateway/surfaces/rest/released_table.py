@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ccgateway.surfaces.rest import released, released_writes
-from ccgateway.surfaces.rest.bodies import ENDED, NAMED, NAMED_PAIR, PAIR, STARTED, TAGS, USER, schema_of
+from ccgateway.surfaces.rest import released, released_accounts, released_writes
+from ccgateway.surfaces.rest.bodies import ENDED, NAMED, NAMED_PAIR, NODES, PAIR, STARTED, TAGS, USER, schema_of
 from ccgateway.surfaces.rest.clusters import Account, Clusters
 from ccgateway.surfaces.rest.endpoints import FAILURES, Endpoint, Handler, Operation, Table
+from ccgateway.surfaces.rest.forms import NEW_USER
 from ccgateway.surfaces.rest.jobs import Job
 from ccgateway.surfaces.rest.nodes import NodesInUse
 from ccgateway.surfaces.rest.parameters import (
@@ -22,6 +23,7 @@ from ccgateway.surfaces.rest.parameters import (
     SITE,
     SITES,
     TIMESTAMP,
+    USERNAME,
 )  # fmt: skip
 from ccgateway.surfaces.rest.styles import ReleasedFailure
 
@@ -168,7 +170,7 @@ _RELEASED_WRITES = (
         "/user/{id}",
         {
             "POST": _released(
-                released_writes.change_user,
+                released_accounts.change_user,
                 "changeUser",
                 "Adds a role or project of a user, or removes one",
                 {200: released_writes.Message, 207: released_writes.FailedAtSites},
@@ -176,6 +178,18 @@ _RELEASED_WRITES = (
                 body=schema_of(USER),
             )
         },
+    ),
+    Endpoint(
+        "/nodestate/",
+        _both(
+            released_writes.update_nodes,
+            "updateNodeStates",
+            "Takes what a scheduler says of nodes",
+            ("POST", "PUT"),
+            {200: None},
+            parameters=(SITE,),
+            body=schema_of(NODES),
+        ),
     ),
 )
 _RELEASED_OTHERS = (
@@ -200,7 +214,23 @@ _RELEASED_OTHERS = (
         {
             "GET": _released(
                 released.users, "listUsers", "Lists users", {200: list[Account]}, parameters=(NOT_JUST_USER, SITE, POLICY)
-            )
+            ),
+            **_both(
+                released_accounts.create_user,
+                "createUser",
+                "Creates a user, at releases up to 1.3",
+                ("POST", "PUT"),
+                {200: str, 207: released_writes.FailedAtSites},
+                parameters=(SITES,),
+                form=NEW_USER,
+            ),
+            "DELETE": _released(
+                released_accounts.delete_user,
+                "deleteUser",
+                "Deletes a user, at releases up to 1.3",
+                {200: None, 207: released_writes.FailedAtSites},
+                parameters=(SITES, USERNAME),
+            ),
         },
     ),
 )

@@ -15,9 +15,9 @@ import msgspec
 from ccgateway.errors import Code, GatewayError, RequestError
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.writes import (
-    ChangeUser,
     DeleteBefore,
     EditMeta,
+    NodeStates,
     OmitTagged,
     RemoveTags,
     StopJob,
@@ -27,12 +27,11 @@ from ccgateway.jobs.writes import (
     WriteResult,
 )
 from ccgateway.surfaces.rest.bodies import (
-    CHANGES,
     Named,
-    read_change,
     read_ended,
     read_named,
     read_named_pair,
+    read_nodes,
     read_pair,
     read_started,
     read_tags,
@@ -54,8 +53,8 @@ from ccgateway.surfaces.rest.styles import ReleasedFailure
 from ccgateway.surfaces.rest.wording import NO_ROWS, RefusedError, parse_int, written
 
 __all__ = [
-    "change_user", "delete_before", "delete_job", "delete_named_job", "edit_meta", "edit_named_meta", "remove_tags", "start_job",
-    "stop_named_job", "tag_job", "untag_job",
+    "FailedAtSites", "Message", "at_sites", "delete_before", "delete_job", "delete_named_job", "edit_meta", "edit_named_meta",
+    "read", "refusal_of", "remove_tags", "start_job", "stop_named_job", "tag_job", "untag_job", "update_nodes",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -78,9 +77,10 @@ _NOT_FOUND = f"finding job failed: {NO_ROWS}"
 _REMOVABLE = frozenset({"global", "admin"})
 
 
-def _read(read: Callable[[bytes], T], call: Call, doing: str) -> T:
+def read(reader: Callable[[bytes], T], call: Call, doing: str) -> T:
+    """The body, read; ``doing``: what comes before the words of a failure."""
     try:
-        return read(call.body)
+        return reader(call.body)
     except ValueError as wrong:
         raise RefusedError(400, f"{doing} failed: {wrong}") from None
 
@@ -99,7 +99,7 @@ def _by_id(call: Call, number: int) -> Target | None:
 _SITES_WORDS = re.compile(r"\(HTTP (\d{3})\): (.+)", re.DOTALL)
 
 
-def _refusal(result: WriteResult, doing: str, *, not_found: int) -> RefusedError:
+def refusal_of(result: WriteResult, doing: str, *, not_found: int) -> RefusedError:
     """What 1.5.4 would say. ``doing``: what comes before the words of a failure, if anything."""
     prefix = f"{doing} failed: " if doing else ""
     if result.outcome is WriteOutcome.UNKNOWN:
@@ -117,7 +117,7 @@ def _refusal(result: WriteResult, doing: str, *, not_found: int) -> RefusedError
 
 async def start_job(call: Call) -> Answer:
     """Records a started job."""
-    order = _read(lambda body: read_started(body, only_site(call)), call, "parsing request body")
+    order = read(lambda body: read_started(body, only_site(call)), call, "parsing request body")
     (result,) = await call.gateway.writes.start_jobs([order], call.caller, write_call(call))
     if result.outcome in (WriteOutcome.DONE, WriteOutcome.PENDING):
         return written(Message("success"), 201)
@@ -128,12 +128,12 @@ async def start_job(call: Call) -> Answer:
         raise RefusedError(422, f"{message}: dbid: {db_id}, jobid: {order.job_id}")
     if result.code is Code.UNKNOWN_CLUSTER:
         raise RefusedError(400, f"no such cluster: {order.cluster}")
-    raise _refusal(result, "", not_found=400)
+    raise refusal_of(result, "", not_found=400)
 
 
 async def stop_named_job(call: Call) -> Answer:
     """Records that the job of a key ended."""
-    ended = _read(read_ended, call, "parsing request body")
+    ended = read(read_ended, call, "parsing request body")
     target = _target(call, ended.job)
     order = StopJob(target=target, stop_time=ended.stop_time, state=ended.state)
     results = await call.gateway.writes.stop_jobs([order], call.caller, write_call(call))
@@ -156,7 +156,7 @@ async def _not_stopped(call: Call, order: StopJob, results: Sequence[WriteResult
             if row is None:
                 return RefusedError(404, _NOT_FOUND)
     if row is None:
-        return _refusal(results[0], "", not_found=404)
+        return refusal_of(results[0], "", not_found=404)
     where = f"jobId {row.job_id} (id {call.ids.of(row.site, row.id)}) on {row.cluster} :"
     if row.state != "running":
         return RefusedError(422, f"{where} job has already been stopped (state is: {row.state})")
@@ -183,7 +183,7 @@ async def untag_job(call: Call) -> Answer:
 
 async def _tagged(call: Call, doing: str) -> Answer:
     target = _by_id(call, path_id(call))
-    asked = _read(read_tags, call, "decoding request")
+    asked = read(read_tags, call, "decoding request")
     adds = doing == "adding tag"
     tags = tuple(Tag(one.type, one.name, one.scope or "global") for one in asked if adds or one.scope in _REMOVABLE)
     if target is not None and tags:
@@ -214,7 +214,7 @@ def _tag_refusal(result: WriteResult, doing: str) -> RefusedError:
         return RefusedError(500, f"{doing} failed: UNIQUE constraint failed: tag.tag_type, tag.tag_name")
     if result.outcome is WriteOutcome.FAILED and result.code is Code.SITE_UNAUTHORIZED:
         return RefusedError(500, f"{doing} failed: cannot write tag scope with current authorization")
-    return _refusal(result, doing, not_found=404)
+    return refusal_of(result, doing, not_found=404)
 
 
 async def edit_meta(call: Call) -> Answer:
@@ -224,7 +224,7 @@ async def edit_meta(call: Call) -> Answer:
     except ValueError as wrong:
         raise RefusedError(400, f"parsing job ID failed: {wrong}") from None
     target = _by_id(call, number)
-    pair = _read(read_pair, call, "decoding request")
+    pair = read(read_pair, call, "decoding request")
     if target is None:
         raise RefusedError(404, _NOT_FOUND)
     return await _edited(call, target, {pair.key: pair.value}, not_found=404)
@@ -232,7 +232,7 @@ async def edit_meta(call: Call) -> Answer:
 
 async def edit_named_meta(call: Call) -> Answer:
     """Sets one key of the metadata of the job of a key."""
-    named, pair = _read(read_named_pair, call, "decoding request")
+    named, pair = read(read_named_pair, call, "decoding request")
     return await _edited(call, _target(call, named), {pair.key: pair.value}, not_found=422)
 
 
@@ -240,7 +240,7 @@ async def _edited(call: Call, target: Target, values: dict[str, str], *, not_fou
     order = EditMeta(target=target, values=values)
     results = await call.gateway.writes.edit_meta([order], call.caller, write_call(call))
     if not succeeded(results[0]):
-        raise _refusal(results[0], "", not_found=not_found)
+        raise refusal_of(results[0], "", not_found=not_found)
     row = await afterwards(call, results)
     if row is None:
         return written(_UNSEEN)
@@ -259,18 +259,18 @@ async def delete_job(call: Call) -> Answer:
     if target is not None:
         (result,) = await call.gateway.writes.delete_jobs([target], call.caller, write_call(call))
         if not succeeded(result) and result.code is not Code.NOT_FOUND:
-            raise _refusal(result, "deleting job", not_found=422)
+            raise refusal_of(result, "deleting job", not_found=422)
     return written(Message(f"Successfully deleted job {number}"))
 
 
 async def delete_named_job(call: Call) -> Answer:
     """Deletes the job of a key."""
-    target = _target(call, _read(read_named, call, "parsing request body"))
+    target = _target(call, read(read_named, call, "parsing request body"))
     # its number has to be known before it is gone
     row = await find_named(call, target) if target.start_time is not None else None
     (result,) = await call.gateway.writes.delete_jobs([target], call.caller, write_call(call))
     if not succeeded(result):
-        raise _refusal(result, "deleting job", not_found=422)
+        raise refusal_of(result, "deleting job", not_found=422)
     number = call.ids.of(row.site, row.id) if row is not None else result.key.job_id if result.key is not None else 0
     return written(Message(f"Successfully deleted job {number}"))
 
@@ -284,7 +284,7 @@ async def delete_before(call: Call) -> Answer:
     order = DeleteBefore(before=before, sites=named_sites(call), omit_tagged=_omit(call.query.first("omit-tagged") or "none"))
     results = await call.gateway.writes.delete_jobs_before(order, call.caller, write_call(call))
     count = sum(result.count or 0 for result in results)
-    return _at_sites(results, written(Message(f"Successfully deleted {count} jobs")), "deleting jobs")
+    return at_sites(results, written(Message(f"Successfully deleted {count} jobs")), "deleting jobs")
 
 
 def _omit(text: str) -> OmitTagged:
@@ -297,7 +297,7 @@ def _omit(text: str) -> OmitTagged:
 
 async def remove_tags(call: Call) -> Answer:
     """Removes tags altogether, at the sites that are named."""
-    asked = _read(read_tags, call, "decoding request")
+    asked = read(read_tags, call, "decoding request")
     tags = tuple(one for one in asked if one.scope in _REMOVABLE)
     gone = 0
     results: Sequence[WriteResult] = ()
@@ -311,49 +311,24 @@ async def remove_tags(call: Call) -> Answer:
             raise RefusedError(500, f"removing tag failed: tag does not exist (name, type, scope): {names}")
         gone = sum(WriteOutcome.DONE in of_one for of_one in outcomes.values())
     text = f"Deleted Tags from DB: {gone} successfull of {len(asked)} requested\n".encode()
-    return _at_sites(results, Answer(200, text, TEXT), "removing tag")
+    return at_sites(results, Answer(200, text, TEXT), "removing tag")
 
 
-# --- users
-
-_NOT_ADMIN = "only admins are allowed to update a user"
-_UNCHANGED = {
-    "add-role": "user {user} already has role {value}",
-    "remove-role": "role already deleted for user '{user}': {value}",
-    "add-project": "user '{user}' already manages project '{value}'",
-    "remove-project": "user '\"{user}\"': Cannot remove project '\"{value}\"' - Does not match",
-}
+# --- nodes
 
 
-async def change_user(call: Call) -> Answer:
-    """Gives a user a role or project at the sites that are named, or takes one."""
-    if "admin" not in call.caller.roles:
-        raise RefusedError(403, _NOT_ADMIN)
-    change = _read(read_change, call, "decoding request")
-    if change is None:
-        raise RefusedError(400, f"no operation specified: must provide {', '.join(CHANGES[:-1])}, or {CHANGES[-1]}")
-    name, value = change
-    order = ChangeUser(user=call.path["id"], change=name, value=value, sites=named_sites(call))
-    results = await call.gateway.writes.change_user(order, call.caller, write_call(call))
-    verb, _, what = name.partition("-")
-    doing = f"{verb.rstrip('e')}ing {what}"
-    if all(one.outcome is WriteOutcome.UNCHANGED for one in results):
-        shown = value.lower() if what == "role" else value
-        raise RefusedError(422, f"{doing} failed: {_UNCHANGED[name].format(user=order.user, value=shown)}")
-    done = written(Message(f"{verb.title()} {what.title()} Success for user {order.user}"))
-    return _at_sites(results, done, doing, _user_refusal)
-
-
-def _user_refusal(result: WriteResult, doing: str, *, not_found: int) -> RefusedError:
-    if result.outcome is WriteOutcome.FAILED and result.code is Code.NOT_FOUND:
-        return RefusedError(not_found, f"{doing} failed: {NO_ROWS}")
-    if result.outcome is WriteOutcome.FAILED and result.code is Code.SITE_UNAUTHORIZED:
-        return RefusedError(403, _NOT_ADMIN)
-    refusal = _refusal(result, doing, not_found=not_found)
-    if result.code is Code.SITE_REFUSED and not refusal.message.startswith(doing):  # up to 1.3
-        words = refusal.message[:1].lower() + refusal.message[1:].rstrip("!")
-        return RefusedError(refusal.status, f"{doing} failed: {words}")
-    return refusal
+async def update_nodes(call: Call) -> Answer:
+    """Tells the site that has the cluster what its scheduler says of nodes."""
+    cluster, nodes = read(read_nodes, call, "parsing request body")
+    if not cluster:  # 1.5.4 says 200, and drops it
+        raise RefusedError(400, f"no such cluster: {cluster}")
+    order = NodeStates(cluster=cluster, nodes=nodes, site=only_site(call))
+    (result,) = await call.gateway.writes.update_nodes(order, call.caller, write_call(call))
+    if succeeded(result):
+        return Answer(media_type=None)
+    if result.code is Code.UNKNOWN_CLUSTER:
+        raise RefusedError(400, f"no such cluster: {cluster}")
+    raise refusal_of(result, "", not_found=400)
 
 
 class Refusal(Protocol):
@@ -362,12 +337,12 @@ class Refusal(Protocol):
     def __call__(self, result: WriteResult, doing: str, *, not_found: int) -> RefusedError: ...
 
 
-def _at_sites(results: Sequence[WriteResult], done: Answer, doing: str, refusal_of: Refusal = _refusal) -> Answer:
+def at_sites(results: Sequence[WriteResult], done: Answer, doing: str, refused: Refusal = refusal_of) -> Answer:
     """``done`` if every site did it; else what those came to that did not."""
     failed = [one for one in results if not succeeded(one)]
     if not failed:
         return done
-    refusals = [refusal_of(one, doing, not_found=422) for one in failed]
+    refusals = [refused(one, doing, not_found=422) for one in failed]
     if len(results) == 1:
         raise refusals[0]
     words = "; ".join(f"{one.site}: {refusal.message}" for one, refusal in zip(failed, refusals, strict=True))
