@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 import ccgateway
 
 ROOT = Path(__file__).parent.parent
@@ -32,14 +30,12 @@ def test_every_import_contract_is_kept() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_is_of_a_size_to_be_read_at_once(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= MOST_LINES
+def test_every_module_is_of_a_size_to_be_read_at_once() -> None:
+    assert [name_of(path) for path in MODULES if len(path.read_text().splitlines()) > MOST_LINES] == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_says_what_it_is_for(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text()))
+def test_every_module_says_what_it_is_for() -> None:
+    assert [name_of(path) for path in MODULES if not ast.get_docstring(ast.parse(path.read_text()))] == []
 
 
 def contents(room: Path) -> Iterator[str]:
@@ -50,12 +46,14 @@ def contents(room: Path) -> Iterator[str]:
             yield path.name
 
 
-@pytest.mark.parametrize("room", ROOMS, ids=name_of)
-def test_a_rooms_docstring_is_a_map_of_it(room: Path) -> None:
-    text = ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or ""
-    if (room / "schema.py").exists():  # the schema module draws the types
-        text += ast.get_docstring(ast.parse((room / "schema.py").read_text())) or ""
-    assert [name for name in contents(room) if name not in text] == []
+def test_every_rooms_docstring_is_a_map_of_it() -> None:
+    missing = []
+    for room in ROOMS:
+        text = ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or ""
+        if (room / "schema.py").exists():  # the schema module draws the types
+            text += ast.get_docstring(ast.parse((room / "schema.py").read_text())) or ""
+        missing += [f"{name_of(room)}: {name}" for name in contents(room) if name not in text]
+    assert missing == []
 
 
 def test_nothing_is_printed_past_the_console() -> None:

@@ -14,104 +14,59 @@ from typing import Any
 
 import pytest
 from graphql import build_schema, parse, validate
-from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
 from ccgateway import __version__
-from ccgateway.errors import CODES, Code
+from ccgateway.errors import Code
 from ccgateway.operations.published import drift
-from ccgateway.settings import (
-    ApiKeySettings,
-    CacheSettings,
-    CallerSettings,
-    ExchangeSettings,
-    IdentitySettings,
-    IssuerSettings,
-    LimitSettings,
-    RestSettings,
-    ServerSettings,
-    Settings,
-    SiteSettings,
-    WriteSettings,
-    load_settings,
-)
+from ccgateway.settings import Settings, load_settings
 from ccgateway.site.credentials.table import read_table
 from ccgateway.surfaces.graphql.schema import sdl
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-DOCUMENTS = sorted(
-    path for path in (*ROOT.glob("*.md"), *ROOT.glob("deploy/*"), *ROOT.glob("*/README.md"), *ROOT.glob("tests/live/*.md"))
-)
-SECTIONS: dict[str, type[BaseModel]] = {
-    "server": ServerSettings,
-    "caller": CallerSettings,
-    "limits": LimitSettings,
-    "rest": RestSettings,
-    "cache": CacheSettings,
-    "issuers.NAME": IssuerSettings,
-    "api_keys.NAME": ApiKeySettings,
-    "identities": IdentitySettings,
-    "exchange": ExchangeSettings,
-    "writes": WriteSettings,
-    "sites.NAME": SiteSettings,
-}
-
-KINDS = "|".join(name.split(".")[0] for name in SECTIONS)
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*/*.md"))]
+DOCUMENTS = sorted({*PAGES, *ROOT.glob("*.md"), *ROOT.glob("deploy/*"), *ROOT.glob("*/README.md"), *ROOT.glob("tests/live/*.md")})
+PACKAGE = ROOT / "src" / "ccgateway"
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return [found for page in PAGES for found in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)]
 
 
-def setting_row(section: str, key: str, model: type[BaseModel]) -> str:
-    field = model.model_fields[key]
-    if field.default is PydanticUndefined:
-        default = "needed"
-    elif field.default is None:
-        default = ""
-    else:
-        default = f"`{json.dumps(field.default)}`"
-    return f"| `{section}.{key}` | {default} | {field.description} |"
+def test_what_is_published_is_what_the_code_says() -> None:
+    """The schema files, and in the documents the tables of settings and error codes."""
+    assert drift(ROOT) == ""
 
 
-SETTING_ROWS = [
-    setting_row(section, key, model)
-    for section, model in SECTIONS.items()
-    for key in model.model_fields
-    if (section.endswith(".NAME"), key) != (True, "name")
-]
+def test_every_setting_and_error_code_is_documented_with_a_sentence() -> None:
+    settings, codes = ((ROOT / page).read_text() for page in ("docs/operate/settings.md", "docs/use/errors.md"))
+    rows = re.findall(r"^\| `(\w+)\.[\w.]+` \|[^|]*\| (.*) \|$", settings, re.MULTILINE)
+    assert {section for section, _ in rows} == set(Settings.model_fields)
+    assert all(len(words) > 5 for _, words in rows)
+    documented = re.findall(r"^\| `([A-Z_]+)` \| \d+ \| [A-Z_]+ \| (?:yes|no) \| \S", codes, re.MULTILINE)
+    assert documented == [code.value for code in Code]
 
 
-@pytest.mark.parametrize("row", SETTING_ROWS)
-def test_a_setting_is_documented_with_its_default_and_its_description(row: str) -> None:
-    assert row in README.splitlines()
+def test_the_first_page_is_short() -> None:
+    assert len((ROOT / "README.md").read_bytes()) <= 8 << 10
 
 
-def test_no_setting_is_documented_that_does_not_exist() -> None:
-    rows = [line for line in README.splitlines() if re.match(rf"\| `({KINDS})\.", line)]
-    assert sorted(rows) == sorted(SETTING_ROWS)
+def test_the_picture_of_the_rooms_is_the_import_contract() -> None:
+    import tomllib
+
+    house = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+    (picture,) = re.findall(r"```\n(cli .*?)```", (ROOT / "docs/develop/architecture.md").read_text(), re.DOTALL)
+    drawn = [re.split(r" {2,}", line) for line in picture.splitlines()]
+    layers = [sorted(layer.split(" | ")) for layer in house if layer != "__main__"]
+    assert [sorted(words[: len(layer)]) for words, layer in zip(drawn, layers, strict=True)] == layers
 
 
-def test_every_section_of_the_settings_is_among_those_documented() -> None:
-    assert {name.split(".")[0] for name in SECTIONS} == set(Settings.model_fields)
-
-
-@pytest.mark.parametrize("code", Code)
-def test_an_error_code_is_documented_as_the_table_has_it(code: Code) -> None:
-    row = CODES[code]
-    start = f"| `{code}` | {row.http} | {row.grpc} | {'yes' if row.retryable else 'no'} | "
-    (line,) = [line for line in README.splitlines() if line.startswith(f"| `{code}` ")]
-    assert line.startswith(start) and len(line) > len(start) + 2
-
-
-def test_no_error_code_is_documented_that_does_not_exist() -> None:
-    documented = set(re.findall(r"^\| `([A-Z_]+)` \| \d", README, re.MULTILINE))
-    assert documented == {code.value for code in Code}
-
-
-def test_the_published_schema_is_the_codes() -> None:
-    assert drift(ROOT / "schema") == ""
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/develop/*.md")), ids=lambda page: page.name)
+def test_modules_that_are_named_for_developers_exist(page: Path) -> None:
+    there = [str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*")]
+    named = re.findall(r"`([a-z_]+(?:/[a-z_]+)*\.py|[a-z_]+(?:/[a-z_]+)+)`", page.read_text())
+    assert [
+        name for name in named if not (ROOT / name).exists() and not any(f"/{path}".endswith(f"/{name}") for path in there)
+    ] == []
 
 
 @pytest.mark.parametrize("query", blocks("graphql"))
@@ -126,7 +81,7 @@ def test_an_example_of_settings_can_be_loaded(text: str, tmp_path: Path) -> None
 
 
 def test_the_example_of_a_table_can_be_read(tmp_path: Path) -> None:
-    (text,) = re.findall(r"```toml people\.toml\n(.*?)```", README, re.DOTALL)
+    (text,) = blocks("toml people.toml")
     path = tmp_path / "people.toml"
     path.write_text(text)
     path.chmod(0o600)
@@ -183,15 +138,15 @@ def test_the_example_of_a_filter_finds_something_in_the_demo(demo: str) -> None:
 
 
 def test_the_example_for_the_shell_works_in_the_demo(demo: str) -> None:
-    (body,) = [found[1] for block in blocks("sh") if (found := re.search(r"-d '(.*)'", block))]
-    assert len(asked(demo, body.encode())["data"]["jobs"]["items"]) == 5
+    bodies = [found[1] for block in blocks("sh") if (found := re.search(r"-d '(.*)'", block))]
+    assert [len(asked(demo, body.encode())["data"]["jobs"]["items"]) for body in bodies] == [5, 5]
 
 
 def test_the_example_that_reads_everything_works_in_the_demo(demo: str) -> None:
     (program,) = blocks("python")
     written = io.StringIO()
     with contextlib.redirect_stdout(written):
-        exec(compile(program.replace("http://127.0.0.1:8080", demo), "README.md", "exec"), {})
+        exec(compile(program.replace("http://127.0.0.1:8080", demo), "docs/use/graphql.md", "exec"), {})
     count = asked(demo, b'{"query": "{ jobs(first: 1, filter: [{state: [failed]}]) { count } }"}')["data"]["jobs"]["count"]
     assert written.getvalue() == f"{count} failed jobs\n" and count > 10
 

@@ -160,21 +160,21 @@ def demo(
 
 @app.command()
 def schema(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder.")] = Path("schema"),
+    project: Annotated[Path, typer.Argument(metavar="[DIR]", help="The project's folder.")] = Path(),
     *,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 and show how the files differ.")] = False,
 ) -> None:
-    """Write the published schema files."""
+    """Write the published schema files, and the tables of settings and error codes in the documents."""
     from ccgateway.operations.published import drift, published, write
 
     if not check:
-        changed = write(folder)
-        for name in published():
-            typer.echo(f"{folder / name}: {'written' if folder / name in changed else 'up to date'}")
+        changed = write(project)
+        for name in published(project):
+            typer.echo(f"{project / name}: {'written' if name in changed else 'up to date'}")
         return
-    if difference := drift(folder):
+    if difference := drift(project):
         typer.echo(difference)
-        console.stderr().print("The published schema differs from the code. Run: ccgateway schema")
+        console.stderr().print("What is published differs from the code. Run: ccgateway schema")
         raise typer.Exit(1)
 
 

@@ -83,52 +83,100 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CodeRow:
-    """How one code shows on each surface: HTTP status, gRPC status name, and whether asking again may help."""
+    """How one code shows on each surface: HTTP status, gRPC status name, what it means to people, and whether asking again may
+    help."""
 
     http: int
     grpc: str
+    meaning: str
     retryable: bool = False
 
 
 CODES: dict[Code, CodeRow] = {
-    Code.BAD_REQUEST: CodeRow(400, "INVALID_ARGUMENT"),
-    Code.GRAPHQL_PARSE_FAILED: CodeRow(400, "INVALID_ARGUMENT"),
-    Code.GRAPHQL_VALIDATION_FAILED: CodeRow(400, "INVALID_ARGUMENT"),
-    Code.PERSISTED_QUERY_NOT_FOUND: CodeRow(200, "NOT_FOUND"),  # the client sends the text then: nothing went wrong
-    Code.INVALID_CURSOR: CodeRow(400, "INVALID_ARGUMENT"),
-    Code.LIMIT_EXCEEDED: CodeRow(400, "RESOURCE_EXHAUSTED"),
-    Code.BODY_TOO_LARGE: CodeRow(413, "RESOURCE_EXHAUSTED"),
-    Code.UNAUTHENTICATED: CodeRow(401, "UNAUTHENTICATED"),
-    Code.ISSUER_UNAVAILABLE: CodeRow(503, "UNAVAILABLE", retryable=True),
-    Code.FORBIDDEN: CodeRow(403, "PERMISSION_DENIED"),
-    Code.NOT_FOUND: CodeRow(404, "NOT_FOUND"),
-    Code.UNKNOWN_SITE: CodeRow(404, "NOT_FOUND"),
-    Code.UNKNOWN_CLUSTER: CodeRow(404, "NOT_FOUND"),
-    Code.AMBIGUOUS_CLUSTER: CodeRow(409, "FAILED_PRECONDITION"),
-    Code.AMBIGUOUS_JOB: CodeRow(409, "FAILED_PRECONDITION"),
-    Code.CONFLICT: CodeRow(409, "FAILED_PRECONDITION"),
-    Code.READ_ONLY: CodeRow(403, "PERMISSION_DENIED"),
-    Code.RATE_LIMITED: CodeRow(429, "RESOURCE_EXHAUSTED", retryable=True),
-    Code.SCAN_BUDGET: CodeRow(422, "RESOURCE_EXHAUSTED"),
-    Code.NO_CREDENTIAL: CodeRow(403, "PERMISSION_DENIED"),
-    Code.TIMEOUT: CodeRow(504, "DEADLINE_EXCEEDED", retryable=True),
-    Code.UNREACHABLE: CodeRow(502, "UNAVAILABLE", retryable=True),
-    Code.CONNECTION_LOST: CodeRow(502, "UNAVAILABLE", retryable=True),
-    Code.SITE_UNAUTHORIZED: CodeRow(502, "PERMISSION_DENIED"),
-    Code.SITE_REFUSED: CodeRow(502, "FAILED_PRECONDITION"),
-    Code.SITE_BUSY: CodeRow(503, "UNAVAILABLE", retryable=True),
-    Code.SITE_ERROR: CodeRow(502, "UNAVAILABLE", retryable=True),
-    Code.BAD_ANSWER: CodeRow(502, "UNAVAILABLE"),
-    Code.ANSWER_TOO_LARGE: CodeRow(502, "RESOURCE_EXHAUSTED"),
-    Code.WRONG_RELEASE: CodeRow(502, "FAILED_PRECONDITION"),
-    Code.UNSUPPORTED: CodeRow(501, "UNIMPLEMENTED"),
-    Code.UNREADABLE_JOBS: CodeRow(502, "DATA_LOSS"),
-    Code.DUPLICATE_SITE: CodeRow(409, "FAILED_PRECONDITION"),
-    Code.ALL_SITES_FAILED: CodeRow(502, "UNAVAILABLE", retryable=True),
-    Code.INCOMPLETE: CodeRow(503, "UNAVAILABLE", retryable=True),
-    Code.SETTINGS: CodeRow(500, "FAILED_PRECONDITION"),
-    Code.STOPPING: CodeRow(503, "UNAVAILABLE", retryable=True),
-    Code.INTERNAL: CodeRow(500, "INTERNAL"),
+    Code.BAD_REQUEST: CodeRow(400, "INVALID_ARGUMENT", "an argument, a parameter or the body cannot be used as it is"),
+    Code.GRAPHQL_PARSE_FAILED: CodeRow(400, "INVALID_ARGUMENT", "the document is not GraphQL"),
+    Code.GRAPHQL_VALIDATION_FAILED: CodeRow(400, "INVALID_ARGUMENT", "the document does not fit the schema"),
+    Code.PERSISTED_QUERY_NOT_FOUND: CodeRow(
+        200, "NOT_FOUND", "no text with this hash was sent before by this caller to this process: send it together with the hash"
+    ),
+    Code.INVALID_CURSOR: CodeRow(
+        400, "INVALID_ARGUMENT", "`after` is not a cursor, or one of another filter, order or choice of sites"
+    ),
+    Code.LIMIT_EXCEEDED: CodeRow(
+        400, "RESOURCE_EXHAUSTED", "the query is too deep, too long, too costly, lists too much, or asks for too large a page"
+    ),
+    Code.BODY_TOO_LARGE: CodeRow(413, "RESOURCE_EXHAUSTED", "the request's body is larger than `limits.body_bytes`"),
+    Code.UNAUTHENTICATED: CodeRow(401, "UNAUTHENTICATED", "the caller has to say who it is, or what it shows is not accepted"),
+    Code.ISSUER_UNAVAILABLE: CodeRow(
+        503,
+        "UNAVAILABLE",
+        "the keys of the issuer that the caller's token names cannot be read now, so it cannot be checked",
+        retryable=True,
+    ),
+    Code.FORBIDDEN: CodeRow(
+        403,
+        "PERMISSION_DENIED",
+        "the caller may not do that, or the request came under a foreign host name or from a foreign page",
+    ),
+    Code.NOT_FOUND: CodeRow(404, "NOT_FOUND", "there is no such job, or the site does not show it"),
+    Code.UNKNOWN_SITE: CodeRow(404, "NOT_FOUND", "no site of that name is configured"),
+    Code.UNKNOWN_CLUSTER: CodeRow(404, "NOT_FOUND", "no site has a cluster of that name"),
+    Code.AMBIGUOUS_CLUSTER: CodeRow(409, "FAILED_PRECONDITION", "several sites have a cluster of that name: name the site"),
+    Code.AMBIGUOUS_JOB: CodeRow(409, "FAILED_PRECONDITION", "several sites have a job with that key: name the site"),
+    Code.CONFLICT: CodeRow(
+        409,
+        "FAILED_PRECONDITION",
+        "what is there already does not allow it: a job that was stopped otherwise, a tag of that type and name in "
+        "another scope, an idempotency key that was used for something else",
+    ),
+    Code.READ_ONLY: CodeRow(403, "PERMISSION_DENIED", "the settings let nothing be written at that site"),
+    Code.RATE_LIMITED: CodeRow(
+        429,
+        "RESOURCE_EXHAUSTED",
+        "the caller writes too much at once, or its answers and requests under way fill its share: later (`Retry-After`)",
+        retryable=True,
+    ),
+    Code.SCAN_BUDGET: CodeRow(
+        422,
+        "RESOURCE_EXHAUSTED",
+        "more jobs would have to be read than `limits.scan_budget`; in a page, the cursor goes on where reading stopped",
+    ),
+    Code.NO_CREDENTIAL: CodeRow(
+        403, "PERMISSION_DENIED", "the gateway has no token for this caller at the site, so it was not asked"
+    ),
+    Code.TIMEOUT: CodeRow(504, "DEADLINE_EXCEEDED", "the site did not answer in time", retryable=True),
+    Code.UNREACHABLE: CodeRow(502, "UNAVAILABLE", "no connection to the site could be made", retryable=True),
+    Code.CONNECTION_LOST: CodeRow(502, "UNAVAILABLE", "the connection broke before the answer was complete", retryable=True),
+    Code.SITE_UNAUTHORIZED: CodeRow(
+        502, "PERMISSION_DENIED", "the site refuses the gateway's token, or what that token asks for"
+    ),
+    Code.SITE_REFUSED: CodeRow(502, "FAILED_PRECONDITION", "the site refuses the question"),
+    Code.SITE_BUSY: CodeRow(503, "UNAVAILABLE", "the site, or the proxy in front of it, says it is too busy", retryable=True),
+    Code.SITE_ERROR: CodeRow(502, "UNAVAILABLE", "the site failed while answering", retryable=True),
+    Code.BAD_ANSWER: CodeRow(
+        502, "UNAVAILABLE", "what the site sent is not an answer: a web page, nothing, broken JSON, a redirect"
+    ),
+    Code.ANSWER_TOO_LARGE: CodeRow(502, "RESOURCE_EXHAUSTED", "the site's answer is larger than `sites.NAME.answer_bytes`"),
+    Code.WRONG_RELEASE: CodeRow(502, "FAILED_PRECONDITION", "the site's answer does not fit the release it is configured for"),
+    Code.UNSUPPORTED: CodeRow(501, "UNIMPLEMENTED", "the site's release cannot do that"),
+    Code.UNREADABLE_JOBS: CodeRow(502, "DATA_LOSS", "the site cannot read some of its own jobs; they were left out"),
+    Code.DUPLICATE_SITE: CodeRow(
+        409,
+        "FAILED_PRECONDITION",
+        "the site is the same instance as another one, by its address or `sites.NAME.same_as`; that one stands for both",
+    ),
+    Code.ALL_SITES_FAILED: CodeRow(502, "UNAVAILABLE", "no site answered", retryable=True),
+    Code.INCOMPLETE: CodeRow(
+        503, "UNAVAILABLE", "a site is missing that must not be (`STRICT`, or a required one)", retryable=True
+    ),
+    Code.SETTINGS: CodeRow(500, "FAILED_PRECONDITION", "the gateway's settings cannot be used"),
+    Code.STOPPING: CodeRow(
+        503,
+        "UNAVAILABLE",
+        "the gateway is stopping: nothing was sent, or (with the outcome `UNKNOWN`) it may have taken effect",
+        retryable=True,
+    ),
+    Code.INTERNAL: CodeRow(500, "INTERNAL", "a mistake in the gateway; its log has the details under the id in the message"),
 }
 
 

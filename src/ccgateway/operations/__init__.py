@@ -15,5 +15,5 @@ caching    the cache's Redis: whether it is good, how it stands, what is to go f
 check      prove a settings file good
 rendering  a check's result as a table or JSON
 demo       simulated sites and the gateway in front of them, in one process
-published  the files under ``schema/``
+published  the files under ``schema/``, and tables of the documents
 """

@@ -1,24 +1,32 @@
-"""The files under ``schema/``: what the gateway publishes of its interfaces, and whether they are up to date."""
+"""What the gateway publishes of itself, made from the code: the files under ``schema/`` and the tables of the documents."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from ccgateway.errors import CODES
+from ccgateway.settings import Settings
 from ccgateway.surfaces.graphql.schema import sdl
 from ccgateway.surfaces.rest.openapi import documented_openapi, released_openapi
 
 __all__ = ["drift", "published", "write"]
 
 
-def published() -> Mapping[str, str]:
-    """Name → text of every file."""
+def published(project: Path) -> Mapping[str, str]:
+    """Path within the ``project`` → text of every file. Of the documents, only what stands between the marks is made."""
     return {
-        "ccgateway.graphql": sdl(),
-        "openapi.json": _pretty(documented_openapi()),
-        "openapi-cc-backend-1.5.json": _pretty(released_openapi()),
+        "schema/ccgateway.graphql": sdl(),
+        "schema/openapi.json": _pretty(documented_openapi()),
+        "schema/openapi-cc-backend-1.5.json": _pretty(released_openapi()),
+        **{path: _filled(_read(project / path), table) for path, table in _tables().items()},
     }
 
 
@@ -26,25 +34,69 @@ def _pretty(document: Mapping[str, object]) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def write(folder: Path) -> list[Path]:
-    """Writes the files that differ and returns them."""
-    folder.mkdir(parents=True, exist_ok=True)
+# --- tables
+
+
+def _tables() -> Mapping[str, str]:
+    return {"docs/use/errors.md": "\n".join(_codes()), "docs/operate/settings.md": "\n".join(_settings())}
+
+
+def _filled(document: str, table: str) -> str:
+    return re.sub(
+        r"(?<=<!-- made by ccgateway schema -->\n).*?(?=<!-- end -->)", lambda _: f"\n{table}\n\n", document, flags=re.DOTALL
+    )
+
+
+def _codes() -> Iterator[str]:
+    yield "| code | HTTP | gRPC | again? | means |\n|---|---|---|---|---|"
+    for code, row in CODES.items():
+        yield f"| `{code}` | {row.http} | {row.grpc} | {'yes' if row.retryable else 'no'} | {row.meaning} |"
+
+
+def _settings() -> Iterator[str]:
+    yield "| key | default | |\n|---|---|---|"
+    for name, field in Settings.model_fields.items():
+        model, section = _section(name, field)
+        for key, setting in model.model_fields.items():
+            if section == name or key != "name":  # the name of a section is its key
+                yield f"| `{section}.{key}` | {_default(setting)} | {setting.description} |"
+
+
+def _section(name: str, field: FieldInfo) -> tuple[type[BaseModel], str]:
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        return field.annotation, name
+    _, model = get_args(field.annotation)
+    return model, f"{name}.NAME"
+
+
+def _default(setting: FieldInfo) -> str:
+    if setting.is_required():
+        return "needed"
+    return "" if setting.default is None else f"`{json.dumps(setting.default)}`"
+
+
+# --- files
+
+
+def write(project: Path) -> list[str]:
+    """Writes the files that differ and returns their paths within the ``project``."""
     changed = []
-    for name, text in published().items():
-        path = folder / name
+    for name, text in published(project).items():
+        path = project / name
         if _read(path) != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-            changed.append(path)
+            changed.append(name)
     return changed
 
 
-def drift(folder: Path) -> str:
+def drift(project: Path) -> str:
     """How the files differ from what the code says, as a unified diff; empty if they do not."""
     return "".join(
         line
-        for name, text in published().items()
+        for name, text in published(project).items()
         for line in difflib.unified_diff(
-            _read(folder / name).splitlines(keepends=True), text.splitlines(keepends=True), str(folder / name), "ccgateway schema"
+            _read(project / name).splitlines(keepends=True), text.splitlines(keepends=True), name, "ccgateway schema"
         )
     )
 

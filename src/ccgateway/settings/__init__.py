@@ -279,7 +279,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text())
     except FileNotFoundError:
         raise SettingsError(
-            str(path), "there is no such file", "Name the settings file with --config, or write one (see README)."
+            str(path), "there is no such file", "Name the settings file with --config, or write one (docs/operate/sites.md)."
         ) from None
     except OSError as error:
         raise SettingsError(str(path), f"cannot be read ({error.strerror})", "Make it readable for the gateway.") from None

@@ -114,7 +114,7 @@ class TokenTable:
         try:
             self._entries = read_table(path)
         except TableError as error:
-            remedy = "Correct the file; it needs mode 600 and the form that the README shows."
+            remedy = "Correct the file; it needs mode 600 and the form that docs/operate/identities.md shows."
             raise SettingsError("identities.table", f"{path}: {error}", remedy) from None
 
     @property
