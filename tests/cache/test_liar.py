@@ -24,7 +24,7 @@ T = TypeVar("T")
 Opened = Callable[..., Cache]
 DIGEST = sha256(b"what is asked").digest()
 #: seconds of one command, and within which any one question is answered: a few of them, never a fill's ten
-TIMEOUT, SOON = 0.5, 6.0
+TIMEOUT, SOON = 0.5, 30.0
 
 COMMANDS = ["SET", "GET", "MGET", "EVAL", "DEL", "EXISTS"]
 LIES = {
