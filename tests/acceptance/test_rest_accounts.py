@@ -109,9 +109,11 @@ async def test_a_key_for_one_site_need_not_name_it(base: str, tmp_path: Path) ->
     twins = [WatchedSite(name, "1.5", [job(1, "alice", "twin")]) for name in ("aurora", "borealis")]
     key = "ccg_" + "K" * 43
     keys = {"slurm": {"hash": hash_of(key), "subject": "key:slurm", "roles": ["api"], "site": "borealis"}}
-    extra = {one.name: {"signing_key": one.keys.private_base64} for one in twins}
+    table = tmp_path / "table.toml"
+    table.write_text("".join(f'["key:slurm".{one.name}]\ntoken = "{one.token("robot")}"\n' for one in twins))
+    table.chmod(0o600)
     async with gateway_for(
-        *twins, way="none", folder=tmp_path, extra=extra, each={"same_names": True}, api_keys=keys,
+        *twins, way="none", folder=tmp_path, api_keys=keys, identities={"table": str(table)},
         issuers={"robots": {"key_file": str(tmp_path / "issuer.pub"), "prefix": ""}},
     ) as gate:  # fmt: skip
         slurm = gate.caller(None, **{"X-Auth-Token": key})
