@@ -58,8 +58,8 @@ def rounds(front: Front, cases: Iterable[Case]) -> Iterator[Mapping[str, Case]]:
 
 # --- lists
 
-JOBS = """query($since: Time) { jobs(first: 1000, filter: [{startTime: {from: $since}}]) { items { id site jobId user project cluster
-    subCluster partition state shared
+JOBS = """query($since: Time) { jobs(first: 1000, filter: [{startTime: {from: $since}}]) { items { id site jobId user
+    project cluster subCluster partition state shared
     energy duration walltime numNodes tags { id type name scope } resources { hostname hwthreads accelerators configuration }
     footprint { name stat value } metaData } complete sites { site status code message notes } } }"""
 FACES = {
