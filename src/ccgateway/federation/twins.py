@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from ccgateway.deadline import Deadline
@@ -68,7 +69,12 @@ class DuplicateSites:
 
 def address_of(settings: SiteSettings) -> tuple[str, str, int, str]:
     """Where the site's URL leads, however it is spelled: scheme, host (one for all of loopback), port, path."""
-    split = urlsplit(settings.url)
+    return _address_of(settings.url)
+
+
+@lru_cache(maxsize=2048)  # looked at for every pair of sites
+def _address_of(url: str) -> tuple[str, str, int, str]:
+    split = urlsplit(url)
     host = (split.hostname or "").rstrip(".")
     return split.scheme, "loopback" if is_loopback(host) else host, split.port or _PORTS[split.scheme], split.path.rstrip("/")
 

@@ -45,6 +45,8 @@ SHARED_BY_EXCLUSIVE: Mapping[int, str] = {0: "multi_user", 1: "none", 2: "single
 #: what the schema can show: a site that sends more is not one that this gateway understands
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+#: a database id; REST's integer ids are made of it times 1000, and have 64 bits as well
+DbId = Annotated[int, msgspec.Meta(ge=0, le=(2**63 - 1) // 1000 - 1)]
 #: a site may hold times that no job can have, such as milliseconds: they must not cost the other jobs of the page
 Epoch = Int64
 
@@ -134,7 +136,7 @@ class JobField:
 ALWAYS = frozenset({"id", "job_id", "cluster", "start_time"})
 
 JOB_FIELDS: Mapping[str, JobField] = {
-    "id": JobField(Int64),
+    "id": JobField(DbId),
     "job_id": JobField(Int64),
     "cluster": JobField(str),
     "start_time": JobField(Epoch),
@@ -156,7 +158,7 @@ JOB_FIELDS: Mapping[str, JobField] = {
     "tags": JobField(list[Tag] | None, None),
     "resources": JobField(list[Resource] | None, None),
     "footprint": JobField(dict[str, float | None] | None, None),
-    "meta_data": JobField(dict[str, str | float | int | bool | None] | None, None),
+    "meta_data": JobField(dict[str, str | float | Int64 | bool | None] | None, None),
 }
 
 #: attributes that hold a value's JSON text as the site sent it → the text where the site sends none

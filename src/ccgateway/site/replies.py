@@ -81,13 +81,13 @@ _OF_NUMBERS, _BOUNDLESS = b"0123456789+-.eE", 2048
 _NUMBER = re.compile(rb"[0-9+\-.eE]*+")
 
 
-def check_text(body: bytes) -> None:
+def check_text(body: bytes, *, is_ascii: bool | None = None) -> None:
     """Sees to it that a body of JSON, parts of which are passed on unread, is UTF-8 and has no boundless numbers.
 
     msgspec sees to the rest, but passes both of these by in what it does not decode. Raises what decoding raises. Looks at one
-    comma of each ``_BOUNDLESS`` bytes, and closer only where there is none.
+    comma of each ``_BOUNDLESS`` bytes, and closer only where there is none. ``is_ascii``: where that is known.
     """
-    if not body.isascii():
+    if not (body.isascii() if is_ascii is None else is_ascii):
         body.decode()
     rfind, start, last = body.rfind, 0, len(body) - _BOUNDLESS
     while start <= last:

@@ -50,10 +50,11 @@ def decode_sampled(
 ) -> T:
     """As ``decode``, and with the same result. ``series_of``: all series of what was decoded, in the order of the text."""
     if len(answer.body) > SMALL and 200 <= answer.status < 300:
-        cut = _cut(answer.body)
+        is_ascii = answer.body.isascii()
+        cut = _cut(answer.body, is_ascii=is_ascii)
         if cut is not None:
             try:
-                check_text(answer.body)
+                check_text(answer.body, is_ascii=is_ascii)
                 decoded = decoder.decode(cut[0])
             except NOT_JSON:
                 pass
@@ -63,11 +64,11 @@ def decode_sampled(
     return decode(answer, decoder, site)
 
 
-def _cut(body: bytes) -> tuple[bytes, list[memoryview]] | None:
+def _cut(body: bytes, *, is_ascii: bool) -> tuple[bytes, list[memoryview]] | None:
     """The body with a mark in place of each list of samples, and the lists; ``None`` where that does not pay or may be wrong."""
     if not _pays(body):
         return None
-    find, is_ascii = body.find, body.isascii()
+    find = body.find
     starts, ends = list[int](), [0]
     end = 0
     while (key := find(_KEY, end)) >= 0:
