@@ -7,7 +7,7 @@ as Go has it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -32,6 +32,10 @@ class Shape:
     name: str
     keys: Mapping[str, Kind]
     needed: tuple[str, ...] = ()
+    folded: Mapping[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folded", {name.lower(): name for name in self.keys})
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,7 @@ def _typed(value: Any, kind: Kind, where: str) -> Any:
 
 def _items(values: list[Any], kind: Kind, where: str) -> list[Any]:
     if _are_integers(values, kind):
-        return values
+        return [one or 0 for one in values] if None in values else values
     return [
         _typed(one, kind, where) if one is not None else "" if kind == "string" else 0
         for one in values
@@ -157,10 +161,11 @@ def _items(values: list[Any], kind: Kind, where: str) -> list[Any]:
 
 
 def _are_integers(values: list[Any], kind: Kind) -> bool:
-    """Whether that is all there is: hundreds of thousands of them, looked at one by one, would keep others waiting."""
-    if kind not in ("int64", "int32", "int") or set(map(type, values)) != {int}:
+    """Whether that (or null) is all there is: hundreds of thousands of them, looked at one by one, would keep others waiting."""
+    if kind not in ("int64", "int32", "int") or not set(map(type, values)) <= {int, type(None)}:
         return False
-    return bool(-_BOUNDS[kind] <= min(values) and max(values) < _BOUNDS[kind])
+    numbers = [one or 0 for one in values] if None in values else values
+    return not numbers or bool(-_BOUNDS[kind] <= min(numbers) and max(numbers) < _BOUNDS[kind])
 
 
 #: objects that come from the library and not from the interface itself
@@ -168,16 +173,14 @@ _OF_LIBRARY = (STARTED, STARTED_ANYWHERE, _JOB_TAG, _RESOURCE, _NODE)
 
 
 def _object(value: dict[str, Any], shape: Shape, where: str) -> dict[str, Any]:
-    path = where.partition(".")[2]
-    place = f"{shape.name}.{path}." if path else f"{shape.name}."
-    known = {name.lower(): name for name in shape.keys}
     found: dict[str, Any] = {}
     for key, one in value.items():
-        name = key if key in shape.keys else known.get(key.lower())
+        name = key if key in shape.keys else shape.folded.get(key.lower())
         if name is None:
             raise ValueError(f'json: unknown field "{key}"')
         if one is not None:
-            found[name] = _typed(one, shape.keys[name], place + name)
+            path = where.partition(".")[2]
+            found[name] = _typed(one, shape.keys[name], f"{shape.name}.{path}.{name}" if path else f"{shape.name}.{name}")
     return found
 
 

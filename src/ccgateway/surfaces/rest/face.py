@@ -116,7 +116,7 @@ class Face:
             if request.method in ("GET", "HEAD")
             else await read_body(request.receive, limits.body_bytes, limits.request_timeout)
         )
-        check_values(body, limits.body_values)
+        check_values(body, limits)
         headers = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
         query = Query(request.scope["query_string"].decode("latin-1"))
         call = Call(self._desk, caller, request.method, match.values, query, headers, body, request_id)
