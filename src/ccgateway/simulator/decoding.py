@@ -105,6 +105,11 @@ def complaint(text: str) -> str:
     return ""
 
 
+def _is_short(value: object) -> bool:
+    """Whether it is a whole number that fits into 32 bits: what most lists of a large job hold."""
+    return type(value) is _Number and len(value) < 10 and value.isdecimal()
+
+
 class _Taker:
     """Reads values; remembers the first thing that did not fit, as Go does, and goes on."""
 
@@ -119,6 +124,8 @@ class _Taker:
                 return self._scalar(value, shape, owner, path)
             case List():
                 if type(value) is list:
+                    if isinstance(shape.item, Scalar) and shape.item.kind.startswith("int") and all(map(_is_short, value)):
+                        return [int(v) for v in value]
                     return [self.take(v, shape.item, owner, path) for v in value]
             case Map():
                 if isinstance(value, _Object):
