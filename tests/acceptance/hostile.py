@@ -27,7 +27,7 @@ from support.upstream import Job, Upstream, piece
 __all__ = ["HEALTHY", "REFUSED", "SPOILED", "UNSEEN", "UNUSUAL", "Front", "HostileSite", "front", "healthy_jobs", "read"]
 
 #: what is no JSON in UTF-8, or none that everybody can read
-SPOILED: Mapping[str, bytes] = {
+SPOILED: dict[str, bytes] = {
     "a bare continuation byte": b'"\x80"', "an overlong byte": b'"\xc0\xaf"', "a surrogate in UTF-8": b'"\xed\xa0\x80"',
     "a cut character": b'"\xe2\x82"', "beyond Unicode": b'"\xf4\x90\x80\x80"', "half a pair": rb'"\ud800"',
     "the other half": rb'"a\udc00"', "5,000 digits": b"9" * 5000, "5,000 decimals": b"-0." + b"3" * 5000,
@@ -42,7 +42,7 @@ UNSEEN: Mapping[str, bytes] = {
     "line ends": rb'"a\r\n\u2028b"', "half a tag": b'"\\"}],<a>&"',
 }  # fmt: skip
 #: what is odd, and JSON: it passes where it is passed on unread, else it is refused
-UNUSUAL: Mapping[str, bytes] = {
+UNUSUAL: dict[str, bytes] = {
     "one key thrice": b'{"a":"1","a":"2","a":"3"}', "a long text": b'"' + b"x" * 100_000 + b'"', "1e999": b"1e999",
     "2 ** 63 - 1": b"%d" % (2**63 - 1), "40 digits": b"-" + b"9" * 40, "depth, of 50": b"[" * 50 + b"]" * 50,
 }  # fmt: skip
