@@ -315,7 +315,7 @@ def test_schema_writes_once_and_then_finds_no_drift(run: Run) -> None:
 
 def test_schema_check_exits_1_and_shows_the_difference(tmp_path: Path, run: Run) -> None:
     run("schema", "out")
-    file = tmp_path / "out" / "ccgateway.graphql"
+    file = tmp_path / "out" / "schema" / "ccgateway.graphql"
     file.write_text(file.read_text().replace("type Query", "type Quarry"))
     done = run("schema", "--check", "out")
     assert done.status == 1
