@@ -165,12 +165,11 @@ def schema(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 and show how the files differ.")] = False,
 ) -> None:
     """Write the published schema files, and the tables of settings and error codes in the documents."""
-    from ccgateway.operations.published import drift, published, write
+    from ccgateway.operations.published import drift, write
 
     if not check:
-        changed = write(project)
-        for name in published(project):
-            typer.echo(f"{project / name}: {'written' if name in changed else 'up to date'}")
+        for path, is_written in write(project).items():
+            typer.echo(f"{path}: {'written' if is_written else 'up to date'}")
         return
     if difference := drift(project):
         typer.echo(difference)

@@ -96,6 +96,7 @@ CODES: dict[Code, CodeRow] = {
     Code.BAD_REQUEST: CodeRow(400, "INVALID_ARGUMENT", "an argument, a parameter or the body cannot be used as it is"),
     Code.GRAPHQL_PARSE_FAILED: CodeRow(400, "INVALID_ARGUMENT", "the document is not GraphQL"),
     Code.GRAPHQL_VALIDATION_FAILED: CodeRow(400, "INVALID_ARGUMENT", "the document does not fit the schema"),
+    # 200: the client sends the text then, nothing went wrong
     Code.PERSISTED_QUERY_NOT_FOUND: CodeRow(
         200, "NOT_FOUND", "no text with this hash was sent before by this caller to this process: send it together with the hash"
     ),

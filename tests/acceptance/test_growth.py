@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +21,7 @@ from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.delivery import Delivery
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.rest.routes import rest_routes
+from support.calls import counted_calls
 from support.upstream import Job, Sites, Upstream, site_of
 
 SMALL, LARGE = 60, 480
@@ -139,19 +139,10 @@ def calls_of(one: httpx.Request) -> int:
     async def asked() -> int:
         app = application()
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
-            sys.setprofile(counted)
-            try:
+            with counted_calls() as calls:
                 answer = await client.send(one)
-            finally:
-                sys.setprofile(None)
         assert "internal" not in answer.text
-        return count
-
-    count = 0
-
-    def counted(_frame: Any, event: str, _argument: Any) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
+        return calls.count
 
     return asyncio.run(asked())
 

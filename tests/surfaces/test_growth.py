@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from graphql import is_abstract_type, parse, specified_rules, validate
@@ -15,6 +13,7 @@ from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.documents import RULES, Documents
 from ccgateway.surfaces.graphql.failures import Refusal
 from ccgateway.surfaces.graphql.schema import core_schema
+from support.calls import counted_calls
 
 LIMITS = LimitSettings()  # type: ignore[call-arg]
 
@@ -47,22 +46,6 @@ DIMENSIONS: dict[str, Callable[[int], str]] = {
 }  # fmt: skip
 
 
-def calls_of(work: Callable[[], object]) -> int:
-    count = 0
-
-    def counted(_frame: Any, event: str, _argument: Any) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(counted)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return count
-
-
 @pytest.mark.parametrize("name", DIMENSIONS)
 def test_reading_a_document_takes_work_in_proportion_to_it(name: str) -> None:
     def read(n: int) -> None:
@@ -72,8 +55,11 @@ def test_reading_a_document_takes_work_in_proportion_to_it(name: str) -> None:
             assert sum(len(entry["message"]) for entry in refusal.entries) < 30_000
 
     read(2)
-    small, large = (calls_of(lambda n=n: read(n)) for n in (18, 144))  # type: ignore[misc]
-    assert large < 8 * 1.6 * small  # 64 times as much if each were compared with each other
+    with counted_calls() as small:
+        read(18)
+    with counted_calls() as large:
+        read(144)
+    assert large.count < 8 * 1.6 * small.count  # 64 times as much if each were compared with each other
 
 
 def test_the_schema_has_no_types_that_stand_for_several() -> None:

@@ -19,7 +19,6 @@ from ccgateway.errors import SiteError
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import EARLIEST, LATEST, Conditions
 from ccgateway.jobs.model import JobRow
-from ccgateway.settings import SiteSettings
 from ccgateway.settings.base import is_loopback
 from ccgateway.site.dialects import Window
 from ccgateway.site.instance import Instance, JobsWanted, PageFailedError
@@ -64,16 +63,12 @@ class DuplicateSites:
 
     def _address(self, instance: Instance) -> tuple[str, str, int, str]:
         named = instance.settings.same_as
-        return address_of(instance.settings if named is None else self._registry.one(named).settings)
-
-
-def address_of(settings: SiteSettings) -> tuple[str, str, int, str]:
-    """Where the site's URL leads, however it is spelled: scheme, host (one for all of loopback), port, path."""
-    return _address_of(settings.url)
+        return address_of((instance if named is None else self._registry.one(named)).settings.url)
 
 
 @lru_cache(maxsize=2048)  # looked at for every pair of sites
-def _address_of(url: str) -> tuple[str, str, int, str]:
+def address_of(url: str) -> tuple[str, str, int, str]:
+    """Where a site's URL leads, however it is spelled: scheme, host (one for all of loopback), port, path."""
     split = urlsplit(url)
     host = (split.hostname or "").rstrip(".")
     return split.scheme, "loopback" if is_loopback(host) else host, split.port or _PORTS[split.scheme], split.path.rstrip("/")

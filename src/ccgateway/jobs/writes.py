@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from ccgateway.errors import Code, GatewayError, RequestError
-from ccgateway.jobs.model import STATES, JobKey, Resource, Tag, parse_job_id
+from ccgateway.jobs.model import STATES, Int64, JobKey, Resource, Tag, parse_job_id
 
 __all__ = [
-    "END_STATES", "MOST_ITEMS", "ChangeUser", "CreateUser", "DeleteBefore", "DeleteUser", "EditMeta", "NodeState", "NodeStates",
-    "OmitTagged", "RemoveTags", "StartJob", "StopJob", "TagJob", "Target", "UserChange", "WriteOutcome", "WriteResult",
+    "END_STATES", "MOST_ITEMS", "MOST_PASSWORD", "ChangeUser", "CreateUser", "DeleteBefore", "DeleteUser", "EditMeta",
+    "NodeState", "NodeStates", "OmitTagged", "RemoveTags", "StartJob", "StopJob", "TagJob", "Target", "UserChange",
+    "WriteOutcome", "WriteResult",
 ]  # fmt: skip
 
 #: orders in one call at the most
@@ -233,9 +234,6 @@ class DeleteUser:
             raise RequestError(Code.BAD_REQUEST, "The user cannot be deleted: the username is missing.")
 
 
-_Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
-
-
 class NodeState(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
     """What a scheduler says of one node: its states, in the scheduler's words, and what of it is allocated (``memory`` in MB).
 
@@ -244,10 +242,10 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
 
     hostname: str | None = None
     states: list[str | None] | None = None
-    cpus_allocated: _Int64 | None = None
-    memory_allocated: _Int64 | None = None
-    gpus_allocated: _Int64 | None = None
-    jobs_running: _Int64 | None = None
+    cpus_allocated: Int64 | None = None
+    memory_allocated: Int64 | None = None
+    gpus_allocated: Int64 | None = None
+    jobs_running: Int64 | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

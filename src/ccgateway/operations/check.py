@@ -286,7 +286,7 @@ async def _find_twins(asked: list[_Asked]) -> None:
         for one in asked[:number]:
             if {one.site.same_as, one.site.name} & {two.site.same_as, two.site.name} - {None}:
                 break  # the operator knows
-            if address_of(one.site) == address_of(two.site):
+            if address_of(one.site.url) == address_of(two.site.url):
                 two.found.same_as = one.site.name
                 two.found.problem("url", f"this is the same instance as site {one.site.name}", "Remove one of the two sections.")
                 break

@@ -17,10 +17,10 @@ from ccgateway.settings import Settings
 from ccgateway.surfaces.graphql.schema import sdl
 from ccgateway.surfaces.rest.openapi import documented_openapi, released_openapi
 
-__all__ = ["drift", "published", "write"]
+__all__ = ["drift", "write"]
 
 
-def published(project: Path) -> Mapping[str, str]:
+def _published(project: Path) -> Mapping[str, str]:
     """Path within the ``project`` → text of every file. Of the documents, only what stands between the marks is made."""
     return {
         "schema/ccgateway.graphql": sdl(),
@@ -78,23 +78,23 @@ def _default(setting: FieldInfo) -> str:
 # --- files
 
 
-def write(project: Path) -> list[str]:
-    """Writes the files that differ and returns their paths within the ``project``."""
-    changed = []
-    for name, text in published(project).items():
+def write(project: Path) -> Mapping[Path, bool]:
+    """Writes the files that differ. Path of every file → whether it was written."""
+    written = {}
+    for name, text in _published(project).items():
         path = project / name
-        if _read(path) != text:
+        written[path] = _read(path) != text
+        if written[path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-            changed.append(name)
-    return changed
+    return written
 
 
 def drift(project: Path) -> str:
     """How the files differ from what the code says, as a unified diff; empty if they do not."""
     return "".join(
         line
-        for name, text in published(project).items()
+        for name, text in _published(project).items()
         for line in difflib.unified_diff(
             _read(project / name).splitlines(keepends=True), text.splitlines(keepends=True), name, "ccgateway schema"
         )

@@ -59,8 +59,12 @@ class Directory:
             # a site without clusters or users is more likely one that is about to get them
             return dict.fromkeys(keys, Filled(msgspec.msgpack.encode(found), life if found else 0.0))
 
+        seen: list[tuple[bytes, list[T]]] = []
+
         def read(_key: Key, entry: Entry) -> object:
-            return msgspec.msgpack.decode(entry.payload, type=kind)
+            seen.append((entry.payload, msgspec.msgpack.decode(entry.payload, type=kind)))
+            return None
 
         hit = (await self._shelf.fetch([key], fill, visit, within=instance.settings.timeout, read=read))[key]
-        return msgspec.msgpack.decode(hit.payload, type=kind)
+        known = next((found for payload, found in seen if payload is hit.payload), None)
+        return msgspec.msgpack.decode(hit.payload, type=kind) if known is None else known

@@ -50,15 +50,15 @@ class Pages:
             life = self._shelf.lives.list_for if len(body) <= self._most_bytes else 0.0
             return dict.fromkeys(keys, Filled(body, life))
 
+        def rows_in(payload: bytes) -> Sequence[JobRow]:
+            rows = self._rows.get(shape, payload)
+            if rows is None:
+                rows = page.read(payload)
+                self._rows.keep(shape, payload, rows, len(rows))
+            return rows
+
         def read(_key: Key, entry: Entry) -> object:
-            if self._rows.get(shape, entry.payload) is None:
-                rows = page.read(entry.payload)
-                self._rows.keep(shape, entry.payload, rows, len(rows))
-            return None
+            return rows_in(entry.payload)
 
         hit = (await self._shelf.fetch([key], fill, visit, within=page.timeout, read=read))[key]
-        rows = self._rows.get(shape, hit.payload)
-        if rows is None:
-            rows = page.read(hit.payload)
-            self._rows.keep(shape, hit.payload, rows, len(rows))
-        return rows
+        return rows_in(hit.payload)

@@ -34,10 +34,10 @@ JOBS, CLUSTERS, USERS = "jobs", "clusters", "users"
 #: refusals that are about the token that was shown
 _OF_THE_ASKER = frozenset({Code.SITE_UNAUTHORIZED, Code.NO_CREDENTIAL, Code.RATE_LIMITED, Code.LIMIT_EXCEEDED})
 
-#: asks the site for what is missing, on that visit
+#: reads an entry, and raises one of ``UNREADABLE`` where it holds something else
 Read: TypeAlias = Callable[[Key, Entry], object]
-#: what reading raises where an entry holds something else
 UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError, GatewayError)
+#: asks the site for what is missing, on that visit
 Fill: TypeAlias = Callable[[Sequence[Key], Visit], Awaitable[Mapping[Key, Filled | Absent]]]
 
 

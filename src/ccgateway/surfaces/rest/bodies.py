@@ -151,8 +151,8 @@ def _typed(value: Any, kind: Kind, where: str) -> Any:
 
 
 def _items(values: list[Any], kind: Kind, where: str) -> list[Any]:
-    if _are_integers(values, kind):
-        return [one or 0 for one in values] if None in values else values
+    if (numbers := _integers(values, kind)) is not None:
+        return numbers
     return [
         _typed(one, kind, where) if one is not None else "" if kind == "string" else 0
         for one in values
@@ -160,12 +160,14 @@ def _items(values: list[Any], kind: Kind, where: str) -> list[Any]:
     ]
 
 
-def _are_integers(values: list[Any], kind: Kind) -> bool:
-    """Whether that (or null) is all there is: hundreds of thousands of them, looked at one by one, would keep others waiting."""
-    if kind not in ("int64", "int32", "int") or not set(map(type, values)) <= {int, type(None)}:
-        return False
+def _integers(values: list[Any], kind: Kind) -> list[int] | None:
+    """The values, where integers (or nulls) that fit are all there is: hundreds of thousands of them, looked at one by one, would
+    keep others waiting."""
+    if not isinstance(kind, str) or kind not in _BOUNDS or not set(map(type, values)) <= {int, type(None)}:
+        return None
     numbers = [one or 0 for one in values] if None in values else values
-    return not numbers or bool(-_BOUNDS[kind] <= min(numbers) and max(numbers) < _BOUNDS[kind])
+    fits = not numbers or (-_BOUNDS[kind] <= min(numbers) and max(numbers) < _BOUNDS[kind])
+    return numbers if fits else None
 
 
 #: objects that come from the library and not from the interface itself

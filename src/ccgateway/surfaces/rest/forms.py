@@ -9,7 +9,7 @@ from email.policy import compat32
 from urllib.parse import parse_qsl
 
 from ccgateway.errors import Code, RequestError
-from ccgateway.jobs.writes import CreateUser, DeleteUser
+from ccgateway.jobs.writes import MOST_PASSWORD, CreateUser, DeleteUser
 from ccgateway.surfaces.rest.calls import Call
 from ccgateway.surfaces.rest.endpoints import Schema
 from ccgateway.surfaces.rest.orders import named_sites
@@ -25,7 +25,7 @@ NEW_USER: Schema = {
     "type": "object",
     "properties": {
         "username": {"type": "string", "minLength": 1},
-        "password": {"type": "string", "format": "password", "maxLength": 72},
+        "password": {"type": "string", "format": "password", "maxLength": MOST_PASSWORD},
         "role": {"type": "string", "examples": ["user"]},
         "name": {"type": "string"},
         "email": {"type": "string"},
