@@ -25,6 +25,8 @@ from live.farm import SCRATCH, Farm, Site
 from live.test_rest import Got, asked
 from live.upstream import call, listed
 
+#: seconds after which 1.5 shows whatever was started, if it commits as often as README.md says
+COMMITTED = 10
 #: numbers of the jobs of these tests, which are removed again
 FIRST = 9_800_000
 SEED, CASES = int(os.environ.get("CCGATEWAY_SEED", "11")), 400
@@ -163,6 +165,7 @@ def site() -> Iterator[Site]:
     found_there = found.one("at-1-5-4")
     before = {row["id"] for row in listed(found_there)}
     yield found_there
+    time.sleep(COMMITTED)
     for row in listed(found_there):
         if row["id"] not in before:
             call(found_there, "DELETE", f"/api/jobs/delete_job/{row['id']}")
