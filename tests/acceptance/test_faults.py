@@ -57,7 +57,9 @@ async def settle(front: Front, broken: SimulatedSite) -> None:
 async def test_a_broken_site_becomes_a_report_and_the_others_answer_in_time(name: str) -> None:
     start, codes = FAULTS[name]
     good, broken, fine = site("aurora", "1.5"), site("borealis", "1.4"), site("cygnus", "1.3")
-    async with gateway(good, broken, fine, timeout=SITE_LIMIT, answer_bytes=8 << 20, limits={"patience": 0}) as front:
+    # only who waits for an answer that never comes needs a short limit; all others get time on a busy machine
+    limit = SITE_LIMIT if "TIMEOUT" in codes else 20
+    async with gateway(good, broken, fine, timeout=limit, answer_bytes=8 << 20, limits={"patience": 0}) as front:
         assert (await front.ask(LIST, first=60))["data"]["jobs"]["complete"]
         start(broken)
         begun, memory = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -140,9 +140,10 @@ class Orders:
         if touches is Touches.NOTHING:
             return
         try:
-            await self.changed(
-                instance.name, None if touches is Touches.SITE else keys, users_only=touches is Touches.USERS
-            )  # fmt: skip
+            if touches is Touches.USERS:
+                await self.changed(instance.name, users_only=True)
+            else:
+                await self.changed(instance.name, None if touches is Touches.SITE else keys)
         except Exception as error:  # noqa: BLE001 - the write was made, whatever failed here; told in the troubles
             words = f"what was read before a write at site {instance.name} could not be taken back ({type(error).__name__})"
             self.troubles.note(FORGETTING, words)

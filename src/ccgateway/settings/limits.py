@@ -24,7 +24,7 @@ class LimitSettings(Frozen):
     )
     body_bytes: int = Field(8 << 20, ge=1024, description="Largest request body, in bytes.")
     body_values: int = Field(1_000_000, ge=1000, description="Most values in the JSON of one request body.")
-    body_texts: int = Field(100_000, ge=1000, description="Most texts (keys too) and objects in the JSON of one request body.")
+    body_texts: int = Field(100_000, ge=1000, description="Most texts (keys too) and objects in the JSON of one body by REST.")
     query_depth: int = Field(15, ge=3, description="How deep a GraphQL selection may nest.")
     query_aliases: int = Field(30, ge=0, description="How many aliases one GraphQL document may use.")
     query_tokens: int = Field(5000, ge=100, description="How many tokens one GraphQL document may have outside of lists.")

@@ -9,9 +9,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from ccgateway.errors import Code, RequestError
-from ccgateway.settings import LimitSettings
 
-__all__ = ["LateBodyError", "begin_request", "check_values", "read_body"]
+__all__ = ["LateBodyError", "begin_request", "check_texts", "check_values", "read_body"]
 
 
 class LateBodyError(RequestError):
@@ -40,13 +39,15 @@ async def read_body(receive: Receive, most_bytes: int, seconds: float) -> bytes:
         raise LateBodyError(seconds) from None
 
 
-def check_values(body: bytes, limits: LimitSettings) -> None:
-    """Raises ``LIMIT_EXCEEDED`` for JSON of more values, or texts and objects, than the limits say, or nearly: counted on the
-    text, before it is decoded, as each takes much more time and memory than its bytes. Numbers cost least by far."""
-    most = limits.body_values
+def check_values(body: bytes, most: int) -> None:
+    """Raises ``LIMIT_EXCEEDED`` for JSON of more than ``most`` values, or nearly: counted on the text, before it is decoded, as
+    each takes much more time and memory than its bytes."""
     if len(body) > most and sum(map(body.count, (b",", b"[", b"{"))) > most:
         raise RequestError(Code.LIMIT_EXCEEDED, f"The body has more than {most} values, the limit (limits.body_values).")
-    most = limits.body_texts
+
+
+def check_texts(body: bytes, most: int) -> None:
+    """The same for texts and objects, for who looks at them one by one: they cost most by far."""
     if len(body) > most and body.count(b'"') // 2 + body.count(b"{") > most:
         words = f"The body has more than {most} texts (keys too) and objects, the limit (limits.body_texts)."
         raise RequestError(Code.LIMIT_EXCEEDED, words)

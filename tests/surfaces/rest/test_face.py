@@ -209,3 +209,20 @@ async def test_who_has_another_root_is_told_so_in_each_faces_words() -> None:
     assert here.status_code == 403 and here.json()["code"] == "FORBIDDEN" and "/userapi" in here.json()["error"]
     assert there.status_code == 401 and there.content == b'{"error":"unauthorized","status":"Unauthorized"}\n'
     assert there.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("base", ["/api", RELEASED + "/api"])
+@pytest.mark.parametrize(
+    ("of_job", "setting"),
+    [
+        (b'"resources":[' + b"{}," * 100_000 + b"{}]", "limits.body_texts"),
+        (b'"metaData":{' + b'"k":"v",' * 60_000 + b'"k":"v"}', "limits.body_texts"),
+        (b'"resources":[{"hwthreads":[' + b"1," * 1_000_000 + b"1]}]", "limits.body_values"),
+    ],
+    ids=["objects", "texts", "numbers"],
+)
+async def test_what_a_body_holds_is_bounded_before_it_is_decoded(base: str, of_job: bytes, setting: str) -> None:
+    body = b'{"jobId":1,"user":"alice","cluster":"alex","startTime":1700000000,' + of_job + b"}"
+    async with client_of(RestGateway()) as client:
+        answer = await client.post(f"{base}/jobs/start_job/", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400 and setting in answer.json()["error"]

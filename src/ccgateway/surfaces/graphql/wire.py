@@ -93,7 +93,7 @@ async def read_post(head: Head, receive: Receive, limits: LimitSettings) -> Grap
     _check_content_type(head)
     try:
         body = await read_body(receive, limits.body_bytes, limits.request_timeout)
-        check_values(body, limits)
+        check_values(body, limits.body_values)
     except LateBodyError as late:
         raise Refusal.because(late.code, late.message, status=408) from None
     try:

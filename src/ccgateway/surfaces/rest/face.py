@@ -14,7 +14,7 @@ from ccgateway.errors import Code, GatewayError, RequestError
 from ccgateway.identity.principal import Principal
 from ccgateway.surfaces.callers import CallerOf
 from ccgateway.surfaces.presence import WhileConnected
-from ccgateway.surfaces.requests import LateBodyError, begin_request, check_values, read_body
+from ccgateway.surfaces.requests import LateBodyError, begin_request, check_texts, check_values, read_body
 from ccgateway.surfaces.rest.calls import Answer, Call, Desk, Query
 from ccgateway.surfaces.rest.doors import Door
 from ccgateway.surfaces.rest.endpoints import Match, Operation, Table
@@ -116,7 +116,8 @@ class Face:
             if request.method in ("GET", "HEAD")
             else await read_body(request.receive, limits.body_bytes, limits.request_timeout)
         )
-        check_values(body, limits)
+        check_values(body, limits.body_values)
+        check_texts(body, limits.body_texts)
         headers = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
         query = Query(request.scope["query_string"].decode("latin-1"))
         call = Call(self._desk, caller, request.method, match.values, query, headers, body, request_id)
