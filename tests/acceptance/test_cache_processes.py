@@ -19,6 +19,7 @@ from acceptance.conftest import site
 from acceptance.processes import Process, processes
 from cache.servers import Valkey
 from ccgateway.simulator import SimulatedSite, serve_in_thread
+from ccgateway.site.probing import NO_JOBS
 
 QUERY = """query($id: ID!, $names: [String!]) { jobMetrics(id: $id, metrics: $names, scopes: [node]) {
     name scope metric { timestep series { hostname data } } } }"""
@@ -136,7 +137,8 @@ async def test_however_many_open_a_list_it_is_read_once(served: Served, session:
 
     one.latency = 0.3
     answers = await asyncio.gather(*[opened(process) for process in served.alive for _ in range(CALLERS)])
-    assert len([seen for seen in one.requests if "/jobs/?" in seen.target]) == 1
+    # a look whether the site is well, where it was slow on a busy machine, reads no list
+    assert len([seen for seen in one.requests if "/jobs/?" in seen.target and NO_JOBS not in seen.target]) == 1
     assert len(set(answers)) == 1 and '"complete":true' in answers[0]
 
 

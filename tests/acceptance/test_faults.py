@@ -138,7 +138,7 @@ async def test_a_slow_site_delays_a_partial_answer_by_the_patience_and_no_more()
 
 async def test_a_site_may_be_down_at_start_up_and_come_later_and_as_another_release() -> None:
     steady, late = site("aurora", "1.5"), site("borealis", "1.4")
-    async with gateway(steady, late, timeout=SITE_LIMIT) as front:
+    async with gateway(steady, late, timeout=20) as front:
         address = front.addresses["borealis"]
         await address.stop()
         down = await front.ask(LIST, first=5)
