@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from contextlib import ExitStack
+from typing import Any
 
 from benchmarks.client import Client
 from benchmarks.processes import NO_CACHE, ours, simulated
@@ -16,10 +17,12 @@ KEYS = {"user": "ccg_" + "u" * 43, "greedy": "ccg_" + "g" * 43}
 SMALL = "{ jobs(first: 16) { items { id site jobId user cluster startTime duration numNodes state } complete } }"
 AT_ONCE, PAUSE = 50, 0.05
 IDS = "query($ids: [ID!]) { jobs(filter: [{dbId: $ids}], first: 1000) { items { id } complete } }"
-GREEDY = {
+PAGE = "query($first: Int!) { jobs(first: $first) { items { id user cluster startTime duration resources { hostname } } } }"
+GREEDY: dict[str, tuple[str, dict[str, Any] | None]] = {
     "scans of everything": ('{ jobs(filter: [{user: {eq: "nobody-has-this"}}], first: 10) { items { id } complete } }', None),
     "989 bare ids each": (IDS, {"ids": [str(number) for number in range(1, 990)]}),
-    "pages of 2000 jobs": ("{ jobs(first: 2000) { items { id user cluster startTime duration resources { hostname } } } }", None),
+    "pages of 500 jobs": (PAGE, {"first": 500}),
+    "pages of 2000 jobs": (PAGE, {"first": 2000}),
 }
 
 
@@ -66,7 +69,7 @@ async def _small(user: Client, seconds: float) -> list[float]:
 
 
 async def _on_and_on(
-    script: Client, document: str, variables: dict[str, list[str]] | None, refused: list[int], ended: asyncio.Event
+    script: Client, document: str, variables: dict[str, Any] | None, refused: list[int], ended: asyncio.Event
 ) -> None:
     while not ended.is_set():
         content = await script.ask(document, variables)

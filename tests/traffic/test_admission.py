@@ -153,6 +153,14 @@ async def test_deep_requests_are_few_and_one_caller_has_half_of_them() -> None:
     assert len(deep) == 13
 
 
+async def test_a_page_of_thousands_of_jobs_is_a_large_question_from_its_first_call_on_and_a_page_of_hundreds_is_none() -> None:
+    shared = traffic()
+    with shared.sending() as sending:
+        async with shared.admitted("somebody", sending) as scope:
+            assert not scope.use("aurora", 315)
+            assert scope.use("borealis", 1262)
+
+
 async def test_a_shared_fetch_stands_for_the_best_claim_and_reading_ahead_for_the_caller_as_bulk() -> None:
     shared = traffic()
     with shared.sending() as sending:

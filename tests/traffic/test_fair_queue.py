@@ -16,6 +16,7 @@ from ccgateway.traffic.fair_queue import FairQueue, QueueFullError, Waiter
 class Request:
     caller: str
     is_alone: bool = False
+    is_beside_small: bool = False
 
 
 class Site:
@@ -82,6 +83,17 @@ async def test_no_caller_holds_every_place_while_others_run(is_bulk: bool) -> No
     await started(site.visit(newcomer := Request("late")))
     assert site.order[-1] is newcomer  # at once
     await site.drain()
+
+
+@pytest.mark.parametrize(("places", "held"), [(1, 1), (8, 1), (32, 4)])
+async def test_large_questions_hold_few_places_while_small_ones_are_about(places: int, held: int) -> None:
+    site = Site(FairQueue.for_site(places, most_waiting=100))
+    await started(*(site.visit(Request("greedy", is_beside_small=True), is_bulk=True) for _ in range(30)))
+    assert site.queue.taken == held
+    await started(site.visit(Request("greedy"), is_bulk=True))
+    assert site.queue.taken == held  # those that wait come first
+    await site.drain()
+    assert len(site.order) == 31
 
 
 async def test_who_is_alone_has_every_place() -> None:

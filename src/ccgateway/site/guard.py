@@ -30,6 +30,7 @@ class _Nobody:
 
     caller = None
     is_alone = True
+    is_beside_small = False
 
 
 NOBODY = _Nobody()

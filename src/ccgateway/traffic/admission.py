@@ -51,7 +51,7 @@ class Traffic:
         self.budget = ByteBudget(limits.inflight_bytes)
         deep, waiting = limits.deep_requests, limits.waiting_per_caller
         self.deep = FairQueue(deep, per_caller=max(1, deep // 2), most_waiting=waiting)
-        self.pacer = Pacer(self._has_small)
+        self.pacer = Pacer(self.has_small)
         self.running = 0
         self._timeout = limits.request_timeout
         self._entrance = FairQueue(NO_BOUND, per_caller=limits.requests_per_caller, most_waiting=waiting)
@@ -128,5 +128,6 @@ class Traffic:
         self._deepening.pop(scope, None)
         scope.close()
 
-    def _has_small(self) -> bool:
+    def has_small(self) -> bool:
+        """Whether small questions are running, or were a moment ago."""
         return self._small > 0 or asyncio.get_running_loop().time() - self._small_at < ABOUT

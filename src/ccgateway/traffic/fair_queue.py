@@ -1,7 +1,8 @@
 """A bounded number of places, given out in turn: caller by caller, and for each caller request by request.
 
 Small questions (interactive) come before large ones (bulk), but for every ``BURST`` of them one large one is let in. While more
-than one request is running, large questions together and each caller alone may not hold all places, so that a newcomer finds one.
+than one request is running, large questions together and each caller alone may not hold all places, so that a newcomer finds one;
+and while small questions are about, large ones hold fewer still: a site that works on many of them is slow for small ones, too.
 Nothing here awaits but the wait for a place itself.
 """
 
@@ -23,13 +24,17 @@ class QueueFullError(Exception):
 
 
 class Occupant(Protocol):
-    """Who takes places. ``caller``: shares are by this; ``is_alone``: no other request is running in this process."""
+    """Who takes places. ``caller``: shares are by this; ``is_alone``: no other request is running in this process;
+    ``is_beside_small``: small questions are about."""
 
     @property
     def caller(self) -> Hashable: ...
 
     @property
     def is_alone(self) -> bool: ...
+
+    @property
+    def is_beside_small(self) -> bool: ...
 
 
 class Place(NamedTuple):
@@ -59,12 +64,22 @@ class Waiting(Protocol):
 
 class FairQueue:
     """``places``: how many there are. ``per_caller`` and ``bulk_places``: how many of them one caller, and all bulk requests, may
-    hold while others run. ``most_waiting``: requests of one caller that may wait."""
+    hold while others run; ``bulk_beside_small``: all bulk requests while small questions are about. ``most_waiting``: requests of
+    one caller that may wait."""
 
-    def __init__(self, places: int, *, per_caller: int | None = None, bulk_places: int | None = None, most_waiting: int) -> None:
+    def __init__(
+        self,
+        places: int,
+        *,
+        per_caller: int | None = None,
+        bulk_places: int | None = None,
+        bulk_beside_small: int | None = None,
+        most_waiting: int,
+    ) -> None:
         self._places = places
         self._per_caller = places if per_caller is None else per_caller
         self._bulk_places = places if bulk_places is None else bulk_places
+        self._bulk_beside_small = self._bulk_places if bulk_beside_small is None else bulk_beside_small
         self._most_waiting = most_waiting
         self._taken = self._bulk = self._streak = 0
         self._held: dict[Hashable, int] = {}
@@ -73,8 +88,15 @@ class FairQueue:
 
     @classmethod
     def for_site(cls, places: int, *, most_waiting: int) -> FairQueue:
-        """For a site that takes ``places`` requests at a time: three quarters for one caller, half for bulk requests."""
-        return cls(places, per_caller=places - places // 4, bulk_places=places - places // 2, most_waiting=most_waiting)
+        """For a site that takes ``places`` requests at a time: three quarters for one caller, half for bulk requests, and an
+        eighth for those beside small ones."""
+        return cls(
+            places,
+            per_caller=places - places // 4,
+            bulk_places=places - places // 2,
+            bulk_beside_small=max(1, places // 8),
+            most_waiting=most_waiting,
+        )
 
     @property
     def taken(self) -> int:
@@ -139,7 +161,7 @@ class FairQueue:
             return False
         if occupant.is_alone:
             return True
-        if is_bulk and self._bulk >= self._bulk_places:
+        if is_bulk and self._bulk >= (self._bulk_beside_small if occupant.is_beside_small else self._bulk_places):
             return False
         return self._held.get(occupant.caller, 0) < self._per_caller
 

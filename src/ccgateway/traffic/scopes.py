@@ -30,7 +30,7 @@ __all__ = [
 T = TypeVar("T")
 
 #: calls to one site with which a request is still interactive, and rows of a list that count as one more call
-ALLOWANCE, ROWS_PER_CALL = 8, 250
+ALLOWANCE, ROWS_PER_CALL = 8, 125
 #: seconds after which a caller whose queue is full may ask again
 RETRY_AFTER = 1.0
 
@@ -57,6 +57,11 @@ class RequestScope:
     def is_alone(self) -> bool:
         """Whether no other request is running in this process."""
         return self.traffic.running <= self.is_running
+
+    @property
+    def is_beside_small(self) -> bool:
+        """Whether small questions are about."""
+        return self.traffic.has_small()
 
     def use(self, site: str, rows: int) -> bool:
         """Counts one call to ``site`` for so many rows; whether the request is bulk by now."""
