@@ -15,10 +15,10 @@ from ccgateway.cache.ledger import open_ledger
 from ccgateway.cache.notes import open_notes
 from ccgateway.federation.audit import audit_to_file, close_audit_file
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.identity.callers import Callers
 from ccgateway.loopwatch import watched_loop
 from ccgateway.settings import Settings
+from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.registry import Registry
 from ccgateway.surfaces.callers import caller_of
@@ -46,14 +46,13 @@ class Application(Starlette):
 def create_app(settings: Settings) -> Application:
     """The gateway's application. Raises ``SettingsError`` where the settings cannot be used; reaches no site yet."""
     settings.check_exposure()
-    registry = Registry(settings.sites.values(), keyring=Keyring(settings))
+    registry = Registry(settings.sites.values(), keyring=Keyring(settings), responses=ResponseCache.of(settings.cache))
     troubles = Troubles()
     audit_path = settings.writes.audit_file
     audit_file = audit_to_file(audit_path, troubles) if audit_path is not None else None
     gateway = Gateway(
         registry,
         settings.limits,
-        Shelf.of(settings.cache),
         writes=settings.writes,
         ledger=open_ledger(settings.cache),
         notes=open_notes(settings.cache),

@@ -18,6 +18,5 @@ audit       one line for every write
 progress    what each order of a call has come to so far
 closing     what is still begun, and how long it is waited for, once the process stops
 twins       two configured sites that are one and the same instance
-remembered  what is remembered of the sites' answers: the cache in the federation's words
 gateway     the façade over all of them
 """

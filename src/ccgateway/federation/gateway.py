@@ -12,7 +12,7 @@ from ccgateway.federation.bookmarks import Bookmarks
 from ccgateway.federation.closing import Closing
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
-from ccgateway.federation.metrics import FromSites, JobMetrics, MetricsBudget, Outcome
+from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
 from ccgateway.federation.placing import Places
 from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.questions import (
@@ -27,9 +27,6 @@ from ccgateway.federation.questions import (
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.readahead import ParkedWalks
-from ccgateway.federation.remembered.directory import Directory
-from ccgateway.federation.remembered.metrics import RememberedMetrics
-from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.federation.twins import DuplicateSites
 from ccgateway.federation.writes import Writes
 from ccgateway.identity.principal import Principal
@@ -56,7 +53,6 @@ class Gateway:
         self,
         registry: Registry,
         limits: LimitSettings,
-        shelf: Shelf | None = None,
         *,
         writes: WriteSettings | None = None,
         ledger: Ledger | None = None,
@@ -65,16 +61,15 @@ class Gateway:
         audit_file: AuditFile | None = None,
     ) -> None:
         self._registry = registry
-        self._shelf = shelf or Shelf.empty()
         notes = notes or LocalNotes()
         self.bookmarks = Bookmarks(notes)
         provisionals = Provisionals(notes)
         self._closing = Closing()
         twins = DuplicateSites(registry)
         self._parked = ParkedWalks(limits.read_ahead)
-        self._joblist = JobList(registry, twins, limits, self._parked, self._shelf)
-        self._lookups = Lookups(registry, twins, limits, self._joblist, Directory(self._shelf), provisionals)
-        self._metrics = JobMetrics(registry, provisionals, RememberedMetrics(self._shelf) if self._shelf.is_used else FromSites())
+        self._joblist = JobList(registry, twins, limits, self._parked)
+        self._lookups = Lookups(registry, twins, limits, self._joblist, provisionals)
+        self._metrics = JobMetrics(registry, provisionals)
         self._writes = Writes(
             registry,
             limits,
@@ -173,24 +168,23 @@ class Gateway:
 
     def troubles(self) -> list[Trouble]:
         """What does not work although the gateway serves."""
-        return self._writes.told_troubles(self._shelf.cache.down)
+        return self._writes.told_troubles(self._registry.responses.cache.down)
 
     async def invalidate(self, site: str, jobs: Iterable[JobKey] | None = (), *, users_only: bool = False) -> None:
         """After a write at ``site``, before anybody is told of it: nothing from before it is answered again, of these jobs and of
         the site's lists (``None``: of anything of that site; ``users_only``: of its users). Never fails.
         """
         if users_only:
-            await self._shelf.changed_users(site)
+            await self._registry.responses.invalidate_users(site)
             return
         try:
             self._parked.clear()
         finally:
-            await self._shelf.changed(site, jobs)
+            await self._registry.responses.invalidate(site, jobs)
 
     async def aclose(self) -> None:
         """Closes the connections to every site, and the cache, once the writes that are running have ended."""
         await self._writes.aclose()
         await self._parked.aclose()
-        await self._shelf.aclose()
         await self.bookmarks.aclose()
         await self._registry.aclose()

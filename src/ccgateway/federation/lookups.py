@@ -22,7 +22,6 @@ from ccgateway.federation.questions import (
     SiteTag,
     SiteUser,
 )  # fmt: skip
-from ccgateway.federation.remembered.directory import Directory
 from ccgateway.federation.scatter import Ask, must_answer, patience_of, scatter
 from ccgateway.federation.twins import DuplicateSites
 from ccgateway.identity.principal import Principal
@@ -32,8 +31,8 @@ from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
 from ccgateway.jobs.model import JobRow, Tag, parse_job_id
 from ccgateway.jobs.provisional import is_provisional
 from ccgateway.settings import LimitSettings
+from ccgateway.site.base import Site
 from ccgateway.site.exchange import Visit
-from ccgateway.site.instance import Instance
 from ccgateway.site.registry import Registry
 from ccgateway.site.tagging import list_tags
 
@@ -50,7 +49,6 @@ class Lookups:
     twins: DuplicateSites
     limits: LimitSettings
     joblist: JobList
-    directory: Directory
     provisionals: Provisionals
 
     async def job(self, job_id: str, caller: Principal, fields: frozenset[str]) -> JobRow:
@@ -106,8 +104,8 @@ class Lookups:
     ) -> Answer[SiteCluster]:
         """Every site's clusters, sites by number, clusters as the site orders them."""
 
-        async def ask(instance: Instance, visit: Visit) -> list[Cluster]:
-            return await self.directory.clusters(instance, visit, with_partitions=with_partitions)
+        async def ask(site: Site, visit: Visit) -> list[Cluster]:
+            return await site.clusters(visit, with_partitions=with_partitions)
 
         found, reports = await self._of_each(caller, sites, policy, ask)
         self._drop_twins(found, reports)
@@ -117,8 +115,8 @@ class Lookups:
     async def users(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
         """Every site's user table, sites by number."""
 
-        async def ask(instance: Instance, visit: Visit) -> list[User]:
-            return await self.directory.users(instance, visit)
+        async def ask(site: Site, visit: Visit) -> list[User]:
+            return await site.users(visit)
 
         found, reports = await self._of_each(caller, sites, policy, ask)
         self._drop_twins(found, reports)
@@ -138,7 +136,7 @@ class Lookups:
         loop = asyncio.get_running_loop()
         took: dict[str, float] = {}
 
-        async def ask(instance: Instance, visit: Visit) -> list[None]:
+        async def ask(instance: Site, visit: Visit) -> list[None]:
             started = loop.time()
             await instance.greet(visit)
             took[instance.name] = loop.time() - started
@@ -157,8 +155,8 @@ class Lookups:
     async def _scattered(
         self,
         caller: Principal,
-        instances: Sequence[Instance],
-        ask: Callable[[Instance, Visit], Awaitable[T]],
+        instances: Sequence[Site],
+        ask: Callable[[Site, Visit], Awaitable[T]],
         policy: Policy,
     ) -> dict[str, T | SiteError]:
         deadline = Deadline.after(self.limits.request_timeout)
@@ -172,13 +170,13 @@ class Lookups:
         return {one.name: answered[one.name] for one in instances}
 
     async def _of_each(
-        self, caller: Principal, sites: Sequence[str] | None, policy: Policy, ask: Callable[[Instance, Visit], Awaitable[list[T]]]
+        self, caller: Principal, sites: Sequence[str] | None, policy: Policy, ask: Callable[[Site, Visit], Awaitable[list[T]]]
     ) -> tuple[dict[str, list[T]], list[SiteReport]]:
         loop = asyncio.get_running_loop()
         instances = self.registry.chosen(sites, caller)
         reports = {one.name: SiteReport(one.name, one.number) for one in instances}
 
-        async def measured(instance: Instance, visit: Visit) -> list[T]:
+        async def measured(instance: Site, visit: Visit) -> list[T]:
             started, report = loop.time(), reports[instance.name]
             try:
                 return await ask(instance, visit)
@@ -205,7 +203,7 @@ class Lookups:
 
 
 def _visiting(
-    ask: Callable[[Instance, Visit], Awaitable[T]], instance: Instance, caller: Principal, until: Deadline, *, insists: bool
+    ask: Callable[[Site, Visit], Awaitable[T]], instance: Site, caller: Principal, until: Deadline, *, insists: bool
 ) -> Callable[[], Awaitable[T]]:
     async def run() -> T:
         return await ask(instance, await instance.visit(caller, until, insists=insists))
@@ -213,9 +211,7 @@ def _visiting(
     return run
 
 
-def _status(
-    instance: Instance, outcome: object, elapsed: float | None, twin: Instance | None, *, is_operator: bool
-) -> SiteStatus:
+def _status(instance: Site, outcome: object, elapsed: float | None, twin: Site | None, *, is_operator: bool) -> SiteStatus:
     health, last = instance.health, instance.health.last_error
     if isinstance(outcome, SiteError):
         last = outcome

@@ -18,9 +18,8 @@ from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import EARLIEST
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.ordering import Position, in_total_order, position_of, take_through
+from ccgateway.site.base import Site
 from ccgateway.site.exchange import Meter
-from ccgateway.site.instance import Instance
-from ccgateway.site.pages import from_site
 from ccgateway.site.reading import JobStream, Unreadable
 from ccgateway.traffic.scopes import RequestScope, current_scope
 
@@ -47,7 +46,7 @@ class Part:
     ``notes``: on the question as such, for this site.
     """
 
-    instance: Instance
+    instance: Site
     caller: Principal
     report: SiteReport
     deadline: Deadline
@@ -55,8 +54,8 @@ class Part:
     share: float = 1.0
     failed: bool = False
     last_size: int = 0
-    twin: Instance | None = None
-    repeats: Instance | None = None
+    twin: Site | None = None
+    repeats: Site | None = None
     notes: Sequence[str] = ()
     spent: float = 0.0
     read_at: float = 0.0
@@ -83,7 +82,7 @@ class Part:
         part.twin, part.repeats, part.notes, part.read_at = self.twin, self.repeats, self.notes, self.read_at
         if self.stream is not None:
             self.stream.begin(replace(self.stream.visit, deadline=deadline, meter=Meter()))
-            self.stream.source = from_site  # who comes this far walks alone
+            self.stream.site = self.instance.origin  # who comes this far walks alone
         return part
 
     async def is_still_welcome(self, stream: JobStream) -> bool:
@@ -304,7 +303,7 @@ def _size(part: Part, lacking: float) -> int:
     least = FIRST_SCAN if stream.scanned == 0 and stream.is_filtered else 0
     before = part.last_size * 2 if stream.is_filtered else part.last_size // 2
     size = max(math.ceil(expected) + min(2 + int(expected / 16), CUT_OFF), least, before)
-    return part.at_pace(size if stream.source is from_site else _rounded(size))
+    return part.at_pace(_rounded(size) if stream.site.shares_pages else size)
 
 
 def _rounded(size: int) -> int:

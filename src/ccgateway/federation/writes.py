@@ -43,8 +43,8 @@ from ccgateway.jobs.writes import (
     WriteResult,
 )
 from ccgateway.settings import LimitSettings, WriteSettings
+from ccgateway.site.base import Site
 from ccgateway.site.exchange import Visit
-from ccgateway.site.instance import Instance
 from ccgateway.site.registry import Registry
 from ccgateway.site.writing import Writer
 from ccgateway.telemetry import Trouble, Troubles
@@ -316,15 +316,15 @@ class Writes:
 
         return await asyncio.gather(*(place(target) for target in targets))
 
-    def _at_each(self, sites: Sequence[str] | None, caller: Principal, order: Order) -> list[tuple[Instance, Order]]:
+    def _at_each(self, sites: Sequence[str] | None, caller: Principal, order: Order) -> list[tuple[Site, Order]]:
         """The order at each of the sites that it has to name."""
         return [(one, replace(order, place=place)) for place, one in enumerate(self.places.named(sites, caller))]
 
     async def _at_sites(
-        self, asked: Asked, call: WriteCall, request: object, orders: Sequence[tuple[Instance, Order]]
+        self, asked: Asked, call: WriteCall, request: object, orders: Sequence[tuple[Site, Order]]
     ) -> list[WriteResult]:
         async def work(asked: Asked, progress: Progress) -> None:
-            by_site: dict[Instance, list[Order]] = {}
+            by_site: dict[Site, list[Order]] = {}
             for instance, order in orders:
                 by_site.setdefault(instance, []).append(order)
             await self._orders.carry_out([(instance, [chain]) for instance, chain in by_site.items()], asked, progress)

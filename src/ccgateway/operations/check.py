@@ -114,7 +114,7 @@ class _Asked:
             self.found.findings.append(Finding.of(error))
             return
         self.stack.push_async_callback(registry.aclose)
-        instance = registry.one(self.site.name)
+        instance = registry.one(self.site.name).origin
         credential = Credential.from_token(token or NO_TOKEN)
         signed = await check_signing(
             self.site, self.settings, self.table, self.found, lambda shown: self._ask(instance.find_release(self._visit(shown)))

@@ -13,9 +13,11 @@ dialects     what each release accepts and answers
 health       what is known of a site from the last exchanges
 probing      which release answers there
 release      the release that a site speaks, found out once for all who wait
-pages        a page before it is asked for, and the seam to whoever has it
+base         the protocol ``Site``: what can be asked of a site, and the values of its questions
+listing      one page of a list: how the site is asked for it, and what its answer says
+instance     the ``Site`` that asks, every time
+caching      the ``Site`` that stands before one and keeps its answers for a while
 reading      a site's jobs, newest first, without losing or doubling one
-instance     the site as the federation sees it
 registry     all configured sites
 
 writing      the site as writes see it: the façade over what follows

@@ -9,9 +9,9 @@ from ccgateway.jobs.conditions import EARLIEST, Conditions, conditions_of
 from ccgateway.jobs.filters import JobFilter, TimeRange
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.writes import OmitTagged, Target, WriteOutcome, WriteResult
+from ccgateway.site.base import JobsWanted, PageFailedError
 from ccgateway.site.dialects import Window
 from ccgateway.site.hand import Hand, result_of
-from ccgateway.site.instance import JobsWanted, PageFailedError
 from ccgateway.site.reading import JobStream
 
 __all__ = ["delete", "delete_before", "edit_meta"]

@@ -14,8 +14,8 @@ from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.provisional import clue_of, provisional_id
 from ccgateway.jobs.writes import Target
+from ccgateway.site.base import JobsWanted, Site
 from ccgateway.site.exchange import Visit
-from ccgateway.site.instance import Instance, JobsWanted
 from ccgateway.site.reading import JobStream
 
 __all__ = [
@@ -34,23 +34,23 @@ def no_such_job(site: str, hint: str = "", *, retryable: bool = False) -> SiteEr
     return SiteError(Code.NOT_FOUND, site, NO_SUCH_JOB.format(site=site) + hint, retryable=retryable)
 
 
-async def find_job(instance: Instance, visit: Visit, target: Target, attributes: frozenset[str]) -> JobRow | None:
+async def find_job(site: Site, visit: Visit, target: Target, attributes: frozenset[str]) -> JobRow | None:
     """The job that ``target`` names by id or by its whole key, if the credential may see it; by both, only if they agree."""
     if target.db_id is not None:
-        row = await instance.job(visit, target.db_id, attributes)
+        row = await site.job(visit, target.db_id, attributes)
         return row if row is not None and target.fits(row.key) else None
     key = target.key
-    return await job_of_key(instance, visit, key, attributes) if key is not None else None
+    return await job_of_key(site, visit, key, attributes) if key is not None else None
 
 
-async def job_of_key(instance: Instance, visit: Visit, key: JobKey, attributes: frozenset[str]) -> JobRow | None:
+async def job_of_key(site: Site, visit: Visit, key: JobKey, attributes: frozenset[str]) -> JobRow | None:
     """The job with that key, whatever its database id is."""
     wanted = JobFilter(
         cluster=StringInput(eq=key.cluster),
         job_id=StringInput(eq=str(key.job_id)),
         start_time=TimeRange(key.start_time, key.start_time),
     )
-    stream = JobStream(instance, visit, JobsWanted(conditions_of((wanted,), instance.name), attributes))
+    stream = JobStream(site.origin, visit, JobsWanted(conditions_of((wanted,), site.name), attributes))
     while not stream.done:
         await stream.read(FEW)
     return next((row for row in stream.rows if row.key == key), None)
@@ -63,7 +63,7 @@ def whole_target(row: JobRow) -> Target:
 
 
 async def newest_job(
-    instance: Instance, visit: Visit, target: Target, *, state: str | None = None, user: str | None = None, budget: int = MANY
+    site: Site, visit: Visit, target: Target, *, state: str | None = None, user: str | None = None, budget: int = MANY
 ) -> JobRow | None:
     """The newest job that the parts of a key fit, or the newest in that state or of that user.
 
@@ -76,17 +76,17 @@ async def newest_job(
         state=(state,) if state is not None else None,
         user=StringInput(eq=user) if user is not None else None,
     )
-    jobs = JobsWanted(conditions_of((wanted,), instance.name), frozenset({"user", "state", "duration"}))
-    stream = JobStream(instance, visit, jobs)  # from the site itself, not from what is remembered of it
+    jobs = JobsWanted(conditions_of((wanted,), site.name), frozenset({"user", "state", "duration"}))
+    stream = JobStream(site.origin, visit, jobs)
     while not stream.done and not stream.rows:
         if stream.scanned > budget:
             message = f"Not among the newest {budget} jobs of the site. Give startTime: then it is found at once."
-            raise SiteError(Code.SCAN_BUDGET, instance.name, message)
+            raise SiteError(Code.SCAN_BUDGET, site.name, message)
         await stream.read(PAGE)
     return max(stream.rows, key=lambda row: row.start_time, default=None)
 
 
-async def job_of_provisional(instance: Instance, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
+async def job_of_provisional(site: Site, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
     """The job that a provisional id stands for, if the site shows it: looked for where it started, by what the id says, then
     among the running and the newest jobs. ``AMBIGUOUS_JOB`` where two could be meant.
     """
@@ -96,15 +96,15 @@ async def job_of_provisional(instance: Instance, visit: Visit, db_id: int, attri
         at = JobFilter(job_id=StringInput(eq=str(clue.job_id)), start_time=TimeRange(clue.start_time, clue.start_time))
         filters.insert(0, at)
     for one in filters:
-        stream = JobStream(instance, visit, JobsWanted(conditions_of((one,), instance.name), attributes))
+        stream = JobStream(site.origin, visit, JobsWanted(conditions_of((one,), site.name), attributes))
         found: list[JobRow] = []
         while not stream.done and not found and stream.scanned < SOME:
             await stream.read(SOME)
             found = [row for row in stream.rows if provisional_id(row.key) == db_id]
             stream.rows = []
         if len(found) > 1:
-            message = f"Two jobs of site {instance.name} could have that provisional id: use the ids that lists give."
-            raise SiteError(Code.AMBIGUOUS_JOB, instance.name, message)
+            message = f"Two jobs of site {site.name} could have that provisional id: use the ids that lists give."
+            raise SiteError(Code.AMBIGUOUS_JOB, site.name, message)
         if found:
             return found[0]
     return None

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.model import JobKey, JobRow, Tag
 from ccgateway.jobs.writes import Target, WriteOutcome, WriteResult
+from ccgateway.site.base import Site
 from ccgateway.site.dialects.mutations import (
     add_tags_request,
     create_tag_request,
@@ -24,7 +25,6 @@ from ccgateway.site.dialects.replies import Effect, Reply
 from ccgateway.site.exchange import SiteAnswer, Visit
 from ccgateway.site.finding import Turns
 from ccgateway.site.hand import Hand, result_of
-from ccgateway.site.instance import Instance
 from ccgateway.site.sending import Settled
 
 __all__ = ["create_tag", "list_tags", "put_tags", "remove_tag", "tags_at", "take_tags"]
@@ -40,9 +40,9 @@ async def tags_at(hand: Hand) -> list[Tag]:
     return tags_of(answer, hand.site)
 
 
-async def list_tags(instance: Instance, visit: Visit) -> list[Tag]:
+async def list_tags(site: Site, visit: Visit) -> list[Tag]:
     """As ``tags_at``, for readers."""
-    return await tags_at(await Hand.give(instance, visit, Turns()))
+    return await tags_at(await Hand.give(site.origin, visit, Turns()))
 
 
 async def put_tags(hand: Hand, target: Target, tags: Sequence[Tag]) -> WriteResult:

@@ -1,4 +1,4 @@
-"""The cache as the use cases share it: who may be shown what was read, and what a write takes away.
+"""The cache of sites' answers that all sites share: who may be shown what was read, and what a write takes away.
 
 What was read for one *audience* is never shown to another. An audience is what the credential may see (``Credential.visibility``)
 together with its roles, by which sites choose what they answer; for what depends on the person as well (private tags), the
@@ -25,7 +25,7 @@ from ccgateway.settings import CacheSettings
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import Meter, Visit
 
-__all__ = ["CLUSTERS", "JOBS", "USERS", "Fill", "Shelf", "audience_of", "person_of", "subject_of"]
+__all__ = ["CLUSTERS", "JOBS", "USERS", "Fill", "ResponseCache", "audience_of", "person_of", "subject_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -81,26 +81,26 @@ def _reads(read: Read | None) -> Reads | None:
     return reads
 
 
-class Shelf:
-    """A cache, and how long each kind of answer lives in it. Owns the cache."""
+class ResponseCache:
+    """A cache, and the settings that say how long each kind of answer lives in it. Owns the cache."""
 
-    def __init__(self, cache: Cache, lives: CacheSettings) -> None:
-        self.cache, self.lives = cache, lives
+    def __init__(self, cache: Cache, settings: CacheSettings) -> None:
+        self.cache, self.settings = cache, settings
 
     @classmethod
-    def of(cls, settings: CacheSettings) -> Shelf:
-        """The shelf that the settings describe; reaches nothing yet. Raises ``SettingsError`` for a URL that cannot be used."""
+    def of(cls, settings: CacheSettings) -> ResponseCache:
+        """The cache that the settings describe; reaches nothing yet. Raises ``SettingsError`` for a URL that cannot be used."""
         return cls(open_cache(settings), settings)
 
     @classmethod
-    def empty(cls) -> Shelf:
-        """One on which nothing is kept."""
+    def empty(cls) -> ResponseCache:
+        """One in which nothing is kept."""
         return cls.of(CacheSettings.model_validate({"memory_bytes": 0}))
 
     @property
     def is_used(self) -> bool:
         """Whether anything is kept: if not, the sites are asked every time."""
-        return self.lives.is_on
+        return self.settings.is_on
 
     async def fetch(
         self, keys: Sequence[Key], fill: Fill, visit: Visit, *, within: float, read: Read | None = None
@@ -153,18 +153,18 @@ class Shelf:
         if ages:
             meter.note_age(max(ages))
 
-    async def changed(self, site: str, jobs: Iterable[JobKey] | None = ()) -> None:
+    async def invalidate(self, site: str, jobs: Iterable[JobKey] | None = ()) -> None:
         """After a write at ``site`` (and before anybody is told of it): nothing that was read before is answered again, in any
         process, of these jobs and of the site's lists. ``None``: of nothing that the site has. Never fails.
         """
         subjects = [] if jobs is None else [JOBS, *dict.fromkeys(subject_of(job) for job in jobs)]
         await self.cache.bump(site, *subjects)
 
-    async def changed_users(self, site: str) -> None:
+    async def invalidate_users(self, site: str) -> None:
         """The same after a write that concerns nothing but the site's users."""
         await self.cache.bump(site, USERS)
 
-    async def mark(self, sites: Sequence[str]) -> Mark | None:
+    async def mark(self, sites: Iterable[str]) -> Mark | None:
         """The present moment in the lists of these sites, for ``holds``; ``None`` while it cannot be told."""
         realms = [realm for site in sites for realm in (Realm(site), Realm(site, JOBS))]
         return await self.cache.mark(*realms)

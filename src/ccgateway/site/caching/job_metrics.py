@@ -1,4 +1,4 @@
-"""Metrics of jobs, remembered metric by metric: who asks for five of which four are known costs the site a question for one.
+"""Metrics of jobs, kept metric by metric: who asks for five of which four are known costs the site a question for one.
 
 An entry holds all that the site said to one metric at the scopes that were asked for, as it may answer others than those; so a
 remembered answer is the site's own, piece by piece. Which metrics there are, where all were asked for, is an entry too. Samples
@@ -18,16 +18,17 @@ import msgspec
 from ccgateway.cache.entries import Absent, Entry, Filled, Hit
 from ccgateway.cache.keys import Key
 from ccgateway.errors import Code, SiteError
-from ccgateway.federation.remembered.decoded import Decoded
-from ccgateway.federation.remembered.identity import Identities
-from ccgateway.federation.remembered.shelf import Shelf, audience_of, subject_of
 from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted, Phase
 from ccgateway.jobs.packing import FORMAT, pack_pieces, unpack_pieces
 from ccgateway.settings import CacheSettings
+from ccgateway.site.base import MetricsFound
+from ccgateway.site.caching.decoded import Decoded
+from ccgateway.site.caching.job_ids import JobIds
+from ccgateway.site.caching.responses import ResponseCache, audience_of, subject_of
 from ccgateway.site.exchange import Visit
-from ccgateway.site.instance import Instance, MetricsFound
+from ccgateway.site.instance import Instance
 
-__all__ = ["RememberedMetrics"]
+__all__ = ["CachedMetrics"]
 
 #: series that are held decoded (half a kilobyte each, beside the samples) and bytes of samples that one of them stands for
 MOST_SERIES, BYTES_PER_SERIES = 30_000, 2048
@@ -40,81 +41,74 @@ _PASSED_OVER = frozenset({Code.SITE_ERROR, Code.SITE_REFUSED, Code.BAD_ANSWER, C
 _INDEX = "all "
 
 
-class RememberedMetrics:
-    """Reads metrics by way of a shelf; raises as ``Instance.metrics`` does, and ``TimeoutError`` after the visit's deadline."""
+class CachedMetrics:
+    """Reads metrics of one site's jobs; raises as ``Site.metrics`` does, and ``TimeoutError`` after the visit's deadline."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf, self._identities = shelf, Identities(shelf)
+    def __init__(self, origin: Instance, responses: ResponseCache) -> None:
+        self._origin, self._responses, self._job_ids = origin, responses, JobIds(origin, responses)
         self._decoded: Decoded[list[MetricPiece]] = Decoded(MOST_SERIES)
 
-    async def read(self, instance: Instance, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
-        """These metrics of that job: what is remembered, and the rest from its site."""
-        place = None if wanted.is_nothing else await self._place(instance, visit, job, wanted)
+    async def read(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
+        """These metrics of that job: what is kept, and the rest from its site."""
+        place = None if wanted.is_nothing else await self._place(visit, job, wanted)
         if place is None:
-            return await instance.metrics(visit, job.db_id, wanted)
-        reading = _Reading(self._shelf.lives, instance, job.db_id, place)
-        within = instance.settings.timeout
+            return await self._origin.metrics(visit, job, wanted)
+        reading = _Reading(self._responses.settings, self._origin, job.db_id, place)
         hits: dict[Key, Hit] = {}
         if wanted.names is None:
-            hits = await self._shelf.fetch([place.index], reading.fill, visit, within=within, read=self._read)
+            hits = await self._fetch([place.index], reading, visit)
         names = _names(hits[place.index]) if wanted.names is None else wanted.names
         unknown = [key for name in names if (key := place.key(name)) not in hits]
         if unknown:
-            hits |= await self._shelf.fetch(unknown, reading.fill, visit, within=within, read=self._read)
-        found = instance.arranged(visit, wanted, self._pieces(names, place, hits, reading.pieces))
+            hits |= await self._fetch(unknown, reading, visit)
+        found = self._origin.arranged(visit, wanted, self._pieces(names, place, hits, reading.pieces))
         return replace(found, job=place.job)
 
-    async def known(
-        self, instance: Instance, visit: Visit, jobs: Sequence[JobRef], wanted: MetricsWanted
-    ) -> dict[JobRef, MetricsFound]:
-        """Of many jobs those of which everything is remembered, looked up at once. ``SiteError`` if the release is not known."""
+    async def _fetch(self, keys: Sequence[Key], reading: _Reading, visit: Visit) -> dict[Key, Hit]:
+        return await self._responses.fetch(keys, reading.fill, visit, within=self._origin.settings.timeout, read=self._read)
+
+    async def known(self, visit: Visit, jobs: Sequence[JobRef], wanted: MetricsWanted) -> dict[JobRef, MetricsFound]:
+        """Of many jobs those of which everything is kept, looked up at once. ``SiteError`` if the release is not known."""
         if wanted.is_nothing or audience_of(visit.credential) is None:
             return {}
         places: dict[JobRef, _Place] = {}
         for job in jobs:
-            if job.key is not None and (place := await self._place(instance, visit, job, wanted)) is not None:
+            if job.key is not None and (place := await self._place(visit, job, wanted)) is not None:
                 places[job] = place
         names = dict.fromkeys(places, wanted.names or ())
         if wanted.names is None:
-            indexes = await self._shelf.peek([place.index for place in places.values()], visit, read=self._read)
+            indexes = await self._responses.peek([place.index for place in places.values()], visit, read=self._read)
             names = {job: _names(indexes[place.index]) for job, place in places.items() if place.index in indexes}
         keys = {job: [places[job].key(name) for name in of_job] for job, of_job in names.items()}
-        hits = await self._shelf.peek([key for of_job in keys.values() for key in of_job], visit, read=self._read)
+        hits = await self._responses.peek([key for of_job in keys.values() for key in of_job], visit, read=self._read)
         return {
-            job: instance.arranged(visit, wanted, self._pieces(names[job], places[job], hits, {}))
+            job: self._origin.arranged(visit, wanted, self._pieces(names[job], places[job], hits, {}))
             for job, of_job in keys.items()
             if all(key in hits for key in of_job)
         }
 
-    async def _place(self, instance: Instance, visit: Visit, job: JobRef, wanted: MetricsWanted) -> _Place | None:
+    async def _place(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> _Place | None:
         """Where the answer is kept; ``None`` if it is not to be. ``NOT_FOUND`` if there is no such job."""
-        audience = audience_of(visit.credential)
+        audience, site = audience_of(visit.credential), self._origin.name
         if audience is None:
             return None
         if job.key is None or job.phase is None:
             try:
-                found = await self._identities.find(instance, visit, job.db_id)
+                found = await self._job_ids.find(visit, job.db_id)
             except SiteError as error:
                 if error.code in _PASSED_OVER:
                     return None
                 raise
             if found is None:
-                raise SiteError(Code.NOT_FOUND, instance.name, f"Site {instance.name} has no such job, or does not show it.")
+                raise SiteError(Code.NOT_FOUND, site, f"Site {site} has no such job, or does not show it.")
             job = found
         if job.key is None or job.phase is None:
             return None
-        route = await instance.metrics_route(visit)
+        route = await self._origin.metrics_route(visit)
         # a site that is asked by POST chooses the scopes itself; their order changes nothing anywhere
         scopes = "post" if route.by_post else "get" if wanted.scopes is None else "get " + ",".join(sorted(wanted.scopes))
-        return _Place(
-            instance.name,
-            subject_of(job.key),
-            audience,
-            job.phase,
-            f"{FORMAT} {job.db_id} {job.phase} {scopes}",
-            wanted.scopes,
-            job,
-        )
+        question = f"{FORMAT} {job.db_id} {job.phase} {scopes}"
+        return _Place(site, subject_of(job.key), audience, job.phase, question, wanted.scopes, job)
 
     def _pieces(
         self, names: Iterable[str], place: _Place, hits: Mapping[Key, Hit], own: Mapping[Key, tuple[bytes, list[MetricPiece]]]
@@ -170,8 +164,8 @@ class _Place:
 class _Reading:
     """Asks the site for what is missing of one question. ``pieces``: what it packed, and of which pieces."""
 
-    lives: CacheSettings
-    instance: Instance
+    settings: CacheSettings
+    origin: Instance
     db_id: int
     place: _Place
     pieces: dict[Key, tuple[bytes, list[MetricPiece]]] = field(default_factory=dict)
@@ -181,9 +175,9 @@ class _Reading:
         place, wants_all = self.place, self.place.index in missing
         names = None if wants_all else tuple(key.metric for key in missing)
         by_name: dict[str, list[MetricPiece]] = {}
-        for piece in await self.instance.metric_pieces(visit, self.db_id, MetricsWanted(names, place.scopes)):
+        for piece in await self.origin.metric_pieces(visit, self.db_id, MetricsWanted(names, place.scopes)):
             by_name.setdefault(piece.name, []).append(piece)
-        words: dict[Key, Filled | Absent] = {key: Absent(self.lives.absent_for) for key in missing}
+        words: dict[Key, Filled | Absent] = {key: Absent(self.settings.absent_for) for key in missing}
         for name, pieces in by_name.items():
             key, payload = place.key(name), pack_pieces(pieces)
             self.pieces[key] = payload, pieces
@@ -194,18 +188,18 @@ class _Reading:
 
     def _filled(self, payload: bytes, pieces: Iterable[MetricPiece]) -> Filled:
         if self.place.phase is Phase.ARCHIVED:
-            return Filled(payload, self.lives.ended_for)
+            return Filled(payload, self.settings.ended_for)
         intervals = [piece.metric.timestep for piece in pieces if piece.metric.timestep > 0]
-        return Filled(payload, min([self.lives.running_for, *intervals]), self.lives.stale_for)
+        return Filled(payload, min([self.settings.running_for, *intervals]), self.settings.stale_for)
 
     def _listed(self, names: Iterable[str]) -> Filled:
         """Which metrics there are. None at all is more likely a job that is about to get some."""
         payload = msgspec.msgpack.encode(sorted(names))
         if not names:
-            return Filled(payload, min(self.lives.absent_for, self.lives.running_for))
+            return Filled(payload, min(self.settings.absent_for, self.settings.running_for))
         if self.place.phase is Phase.ARCHIVED:
-            return Filled(payload, self.lives.ended_for)
-        return Filled(payload, self.lives.running_for, self.lives.stale_for)
+            return Filled(payload, self.settings.ended_for)
+        return Filled(payload, self.settings.running_for, self.settings.stale_for)
 
 
 def _names(index: Hit) -> tuple[str, ...]:

@@ -12,10 +12,10 @@ from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import Answer, Policy, SiteCluster, SiteUser
 from ccgateway.identity.principal import Principal
 from ccgateway.site.instance import Instance
-from federation.remembered.whose import Whose
-from support.shelves import Clock, settled, shelf_of
+from support.caching import Clock, cache_of, settled
 from support.upstream import ADMIN, Job, Upstream, site_of, user_credential
 from support.walking import CALLER, gateway_over
+from support.whose import Whose
 
 RELEASES = ("1.2", "1.3", "1.4", "1.5")
 
@@ -35,7 +35,7 @@ async def test_what_is_remembered_is_what_was_said(release: str) -> None:
     metric = {"name": "flops", "unit": {"base": "F/s", "prefix": "G"}, "scope": "core", "timestep": 60, "peak": 1.5}
     sub = {"name": "main", "nodes": "a[1-4]", "topology": topology, "metricConfig": [metric]}
     upstream.clusters = [{"name": "alex", "metricConfig": [metric], "subClusters": [sub]}, {"name": "fritz"}]
-    async with gateway_over([site_of(upstream, "one")], shelf_of()) as gateway:
+    async with gateway_over([site_of(upstream, "one")], cache_of()) as gateway:
         for with_partitions in (False, True):
             first = await clusters(gateway, with_partitions=with_partitions)
             before = len(upstream.requests)
@@ -49,13 +49,13 @@ async def test_what_is_remembered_is_what_was_said(release: str) -> None:
 
 async def test_however_many_ask_at_once_the_site_is_asked_once_and_again_later() -> None:
     upstream, clock = Upstream([Job(1, 1000)]), Clock()
-    shelf = shelf_of(clock, clusters_for=100)
-    async with gateway_over([site_of(upstream, "one")], shelf) as gateway:
+    responses = cache_of(clock, clusters_for=100)
+    async with gateway_over([site_of(upstream, "one")], responses) as gateway:
         answers = await asyncio.gather(*[clusters(gateway) for _ in range(50)])
         await asyncio.gather(*[users(gateway) for _ in range(50)])
         assert len(upstream.requests) == 2
         assert sum(answer.reports[0].calls for answer in answers) == 1
-        await settled(shelf)
+        await settled(responses)
         clock.now += 99
         late = await clusters(gateway)
         assert late.reports[0].cache_age == pytest.approx(99, abs=0.5)
@@ -67,7 +67,7 @@ async def test_however_many_ask_at_once_the_site_is_asked_once_and_again_later()
 async def test_a_site_without_clusters_is_asked_again() -> None:
     upstream = Upstream([Job(1, 1000)])
     upstream.clusters = []
-    async with gateway_over([site_of(upstream, "one")], shelf_of()) as gateway:
+    async with gateway_over([site_of(upstream, "one")], cache_of()) as gateway:
         await clusters(gateway)
         upstream.clusters = [{"name": "alex"}]
         assert len((await clusters(gateway)).items) == 1
@@ -78,7 +78,7 @@ async def test_the_user_list_is_for_those_to_whom_the_site_shows_it() -> None:
     robot = replace(ADMIN, user="robot", roles=frozenset({"api"}))
     known = Whose(tester=ADMIN, alice=user_credential("alice"), robot=robot)
     instance = Instance(site_of(upstream, "one").settings, upstream, known)
-    async with gateway_over([instance], shelf_of()) as gateway:
+    async with gateway_over([instance], cache_of()) as gateway:
         assert len((await users(gateway)).items) == 1
         with pytest.raises(FederationError):
             await users(gateway, Principal("alice"))

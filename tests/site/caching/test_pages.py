@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from ccgateway.errors import Code, FederationError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import JobListAnswer, JobListQuestion, PageRequest
-from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.jobs.filters import JobFilter, StringInput
 from ccgateway.jobs.model import JobKey
+from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import SiteAnswer
 from ccgateway.site.instance import Instance
-from federation.remembered.whose import Whose
 from properties.worlds import World, filter_lists, worlds
-from support.shelves import Clock, settled, shelf_of, until
+from support.caching import Clock, cache_of, settled, until
 from support.upstream import ADMIN, Job, Upstream, site_of, user_credential
 from support.walking import CALLER, gateway_over, order_of, walk
+from support.whose import Whose
 
 FIELDS = frozenset({"user", "state"})
 QUESTION = JobListQuestion(first=20, fields=FIELDS)
@@ -40,13 +40,19 @@ def upstreams() -> list[Upstream]:
 
 
 @asynccontextmanager
-async def over(sites: list[Upstream], clock: Clock | None = None, *, credential: Credential = ADMIN,
-               limits: dict[str, Any] | None = None, **settings: Any) -> AsyncIterator[tuple[Gateway, Shelf]]:  # fmt: skip
-    shelf = shelf_of(clock, **settings)
+async def over(
+    sites: list[Upstream],
+    clock: Clock | None = None,
+    *,
+    credential: Credential = ADMIN,
+    limits: dict[str, Any] | None = None,
+    **settings: Any,
+) -> AsyncIterator[tuple[Gateway, ResponseCache]]:
+    responses = cache_of(clock, **settings)
     named = enumerate(zip(("one", "two"), sites, strict=False), start=1)
     instances = [site_of(one, name, number, credential=credential) for number, (name, one) in named]
-    async with gateway_over(instances, shelf, **(limits or {})) as gateway:
-        yield gateway, shelf
+    async with gateway_over(instances, responses, **(limits or {})) as gateway:
+        yield gateway, responses
 
 
 def calls(sites: list[Upstream]) -> list[int]:
@@ -96,10 +102,10 @@ async def test_other_attributes_and_filters_of_the_gateways_own_need_no_other_pa
 
 async def test_a_page_is_served_for_a_second_and_says_how_old_it_is() -> None:
     sites, clock = upstreams()[:1], Clock()
-    async with over(sites, clock, list_for=1) as (gateway, shelf):
+    async with over(sites, clock, list_for=1) as (gateway, responses):
         (report,) = (await gateway.jobs(QUESTION, CALLER)).reports
         assert (report.calls, report.cache_age) == (1, None)
-        await settled(shelf)
+        await settled(responses)
         clock.now += 0.9
         (report,) = (await gateway.jobs(QUESTION, CALLER)).reports
         assert report.calls == 0 and report.cache_age == pytest.approx(0.9, abs=0.05)
@@ -202,7 +208,7 @@ async def test_each_sees_his_own(release: str) -> None:
     upstream = Upstream([Job(i, 1000 + i, user=owners[i % 2]) for i in range(40)], release=release)
     known = {"admin": ADMIN, **{name: user_credential(name) for name in owners}}
     instance = Instance(site_of(upstream, "one").settings, upstream, Whose(**known))
-    async with gateway_over([instance], shelf_of()) as gateway:
+    async with gateway_over([instance], cache_of()) as gateway:
         for turn in range(2):
             before = len(upstream.requests)
             for name, owned in (("admin", set(owners)), ("alice", {"alice"}), ("bob", {"bob"})):
@@ -226,7 +232,7 @@ def test_walks_over_remembered_pages_lose_and_double_no_job(
     """However old the pages are: here no time passes, so that each is remembered to the end."""
 
     async def run() -> None:
-        async with gateway_over(world.instances, shelf_of(), read_ahead=read_ahead) as gateway, asyncio.TaskGroup() as group:
+        async with gateway_over(world.instances, cache_of(), read_ahead=read_ahead) as gateway, asyncio.TaskGroup() as group:
             for size, filters in walks:
                 question = JobListQuestion(first=size, filters=filters, fields=FIELDS)
                 group.create_task(check(gateway, question))
@@ -241,12 +247,12 @@ def test_walks_over_remembered_pages_lose_and_double_no_job(
 
 async def test_a_hanging_site_is_told_from_a_slow_one() -> None:
     sites = upstreams()
-    async with over(sites) as (gateway, shelf):
+    async with over(sites) as (gateway, responses):
         sites[1].hangs = True
         asking = [asyncio.create_task(gateway.jobs(replace(QUESTION, fields=FIELDS), CALLER)) for _ in range(3)]
         await until(lambda: all(calls(sites)))
         for one in asking:
             one.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
-        await settled(shelf)  # nobody wants it any more: nobody asks
+        await settled(responses)  # nobody wants it any more: nobody asks
         assert len(sites[1].requests) == 1

@@ -12,12 +12,12 @@ from pydantic import SecretStr
 from ccgateway.cache.entries import Filled
 from ccgateway.cache.keys import Key
 from ccgateway.deadline import Deadline
-from ccgateway.federation.remembered.shelf import JOBS, audience_of, person_of, subject_of
 from ccgateway.jobs.model import JobKey
+from ccgateway.site.caching.responses import JOBS, audience_of, person_of, subject_of
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import Visit
+from support.caching import Clock, cache_of, settled
 from support.proved import Accepted
-from support.shelves import Clock, settled, shelf_of
 from support.upstream import ADMIN
 
 TOKEN = SecretStr("canary-of-a-token")
@@ -73,7 +73,7 @@ def test_each_job_is_a_subject_of_its_own(jobs: list[JobKey]) -> None:
 
 
 async def test_a_write_takes_away_the_job_and_the_lists_or_all_of_the_site() -> None:
-    shelf = shelf_of()
+    responses = cache_of()
     one, other = JobKey("one", "alex", 1, 1000), JobKey("one", "alex", 2, 1000)
     keys = [
         Key("one", subject_of(one), "all"),
@@ -83,43 +83,43 @@ async def test_a_write_takes_away_the_job_and_the_lists_or_all_of_the_site() -> 
     ]
 
     async def known() -> list[bool]:
-        found = await shelf.cache.peek(keys)
+        found = await responses.cache.peek(keys)
         return [key in found for key in keys]
 
     async def fill(missing: object, visit: Visit) -> dict[Key, Filled]:
         return dict.fromkeys(keys, Filled(b"1", 60.0))
 
     async def refill() -> None:
-        await shelf.fetch(keys, fill, Visit(ADMIN, Deadline.after(5), proofs=Accepted()), within=5)
-        await settled(shelf)
+        await responses.fetch(keys, fill, Visit(ADMIN, Deadline.after(5), proofs=Accepted()), within=5)
+        await settled(responses)
         assert await known() == [True] * 4
 
     await refill()
-    await shelf.changed("one", [one])
+    await responses.invalidate("one", [one])
     assert await known() == [False, True, False, True]
     await refill()
-    await shelf.changed("one")
+    await responses.invalidate("one")
     assert await known() == [True, True, False, True]
     await refill()
-    await shelf.changed("one", None)
+    await responses.invalidate("one", None)
     assert await known() == [False, False, False, True]
-    await shelf.aclose()
+    await responses.aclose()
 
 
 async def test_the_meter_tells_what_was_remembered() -> None:
     clock = Clock()
-    shelf, key = shelf_of(clock), Key("one", JOBS, "all")
+    responses, key = cache_of(clock), Key("one", JOBS, "all")
 
     async def fill(missing: object, visit: Visit) -> dict[Key, Filled]:
         visit.meter.calls += 1
         return {key: Filled(b"1", 60.0)}
 
     asking, knowing = (Visit(ADMIN, Deadline.after(5), proofs=Accepted()) for _ in range(2))
-    await shelf.fetch([key], fill, asking, within=5)
-    await settled(shelf)
+    await responses.fetch([key], fill, asking, within=5)
+    await settled(responses)
     assert (asking.meter.calls, asking.meter.recalled, asking.meter.age) == (1, 0, None)
     clock.now += 30
-    await shelf.fetch([key], fill, knowing, within=5)
+    await responses.fetch([key], fill, knowing, within=5)
     assert (knowing.meter.calls, knowing.meter.recalled) == (0, 1)
     assert knowing.meter.age == pytest.approx(30, abs=0.5)
-    await shelf.aclose()
+    await responses.aclose()

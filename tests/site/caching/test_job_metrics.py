@@ -20,17 +20,17 @@ from ccgateway.errors import Code, GatewayError, SiteError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget, Outcome
 from ccgateway.federation.questions import JobListQuestion, JobMetricsAnswer
-from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.jobs.metrics import NEEDED, SCOPES, JobRef, MetricPiece, MetricsWanted
 from ccgateway.jobs.model import JobKey
 from ccgateway.settings import LimitSettings
+from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
 from ccgateway.site.instance import Instance
-from federation.remembered.whose import Whose
-from support.shelves import Clock, settled, shelf_of, until
+from support.caching import Clock, cache_of, settled, until
 from support.upstream import ADMIN, Job, Upstream, piece, site_of, user_credential
 from support.walking import CALLER, gateway_over
+from support.whose import Whose
 
 RELEASES = ("1.2", "1.3", "1.4", "1.5")
 FIVE = ("a", "b", "c", "d", "e")
@@ -79,10 +79,10 @@ def asked(upstream: Upstream) -> list[list[str]]:
 @asynccontextmanager
 async def over(
     upstream: Upstream, clock: Clock | None = None, *, credential: Credential = ADMIN, **settings: Any
-) -> AsyncIterator[tuple[Gateway, Shelf]]:
-    shelf = shelf_of(clock, **settings)
-    async with gateway_over([site_of(upstream, "one", credential=credential)], shelf) as gateway:
-        yield gateway, shelf
+) -> AsyncIterator[tuple[Gateway, ResponseCache]]:
+    responses = cache_of(clock, **settings)
+    async with gateway_over([site_of(upstream, "one", credential=credential)], responses) as gateway:
+        yield gateway, responses
 
 
 # --- the same answer
@@ -109,14 +109,14 @@ def test_an_answer_from_the_cache_is_the_sites_own(
         upstream = site_with(release, state=state)
         instance = site_of(upstream, "one", credential=credential)
         visit = Visit(credential, Deadline.after(10))
-        async with over(upstream, credential=credential) as (gateway, shelf):
+        async with over(upstream, credential=credential) as (gateway, responses):
             for (names, scopes, resolution), db_id in questions * 2:
                 wanted = MetricsWanted.of(names, scopes, resolution)
-                own = await instance.metrics(visit, db_id, wanted)
+                own = await instance.metrics(visit, JobRef("one", db_id), wanted)
                 answer = await gateway.job_metrics(f"one:{db_id}", wanted, CALLER, budget=budget())
                 assert shown(answer.pieces) == shown(own.pieces)
                 assert tuple(answer.report.notes[: len(own.notes)]) == own.notes
-                await settled(shelf)
+                await settled(responses)
             before = len(asked(upstream))
             for (names, scopes, resolution), db_id in questions:
                 await gateway.job_metrics(f"one:{db_id}", MetricsWanted.of(names, scopes, resolution), CALLER, budget=budget())
@@ -127,9 +127,9 @@ def test_an_answer_from_the_cache_is_the_sites_own(
 
 @pytest.mark.parametrize("release", RELEASES)
 async def test_notes_are_told_from_the_cache_as_from_the_site(release: str) -> None:
-    async with over(site_with(release)) as (gateway, shelf):
+    async with over(site_with(release)) as (gateway, responses):
         first = await ask(gateway, None, ["socket"], "one:4")
-        await settled(shelf)
+        await settled(responses)
         second = await ask(gateway, None, ["socket"], "one:4")
     assert (first.report.calls > 0, second.report.calls) == (True, 0)
     assert first.report.notes == second.report.notes != []
@@ -141,9 +141,9 @@ async def test_notes_are_told_from_the_cache_as_from_the_site(release: str) -> N
 
 async def test_of_five_metrics_that_are_asked_for_only_the_one_that_is_missing_is() -> None:
     upstream = site_with()
-    async with over(upstream) as (gateway, shelf):
+    async with over(upstream) as (gateway, responses):
         await ask(gateway, FIVE[:4])
-        await settled(shelf)
+        await settled(responses)
         answer = await ask(gateway, FIVE)
     assert asked(upstream) == [list(FIVE[:4]), ["e"]]
     assert [one.name for one in answer.pieces] == list(FIVE)
@@ -151,11 +151,11 @@ async def test_of_five_metrics_that_are_asked_for_only_the_one_that_is_missing_i
 
 async def test_who_asked_for_all_has_each_and_each_is_not_all() -> None:
     upstream = site_with()
-    async with over(upstream) as (gateway, shelf):
+    async with over(upstream) as (gateway, responses):
         await ask(gateway, ["a"])
-        await settled(shelf)
+        await settled(responses)
         everything = await ask(gateway)
-        await settled(shelf)
+        await settled(responses)
         again = await ask(gateway)
         some = await ask(gateway, ["e", "b"])
     assert asked(upstream) == [["a"], ["*"]]
@@ -189,11 +189,11 @@ async def test_the_first_to_ask_may_leave() -> None:
 
 async def test_a_metric_that_is_not_there_is_asked_for_again_after_a_while() -> None:
     upstream, clock = site_with(), Clock()
-    async with over(upstream, clock, absent_for=30) as (gateway, shelf):
+    async with over(upstream, clock, absent_for=30) as (gateway, responses):
         for after in (0, 29, 2):
             clock.now += after
             assert (await ask(gateway, ["nope"])).pieces == []
-            await settled(shelf)
+            await settled(responses)
     assert asked(upstream) == [["nope"], ["nope"]]
 
 
@@ -201,16 +201,16 @@ async def test_a_list_of_jobs_is_looked_up_at_once() -> None:
     upstream = site_with()
     jobs = [JobRef("one", i, JobKey("one", "alex", i, 1000 + i)) for i in range(1, 41)]
     wanted = MetricsWanted.of(["cpu_load", "mem_bw"], ["node"])
-    async with over(upstream) as (gateway, shelf):
+    async with over(upstream) as (gateway, responses):
         rows = (await gateway.jobs(JobListQuestion(first=40, fields=NEEDED), CALLER)).rows
         jobs = [JobRef.of(row) for row in rows]
         cold = [good(one) for one in await gateway.metrics_of(jobs, wanted, CALLER, budget=budget())]
-        await settled(shelf)
+        await settled(responses)
         before = len(upstream.requests)
         warm = [good(one) for one in await gateway.metrics_of(jobs, wanted, CALLER, budget=budget())]
         everything = await gateway.metrics_of(jobs[:2], MetricsWanted(), CALLER, budget=budget())
         assert len(upstream.requests) == before + 2
-        await settled(shelf)
+        await settled(responses)
         again = await gateway.metrics_of(jobs[:2], MetricsWanted(), CALLER, budget=budget())
         assert len(upstream.requests) == before + 2
     assert [shown(one.pieces) for one in warm] == [shown(one.pieces) for one in cold]
@@ -223,10 +223,10 @@ async def test_a_list_of_jobs_holds_no_more_bytes_than_it_may_also_if_they_are_r
     upstream = site_with()
     upstream.metrics = {i: [piece("cpu_load", values=(1.25,) * 1000)] for i in range(1, 41)}
     wanted = MetricsWanted.of(["cpu_load"], ["node"])
-    async with over(upstream) as (gateway, shelf):
+    async with over(upstream) as (gateway, responses):
         jobs = [JobRef.of(row) for row in (await gateway.jobs(JobListQuestion(first=40, fields=NEEDED), CALLER)).rows]
         await gateway.metrics_of(jobs, wanted, CALLER, budget=budget())
-        await settled(shelf)
+        await settled(responses)
         small = MetricsBudget(LimitSettings(metrics_bytes=20_000))  # type: ignore[call-arg]
         outcomes = await gateway.metrics_of(jobs, wanted, CALLER, budget=small)
         assert sum(isinstance(one, JobMetricsAnswer) for one in outcomes) == 3
@@ -240,12 +240,12 @@ def good(outcome: Outcome) -> JobMetricsAnswer:
 
 async def test_the_report_says_how_old_the_oldest_part_is() -> None:
     clock = Clock()
-    async with over(site_with(), clock) as (gateway, shelf):
+    async with over(site_with(), clock) as (gateway, responses):
         assert (await ask(gateway, ["a"])).report.cache_age is None
-        await settled(shelf)
+        await settled(responses)
         clock.now += 100
         await ask(gateway, ["b"])
-        await settled(shelf)
+        await settled(responses)
         clock.now += 20
         answer = await ask(gateway, ["a", "b", "c"])
     assert answer.report.cache_age == pytest.approx(120, abs=1)
@@ -257,34 +257,34 @@ async def test_the_report_says_how_old_the_oldest_part_is() -> None:
 
 async def test_an_archived_job_is_known_for_a_day_and_no_longer() -> None:
     upstream, clock = site_with(), Clock()
-    async with over(upstream, clock) as (gateway, shelf):
+    async with over(upstream, clock) as (gateway, responses):
         for after, calls in ((0, 1), (86_399, 1), (2, 2)):
             clock.now += after
             await ask(gateway, ["a"])
-            await settled(shelf)
+            await settled(responses)
             assert len(asked(upstream)) == calls
 
 
 @pytest.mark.parametrize("phase", [{"state": "running"}, {"state": "completed", "monitoring_status": 1}])
 async def test_what_may_still_change_is_never_served_past_its_limit(phase: dict[str, Any]) -> None:
     upstream, clock = site_with(**phase), Clock()
-    async with over(upstream, clock, running_for=20, stale_for=10, refreshes=0) as (gateway, shelf):
+    async with over(upstream, clock, running_for=20, stale_for=10, refreshes=0) as (gateway, responses):
         for after, calls in ((0, 1), (19, 1), (10, 1), (2, 2)):
             clock.now += after
             await ask(gateway, ["a"])
-            await settled(shelf)
+            await settled(responses)
             assert len(asked(upstream)) == calls, clock.now
 
 
 async def test_what_is_stale_is_served_while_it_is_fetched_anew() -> None:
     upstream, clock = site_with(state="running"), Clock()
-    async with over(upstream, clock, running_for=20, stale_for=10) as (gateway, shelf):
+    async with over(upstream, clock, running_for=20, stale_for=10) as (gateway, responses):
         await ask(gateway, ["a"])
-        await settled(shelf)
+        await settled(responses)
         clock.now += 25
         upstream.metrics[1] = [piece("a", values=(7.0,))]
         old = await ask(gateway, ["a"])
-        await settled(shelf)
+        await settled(responses)
         new = await ask(gateway, ["a"])
     assert b"7.0" not in shown(old.pieces)[0]
     assert b"7.0" in shown(new.pieces)[0]
@@ -293,9 +293,9 @@ async def test_what_is_stale_is_served_while_it_is_fetched_anew() -> None:
 async def test_no_longer_than_one_sampling_interval() -> None:
     upstream, clock = site_with(state="running"), Clock()
     upstream.metrics[1] = [piece("a", timestep=60), piece("b", timestep=5)]
-    async with over(upstream, clock, running_for=20, stale_for=0) as (gateway, shelf):
+    async with over(upstream, clock, running_for=20, stale_for=0) as (gateway, responses):
         await ask(gateway, ["a", "b"])
-        await settled(shelf)
+        await settled(responses)
         clock.now += 6
         await ask(gateway, ["a", "b"])
     assert asked(upstream) == [["a", "b"], ["b"]]
@@ -303,9 +303,9 @@ async def test_no_longer_than_one_sampling_interval() -> None:
 
 async def test_what_was_read_while_it_ran_is_not_shown_once_it_is_known_to_have_ended() -> None:
     upstream, clock = site_with(state="running"), Clock()
-    async with over(upstream, clock, list_for=1) as (gateway, shelf):
+    async with over(upstream, clock, list_for=1) as (gateway, responses):
         await ask(gateway, ["a"])
-        await settled(shelf)
+        await settled(responses)
         upstream.jobs["alex", 1, 1001].state = "completed"
         upstream.metrics[1] = [piece("a", values=(7.0,))]
         clock.now += 1.1
@@ -328,11 +328,11 @@ async def test_what_was_read_while_it_ran_is_not_shown_once_it_is_known_to_have_
 )
 async def test_a_failure_is_not_remembered(failure: SiteAnswer | SiteError) -> None:
     upstream = site_with()
-    async with over(upstream) as (gateway, shelf):
+    async with over(upstream) as (gateway, responses):
         upstream.fails = lambda request: failure if "/metrics/" in request.path else None
         with pytest.raises(GatewayError):
             await ask(gateway, ["a"])
-        await settled(shelf)
+        await settled(responses)
         upstream.fails = lambda _: None
         assert [one.name for one in (await ask(gateway, ["a"])).pieces] == ["a"]
 
@@ -342,9 +342,9 @@ async def test_a_failure_is_not_remembered(failure: SiteAnswer | SiteError) -> N
 
 async def test_an_id_that_was_used_again_is_noticed_within_a_second() -> None:
     upstream, clock = site_with(), Clock()
-    async with over(upstream, clock, list_for=1) as (gateway, shelf):
+    async with over(upstream, clock, list_for=1) as (gateway, responses):
         await ask(gateway, ["a"])
-        await settled(shelf)
+        await settled(responses)
         upstream.remove(("alex", 1, 1001))
         upstream.add(Job(900, 5000, id=1))
         upstream.metrics[1] = [piece("a", values=(7.0,))]
@@ -354,9 +354,9 @@ async def test_an_id_that_was_used_again_is_noticed_within_a_second() -> None:
 
 async def test_a_job_that_came_back_under_another_id_is_read_anew() -> None:
     upstream = site_with()
-    async with over(upstream, list_for=0) as (gateway, shelf):
+    async with over(upstream, list_for=0) as (gateway, responses):
         await ask(gateway, ["a"])
-        await settled(shelf)
+        await settled(responses)
         upstream.remove(("alex", 1, 1001))
         upstream.add(Job(1, 1001, id=77))
         upstream.metrics[77] = [piece("a", values=(7.0,))]
@@ -374,10 +374,10 @@ async def test_a_job_that_is_not_there_is_not_found_and_looked_for_once() -> Non
 async def test_a_job_that_cannot_be_looked_up_may_have_metrics_all_the_same() -> None:
     upstream = site_with()
     upstream.fails = lambda request: SiteAnswer(500, "", b"") if request.path.endswith("/jobs/1") else None
-    async with over(upstream) as (gateway, shelf):
+    async with over(upstream) as (gateway, responses):
         for _ in range(2):
             assert len((await ask(gateway, FIVE)).pieces) == 5
-            await settled(shelf)
+            await settled(responses)
     assert len(asked(upstream)) == 2
 
 
@@ -386,10 +386,10 @@ async def test_a_job_that_cannot_be_looked_up_may_have_metrics_all_the_same() ->
 
 async def test_after_a_write_everything_of_the_job_is_read_anew() -> None:
     upstream = site_with()
-    async with over(upstream) as (gateway, shelf):
+    async with over(upstream) as (gateway, responses):
         for job in ("one:1", "one:2"):
             await ask(gateway, job=job)
-        await settled(shelf)
+        await settled(responses)
         await gateway.invalidate("one", [JobKey("one", "alex", 1, 1001)])
         for job in ("one:1", "one:2"):
             await ask(gateway, job=job)
@@ -436,8 +436,8 @@ MANAGER = replace(ALICE, token=SecretStr("token-of-manager"), roles=frozenset({"
 async def test_what_one_may_see_is_shown_to_nobody_else(release: str) -> None:
     upstream = site_with(release)
     instance = Instance(site_of(upstream, "one").settings, upstream, Whose(admin=ADMIN, alice=ALICE, bob=BOB, manager=MANAGER))
-    shelf = shelf_of()
-    async with gateway_over([instance], shelf) as gateway:
+    responses = cache_of()
+    async with gateway_over([instance], responses) as gateway:
 
         async def seen_by(name: str) -> Any:
             try:
@@ -445,7 +445,7 @@ async def test_what_one_may_see_is_shown_to_nobody_else(release: str) -> None:
                 answer = await gateway.job_metrics("one:1", MetricsWanted.of(["a"], None), caller, budget=budget())
             except SiteError as error:
                 return error.code
-            await settled(shelf)
+            await settled(responses)
             return len(answer.pieces)
 
         assert [await seen_by(name) for name in ("admin", "bob", "alice", "bob", "admin", "alice")] == [
@@ -460,12 +460,12 @@ async def test_what_one_may_see_is_shown_to_nobody_else(release: str) -> None:
 async def test_one_person_in_two_roles_is_two() -> None:
     upstream = site_with()
     instance = Instance(site_of(upstream, "one").settings, upstream, Whose(alice=ALICE, manager=MANAGER))
-    shelf = shelf_of()
-    async with gateway_over([instance], shelf) as gateway:
+    responses = cache_of()
+    async with gateway_over([instance], responses) as gateway:
         for name, calls in (("alice", 1), ("manager", 2), ("alice", 2), ("manager", 2)):
             caller = replace(CALLER, subject=name)
             await gateway.job_metrics("one:1", MetricsWanted.of(["a"], None), caller, budget=budget())
-            await settled(shelf)
+            await settled(responses)
             assert len(asked(upstream)) == calls
 
 
@@ -481,9 +481,9 @@ async def test_for_a_token_that_does_not_say_whose_it_is_nothing_is_remembered(c
     upstream = site_with()
     told = msgspec.json.encode({"data": {"jobMetrics": METRICS[1]}, "error": None})
     upstream.fails = lambda _: SiteAnswer(200, "application/json", told)
-    async with over(upstream, credential=credential) as (gateway, shelf):
+    async with over(upstream, credential=credential) as (gateway, responses):
         for _ in range(2):
             assert len((await ask(gateway, ["a"])).pieces) == 5
-        stats = await shelf.cache.stats()
+        stats = await responses.cache.stats()
     assert len(asked(upstream)) == 2
     assert stats.memory is not None and stats.memory.entries == 0

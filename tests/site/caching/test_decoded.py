@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ccgateway.federation.remembered.decoded import Decoded
+from ccgateway.site.caching.decoded import Decoded
 
 
 def test_a_value_belongs_to_the_very_payload_it_came_from() -> None:
