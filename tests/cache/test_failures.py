@@ -104,7 +104,7 @@ async def test_a_wiped_redis_brings_nothing_old_back(opened: Opened, valkey: Val
     await one.bump("aurora", JOB)
     valkey.ask("FLUSHALL")
     for cache in (other, one):
-        assert (await ask(cache, site))[key()].payload.startswith(b'"2')
+        assert (await ask(cache, site))[key()].value.startswith(b'"2')
         await settled(cache)
 
 
@@ -118,7 +118,7 @@ async def test_a_full_redis_takes_nothing_and_harms_nobody(opened: Opened, own_v
     assert (await ask(cache, site, key("new")))[key("new")].source is Source.SITE
     site.version = 2
     await cache.bump("aurora", JOB)  # what is full can still forget
-    assert (await ask(cache, site))[key()].payload.startswith(b'"2')
+    assert (await ask(cache, site))[key()].value.startswith(b'"2')
     stats = (await cache.stats()).redis
     assert stats is not None and (stats.state, stats.trips) == ("up", 0)
     own_valkey.ask("CONFIG", "SET", "maxmemory", "0")
@@ -136,10 +136,10 @@ async def test_an_evicting_redis_brings_nothing_old_back(opened: Opened, own_val
     for evicted in own_valkey.ask("KEYS", "*"):
         own_valkey.ask("DEL", evicted)
     own_valkey.ask("SET", name, old)  # all but the entry was evicted
-    assert (await ask(cache, site))[key()].payload.startswith(b'"2')
+    assert (await ask(cache, site))[key()].value.startswith(b'"2')
     await settled(cache)
     own_valkey.ask("SET", name, old)
-    assert (await ask(opened(own_valkey.url), site))[key()].payload.startswith(b'"2')
+    assert (await ask(opened(own_valkey.url), site))[key()].value.startswith(b'"2')
 
 
 async def test_a_replica_is_not_used(opened: Opened, own_valkey: Valkey) -> None:
@@ -149,10 +149,10 @@ async def test_a_replica_is_not_used(opened: Opened, own_valkey: Valkey) -> None
     await cache.bump("aurora", JOB)
     await redis_of(cache, "down")
     site.version = 2
-    assert (await ask(cache, site))[key()].payload.startswith(b'"2')
+    assert (await ask(cache, site))[key()].value.startswith(b'"2')
     own_valkey.ask("REPLICAOF", "NO", "ONE")
     await redis_of(cache, "up")
-    assert (await ask(cache, site))[key()].payload.startswith(b'"2')
+    assert (await ask(cache, site))[key()].value.startswith(b'"2')
 
 
 async def test_a_bump_while_redis_hangs_is_delivered_before_it_is_used_again(opened: Opened, own_valkey: Valkey) -> None:
@@ -163,13 +163,13 @@ async def test_a_bump_while_redis_hangs_is_delivered_before_it_is_used_again(ope
     own_valkey.pause()
     site.version = 2
     assert await timed(writer.bump("aurora", JOB)) < FEW
-    assert (await ask(writer, site))[key()].payload.startswith(b'"2')
+    assert (await ask(writer, site))[key()].value.startswith(b'"2')
     stats = (await writer.stats()).redis
     assert stats is not None and (stats.state, stats.undelivered) == ("down", 1)
     own_valkey.go_on()
     await redis_of(writer, "up")
     for cache in (writer, reader):
-        assert (await ask(cache, site))[key()].payload.startswith(b'"2')
+        assert (await ask(cache, site))[key()].value.startswith(b'"2')
 
 
 async def test_a_bump_whose_caller_leaves_is_delivered_all_the_same(opened: Opened, own_valkey: Valkey) -> None:
@@ -183,7 +183,7 @@ async def test_a_bump_whose_caller_leaves_is_delivered_all_the_same(opened: Open
     own_valkey.go_on()
     site.version = 2
     await redis_of(cache, "up")
-    assert (await ask(cache, site))[key()].payload.startswith(b'"2')
+    assert (await ask(cache, site))[key()].value.startswith(b'"2')
 
 
 async def test_damaged_entries_are_misses(opened: Opened, valkey: Valkey) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from cache.asking import Site, ask, key, settled
 from cache.servers import Valkey
-from ccgateway.cache.entries import Source
+from ccgateway.cache.entries import RAW, Source
 from ccgateway.cache.facade import Cache
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError
@@ -34,7 +34,7 @@ async def test_many_at_once_are_one_call(cache: Cache) -> None:
     site = Site(takes=0.05)
     answers = await asyncio.gather(*(ask(cache, site) for _ in range(500)))
     assert len(site.calls) == 1
-    assert {hits[key()].payload for hits in answers} == {site.payload(key())}
+    assert {hits[key()].value for hits in answers} == {site.payload(key())}
     counts = (await cache.stats()).counts
     assert (counts.fills, counts.misses, counts.waits) == (1, 500, 499)
 
@@ -89,7 +89,7 @@ async def test_one_who_runs_out_of_time_leaves_the_others_theirs(cache: Cache) -
     patient = asyncio.create_task(ask(cache, site, seconds=5))
     with pytest.raises(TimeoutError):
         await hurried
-    assert (await patient)[key()].payload == site.payload(key())
+    assert (await patient)[key()].value == site.payload(key())
     assert len(site.calls) == 1
 
 
@@ -105,7 +105,7 @@ async def test_a_fill_that_was_cancelled_by_others_is_an_error_not_a_cancellatio
         raise asyncio.CancelledError
 
     with pytest.raises(GatewayError) as refused:
-        await cache.fetch([key()], cancelled, deadline=Deadline.after(5))  # type: ignore[arg-type]
+        await cache.fetch([key()], cancelled, RAW, deadline=Deadline.after(5))  # type: ignore[arg-type]
     assert refused.value.code is Code.INTERNAL
 
 
@@ -114,7 +114,7 @@ async def test_a_fill_that_answers_nonsense_fails_its_askers(cache: Cache) -> No
         return 1
 
     with pytest.raises(AttributeError):
-        await cache.fetch([key()], nonsense, deadline=Deadline.after(5))  # type: ignore[arg-type]
+        await cache.fetch([key()], nonsense, RAW, deadline=Deadline.after(5))  # type: ignore[arg-type]
 
 
 async def test_what_is_being_put_is_given_to_who_comes_meanwhile(opened: Opened, own_valkey: Valkey) -> None:
@@ -123,7 +123,7 @@ async def test_what_is_being_put_is_given_to_who_comes_meanwhile(opened: Opened,
     await site.begun.wait()
     await first
     for _ in range(20):
-        assert (await ask(cache, site))[key()].payload == site.payload(key())
+        assert (await ask(cache, site))[key()].value == site.payload(key())
     assert len(site.calls) == 1
 
 

@@ -106,13 +106,13 @@ async def test_whatever_a_command_is_answered_with_the_answer_is_true_and_soon(
         site, begun = Site(), time.monotonic()
         with caplog.at_level(logging.WARNING):
             for cache in caches:
-                assert (await soon(ask(cache, site)))[key()].payload.startswith(b'"1')
+                assert (await soon(ask(cache, site)))[key()].value.startswith(b'"1')
                 await settled(cache)
             site.version = 2
             for cache in caches:
                 await soon(cache.bump("aurora", JOB))
             for cache in [*caches, *caches]:
-                assert (await soon(ask(cache, site)))[key()].payload.startswith(b'"2')
+                assert (await soon(ask(cache, site)))[key()].value.startswith(b'"2')
                 await settled(cache)
             assert [len(await soon(ask(cache, site, key("a"), key("b")))) for cache in caches] == [2, 2]
             for cache in caches:

@@ -70,7 +70,7 @@ async def test_an_entry_that_lies_is_a_miss(
     with caplog.at_level(logging.WARNING, "ccgateway.cache"):
         second = opened(valkey.url)
         found = await ask(second, site, wanted)
-        assert found[wanted].payload.startswith(b'"2')
+        assert found[wanted].value.startswith(b'"2')
         await settled(second)
     assert time.monotonic() - begun < 5
     assert len(caplog.records) == 1
@@ -85,7 +85,7 @@ async def test_one_keys_entry_under_anothers_name_is_a_miss(valkey: Valkey, open
     await settled(first)
     (two,) = [name for name in valkey.ask("KEYS", "*:e:*") if name != one]
     valkey.ask("SET", two, valkey.ask("GET", one))
-    assert b"two" in (await ask(opened(valkey.url), site, key("two")))[key("two")].payload
+    assert b"two" in (await ask(opened(valkey.url), site, key("two")))[key("two")].value
 
 
 @lies
@@ -101,7 +101,7 @@ async def test_a_token_or_claim_that_lies_holds_nobody_up(lie: Lie, valkey: Valk
     site.version = 2
     begun = time.monotonic()
     second = opened(valkey.url)
-    assert (await ask(second, site))[key()].payload.startswith(b'"2')
+    assert (await ask(second, site))[key()].value.startswith(b'"2')
     await settled(second)
     assert time.monotonic() - begun < 5
 
@@ -116,7 +116,7 @@ async def test_names_of_another_type_hold_nobody_up(valkey: Valkey, opened: Open
     site.version = 2
     begun = time.monotonic()
     second = opened(valkey.url)
-    assert (await ask(second, site))[key()].payload.startswith(b'"2')
+    assert (await ask(second, site))[key()].value.startswith(b'"2')
     await settled(second)
     assert time.monotonic() - begun < 5
 

@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from cache.servers import Valkey
 from ccgateway.cache import link
-from ccgateway.cache.entries import Absent, Filled, Hit, Source
+from ccgateway.cache.entries import RAW, Absent, Filled, Hit, Source
 from ccgateway.cache.facade import Cache, open_cache
 from ccgateway.cache.keys import Key
 from ccgateway.deadline import Deadline
@@ -88,10 +88,10 @@ class Machine(RuleBasedStateMachine):
         cache, floors = self.cache(which)
         least = {key: floors[key.site, key.subject] for key in keys}
         begun = self.now
-        hits: dict[Key, Hit] = await cache.fetch(keys, self.fill, deadline=Deadline.after(8))
+        hits: dict[Key, Hit[bytes]] = await cache.fetch(keys, self.fill, RAW, deadline=Deadline.after(8))
         assert hits.keys() == set(keys)
         for key, hit in hits.items():
-            answer = msgspec.json.decode(hit.payload, type=Answer)
+            answer = msgspec.json.decode(hit.value, type=Answer)
             assert answer.key == key.text
             assert answer.version >= least[key], (key, answer, hit)
             if hit.source is not Source.SITE:
@@ -150,7 +150,7 @@ class Machine(RuleBasedStateMachine):
         cache, _ = self.cache(which)
 
         async def asked() -> None:
-            task = asyncio.create_task(cache.fetch([key], self.fill, deadline=Deadline.after(8)))
+            task = asyncio.create_task(cache.fetch([key], self.fill, RAW, deadline=Deadline.after(8)))
             await asyncio.sleep(0.002)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -7,9 +7,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from ccgateway.cache.counts import CacheStats, Counts
-from ccgateway.cache.entries import Entry, Hit, Source
+from ccgateway.cache.entries import UNREADABLE, Entry, Hit, Source, View
 from ccgateway.cache.filling import Fill, Filler
 from ccgateway.cache.flights import Crew, Flights, Landing
 from ccgateway.cache.keys import EVERYTHING, Key, Realm
@@ -19,12 +20,12 @@ from ccgateway.deadline import Deadline
 from ccgateway.settings import CacheSettings
 from ccgateway.telemetry import Rarely
 
-__all__ = ["Cache", "Mark", "Reads", "open_cache"]
+__all__ = ["Cache", "Mark", "open_cache"]
+
+T = TypeVar("T")
 
 logger = logging.getLogger("ccgateway.cache")
 
-#: whether an entry says what one of that key can say
-Reads = Callable[[Key, Entry], bool]
 #: bumps of this process that are remembered one by one; beyond that they are bumps of the whole site
 MOST_FENCES = 20_000
 #: no site is called so
@@ -72,34 +73,35 @@ class Cache:
         return self._store.down
 
     async def fetch(
-        self, keys: Sequence[Key], fill: Fill, *, deadline: Deadline, reads: Reads | None = None
-    ) -> dict[Key, Hit]:  # fmt: skip
+        self, keys: Sequence[Key], fill: Fill, view: View[T], *, deadline: Deadline
+    ) -> dict[Key, Hit[T]]:  # fmt: skip
         """What is there of the keys; for those that are neither kept nor being fetched, ``fill`` is called once.
 
         A key of which the fill says nothing is left out; keys beyond those asked for that came with them may be there. Raises
         what the fill raised, also if that was another caller's fill; ``TimeoutError`` when the deadline comes first. Whether
-        this caller stays or leaves makes no difference to others. ``reads``: whether an entry says what one of that key can say;
-        if not, it is a miss.
+        this caller stays or leaves makes no difference to others. ``view``: how entries are read; one that cannot be is a miss.
         """
         async with deadline.limit():
             wanted = list(dict.fromkeys(keys))
             look = await self._store.look(wanted)
-            self._sift(look, reads)
+            self._sift(look, view)
             now = self._clock()
-            hits: dict[Key, Hit] = {}
+            hits: dict[Key, Hit[T]] = {}
             stale: list[Key] = []
             for key, (entry, source) in look.entries.items():
-                hits[key] = self._hit(entry, source, now)
+                hits[key] = self._hit(key, entry, source, now, view)
                 if hits[key].stale:
                     stale.append(key)
             if stale:
-                self._refresh(stale, look.tokens, fill, reads)
+                self._refresh(stale, look.tokens, fill, view)
             missing = [key for key in wanted if key not in hits]
             if missing:
-                hits |= await self._fetch(missing, dict(look.tokens), fill, reads)
+                hits |= await self._fetch(missing, dict(look.tokens), fill, view)
             return hits
 
-    async def ask(self, keys: Sequence[Key], fill: Fill, *, asker: Hashable, deadline: Deadline) -> dict[Key, Hit]:
+    async def ask(
+        self, keys: Sequence[Key], fill: Fill, view: View[T], *, asker: Hashable, deadline: Deadline
+    ) -> dict[Key, Hit[T]]:
         """What ``fill`` says of the keys now, whatever is kept of them; waited for by none but the same ``asker``, here or in
         another process. What it says is kept as ``fetch`` keeps it. Raises as ``fetch``.
         """
@@ -112,25 +114,41 @@ class Cache:
             unserved = [(key, (asker, self._ident(key, tokens))) for key, flight in found.items() if flight is None]
             if unserved:
                 flights += self._flights.start(unserved, lambda crew: self._filler.run_alone(crew, fill, tokens))
-            return self._landed(await self._flights.wait(flights))
+            return self._landed(await self._flights.wait(flights), view)
 
-    async def peek(self, keys: Sequence[Key], reads: Reads | None = None) -> dict[Key, Hit]:
-        """What is there of the keys and may be served as it is; asks no site. ``reads`` as in ``fetch``."""
+    async def peek(self, keys: Sequence[Key], view: View[T]) -> dict[Key, Hit[T]]:
+        """What is there of the keys and may be served as it is; asks no site. ``view`` as in ``fetch``."""
         look, now = await self._store.look(list(dict.fromkeys(keys))), self._clock()
-        self._sift(look, reads)
+        self._sift(look, view)
         fresh = {key: found for key, found in look.entries.items() if found[0].is_fresh(now)}
-        return {key: self._hit(entry, source, now) for key, (entry, source) in fresh.items()}
+        return {key: self._hit(key, entry, source, now, view) for key, (entry, source) in fresh.items()}
 
-    def _sift(self, look: Look, reads: Reads | None) -> None:
+    def _sift(self, look: Look, view: View[Any]) -> None:
         """Leaves out what is from before a bump of this process, or cannot be read, whoever says that it holds."""
         for key, (entry, _) in list(look.entries.items()):
             outdated = entry.filled_at < self._fence(key)
-            if not outdated and (reads is None or reads(key, entry)):
+            if not outdated and self._is_readable(key, entry, view):
                 continue
             del look.entries[key]
             self._store.forget([key])
             if not outdated:
                 self._rarely.warn("payload", "what was remembered could not be read and counts for nothing")
+
+    def _is_readable(self, key: Key, entry: Entry, view: View[Any]) -> bool:
+        try:
+            self._value(key, entry, view)
+        except UNREADABLE:
+            return False
+        return True
+
+    def _value(self, key: Key, entry: Entry, view: View[T]) -> T:
+        """What the entry says; decoded now unless it was before."""
+        found = entry.values.get(view.name)
+        if found is None:
+            found = entry.values[view.name] = view.decode(key, entry)
+            self._store.reweigh(key, entry)
+        value: T = found[0]
+        return value
 
     def _fence(self, key: Key) -> float:
         return max(self._fences.get(realm, 0.0) for realm in key.realms) if self._fences else 0.0
@@ -144,16 +162,16 @@ class Cache:
             wider = Realm(realm.site) if realm.subject else EVERYTHING
             self._fences[wider] = max(at, self._fences.get(wider, 0.0))
 
-    def _hit(self, entry: Entry, source: Source, now: float) -> Hit:
+    def _hit(self, key: Key, entry: Entry, source: Source, now: float, view: View[T]) -> Hit[T]:
         stale = not entry.is_fresh(now)
         counts = self._counts
         counts.hits_memory += source is Source.MEMORY
         counts.hits_redis += source is Source.REDIS
         counts.hits_stale += stale
         counts.hits_absent += entry.absent
-        return Hit(entry.payload, entry.age(now), source, entry.absent, stale)
+        return Hit(self._value(key, entry, view), entry.age(now), source, entry.absent, stale)
 
-    async def _fetch(self, keys: Sequence[Key], tokens: dict[Realm, bytes], fill: Fill, reads: Reads | None) -> dict[Key, Hit]:
+    async def _fetch(self, keys: Sequence[Key], tokens: dict[Realm, bytes], fill: Fill, view: View[T]) -> dict[Key, Hit[T]]:
         self._counts.misses += len(keys)
         untold = [realm for realm in realms_of(keys) if realm not in tokens]
         if untold:
@@ -165,19 +183,20 @@ class Cache:
         unserved = [(key, self._ident(key, tokens)) for key, flight in found.items() if flight is None]
         if unserved:
             flights += self._flights.start(
-                unserved, lambda crew: self._filler.run(crew, fill, lambda look: self._sift(look, reads))
+                unserved, lambda crew: self._filler.run(crew, fill, lambda look: self._sift(look, view))
             )
-        return self._landed(await self._flights.wait(flights))
+        return self._landed(await self._flights.wait(flights), view)
 
-    def _landed(self, landed: Mapping[Key, Landing]) -> dict[Key, Hit]:
+    def _landed(self, landed: Mapping[Key, Landing], view: View[T]) -> dict[Key, Hit[T]]:
         now = self._clock()
-        hits: dict[Key, Hit] = {}
+        hits: dict[Key, Hit[T]] = {}
         for key, landing in landed.items():
             entries = dict(landing.more) if landing.entry is None else {**landing.more, key: landing.entry}
-            hits |= {one: Hit(entry.payload, entry.age(now), landing.source, entry.absent) for one, entry in entries.items()}
+            for one, entry in entries.items():
+                hits[one] = Hit(self._value(one, entry, view), entry.age(now), landing.source, entry.absent)
         return hits
 
-    def _refresh(self, keys: Sequence[Key], tokens: Tokens, fill: Fill, reads: Reads | None) -> None:
+    def _refresh(self, keys: Sequence[Key], tokens: Tokens, fill: Fill, view: View[Any]) -> None:
         idents = [(key, self._ident(key, tokens)) for key in keys]
         unserved = [(key, ident) for key, ident in idents if self._flights.find(ident, self._clock()) is None]
         if not unserved:
@@ -190,7 +209,7 @@ class Cache:
 
         async def run(crew: Crew) -> None:
             try:
-                await self._filler.run(crew, fill, lambda look: self._sift(look, reads))
+                await self._filler.run(crew, fill, lambda look: self._sift(look, view))
             finally:
                 self._refreshing -= 1
 

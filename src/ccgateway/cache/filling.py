@@ -184,4 +184,6 @@ class Filler:
 def _entry(word: Filled | Absent, filled_at: float, stamp: tuple[bytes, bytes, bytes]) -> Entry:
     if isinstance(word, Absent):
         return Entry(b"", filled_at, word.fresh_for, 0.0, absent=True, stamp=stamp)
-    return Entry(word.payload, filled_at, word.fresh_for, word.stale_for, absent=False, stamp=stamp)
+    entry = Entry(word.payload, filled_at, word.fresh_for, word.stale_for, absent=False, stamp=stamp)
+    entry.values.update(word.values)
+    return entry

@@ -36,6 +36,10 @@ class LayeredStore:
         """See ``Store``."""
         self._memory.forget(keys)
 
+    def reweigh(self, key: Key, entry: Entry) -> None:
+        """See ``Store``."""
+        self._memory.reweigh(key, entry)
+
     async def look(self, keys: Sequence[Key]) -> Look:
         """See ``Store``."""
         held = {key: entry for key in keys if (entry := self._memory.peek(key)) is not None}

@@ -1,6 +1,7 @@
 """The store within this process: bounded in bytes. What is dead goes first, then the least recently used.
 
-Payloads are kept as they are: to unpack 10 MB at each hit would cost more than everything else that is done with them.
+Payloads are kept as they are, and with them the values that they were decoded to: to unpack 10 MB, or to decode 500 jobs, at each
+hit would cost more than everything else that is done with them. Both count.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class MemoryStore:
     def __init__(self, limit: int, clock: Callable[[], float] = time.time) -> None:
         self._limit, self._clock = limit, clock
         self._entries: OrderedDict[Key, Entry] = OrderedDict()
+        #: bytes that each was counted with
+        self._sizes: dict[Key, int] = {}
         self._tokens: dict[Realm, bytes] = {}
         #: when entries die, the first to do so at the front; an entry that was replaced is still named here
         self._deaths: list[tuple[float, int, Key]] = []
@@ -57,12 +60,31 @@ class MemoryStore:
         self.drop(key)
         self._bury()
         size = _size(key, entry)
+        if size > self._limit and entry.values:
+            entry.values.clear()
+            size = _size(key, entry)
         if size > self._limit:
             return
         self._entries[key] = entry
-        self._bytes += size
+        self._count(key, size)
         self._kept += 1
         heappush(self._deaths, (_death(entry), self._kept, key))
+        self._evict()
+
+    def reweigh(self, key: Key, entry: Entry) -> None:
+        """See ``Store``. Values for which there is no room at all are not kept."""
+        if self._entries.get(key) is not entry:
+            return
+        if _size(key, entry) > self._limit:
+            entry.values.clear()
+        self._count(key, _size(key, entry))
+        self._evict()
+
+    def _count(self, key: Key, size: int) -> None:
+        self._bytes += size - self._sizes.get(key, 0)
+        self._sizes[key] = size
+
+    def _evict(self) -> None:
         while self._bytes > self._limit:
             self.drop(next(iter(self._entries)))
             self._evictions += 1
@@ -81,9 +103,8 @@ class MemoryStore:
 
     def drop(self, key: Key) -> None:
         """Forgets the entry."""
-        entry = self._entries.pop(key, None)
-        if entry is not None:
-            self._bytes -= _size(key, entry)
+        if self._entries.pop(key, None) is not None:
+            self._bytes -= self._sizes.pop(key)
 
     def drop_all(self, realm: Realm) -> int:
         """Forgets every entry of the realm; how many there were."""
@@ -168,6 +189,7 @@ class MemoryStore:
     async def aclose(self) -> None:
         """See ``Store``."""
         self._entries.clear()
+        self._sizes.clear()
         self._bytes = 0
 
     def _token(self, realm: Realm) -> bytes:
@@ -191,4 +213,5 @@ def _death(entry: Entry) -> float:
 
 
 def _size(key: Key, entry: Entry) -> int:
-    return len(entry.payload) + len(key.subject) + len(key.metric) + OVERHEAD
+    decoded = sum(size for _, size in entry.values.values())
+    return len(entry.payload) + decoded + len(key.subject) + len(key.metric) + OVERHEAD

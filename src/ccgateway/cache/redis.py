@@ -101,6 +101,9 @@ class RedisStore:
     def forget(self, keys: Iterable[Key]) -> None:
         """See ``Store``: nothing is kept here."""
 
+    def reweigh(self, key: Key, entry: Entry) -> None:
+        """See ``Store``: nothing is kept here."""
+
     # --- reading
 
     async def look(self, keys: Sequence[Key], confirm: Sequence[Key] = ()) -> Look:

@@ -68,6 +68,10 @@ class Store(Protocol):
         """Drops what this process has of the keys."""
         ...
 
+    def reweigh(self, key: Key, entry: Entry) -> None:
+        """Counts the values that the entry was decoded to, if it is what this process has of the key."""
+        ...
+
     async def look(self, keys: Sequence[Key]) -> Look:
         """What is there of the keys; as of a moment after the call."""
         ...

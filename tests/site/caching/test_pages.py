@@ -114,6 +114,17 @@ async def test_a_page_is_served_for_a_second_and_says_how_old_it_is() -> None:
         assert (report.calls, report.cache_age) == (1, None)
 
 
+async def test_decoded_rows_count_as_memory() -> None:
+    sites = upstreams()[:1]
+    async with over(sites) as (gateway, responses):
+        await gateway.jobs(replace(QUESTION, first=100), CALLER)
+        await settled(responses)
+        memory = (await responses.cache.stats()).memory
+        assert memory is not None
+        payloads = sum(len(entry.payload) for entry in responses.cache._store._entries.values())  # type: ignore[attr-defined, misc]
+        assert memory.bytes > payloads + 100 * 512
+
+
 @pytest.mark.parametrize("settings", [{"list_for": 0}, {"memory_bytes": 0}])
 async def test_the_operator_may_have_the_sites_asked_every_time(settings: dict[str, Any]) -> None:
     sites = upstreams()[:1]

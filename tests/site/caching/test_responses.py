@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from ccgateway.cache.entries import Filled
+from ccgateway.cache.entries import RAW, Filled
 from ccgateway.cache.keys import Key
 from ccgateway.deadline import Deadline
 from ccgateway.jobs.model import JobKey
@@ -83,14 +83,14 @@ async def test_a_write_takes_away_the_job_and_the_lists_or_all_of_the_site() -> 
     ]
 
     async def known() -> list[bool]:
-        found = await responses.cache.peek(keys)
+        found = await responses.cache.peek(keys, RAW)
         return [key in found for key in keys]
 
     async def fill(missing: object, visit: Visit) -> dict[Key, Filled]:
         return dict.fromkeys(keys, Filled(b"1", 60.0))
 
     async def refill() -> None:
-        await responses.fetch(keys, fill, Visit(ADMIN, Deadline.after(5), proofs=Accepted()), within=5)
+        await responses.fetch(keys, fill, RAW, Visit(ADMIN, Deadline.after(5), proofs=Accepted()), within=5)
         await settled(responses)
         assert await known() == [True] * 4
 
@@ -115,11 +115,11 @@ async def test_the_meter_tells_what_was_remembered() -> None:
         return {key: Filled(b"1", 60.0)}
 
     asking, knowing = (Visit(ADMIN, Deadline.after(5), proofs=Accepted()) for _ in range(2))
-    await responses.fetch([key], fill, asking, within=5)
+    await responses.fetch([key], fill, RAW, asking, within=5)
     await settled(responses)
     assert (asking.meter.calls, asking.meter.recalled, asking.meter.age) == (1, 0, None)
     clock.now += 30
-    await responses.fetch([key], fill, knowing, within=5)
+    await responses.fetch([key], fill, RAW, knowing, within=5)
     assert (knowing.meter.calls, knowing.meter.recalled) == (0, 1)
     assert knowing.meter.age == pytest.approx(30, abs=0.5)
     await responses.aclose()

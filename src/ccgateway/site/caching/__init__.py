@@ -4,5 +4,4 @@ layer        ``CachingSite``: pages of lists for a second, clusters and users; w
 job_metrics  metrics of jobs: one entry for each metric at the scopes asked for
 job_ids      which job a database id is, for a second
 responses    the cache that the sites share: subjects, audiences, times to live, and what a write takes away
-decoded      what entries hold, once decoded, while many ask for it
 """

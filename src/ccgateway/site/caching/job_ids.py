@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ccgateway import __version__
-from ccgateway.cache.entries import Absent, Entry, Filled
+from ccgateway.cache.entries import Absent, Entry, Filled, View
 from ccgateway.cache.keys import Key
 from ccgateway.jobs.metrics import NEEDED, JobRef, Phase
 from ccgateway.jobs.model import JobKey
@@ -21,6 +21,9 @@ from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance
 
 __all__ = ["JobIds"]
+
+#: bytes that one takes
+IDENTITY_BYTES = 200
 
 
 class _Identity(msgspec.Struct, array_like=True):
@@ -52,10 +55,9 @@ class JobIds:
             return dict.fromkeys(keys, Filled(msgspec.msgpack.encode(identity), ttl))
 
         within = self._origin.settings.timeout
-        hit = (await self._responses.fetch([key], fill, visit, within=within, read=_read))[key]
-        if hit.absent:
+        identity = (await self._responses.fetch([key], fill, _VIEW, visit, within=within))[key].value
+        if identity is None:
             return None
-        identity = msgspec.msgpack.decode(hit.payload, type=_Identity)
         return JobRef(site, db_id, JobKey(site, identity.cluster, identity.job_id, identity.start_time), identity.phase)
 
     async def _ask(self, visit: Visit, db_id: int) -> JobRef | None:
@@ -63,5 +65,9 @@ class JobIds:
         return None if row is None else JobRef.of(row)
 
 
-def _read(_key: Key, entry: Entry) -> object:
-    return entry.absent or msgspec.msgpack.decode(entry.payload, type=_Identity)
+def _decode(_key: Key, entry: Entry) -> tuple[_Identity | None, int]:
+    return None if entry.absent else msgspec.msgpack.decode(entry.payload, type=_Identity), IDENTITY_BYTES
+
+
+#: ``None``: no such job
+_VIEW = View(_decode)

@@ -11,18 +11,18 @@ it ran is not shown once it is known to have ended.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import msgspec
 
-from ccgateway.cache.entries import Absent, Entry, Filled, Hit
+from ccgateway.cache.entries import Absent, Entry, Filled, Hit, View
 from ccgateway.cache.keys import Key
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted, Phase
 from ccgateway.jobs.packing import FORMAT, pack_pieces, unpack_pieces
 from ccgateway.settings import CacheSettings
 from ccgateway.site.base import MetricsFound
-from ccgateway.site.caching.decoded import Decoded
 from ccgateway.site.caching.job_ids import JobIds
 from ccgateway.site.caching.responses import ResponseCache, audience_of, subject_of
 from ccgateway.site.exchange import Visit
@@ -30,8 +30,8 @@ from ccgateway.site.instance import Instance
 
 __all__ = ["CachedMetrics"]
 
-#: series that are held decoded (half a kilobyte each, beside the samples) and bytes of samples that one of them stands for
-MOST_SERIES, BYTES_PER_SERIES = 30_000, 2048
+#: bytes that the name of a metric, a piece, and each of its series beside the samples, take when they are decoded
+NAME_BYTES, PIECE_BYTES, SERIES_BYTES = 100, 1000, 500
 
 #: failures to look a job up that say nothing about whether its metrics can be read
 _PASSED_OVER = frozenset({Code.SITE_ERROR, Code.SITE_REFUSED, Code.BAD_ANSWER, Code.WRONG_RELEASE, Code.UNSUPPORTED})
@@ -46,7 +46,6 @@ class CachedMetrics:
 
     def __init__(self, origin: Instance, responses: ResponseCache) -> None:
         self._origin, self._responses, self._job_ids = origin, responses, JobIds(origin, responses)
-        self._decoded: Decoded[list[MetricPiece]] = Decoded(MOST_SERIES)
 
     async def read(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
         """These metrics of that job: what is kept, and the rest from its site."""
@@ -54,18 +53,18 @@ class CachedMetrics:
         if place is None:
             return await self._origin.metrics(visit, job, wanted)
         reading = _Reading(self._responses.settings, self._origin, job.db_id, place)
-        hits: dict[Key, Hit] = {}
+        hits: dict[Key, Hit[_Value]] = {}
         if wanted.names is None:
             hits = await self._fetch([place.index], reading, visit)
         names = _names(hits[place.index]) if wanted.names is None else wanted.names
         unknown = [key for name in names if (key := place.key(name)) not in hits]
         if unknown:
             hits |= await self._fetch(unknown, reading, visit)
-        found = self._origin.arranged(visit, wanted, self._pieces(names, place, hits, reading.pieces))
+        found = self._origin.arranged(visit, wanted, _pieces(names, place, hits))
         return replace(found, job=place.job)
 
-    async def _fetch(self, keys: Sequence[Key], reading: _Reading, visit: Visit) -> dict[Key, Hit]:
-        return await self._responses.fetch(keys, reading.fill, visit, within=self._origin.settings.timeout, read=self._read)
+    async def _fetch(self, keys: Sequence[Key], reading: _Reading, visit: Visit) -> dict[Key, Hit[_Value]]:
+        return await self._responses.fetch(keys, reading.fill, _VIEW, visit, within=self._origin.settings.timeout)
 
     async def known(self, visit: Visit, jobs: Sequence[JobRef], wanted: MetricsWanted) -> dict[JobRef, MetricsFound]:
         """Of many jobs those of which everything is kept, looked up at once. ``SiteError`` if the release is not known."""
@@ -77,12 +76,12 @@ class CachedMetrics:
                 places[job] = place
         names = dict.fromkeys(places, wanted.names or ())
         if wanted.names is None:
-            indexes = await self._responses.peek([place.index for place in places.values()], visit, read=self._read)
+            indexes = await self._responses.peek([place.index for place in places.values()], _VIEW, visit)
             names = {job: _names(indexes[place.index]) for job, place in places.items() if place.index in indexes}
         keys = {job: [places[job].key(name) for name in of_job] for job, of_job in names.items()}
-        hits = await self._responses.peek([key for of_job in keys.values() for key in of_job], visit, read=self._read)
+        hits = await self._responses.peek([key for of_job in keys.values() for key in of_job], _VIEW, visit)
         return {
-            job: self._origin.arranged(visit, wanted, self._pieces(names[job], places[job], hits, {}))
+            job: self._origin.arranged(visit, wanted, _pieces(names[job], places[job], hits))
             for job, of_job in keys.items()
             if all(key in hits for key in of_job)
         }
@@ -110,33 +109,6 @@ class CachedMetrics:
         question = f"{FORMAT} {job.db_id} {job.phase} {scopes}"
         return _Place(site, subject_of(job.key), audience, job.phase, question, wanted.scopes, job)
 
-    def _pieces(
-        self, names: Iterable[str], place: _Place, hits: Mapping[Key, Hit], own: Mapping[Key, tuple[bytes, list[MetricPiece]]]
-    ) -> list[MetricPiece]:
-        """What the entries hold. ``own``: payloads that were packed for this very answer, and what of."""
-        pieces: list[MetricPiece] = []
-        for name in names:
-            key = place.key(name)
-            hit = hits.get(key)
-            if hit is not None and not hit.absent:
-                payload, found = own.get(key, (b"", []))
-                pieces += found if payload is hit.payload else self._unpacked(key, hit.payload)
-        return pieces
-
-    def _read(self, key: Key, entry: Entry) -> object:
-        """Reads an entry; raises if it holds something else."""
-        if key.scope.startswith(_INDEX):
-            return msgspec.msgpack.decode(entry.payload, type=tuple[str, ...])
-        return entry.absent or self._unpacked(key, entry.payload)
-
-    def _unpacked(self, key: Key, payload: bytes) -> list[MetricPiece]:
-        found = self._decoded.get(key, payload)
-        if found is None:
-            found = unpack_pieces(key.metric, payload)
-            series = sum(len(piece.metric.series or ()) for piece in found)
-            self._decoded.keep(key, payload, found, series + len(payload) // BYTES_PER_SERIES)
-        return found
-
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -162,13 +134,12 @@ class _Place:
 
 @dataclass(slots=True)
 class _Reading:
-    """Asks the site for what is missing of one question. ``pieces``: what it packed, and of which pieces."""
+    """Asks the site for what is missing of one question."""
 
     settings: CacheSettings
     origin: Instance
     db_id: int
     place: _Place
-    pieces: dict[Key, tuple[bytes, list[MetricPiece]]] = field(default_factory=dict)
 
     async def fill(self, missing: Sequence[Key], visit: Visit) -> Mapping[Key, Filled | Absent]:
         """One question to the site, for all that is missing. Raises ``SiteError``: then nothing is kept."""
@@ -179,9 +150,7 @@ class _Reading:
             by_name.setdefault(piece.name, []).append(piece)
         words: dict[Key, Filled | Absent] = {key: Absent(self.settings.absent_for) for key in missing}
         for name, pieces in by_name.items():
-            key, payload = place.key(name), pack_pieces(pieces)
-            self.pieces[key] = payload, pieces
-            words[key] = self._filled(payload, pieces)
+            words[place.key(name)] = self._filled(pack_pieces(pieces), pieces)
         if wants_all:
             words[place.index] = self._listed(by_name)
         return words
@@ -202,5 +171,26 @@ class _Reading:
         return Filled(payload, self.settings.running_for, self.settings.stale_for)
 
 
-def _names(index: Hit) -> tuple[str, ...]:
-    return msgspec.msgpack.decode(index.payload, type=tuple[str, ...])
+#: of an index the names, of a metric its pieces
+_Value: TypeAlias = Sequence[MetricPiece] | Sequence[str]
+
+
+def _decode(key: Key, entry: Entry) -> tuple[_Value, int]:
+    if key.scope.startswith(_INDEX):
+        names = msgspec.msgpack.decode(entry.payload, type=tuple[str, ...])
+        return names, NAME_BYTES * len(names)
+    pieces = [] if entry.absent else unpack_pieces(key.metric, entry.payload)
+    return pieces, sum(PIECE_BYTES + SERIES_BYTES * len(piece.metric.series or ()) for piece in pieces)
+
+
+_VIEW = View(_decode)
+
+
+def _names(index: Hit[_Value]) -> tuple[str, ...]:
+    return tuple(name for name in index.value if isinstance(name, str))
+
+
+def _pieces(names: Iterable[str], place: _Place, hits: Mapping[Key, Hit[_Value]]) -> list[MetricPiece]:
+    """What the entries hold."""
+    found = (hits.get(place.key(name)) for name in names)
+    return [piece for hit in found if hit is not None for piece in hit.value if isinstance(piece, MetricPiece)]

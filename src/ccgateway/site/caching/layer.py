@@ -14,26 +14,28 @@ from typing import TypeVar
 import msgspec
 
 from ccgateway import __version__
-from ccgateway.cache.entries import Entry, Filled
+from ccgateway.cache.entries import Entry, Filled, View
 from ccgateway.cache.keys import Key
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.model import JobRow
 from ccgateway.site.base import JobsWanted, MetricsFound
-from ccgateway.site.caching.decoded import Decoded
 from ccgateway.site.caching.job_metrics import CachedMetrics
 from ccgateway.site.caching.responses import CLUSTERS, JOBS, USERS, ResponseCache, audience_of, person_of
 from ccgateway.site.dialects import Dialect, ListPage, Window
 from ccgateway.site.exchange import SiteAnswer, Visit
 from ccgateway.site.instance import Instance
 from ccgateway.site.listing import ListQuery
+from ccgateway.site.reading import ROW_BYTES
 
 __all__ = ["CachingSite"]
 
 T = TypeVar("T")
 
-#: rows that are held decoded; bytes of a page that is kept: larger ones are nobody's start page
-MOST_ROWS, LARGEST_PAGE = 20_000, 4 << 20
+#: bytes of a page that is kept: larger ones are nobody's start page
+LARGEST_PAGE = 4 << 20
+#: bytes that a list takes when it is decoded, for each byte of its payload
+DECODED = 5
 
 
 class CachingSite:
@@ -47,7 +49,6 @@ class CachingSite:
         self.visit, self.job, self.greet = origin.visit, origin.job, origin.greet
         self.lacking, self.hides_others = origin.lacking, origin.hides_others
         self._metrics = CachedMetrics(origin, responses)
-        self._rows: Decoded[Sequence[JobRow]] = Decoded(MOST_ROWS)
 
     def __repr__(self) -> str:
         return f"CachingSite({self.origin!r})"
@@ -86,25 +87,19 @@ class CachingSite:
 
     async def _listed(self, query: ListQuery, person: str, visit: Visit) -> Sequence[JobRow]:
         key = Key(self.name, JOBS, person, f"{query.dialect.name} {query.request.path}")
-        shape = key, query.plan.attributes
+
+        def decode(_key: Key, entry: Entry) -> tuple[Sequence[JobRow], int]:
+            rows = query.rows(SiteAnswer(200, "application/json", entry.payload), self.name)
+            return rows, ROW_BYTES * len(rows)
+
+        view = View(decode, query.plan.attributes)
 
         async def fill(keys: Sequence[Key], visit: Visit) -> Mapping[Key, Filled]:
             rows, body = await self.origin.listed(query, visit)
-            self._rows.keep(shape, body, rows, len(rows))
-            return dict.fromkeys(keys, Filled(body, self._responses.settings.list_for if len(body) <= LARGEST_PAGE else 0.0))
+            ttl = self._responses.settings.list_for if len(body) <= LARGEST_PAGE else 0.0
+            return dict.fromkeys(keys, Filled(body, ttl, values={view.name: (rows, ROW_BYTES * len(rows))}))
 
-        def rows_in(payload: bytes) -> Sequence[JobRow]:
-            rows = self._rows.get(shape, payload)
-            if rows is None:
-                rows = query.rows(SiteAnswer(200, "application/json", payload), self.name)
-                self._rows.keep(shape, payload, rows, len(rows))
-            return rows
-
-        def read(_key: Key, entry: Entry) -> object:
-            return rows_in(entry.payload)
-
-        hit = (await self._responses.fetch([key], fill, visit, within=self.settings.timeout, read=read))[key]
-        return rows_in(hit.payload)
+        return (await self._responses.fetch([key], fill, view, visit, within=self.settings.timeout))[key].value
 
     async def metrics(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
         """See ``Site``."""
@@ -143,12 +138,7 @@ class CachingSite:
             # a site without clusters or users is more likely one that is about to get them
             return dict.fromkeys(keys, Filled(msgspec.msgpack.encode(found), ttl if found else 0.0))
 
-        seen: list[tuple[bytes, list[T]]] = []
+        def decode(_key: Key, entry: Entry) -> tuple[list[T], int]:
+            return msgspec.msgpack.decode(entry.payload, type=kind), DECODED * len(entry.payload)
 
-        def read(_key: Key, entry: Entry) -> object:
-            seen.append((entry.payload, msgspec.msgpack.decode(entry.payload, type=kind)))
-            return None
-
-        hit = (await self._responses.fetch([key], fill, visit, within=self.settings.timeout, read=read))[key]
-        known = next((found for payload, found in seen if payload is hit.payload), None)
-        return msgspec.msgpack.decode(hit.payload, type=kind) if known is None else known
+        return list((await self._responses.fetch([key], fill, View(decode), visit, within=self.settings.timeout))[key].value)

@@ -10,13 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 from urllib.parse import quote
 
-import msgspec
-
-from ccgateway.cache.entries import Absent, Entry, Filled, Hit, Source
-from ccgateway.cache.facade import Cache, Mark, Reads, open_cache
+from ccgateway.cache.entries import Absent, Filled, Hit, Source, View
+from ccgateway.cache.facade import Cache, Mark, open_cache
 from ccgateway.cache.keys import Key, Realm
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError
@@ -29,14 +27,13 @@ __all__ = ["CLUSTERS", "JOBS", "USERS", "Fill", "ResponseCache", "audience_of", 
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 #: the subjects of a site that are not jobs: its lists of jobs and which job a database id is, its clusters, its users
 JOBS, CLUSTERS, USERS = "jobs", "clusters", "users"
 #: refusals that are about the token that was shown
 _OF_THE_ASKER = frozenset({Code.SITE_UNAUTHORIZED, Code.NO_CREDENTIAL, Code.RATE_LIMITED, Code.LIMIT_EXCEEDED})
 
-#: reads an entry, and raises one of ``UNREADABLE`` where it holds something else
-Read: TypeAlias = Callable[[Key, Entry], object]
-UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError, GatewayError)
 #: asks the site for what is missing, on that visit
 Fill: TypeAlias = Callable[[Sequence[Key], Visit], Awaitable[Mapping[Key, Filled | Absent]]]
 
@@ -67,20 +64,6 @@ def _unkept(word: Filled | Absent) -> Filled | Absent:
     return Absent(0.0) if isinstance(word, Absent) else Filled(word.payload, 0.0)
 
 
-def _reads(read: Read | None) -> Reads | None:
-    if read is None:
-        return None
-
-    def reads(key: Key, entry: Entry) -> bool:
-        try:
-            read(key, entry)
-        except UNREADABLE:
-            return False
-        return True
-
-    return reads
-
-
 class ResponseCache:
     """A cache, and the settings that say how long each kind of answer lives in it. Owns the cache."""
 
@@ -103,10 +86,10 @@ class ResponseCache:
         return self.settings.is_on
 
     async def fetch(
-        self, keys: Sequence[Key], fill: Fill, visit: Visit, *, within: float, read: Read | None = None
-    ) -> dict[Key, Hit]:  # fmt: skip
+        self, keys: Sequence[Key], fill: Fill, view: View[T], visit: Visit, *, within: float
+    ) -> dict[Key, Hit[T]]:  # fmt: skip
         """What is there of the keys, and for the rest what ``fill`` says, as ``Cache.fetch``. Notes in the visit's meter what was
-        remembered. ``within``: seconds that the fill may take; ``read``: reads an entry, and raises if it cannot: it is none.
+        remembered. ``within``: seconds that the fill may take.
 
         On the claims of a token that the site has not proved, nothing remembered is given, and nobody else's fill is waited for.
         A fill is asked under the visit of whoever began it, with a deadline of its own: it may outlive its caller.
@@ -128,27 +111,27 @@ class ResponseCache:
         asker = visit.credential.fingerprint
         if visit.is_proved:
             try:
-                hits = await self.cache.fetch(keys, limited, deadline=visit.deadline, reads=_reads(read))
+                hits = await self.cache.fetch(keys, limited, view, deadline=visit.deadline)
             except GatewayError as error:
                 if error is own or error.code not in _OF_THE_ASKER:
                     raise
                 # somebody else was refused while this one waited for what that would bring
-                hits = await self.cache.ask(keys, limited, asker=asker, deadline=visit.deadline)
+                hits = await self.cache.ask(keys, limited, view, asker=asker, deadline=visit.deadline)
         else:
-            hits = await self.cache.ask(keys, limited, asker=asker, deadline=visit.deadline)
+            hits = await self.cache.ask(keys, limited, view, asker=asker, deadline=visit.deadline)
         self._note(hits, meter)
         meter.recalled += meter.calls == calls
         return hits
 
-    async def peek(self, keys: Sequence[Key], visit: Visit, *, read: Read | None = None) -> dict[Key, Hit]:
+    async def peek(self, keys: Sequence[Key], view: View[T], visit: Visit) -> dict[Key, Hit[T]]:
         """What is there of the keys and need not be fetched anew."""
         if not visit.is_proved:
             return {}
-        hits = await self.cache.peek(keys, _reads(read))
+        hits = await self.cache.peek(keys, view)
         self._note(hits, visit.meter)
         return hits
 
-    def _note(self, hits: Mapping[Key, Hit], meter: Meter) -> None:
+    def _note(self, hits: Mapping[Key, Hit[T]], meter: Meter) -> None:
         ages = [hit.age for hit in hits.values() if hit.source is not Source.SITE]
         if ages:
             meter.note_age(max(ages))
