@@ -23,7 +23,7 @@ def counting(decoded: list[Key], size: int, name: str = "") -> View[Any]:
 
 
 def entry(now: float = 1000.0) -> Entry:
-    return Entry(b"x" * 1000, now, 60.0, 0.0, absent=False, stamp=(b"", b"", b""))
+    return Entry(b"x" * 1000, now, 60.0, 0.0, absent=False, versions=(b"", b"", b""))
 
 
 async def test_an_entry_is_decoded_once_for_each_view_of_it() -> None:

@@ -12,7 +12,7 @@ from cache.asking import JOB, Site, ask, key, settled
 from cache.servers import Valkey
 from ccgateway.cache.entries import RAW, Filled, Hit, Source
 from ccgateway.cache.facade import Cache
-from ccgateway.cache.keys import Realm
+from ccgateway.cache.keys import InvalidationTag
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 
@@ -89,19 +89,19 @@ async def test_one_may_look_without_asking(cache: Cache) -> None:
     await ask(cache, site, key("a"))
     await settled(cache)
     assert (await cache.peek([key("a"), key("b")], RAW)).keys() == {key("a")}
-    await cache.bump("aurora", JOB)
+    await cache.invalidate("aurora", JOB)
     assert await cache.peek([key("a")], RAW) == {}
     assert len(site.calls) == 1
 
 
 async def test_a_moment_holds_until_something_is_written(cache: Cache) -> None:
-    jobs, other = Realm("aurora", "jobs"), Realm("borealis")
-    mark = await cache.mark(Realm("aurora"), jobs)
+    jobs, other = InvalidationTag("aurora", "jobs"), InvalidationTag("borealis")
+    mark = await cache.mark(InvalidationTag("aurora"), jobs)
     assert mark is not None
-    await cache.bump("borealis")
-    await cache.bump("aurora", JOB)
+    await cache.invalidate("borealis")
+    await cache.invalidate("aurora", JOB)
     assert await cache.holds(mark)
-    await cache.bump("aurora", "jobs")
+    await cache.invalidate("aurora", "jobs")
     assert not await cache.holds(mark)
     again = await cache.mark(jobs, other)
     assert again is not None and await cache.holds(again)
@@ -186,7 +186,7 @@ async def test_a_bump_outdates_the_subject_and_nothing_else(cache: Cache) -> Non
     await ask(cache, site, other)
     await settled(cache)
     site.version = 2
-    await cache.bump("aurora", JOB)
+    await cache.invalidate("aurora", JOB)
     assert (await ask(cache, site))[key()].value.startswith(b'"2')
     assert (await ask(cache, site, other))[other].value.startswith(b'"1')
 
@@ -198,7 +198,7 @@ async def test_a_bump_of_a_site_outdates_all_of_it_and_no_other_site(cache: Cach
     await ask(cache, site, other)
     await settled(cache)
     site.version = 2
-    await (cache.clear(site="aurora") if clear else cache.bump("aurora"))
+    await (cache.clear(site="aurora") if clear else cache.invalidate("aurora"))
     assert (await ask(cache, site))[key()].value.startswith(b'"2')
     assert (await ask(cache, site, other))[other].value.startswith(b'"1')
 
@@ -219,7 +219,7 @@ async def test_a_fill_under_way_at_a_bump_is_for_those_who_asked_before(cache: C
     early = asyncio.create_task(ask(cache, site))
     await site.begun.wait()
     site.version = 2
-    await cache.bump("aurora", JOB)
+    await cache.invalidate("aurora", JOB)
     late = await ask(cache, site)
     assert (await early)[key()].value.startswith(b'"1')
     assert late[key()].value.startswith(b'"2')

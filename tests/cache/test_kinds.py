@@ -52,7 +52,7 @@ async def test_a_cluster(opened: Opened, tmp_path: Path) -> None:
         assert {hit.source for hit in hits.values()} == {Source.REDIS}
         assert [len(node.ask("KEYS", "*:e:*")) > 0 for node in nodes] == [True] * 3
         site.version = 2
-        await other.bump("aurora", "c/37/17")
+        await other.invalidate("aurora", "c/37/17")
         hits = await ask(one, site, *keys)
         changed = {one.subject for one, hit in hits.items() if hit.value.startswith(b'"2')}
         assert changed == {"c/37/17"}

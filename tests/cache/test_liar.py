@@ -110,7 +110,7 @@ async def test_whatever_a_command_is_answered_with_the_answer_is_true_and_soon(
                 await settled(cache)
             site.version = 2
             for cache in caches:
-                await soon(cache.bump("aurora", JOB))
+                await soon(cache.invalidate("aurora", JOB))
             for cache in [*caches, *caches]:
                 assert (await soon(ask(cache, site)))[key()].value.startswith(b'"2')
                 await settled(cache)

@@ -171,7 +171,7 @@ async def test_a_bomb_is_never_unpacked(told: int) -> None:
     chunk = bytes(16 << 20)
     bomb = b"".join(compressor.compress(chunk) for _ in range(32)) + compressor.flush()
     codec = Codec()
-    true = Entry(b"x" * told, time.time(), 60.0, 0.0, absent=False, stamp=(b"", b"", b""))
+    true = Entry(b"x" * told, time.time(), 60.0, 0.0, absent=False, versions=(b"", b"", b""))
     blob = await codec.pack(key(), true)
     end = 2 + int.from_bytes(blob[:2], "big")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

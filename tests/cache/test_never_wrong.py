@@ -1,8 +1,8 @@
 """Whatever happens in whatever order: no answer is from before a write, of another visibility, or older than it may be.
 
-Two caches share a Redis as two processes would. A write changes what the site answers and bumps through one of them.
+Two caches share a Redis as two processes would. A write changes what the site answers and invalidations through one of them.
 Meanwhile time passes, fetches are slow, tokens are evicted, everything is wiped, and Redis refuses writes for a while, so that
-bumps are not delivered.
+invalidations are not delivered.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Machine(RuleBasedStateMachine):
         changed = [one for one in list(self.versions) if one[0] == site] if whole_site else [(site, subject)]
         for one in changed:
             self.versions[one] += 1
-        self.run(cache.bump(site) if whole_site else cache.bump(site, subject))
+        self.run(cache.invalidate(site) if whole_site else cache.invalidate(site, subject))
         for one in changed:
             floors[one] = self.versions[one]
         redis = self.run(cache.stats()).redis

@@ -12,12 +12,12 @@ import msgspec
 from ccgateway.cache.keys import Key
 from ccgateway.errors import GatewayError
 
-__all__ = ["RAW", "UNREADABLE", "Absent", "Entry", "Filled", "Hit", "Source", "Stamp", "View"]
+__all__ = ["RAW", "UNREADABLE", "Absent", "Entry", "Filled", "Hit", "Source", "TagVersions", "View"]
 
 T = TypeVar("T")
 
-#: the tokens of a key's three realms, widest first, as they were before the fill began
-Stamp = tuple[bytes, bytes, bytes]
+#: the tokens of a key's three tags, widest first, as they were before the fill began
+TagVersions = tuple[bytes, bytes, bytes]
 
 #: seconds by which another host's clock may run ahead of ours before its entries are not believed
 MOST_SKEW = 1.0
@@ -61,7 +61,7 @@ class Entry:
     fresh_for: float
     stale_for: float
     absent: bool
-    stamp: Stamp
+    versions: TagVersions
     values: dict[Hashable, tuple[Any, int]] = field(default_factory=dict, compare=False, repr=False, init=False)
 
     def age(self, now: float) -> float:

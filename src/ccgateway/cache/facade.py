@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from ccgateway.cache.counts import CacheStats, Counts
 from ccgateway.cache.entries import UNREADABLE, Entry, Hit, Source, View
 from ccgateway.cache.filling import Fill, Filler
-from ccgateway.cache.flights import Crew, Flights, Landing
-from ccgateway.cache.keys import EVERYTHING, Key, Realm
+from ccgateway.cache.keys import EVERYTHING, InvalidationTag, Key
 from ccgateway.cache.memory import MemoryStore
-from ccgateway.cache.store import Look, Store, Tokens, realms_of, stamp_of
+from ccgateway.cache.single_flight import FetchResult, FetchTask, SingleFlight
+from ccgateway.cache.store import Look, Store, Tokens, tags_of, versions_of
 from ccgateway.deadline import Deadline
 from ccgateway.settings import CacheSettings
 from ccgateway.telemetry import Rarely
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger("ccgateway.cache")
 
-#: bumps of this process that are remembered one by one; beyond that they are bumps of the whole site
+#: invalidations of this process that are remembered one by one; beyond that they are invalidations of the whole site
 MOST_FENCES = 20_000
 #: no site is called so
 _TRIAL = Key("?", "?", "?")
@@ -34,7 +34,7 @@ _TRIAL = Key("?", "?", "?")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How the tokens of some realms were at one moment: whatever was read since then is from after the last bump before it."""
+    """How the tokens of some tags were at one moment: what was read since then is from after the last invalidation before it."""
 
     tokens: Tokens
     at: float
@@ -53,15 +53,15 @@ class Cache:
     ) -> None:  # fmt: skip
         self._store, self._clock = store, clock
         self._counts = Counts()
-        self._flights = Flights(store.is_wanted)
+        self._flights = SingleFlight(store.is_wanted)
         self._filler = Filler(
             store, self._flights, self._counts, lock_timeout=lock_timeout, fill_timeout=fill_timeout, clock=clock
         )  # fmt: skip
         self._most_refreshes, self._refreshing = refreshes, 0
-        #: tells flights apart that were begun before and after a bump of ours, while no token does
+        #: tells flights apart that were begun before and after an invalidation of ours, while no token does
         self._epoch = 0
-        #: when this process last bumped each realm: whatever the store says, nothing from before is a hit here
-        self._fences: OrderedDict[Realm, float] = OrderedDict()
+        #: when this process last invalidated each tag: whatever the store says, nothing from before is a hit here
+        self._fences: OrderedDict[InvalidationTag, float] = OrderedDict()
         self._rarely = Rarely(logger)
 
     def __repr__(self) -> str:
@@ -107,13 +107,13 @@ class Cache:
         """
         async with deadline.limit():
             wanted = list(dict.fromkeys(keys))
-            tokens = await self._store.stamp(realms_of(wanted))
+            tokens = await self._store.versions(tags_of(wanted))
             self._counts.misses += len(wanted)
             found = {key: self._flights.find((asker, self._ident(key, tokens)), self._clock()) for key in wanted}
             flights = [flight for flight in found.values() if flight is not None]
             unserved = [(key, (asker, self._ident(key, tokens))) for key, flight in found.items() if flight is None]
             if unserved:
-                flights += self._flights.start(unserved, lambda crew: self._filler.run_alone(crew, fill, tokens))
+                flights += self._flights.start(unserved, lambda fetch: self._filler.run_alone(fetch, fill, tokens))
             return self._landed(await self._flights.wait(flights), view)
 
     async def peek(self, keys: Sequence[Key], view: View[T]) -> dict[Key, Hit[T]]:
@@ -124,7 +124,7 @@ class Cache:
         return {key: self._hit(key, entry, source, now, view) for key, (entry, source) in fresh.items()}
 
     def _sift(self, look: Look, view: View[Any]) -> None:
-        """Leaves out what is from before a bump of this process, or cannot be read, whoever says that it holds."""
+        """Leaves out what is from before an invalidation of this process, or cannot be read, whoever says that it holds."""
         for key, (entry, _) in list(look.entries.items()):
             outdated = entry.filled_at < self._fence(key)
             if not outdated and self._is_readable(key, entry, view):
@@ -151,15 +151,15 @@ class Cache:
         return value
 
     def _fence(self, key: Key) -> float:
-        return max(self._fences.get(realm, 0.0) for realm in key.realms) if self._fences else 0.0
+        return max(self._fences.get(tag, 0.0) for tag in key.tags) if self._fences else 0.0
 
-    def _raise_fence(self, realms: Sequence[Realm]) -> None:
-        for realm in realms:
-            self._fences[realm] = self._clock()
-            self._fences.move_to_end(realm)
+    def _raise_fence(self, tags: Sequence[InvalidationTag]) -> None:
+        for tag in tags:
+            self._fences[tag] = self._clock()
+            self._fences.move_to_end(tag)
         while len(self._fences) > MOST_FENCES:
-            realm, at = self._fences.popitem(last=False)
-            wider = Realm(realm.site) if realm.subject else EVERYTHING
+            tag, at = self._fences.popitem(last=False)
+            wider = InvalidationTag(tag.site) if tag.subject else EVERYTHING
             self._fences[wider] = max(at, self._fences.get(wider, 0.0))
 
     def _hit(self, key: Key, entry: Entry, source: Source, now: float, view: View[T]) -> Hit[T]:
@@ -171,11 +171,13 @@ class Cache:
         counts.hits_absent += entry.absent
         return Hit(self._value(key, entry, view), entry.age(now), source, entry.absent, stale)
 
-    async def _fetch(self, keys: Sequence[Key], tokens: dict[Realm, bytes], fill: Fill, view: View[T]) -> dict[Key, Hit[T]]:
+    async def _fetch(
+        self, keys: Sequence[Key], tokens: dict[InvalidationTag, bytes], fill: Fill, view: View[T]
+    ) -> dict[Key, Hit[T]]:
         self._counts.misses += len(keys)
-        untold = [realm for realm in realms_of(keys) if realm not in tokens]
+        untold = [tag for tag in tags_of(keys) if tag not in tokens]
         if untold:
-            tokens |= await self._store.stamp(untold)
+            tokens |= await self._store.versions(untold)
         # nothing is awaited from here until the wait, so that no flight found can end unseen
         found = {key: self._flights.find(self._ident(key, tokens), self._clock()) for key in keys}
         flights = [flight for flight in found.values() if flight is not None]
@@ -183,17 +185,17 @@ class Cache:
         unserved = [(key, self._ident(key, tokens)) for key, flight in found.items() if flight is None]
         if unserved:
             flights += self._flights.start(
-                unserved, lambda crew: self._filler.run(crew, fill, lambda look: self._sift(look, view))
+                unserved, lambda fetch: self._filler.run(fetch, fill, lambda look: self._sift(look, view))
             )
         return self._landed(await self._flights.wait(flights), view)
 
-    def _landed(self, landed: Mapping[Key, Landing], view: View[T]) -> dict[Key, Hit[T]]:
+    def _landed(self, landed: Mapping[Key, FetchResult], view: View[T]) -> dict[Key, Hit[T]]:
         now = self._clock()
         hits: dict[Key, Hit[T]] = {}
-        for key, landing in landed.items():
-            entries = dict(landing.more) if landing.entry is None else {**landing.more, key: landing.entry}
+        for key, result in landed.items():
+            entries = dict(result.more) if result.entry is None else {**result.more, key: result.entry}
             for one, entry in entries.items():
-                hits[one] = Hit(self._value(one, entry, view), entry.age(now), landing.source, entry.absent)
+                hits[one] = Hit(self._value(one, entry, view), entry.age(now), result.source, entry.absent)
         return hits
 
     def _refresh(self, keys: Sequence[Key], tokens: Tokens, fill: Fill, view: View[Any]) -> None:
@@ -207,58 +209,58 @@ class Cache:
         self._refreshing += 1
         self._counts.refreshes += len(unserved)
 
-        async def run(crew: Crew) -> None:
+        async def run(fetch: FetchTask) -> None:
             try:
-                await self._filler.run(crew, fill, lambda look: self._sift(look, view))
+                await self._filler.run(fetch, fill, lambda look: self._sift(look, view))
             finally:
                 self._refreshing -= 1
 
         self._flights.start(unserved, run, background=True)
 
     def _ident(self, key: Key, tokens: Tokens) -> Hashable:
-        return key, stamp_of(key, tokens) or self._epoch, self._fence(key)
+        return key, versions_of(key, tokens) or self._epoch, self._fence(key)
 
-    async def bump(self, site: str, *subjects: str) -> None:
+    async def invalidate(self, site: str, *subjects: str) -> None:
         """After a write: nothing that was kept, or is being fetched, of those subjects (none named: of the site) is a hit again.
 
         Never fails. Redis not taking it takes Redis out of use, and with it all that is kept, until it does.
         """
         self._epoch += 1
-        self._counts.bumps += 1
-        realms = [Realm(site, subject) for subject in subjects] or [Realm(site)]
-        self._raise_fence(realms)
-        await self._store.bump(realms)
+        self._counts.invalidations += 1
+        tags = [InvalidationTag(site, subject) for subject in subjects] or [InvalidationTag(site)]
+        self._raise_fence(tags)
+        await self._store.invalidate(tags)
 
-    async def mark(self, *realms: Realm) -> Mark | None:
+    async def mark(self, *tags: InvalidationTag) -> Mark | None:
         """The present moment, for ``holds``; ``None`` while that cannot be told (Redis is down)."""
-        wanted = list(dict.fromkeys((EVERYTHING, *realms)))
-        tokens = await self._store.stamp(wanted)
+        wanted = list(dict.fromkeys((EVERYTHING, *tags)))
+        tokens = await self._store.versions(wanted)
         return Mark(tokens, self._clock()) if len(tokens) == len(wanted) else None
 
     async def holds(self, mark: Mark) -> bool:
-        """Whether nothing was bumped since then, by whichever process; ``False`` also while that cannot be told."""
-        if any(self._fences.get(realm, 0.0) > mark.at for realm in mark.tokens):
+        """Whether nothing was invalidated since then, by whichever process; ``False`` also while that cannot be told."""
+        if any(self._fences.get(tag, 0.0) > mark.at for tag in mark.tokens):
             return False
-        return await self._store.stamp(list(mark.tokens)) == mark.tokens
+        return await self._store.versions(list(mark.tokens)) == mark.tokens
 
     async def clear(self, *, site: str | None = None, subject: str | None = None) -> int:
-        """Bumps the subject, the site or (none named) everything, and frees the room; how many entries that were."""
+        """Invalidates the subject, the site or (none named) everything, and frees the room; how many entries that were."""
         self._epoch += 1
-        realm = Realm(site, subject or "") if site else EVERYTHING
+        tag = InvalidationTag(site, subject or "") if site else EVERYTHING
         if subject and not site:
             raise ValueError("a subject belongs to a site")
-        self._raise_fence([realm])
-        return await self._store.clear(realm)
+        self._raise_fence([tag])
+        return await self._store.clear(tag)
 
     async def try_out(self) -> bool:
         """Whether what is put into the store is found there again."""
-        tokens = await self._store.stamp(_TRIAL.realms)
-        stamp = stamp_of(_TRIAL, tokens)
-        if stamp is None:
+        tokens = await self._store.versions(_TRIAL.tags)
+        versions = versions_of(_TRIAL, tokens)
+        if versions is None:
             return False
-        await self._store.put({_TRIAL: Entry(b"1", self._clock(), 60.0, 0.0, absent=False, stamp=stamp)}, None)
+        await self._store.put({_TRIAL: Entry(b"1", self._clock(), 60.0, 0.0, absent=False, versions=versions)}, None)
         found = await self._store.look([_TRIAL])
-        await self._store.clear(_TRIAL.realms[-1])
+        await self._store.clear(_TRIAL.tags[-1])
         return _TRIAL in found.entries
 
     async def stats(self) -> CacheStats:

@@ -14,8 +14,8 @@ from heapq import heapify, heappop, heappush
 
 from ccgateway.cache.counts import MemoryStats, RedisStats
 from ccgateway.cache.entries import Entry, Source
-from ccgateway.cache.keys import EVERYTHING, Key, Realm
-from ccgateway.cache.store import Claim, Claims, Look, Tokens, realms_of, stamp_of
+from ccgateway.cache.keys import EVERYTHING, InvalidationTag, Key
+from ccgateway.cache.store import Claim, Claims, Look, Tokens, tags_of, versions_of
 
 __all__ = ["MemoryStore"]
 
@@ -35,7 +35,7 @@ class MemoryStore:
         self._entries: OrderedDict[Key, Entry] = OrderedDict()
         #: bytes that each was counted with
         self._sizes: dict[Key, int] = {}
-        self._tokens: dict[Realm, bytes] = {}
+        self._tokens: dict[InvalidationTag, bytes] = {}
         #: when entries die, the first to do so at the front; an entry that was replaced is still named here
         self._deaths: list[tuple[float, int, Key]] = []
         self._kept = 0
@@ -45,7 +45,7 @@ class MemoryStore:
     # --- plain, for the layer above
 
     def peek(self, key: Key) -> Entry | None:
-        """The entry if it is alive, whatever its stamp."""
+        """The entry if it is alive, whatever its versions."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -56,7 +56,7 @@ class MemoryStore:
         return entry
 
     def keep(self, key: Key, entry: Entry) -> None:
-        """Keeps the entry, whatever its stamp, and drops what there is no more room for."""
+        """Keeps the entry, whatever its versions, and drops what there is no more room for."""
         self.drop(key)
         self._bury()
         size = _size(key, entry)
@@ -106,9 +106,9 @@ class MemoryStore:
         if self._entries.pop(key, None) is not None:
             self._bytes -= self._sizes.pop(key)
 
-    def drop_all(self, realm: Realm) -> int:
-        """Forgets every entry of the realm; how many there were."""
-        gone = [key for key in self._entries if realm in key.realms]
+    def drop_all(self, tag: InvalidationTag) -> int:
+        """Forgets every entry of the tag; how many there were."""
+        gone = [key for key in self._entries if tag in key.tags]
         for key in gone:
             self.drop(key)
         return len(gone)
@@ -131,20 +131,20 @@ class MemoryStore:
 
     async def look(self, keys: Sequence[Key]) -> Look:
         """See ``Store``."""
-        look = Look(tokens={realm: self._token(realm) for realm in realms_of(keys)})
+        look = Look(tokens={tag: self._token(tag) for tag in tags_of(keys)})
         for key in keys:
             entry = self.peek(key)
             if entry is None:
                 continue
-            if entry.stamp == stamp_of(key, look.tokens):
+            if entry.versions == versions_of(key, look.tokens):
                 look.entries[key] = entry, Source.MEMORY
             else:
                 self.drop(key)
         return look
 
-    async def stamp(self, realms: Sequence[Realm]) -> Tokens:
+    async def versions(self, tags: Sequence[InvalidationTag]) -> Tokens:
         """See ``Store``."""
-        return {realm: self._token(realm) for realm in realms}
+        return {tag: self._token(tag) for tag in tags}
 
     async def claim(self, keys: Sequence[Key], holder: bytes, seconds: float) -> Claims:  # noqa: ARG002
         """See ``Store``: there is no other process."""
@@ -163,24 +163,24 @@ class MemoryStore:
 
     async def put(self, entries: Mapping[Key, Entry], holder: bytes | None) -> set[Key]:  # noqa: ARG002
         """See ``Store``."""
-        tokens = {realm: self._token(realm) for realm in realms_of(entries)}
+        tokens = {tag: self._token(tag) for tag in tags_of(entries)}
         for key, entry in entries.items():
-            if entry.stamp == stamp_of(key, tokens):
+            if entry.versions == versions_of(key, tokens):
                 self.keep(key, entry)
         return set(entries)
 
     async def release(self, keys: Sequence[Key], holder: bytes) -> None:
         """See ``Store``."""
 
-    async def bump(self, realms: Sequence[Realm]) -> None:
+    async def invalidate(self, tags: Sequence[InvalidationTag]) -> None:
         """See ``Store``."""
-        for realm in realms:
-            self._tokens.pop(realm, None)
+        for tag in tags:
+            self._tokens.pop(tag, None)
 
-    async def clear(self, realm: Realm) -> int:
+    async def clear(self, tag: InvalidationTag) -> int:
         """See ``Store``."""
-        await self.bump([realm])
-        return self.drop_all(realm)
+        await self.invalidate([tag])
+        return self.drop_all(tag)
 
     async def stats(self) -> tuple[MemoryStats | None, RedisStats | None]:
         """See ``Store``."""
@@ -192,15 +192,15 @@ class MemoryStore:
         self._sizes.clear()
         self._bytes = 0
 
-    def _token(self, realm: Realm) -> bytes:
-        token = self._tokens.get(realm)
+    def _token(self, tag: InvalidationTag) -> bytes:
+        token = self._tokens.get(tag)
         if token is None:
             if len(self._tokens) >= MOST_TOKENS:
-                # those of wide realms stay the same, else all that is being looked up would be missed at once
+                # those of wide tags stay the same, else all that is being looked up would be missed at once
                 self._tokens = {one: token for one, token in self._tokens.items() if not one.subject}
                 if len(self._tokens) >= MOST_TOKENS:
                     self._tokens = {EVERYTHING: _fresh_token()}
-            token = self._tokens.setdefault(realm, _fresh_token())
+            token = self._tokens.setdefault(tag, _fresh_token())
         return token
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from ccgateway.cache.entries import Absent, Filled, Hit, Source, View
 from ccgateway.cache.facade import Cache, Mark, open_cache
-from ccgateway.cache.keys import Key, Realm
+from ccgateway.cache.keys import InvalidationTag, Key
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError
 from ccgateway.jobs.model import JobKey
@@ -141,16 +141,16 @@ class ResponseCache:
         process, of these jobs and of the site's lists. ``None``: of nothing that the site has. Never fails.
         """
         subjects = [] if jobs is None else [JOBS, *dict.fromkeys(subject_of(job) for job in jobs)]
-        await self.cache.bump(site, *subjects)
+        await self.cache.invalidate(site, *subjects)
 
     async def invalidate_users(self, site: str) -> None:
         """The same after a write that concerns nothing but the site's users."""
-        await self.cache.bump(site, USERS)
+        await self.cache.invalidate(site, USERS)
 
     async def mark(self, sites: Iterable[str]) -> Mark | None:
         """The present moment in the lists of these sites, for ``holds``; ``None`` while it cannot be told."""
-        realms = [realm for site in sites for realm in (Realm(site), Realm(site, JOBS))]
-        return await self.cache.mark(*realms)
+        tags = [tag for site in sites for tag in (InvalidationTag(site), InvalidationTag(site, JOBS))]
+        return await self.cache.mark(*tags)
 
     async def holds(self, mark: Mark | None) -> bool:
         """Whether nothing was written since then, as far as all processes of this gateway know."""

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import Generic, TypeVar
 
-__all__ = ["Together"]
+__all__ = ["BatchCoalescer"]
 
 Item = TypeVar("Item", bound=Hashable)
 T = TypeVar("T")
 
 
-class Together(Generic[Item, T]):
+class BatchCoalescer(Generic[Item, T]):
     """Calls ``ask`` with all that was wanted in one turn of the event loop, or while ``at_once`` calls were under way.
 
     An answer is never older than the question. Owns the tasks that ask: ``aclose`` ends them.

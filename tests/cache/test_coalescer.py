@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ccgateway.cache.together import Together
+from ccgateway.cache.coalescer import BatchCoalescer
 
 
 async def test_what_comes_in_one_turn_is_one_question() -> None:
@@ -19,7 +19,7 @@ async def test_what_comes_in_one_turn_is_one_question() -> None:
         await asyncio.sleep(0.01)
         return {item: item * 2 for item in items}
 
-    together: Together[int, dict[int, int]] = Together(ask, at_once=2)
+    together: BatchCoalescer[int, dict[int, int]] = BatchCoalescer(ask, at_once=2)
     answers = await asyncio.gather(*(together.want([number % 3]) for number in range(100)))
     assert asked == [[0, 1, 2]]
     assert all(answers[number][number % 3] == number % 3 * 2 for number in range(100))
@@ -39,7 +39,7 @@ async def test_nobody_is_forgotten_whenever_they_come() -> None:
                 await asyncio.sleep(0)
             assert number in await together.want([number])
 
-    together: Together[int, set[int]] = Together(ask, at_once=2)
+    together: BatchCoalescer[int, set[int]] = BatchCoalescer(ask, at_once=2)
     async with asyncio.timeout(20):
         await asyncio.gather(*(want(number) for number in range(20)))
 
@@ -49,7 +49,7 @@ async def test_who_leaves_takes_nobody_along_and_failures_reach_all() -> None:
         await asyncio.sleep(0.02)
         raise LookupError(items[0])
 
-    together: Together[int, None] = Together(ask, at_once=1)
+    together: BatchCoalescer[int, None] = BatchCoalescer(ask, at_once=1)
     asking = [asyncio.create_task(together.want([1])) for _ in range(3)]
     await asyncio.sleep(0.01)
     asking[0].cancel()
@@ -61,7 +61,7 @@ async def test_closing_is_an_error_to_those_who_wait() -> None:
     async def ask(items: Sequence[int]) -> None:
         await asyncio.sleep(30)
 
-    together: Together[int, None] = Together(ask, at_once=1)
+    together: BatchCoalescer[int, None] = BatchCoalescer(ask, at_once=1)
     asking = asyncio.create_task(together.want([1]))
     await asyncio.sleep(0.01)
     await together.aclose()
