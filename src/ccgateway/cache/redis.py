@@ -24,13 +24,13 @@ from typing import Any
 from redis.exceptions import OutOfMemoryError
 
 from ccgateway.cache.codec import Codec, Header
+from ccgateway.cache.connection import RedisConnection, Reply
 from ccgateway.cache.counts import MemoryStats, RedisStats
 from ccgateway.cache.entries import Entry, Source
 from ccgateway.cache.keys import EVERYTHING, Key, Realm
-from ccgateway.cache.link import Link, Reply
 from ccgateway.cache.store import WANTED_FOR, Claim, Claims, Look, Tokens, realms_of, stamp_of
 from ccgateway.cache.together import Together
-from ccgateway.cache.urls import Client, Pipeline, Target
+from ccgateway.cache.urls import Pipeline
 from ccgateway.telemetry import Rarely
 
 __all__ = ["RedisStore"]
@@ -66,37 +66,31 @@ _RELEASE = """
 local found = redis.call('GET', KEYS[1])
 if found and string.sub(found, 1, 12) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0"""
-_TRY = "return redis.call('DEL', KEYS[1])"
 
 
 class RedisStore:
-    """Entries, tokens and claims in Redis. Owns its link and its codec."""
+    """Entries, tokens and claims in Redis. Owns its connection and its codec."""
 
-    def __init__(
-        self, target: Target, connect: Callable[[], Client], *, prefix: str = "ccgateway", places: int = 16, timeout: float = 0.5,
-        retry_after: float = 3.0, clock: Callable[[], float] = time.time,
-    ) -> None:  # fmt: skip
-        self._prefix, self._clock, self._kind = f"{prefix}:1:", clock, target.kind
+    def __init__(self, connection: RedisConnection, *, clock: Callable[[], float] = time.time) -> None:
+        self.connection = connection
+        self._prefix, self._clock = f"{connection.prefix}:1:", clock
         self._codec = Codec()
         self._rarely = Rarely(logger)
         self._undelivered: dict[Realm, int] = {}
-        self._probing: dict[Realm, int] = {}
+        self._delivering: dict[Realm, int] = {}
         self._bumps = 0
         self._writes_refused = 0
         self._looks: Together[Key | Realm, Look] = Together(self._look, at_once=LOOKS)
         self._stamps: Together[Realm, Tokens] = Together(self._stamp, at_once=LOOKS)
-        self.link = Link(
-            connect, str(target), places=places, timeout=timeout, retry_after=retry_after,
-            probe=self._queue_probe, mended=self._note_probe,
-        )  # fmt: skip
+        connection.deliver_first(self._queue_undelivered, self._note_delivered)
 
     def __repr__(self) -> str:
-        return f"RedisStore({self.link.name})"
+        return f"RedisStore({self.connection.name})"
 
     @property
     def down(self) -> str | None:
         """See ``Store``."""
-        return None if self.link.is_up else f"not in use ({self.link.reason})"
+        return None if self.connection.is_up else f"not in use ({self.connection.breaker.reason})"
 
     def forget(self, keys: Iterable[Key]) -> None:
         """See ``Store``: nothing is kept here."""
@@ -105,7 +99,7 @@ class RedisStore:
 
     async def look(self, keys: Sequence[Key], confirm: Sequence[Key] = ()) -> Look:
         """See ``Store``. ``confirm``: keys whose tokens only are wanted."""
-        if not self.link.is_up:
+        if not self.connection.is_up:
             return Look()
         realms = realms_of([*keys, *confirm])
         found = await self._looks.want([*keys, *realms])
@@ -121,15 +115,15 @@ class RedisStore:
         names = [*(self._entry(key) for key in keys), *(self._token(realm) for realm in realms)]
 
         def queue(pipeline: Pipeline) -> None:
-            if self._kind != "cluster":
+            if not self.connection.is_cluster:
                 pipeline.execute_command("MGET", *names)  # one reply takes a third of the time of many
                 return
             for name in names:
                 pipeline.execute_command("GET", name)
 
         look = Look()
-        replies = await self.link.run(queue)
-        if replies is not None and self._kind != "cluster":
+        replies = await self.connection.run(queue)
+        if replies is not None and not self.connection.is_cluster:
             found = replies[0]
             replies = found if isinstance(found, list) and len(found) == len(names) else None
             if replies is None:
@@ -156,10 +150,10 @@ class RedisStore:
 
     async def stamp(self, realms: Sequence[Realm]) -> Tokens:
         """See ``Store``."""
-        return await self._stamps.want(realms) if self.link.is_up else {}
+        return await self._stamps.want(realms) if self.connection.is_up else {}
 
     async def _stamp(self, realms: Sequence[Realm]) -> Tokens:
-        replies = await self.link.run(lambda pipeline: self._queue_stamps(pipeline, realms))
+        replies = await self.connection.run(lambda pipeline: self._queue_stamps(pipeline, realms))
         return {} if replies is None else _tokens(realms, replies[1::2])
 
     def _queue_stamps(self, pipeline: Pipeline, realms: Iterable[Realm]) -> None:
@@ -182,7 +176,7 @@ class RedisStore:
                 pipeline.execute_command("GET", self._entry(key))
                 pipeline.execute_command("GET", self._claim(key))
 
-        replies = await self.link.run(queue)
+        replies = await self.connection.run(queue)
         if replies is None:
             return Claims(owners=dict.fromkeys(keys, Claim.OPEN))
         of_realms, of_keys = replies[: 2 * len(realms)], replies[2 * len(realms) :]
@@ -207,7 +201,7 @@ class RedisStore:
             for key in keys:
                 pipeline.execute_command("SET", self._wish(key), b"1", "PX", int(WANTED_FOR * 1000))
 
-        await self.link.run(queue)
+        await self.connection.run(queue)
 
     async def is_wanted(self, keys: Sequence[Key]) -> bool:
         """See ``Store``."""
@@ -216,14 +210,14 @@ class RedisStore:
             for key in keys:
                 pipeline.execute_command("EXISTS", self._wish(key))
 
-        return 1 in (await self.link.run(queue) or ())
+        return 1 in (await self.connection.run(queue) or ())
 
     async def _each_claim(self, script: str, keys: Sequence[Key], *args: Any) -> None:
         def queue(pipeline: Pipeline) -> None:
             for key in keys:
                 pipeline.execute_command("EVAL", script, 1, self._claim(key), *args)
 
-        await self.link.run(queue)
+        await self.connection.run(queue)
 
     async def put(self, entries: Mapping[Key, Entry], holder: bytes | None) -> set[Key]:
         """See ``Store``."""
@@ -232,7 +226,7 @@ class RedisStore:
         size = 0
         for key, entry in entries.items():
             life = int((entry.fresh_for + entry.stale_for - entry.age(self._clock())) * 1000)
-            if life <= 0 or not self.link.is_up:
+            if life <= 0 or not self.connection.is_up:
                 continue
             blob = await self._codec.pack(key, entry)
             if not blob:
@@ -251,7 +245,7 @@ class RedisStore:
                 args = holder or b"", entry.stamp[2], life, blob, TOKEN_LIFE
                 pipeline.execute_command("EVAL", _PUT, 3, *names, *args)
 
-        replies = await self.link.run(queue) or []
+        replies = await self.connection.run(queue) or []
         self._writes_refused += sum(isinstance(reply, OutOfMemoryError) for reply in replies)
         return {key for key, reply in zip(batch, replies, strict=False) if reply == 1}
 
@@ -261,7 +255,7 @@ class RedisStore:
         """See ``Store``. A bump that Redis did not take takes Redis out of use until it has."""
         delivered = False
         try:
-            replies = await self.link.run(lambda pipeline: self._queue_bumps(pipeline, realms))
+            replies = await self.connection.run(lambda pipeline: self._queue_bumps(pipeline, realms))
             delivered = replies is not None and all(type(reply) is int for reply in replies)
         finally:  # also when the caller was cancelled: the write it tells of was made
             if not delivered:
@@ -269,27 +263,28 @@ class RedisStore:
                 self._undelivered.update(dict.fromkeys(realms, self._bumps))
                 if len(self._undelivered) > MOST_UNDELIVERED:
                     self._undelivered = {EVERYTHING: self._bumps}
-                self.link.trip("a bump was not delivered")
+                self.connection.breaker.open("a bump was not delivered")
 
     def _queue_bumps(self, pipeline: Pipeline, realms: Iterable[Realm]) -> None:
         for realm in realms:
             pipeline.execute_command("DEL", self._token(realm))
 
-    def _queue_probe(self, pipeline: Pipeline) -> None:
-        self._probing = dict(self._undelivered)
-        self._queue_bumps(pipeline, self._probing)
-        pipeline.execute_command("EVAL", _TRY, 1, f"{self._prefix}{{?}}:try")
+    def _queue_undelivered(self, pipeline: Pipeline) -> None:
+        self._delivering = dict(self._undelivered)
+        self._queue_bumps(pipeline, self._delivering)
 
-    def _note_probe(self) -> bool:
-        # what was bumped once more while the probe was under way has to be delivered once more
-        self._undelivered = {realm: number for realm, number in self._undelivered.items() if self._probing.get(realm) != number}
+    def _note_delivered(self) -> bool:
+        # what was bumped once more meanwhile has to be delivered once more
+        self._undelivered = {
+            realm: number for realm, number in self._undelivered.items() if self._delivering.get(realm) != number
+        }
         return not self._undelivered
 
     async def clear(self, realm: Realm) -> int:
         """See ``Store``."""
         await self.bump([realm])
         pattern = realm.tag if realm.subject else f"{realm.tag}/*".removeprefix("/")
-        return await self.link.sweep(f"{self._prefix}{{{pattern}}}:e:*")
+        return await self.connection.sweep(f"{self._prefix}{{{pattern}}}:e:*")
 
     # --- telling
 
@@ -297,13 +292,15 @@ class RedisStore:
         """See ``Store``."""
         used: dict[str, Any] = {}
         keys: Reply = None
-        if self._kind != "cluster":
-            replies = await self.link.run(_queue_info, dispensable=True)
+        if not self.connection.is_cluster:
+            replies = await self.connection.run(_queue_info, dispensable=True)
             if replies is not None:
                 told, keys = replies[0], replies[-1]
                 used = told if isinstance(told, dict) else {}
+        breaker = self.connection.breaker
         return None, RedisStats(
-            self.link.name, "up" if self.link.is_up else "down", "" if self.link.is_up else self.link.reason, self.link.trips,
+            self.connection.name, "up" if self.connection.is_up else "down", "" if self.connection.is_up else breaker.reason,
+            breaker.times_opened,
             self._writes_refused, len(self._undelivered), _count(used.get("used_memory")), _count(used.get("maxmemory")),
             policy if isinstance(policy := used.get("maxmemory_policy"), str) else None, _count(keys),
         )  # fmt: skip
@@ -311,7 +308,7 @@ class RedisStore:
     async def aclose(self) -> None:
         """See ``Store``."""
         await asyncio.gather(self._looks.aclose(), self._stamps.aclose())
-        await self.link.aclose()
+        await self.connection.aclose()
         self._codec.close()
 
     # --- names

@@ -97,7 +97,7 @@ class Target:
             "username": self.user,
             "password": self.password,
             "socket_connect_timeout": settings.redis_connect_timeout,
-            # the link limits each pipeline as a whole; this is for what goes on behind its back
+            # the connection limits each pipeline as a whole; this is for what goes on behind its back
             "socket_timeout": 10 * timeout,
             # once more on a connection that has gone stale; a time-out is not tried again
             "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
 
 import msgspec
@@ -24,6 +24,9 @@ from ccgateway.jobs.model import JobKey
 from ccgateway.settings import CacheSettings
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import Meter, Visit
+
+if TYPE_CHECKING:
+    from ccgateway.cache.connection import RedisConnection
 
 __all__ = ["CLUSTERS", "JOBS", "USERS", "Fill", "Shelf", "audience_of", "person_of", "subject_of"]
 
@@ -88,9 +91,9 @@ class Shelf:
         self.cache, self.lives = cache, lives
 
     @classmethod
-    def of(cls, settings: CacheSettings) -> Shelf:
+    def of(cls, settings: CacheSettings, redis: RedisConnection | None = None) -> Shelf:
         """The shelf that the settings describe; reaches nothing yet. Raises ``SettingsError`` for a URL that cannot be used."""
-        return cls(open_cache(settings), settings)
+        return cls(open_cache(settings, redis), settings)
 
     @classmethod
     def empty(cls) -> Shelf:
