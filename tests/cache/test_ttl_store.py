@@ -25,7 +25,7 @@ async def opened() -> AsyncIterator[Opened]:
     async with AsyncExitStack() as stack:
 
         def open_one(url: str | None = None, **settings: object) -> TtlStore:
-            redis = open_redis(CacheSettings.model_validate({"redis_url": url, **settings}))
+            redis = open_redis(CacheSettings.model_validate({"redis_url": url, "redis_timeout": 10.0, **settings}))
             if redis is not None:
                 stack.push_async_callback(redis.aclose)
             return TtlStore("once", redis)
