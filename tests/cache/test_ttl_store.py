@@ -25,7 +25,8 @@ async def opened() -> AsyncIterator[Opened]:
     async with AsyncExitStack() as stack:
 
         def open_one(url: str | None = None, **settings: object) -> TtlStore:
-            redis = open_redis(CacheSettings.model_validate({"redis_url": url, "redis_timeout": 10.0, **settings}))
+            given = {"redis_url": url, "redis_timeout": 10.0, "redis_connect_timeout": 10.0, **settings}
+            redis = open_redis(CacheSettings.model_validate(given))
             if redis is not None:
                 stack.push_async_callback(redis.aclose)
             return TtlStore("once", redis)
