@@ -17,9 +17,8 @@ from cache.asking import Site, ask, key, settled
 from cache.servers import Valkey
 from ccgateway.cache.codec import Codec
 from ccgateway.cache.entries import Entry
-from ccgateway.cache.facade import Cache
-from ccgateway.cache.ledger import new_holder, open_ledger
-from ccgateway.cache.notes import open_notes
+from ccgateway.cache.facade import Cache, open_redis
+from ccgateway.cache.ttl_store import TtlStore, new_holder
 from ccgateway.settings import CacheSettings
 
 if sys.version_info >= (3, 14):
@@ -48,6 +47,13 @@ LIES: dict[str, Lie] = {
     "a deep nesting": lambda true: b"\xff\xff" + b"\x91" * 70_000 + true,
 }
 lies = pytest.mark.parametrize("lie", list(LIES.values()), ids=list(LIES))
+
+
+def opened_store(kind: str, settings: CacheSettings, stack: AsyncExitStack) -> TtlStore:
+    redis = open_redis(settings)
+    assert redis is not None
+    stack.push_async_callback(redis.aclose)
+    return TtlStore(kind, redis)
 
 
 def poison(server: Valkey, name: bytes, lie: Lie) -> None:
@@ -125,13 +131,11 @@ async def test_names_of_another_type_hold_nobody_up(valkey: Valkey, opened: Open
 async def test_a_note_that_lies_is_none(lie: Lie, valkey: Valkey) -> None:
     settings = CacheSettings.model_validate({"redis_url": valkey.url})
     async with AsyncExitStack() as stack:
-        one, other = open_notes(settings), open_notes(settings)
-        for notes in (one, other):
-            stack.push_async_callback(notes.aclose)
-        await one.write("page", b"where it begins", 60)
+        one, other = opened_store("note", settings, stack), opened_store("note", settings, stack)
+        await one.set("page", b"where it begins", 60)
         (name,) = valkey.ask("KEYS", "*note*")
         poison(valkey, name, lie)
-        assert await other.read("page") is None
+        assert await other.get("page") is None
 
 
 @lies
@@ -139,30 +143,27 @@ async def test_a_note_that_lies_is_none(lie: Lie, valkey: Valkey) -> None:
 async def test_an_idempotency_record_that_lies_is_none(is_closed: bool, lie: Lie, valkey: Valkey) -> None:
     settings = CacheSettings.model_validate({"redis_url": valkey.url})
     async with AsyncExitStack() as stack:
-        one, other = open_ledger(settings), open_ledger(settings)
-        for ledger in (one, other):
-            stack.push_async_callback(ledger.aclose)
+        one, other = opened_store("once", settings, stack), opened_store("once", settings, stack)
         holder = new_holder()
         await one.claim("call", DIGEST, holder)
         if is_closed:
-            await one.close("call", DIGEST, holder, b"[]", 60)
+            await one.complete("call", DIGEST, holder, b"[]", 60)
         (name,) = valkey.ask("KEYS", "*once*")
         poison(valkey, name, lie)
-        assert (await other.claim("call", DIGEST, new_holder())).is_mine
+        assert (await other.claim("call", DIGEST, new_holder())).is_granted
 
 
 async def test_a_holder_that_died_holds_its_key_for_three_seconds(valkey: Valkey) -> None:
     settings = CacheSettings.model_validate({"redis_url": valkey.url})
     async with AsyncExitStack() as stack:
-        dead, other = open_ledger(settings), open_ledger(settings)
-        stack.push_async_callback(other.aclose)
-        await dead.claim("call", DIGEST, new_holder())
-        await dead.aclose()
+        other = opened_store("once", settings, stack)
+        async with AsyncExitStack() as life:
+            await opened_store("once", settings, life).claim("call", DIGEST, new_holder())
         (name,) = valkey.ask("KEYS", "*once*")
         assert 0 < valkey.ask("PTTL", name) <= 3000
         valkey.ask("PEXPIRE", name, 1)
         await asyncio.sleep(0.05)
-        assert (await other.claim("call", DIGEST, new_holder())).is_mine
+        assert (await other.claim("call", DIGEST, new_holder())).is_granted
 
 
 @pytest.mark.parametrize("told", [100, 1 << 20], ids=["says it is short", "and a true frame before it"])

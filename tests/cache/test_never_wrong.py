@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from cache.servers import Valkey
-from ccgateway.cache import link
+from ccgateway.cache import connection
 from ccgateway.cache.entries import RAW, Absent, Filled, Hit, Source
 from ccgateway.cache.facade import Cache, open_cache
 from ccgateway.cache.keys import Key
@@ -209,7 +209,7 @@ class Machine(RuleBasedStateMachine):
 
 @pytest.fixture(params=["memory", "redis"])
 def machine(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Machine]]:
-    monkeypatch.setattr(link, "FIRST_PAUSE", 0.005)
+    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.005)
     if request.param == "memory":
         yield Machine
         return

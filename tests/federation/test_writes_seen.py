@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from cache.servers import Valkey
-from ccgateway.cache.ledger import open_ledger
+from ccgateway.cache.facade import open_redis
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import JobListQuestion
 from ccgateway.federation.writes import WriteCall
@@ -49,7 +50,9 @@ async def pair(valkey: Valkey) -> AsyncIterator[tuple[Gateway, Gateway, Wire]]:
         made = []
         for _ in range(2):
             limits = LimitSettings.model_validate({"read_ahead": 60})
-            gateway = Gateway(Sites([instance_of(wire)], ResponseCache.of(settings)), limits, ledger=open_ledger(settings))
+            redis = open_redis(settings)
+            store = TtlStore("once", redis)
+            gateway = Gateway(Sites([instance_of(wire)], ResponseCache.of(settings, redis)), limits, idempotency_store=store)
             stack.push_async_callback(gateway.aclose)
             made.append(gateway)
         yield made[0], made[1], wire

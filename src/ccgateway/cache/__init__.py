@@ -10,13 +10,12 @@ Knows nothing of jobs, sites or HTTP: a payload is bytes, and who fills it is th
 - ``memory``    the store within this process, bounded in bytes
 - ``redis``     the store that processes share; every failure of it is a miss
 - ``coalescer`` questions that come together go together
-- ``link``      the one way to Redis: time-outs, and a breaker that mends itself
+- ``connection`` a process's one way to Redis: a pool, time-outs, a circuit breaker
 - ``urls``      what a Redis URL means: standalone, Sentinel or Cluster; TLS
 - ``codec``     entries as bytes, compressed off the event loop
 - ``entries``   values: ``Entry``, ``Filled``, ``Absent``, ``Hit``
 - ``keys``      values: ``Key``, and ``InvalidationTag``, what one call of ``invalidate`` makes unusable
-- ``ledger``    what has to happen once: who is at it, and what it came to
-- ``notes``     short texts under a name, kept for a while
+- ``ttl_store`` values under names, each for a while; claims on what has to happen once
 - ``counts``    what happened, for ``ccgateway cache stats``
 
 **Never from before a write.** Everything, each site and each subject of a site (a job) is a *tag* with a random token. An

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ccgateway.cache.counts import CacheStats, Counts
 from ccgateway.cache.entries import UNREADABLE, Entry, Hit, Source, View
@@ -20,7 +20,10 @@ from ccgateway.deadline import Deadline
 from ccgateway.settings import CacheSettings
 from ccgateway.telemetry import Rarely
 
-__all__ = ["Cache", "Mark", "open_cache"]
+if TYPE_CHECKING:
+    from ccgateway.cache.connection import RedisConnection
+
+__all__ = ["Cache", "Mark", "open_cache", "open_redis"]
 
 T = TypeVar("T")
 
@@ -274,28 +277,33 @@ class Cache:
         await self._store.aclose()
 
 
-def open_cache(settings: CacheSettings, *, clock: Callable[[], float] = time.time) -> Cache:
-    """The cache that the settings describe; reaches nothing yet. Raises ``SettingsError`` for a URL that cannot be used."""
-    memory = MemoryStore(settings.memory_bytes, clock)
+def open_redis(settings: CacheSettings) -> RedisConnection | None:
+    """The connection to the settings' Redis; reaches nothing yet. Raises ``SettingsError`` for a URL that cannot be used."""
     url = settings.read_redis_url()
+    if url is None:
+        return None
+    # redis-py takes a third of a second to import: no need for those who have no Redis
+    from ccgateway.cache.connection import RedisConnection
+    from ccgateway.cache.urls import parse_url
+
+    return RedisConnection(parse_url(url.get_secret_value()), settings)
+
+
+def open_cache(
+    settings: CacheSettings, redis: RedisConnection | None = None, *, clock: Callable[[], float] = time.time
+) -> Cache:  # fmt: skip
+    """The cache that the settings describe; reaches nothing yet. Owns ``redis``, or (``None``) opens it itself.
+
+    Raises ``SettingsError`` for a URL that cannot be used.
+    """
+    memory = MemoryStore(settings.memory_bytes, clock)
     store: Store = memory
-    if url is not None:
-        # redis-py takes a third of a second to import: no need for those who have no Redis
+    redis = redis or open_redis(settings)
+    if redis is not None:
         from ccgateway.cache.layered import LayeredStore
         from ccgateway.cache.redis import RedisStore
-        from ccgateway.cache.urls import parse_url
 
-        target = parse_url(url.get_secret_value())
-        redis = RedisStore(
-            target,
-            lambda: target.connect(settings),
-            prefix=settings.redis_prefix,
-            places=settings.redis_connections,
-            timeout=settings.redis_timeout,
-            retry_after=settings.redis_retry_after,
-            clock=clock,
-        )
-        store = LayeredStore(memory, redis)
+        store = LayeredStore(memory, RedisStore(redis, clock=clock))
     return Cache(
         store, lock_timeout=settings.lock_timeout, fill_timeout=settings.fill_timeout, refreshes=settings.refreshes, clock=clock
     )  # fmt: skip

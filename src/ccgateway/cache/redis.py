@@ -26,12 +26,12 @@ from redis.exceptions import OutOfMemoryError
 
 from ccgateway.cache.coalescer import BatchCoalescer
 from ccgateway.cache.codec import Codec, Header
+from ccgateway.cache.connection import RedisConnection, Reply
 from ccgateway.cache.counts import MemoryStats, RedisStats
 from ccgateway.cache.entries import Entry, Source
 from ccgateway.cache.keys import EVERYTHING, InvalidationTag, Key
-from ccgateway.cache.link import Link, Reply
 from ccgateway.cache.store import WANTED_FOR, Claim, Claims, Look, Tokens, tags_of, versions_of
-from ccgateway.cache.urls import Client, Pipeline, Target
+from ccgateway.cache.urls import Pipeline
 from ccgateway.telemetry import Rarely
 
 __all__ = ["RedisStore"]
@@ -67,37 +67,31 @@ _RELEASE = """
 local found = redis.call('GET', KEYS[1])
 if found and string.sub(found, 1, 12) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0"""
-_TRY = "return redis.call('DEL', KEYS[1])"
 
 
 class RedisStore:
-    """Entries, tokens and claims in Redis. Owns its link and its codec."""
+    """Entries, tokens and claims in Redis. Owns its connection and its codec."""
 
-    def __init__(
-        self, target: Target, connect: Callable[[], Client], *, prefix: str = "ccgateway", places: int = 16, timeout: float = 0.5,
-        retry_after: float = 3.0, clock: Callable[[], float] = time.time,
-    ) -> None:  # fmt: skip
-        self._prefix, self._clock, self._kind = f"{prefix}:1:", clock, target.kind
+    def __init__(self, connection: RedisConnection, *, clock: Callable[[], float] = time.time) -> None:
+        self.connection = connection
+        self._prefix, self._clock = f"{connection.prefix}:1:", clock
         self._codec = Codec()
         self._rarely = Rarely(logger)
         self._undelivered: dict[InvalidationTag, int] = {}
-        self._probing: dict[InvalidationTag, int] = {}
+        self._delivering: dict[InvalidationTag, int] = {}
         self._invalidations = 0
         self._writes_refused = 0
         self._looks: BatchCoalescer[Key | InvalidationTag, Look] = BatchCoalescer(self._look, at_once=LOOKS)
         self._version_lookups: BatchCoalescer[InvalidationTag, Tokens] = BatchCoalescer(self._read_versions, at_once=LOOKS)
-        self.link = Link(
-            connect, str(target), places=places, timeout=timeout, retry_after=retry_after,
-            probe=self._queue_probe, mended=self._note_probe,
-        )  # fmt: skip
+        connection.deliver_first(self._queue_undelivered, self._note_delivered)
 
     def __repr__(self) -> str:
-        return f"RedisStore({self.link.name})"
+        return f"RedisStore({self.connection.name})"
 
     @property
     def down(self) -> str | None:
         """See ``Store``."""
-        return None if self.link.is_up else f"not in use ({self.link.reason})"
+        return None if self.connection.is_up else f"not in use ({self.connection.breaker.reason})"
 
     def forget(self, keys: Iterable[Key]) -> None:
         """See ``Store``: nothing is kept here."""
@@ -109,7 +103,7 @@ class RedisStore:
 
     async def look(self, keys: Sequence[Key], confirm: Sequence[Key] = ()) -> Look:
         """See ``Store``. ``confirm``: keys whose tokens only are wanted."""
-        if not self.link.is_up:
+        if not self.connection.is_up:
             return Look()
         tags = tags_of([*keys, *confirm])
         found = await self._looks.want([*keys, *tags])
@@ -125,15 +119,15 @@ class RedisStore:
         names = [*(self._entry(key) for key in keys), *(self._token(tag) for tag in tags)]
 
         def queue(pipeline: Pipeline) -> None:
-            if self._kind != "cluster":
+            if not self.connection.is_cluster:
                 pipeline.execute_command("MGET", *names)  # one reply takes a third of the time of many
                 return
             for name in names:
                 pipeline.execute_command("GET", name)
 
         look = Look()
-        replies = await self.link.run(queue)
-        if replies is not None and self._kind != "cluster":
+        replies = await self.connection.run(queue)
+        if replies is not None and not self.connection.is_cluster:
             found = replies[0]
             replies = found if isinstance(found, list) and len(found) == len(names) else None
             if replies is None:
@@ -160,10 +154,10 @@ class RedisStore:
 
     async def versions(self, tags: Sequence[InvalidationTag]) -> Tokens:
         """See ``Store``."""
-        return await self._version_lookups.want(tags) if self.link.is_up else {}
+        return await self._version_lookups.want(tags) if self.connection.is_up else {}
 
     async def _read_versions(self, tags: Sequence[InvalidationTag]) -> Tokens:
-        replies = await self.link.run(lambda pipeline: self._queue_versions(pipeline, tags))
+        replies = await self.connection.run(lambda pipeline: self._queue_versions(pipeline, tags))
         return {} if replies is None else _tokens(tags, replies[1::2])
 
     def _queue_versions(self, pipeline: Pipeline, tags: Iterable[InvalidationTag]) -> None:
@@ -186,7 +180,7 @@ class RedisStore:
                 pipeline.execute_command("GET", self._entry(key))
                 pipeline.execute_command("GET", self._claim(key))
 
-        replies = await self.link.run(queue)
+        replies = await self.connection.run(queue)
         if replies is None:
             return Claims(owners=dict.fromkeys(keys, Claim.OPEN))
         of_tags, of_keys = replies[: 2 * len(tags)], replies[2 * len(tags) :]
@@ -211,7 +205,7 @@ class RedisStore:
             for key in keys:
                 pipeline.execute_command("SET", self._wish(key), b"1", "PX", int(WANTED_FOR * 1000))
 
-        await self.link.run(queue)
+        await self.connection.run(queue)
 
     async def is_wanted(self, keys: Sequence[Key]) -> bool:
         """See ``Store``."""
@@ -220,14 +214,14 @@ class RedisStore:
             for key in keys:
                 pipeline.execute_command("EXISTS", self._wish(key))
 
-        return 1 in (await self.link.run(queue) or ())
+        return 1 in (await self.connection.run(queue) or ())
 
     async def _each_claim(self, script: str, keys: Sequence[Key], *args: Any) -> None:
         def queue(pipeline: Pipeline) -> None:
             for key in keys:
                 pipeline.execute_command("EVAL", script, 1, self._claim(key), *args)
 
-        await self.link.run(queue)
+        await self.connection.run(queue)
 
     async def put(self, entries: Mapping[Key, Entry], holder: bytes | None) -> set[Key]:
         """See ``Store``."""
@@ -236,7 +230,7 @@ class RedisStore:
         size = 0
         for key, entry in entries.items():
             life = int((entry.fresh_for + entry.stale_for - entry.age(self._clock())) * 1000)
-            if life <= 0 or not self.link.is_up:
+            if life <= 0 or not self.connection.is_up:
                 continue
             blob = await self._codec.pack(key, entry)
             if not blob:
@@ -255,7 +249,7 @@ class RedisStore:
                 args = holder or b"", entry.versions[2], life, blob, TOKEN_LIFE
                 pipeline.execute_command("EVAL", _PUT, 3, *names, *args)
 
-        replies = await self.link.run(queue) or []
+        replies = await self.connection.run(queue) or []
         self._writes_refused += sum(isinstance(reply, OutOfMemoryError) for reply in replies)
         return {key for key, reply in zip(batch, replies, strict=False) if reply == 1}
 
@@ -265,7 +259,7 @@ class RedisStore:
         """See ``Store``. An invalidation that Redis did not take takes Redis out of use until it has."""
         delivered = False
         try:
-            replies = await self.link.run(lambda pipeline: self._queue_invalidations(pipeline, tags))
+            replies = await self.connection.run(lambda pipeline: self._queue_invalidations(pipeline, tags))
             delivered = replies is not None and all(type(reply) is int for reply in replies)
         finally:  # also when the caller was cancelled: the write it tells of was made
             if not delivered:
@@ -273,27 +267,26 @@ class RedisStore:
                 self._undelivered.update(dict.fromkeys(tags, self._invalidations))
                 if len(self._undelivered) > MOST_UNDELIVERED:
                     self._undelivered = {EVERYTHING: self._invalidations}
-                self.link.trip("a bump was not delivered")
+                self.connection.breaker.open("a bump was not delivered")
 
     def _queue_invalidations(self, pipeline: Pipeline, tags: Iterable[InvalidationTag]) -> None:
         for tag in tags:
             pipeline.execute_command("DEL", self._token(tag))
 
-    def _queue_probe(self, pipeline: Pipeline) -> None:
-        self._probing = dict(self._undelivered)
-        self._queue_invalidations(pipeline, self._probing)
-        pipeline.execute_command("EVAL", _TRY, 1, f"{self._prefix}{{?}}:try")
+    def _queue_undelivered(self, pipeline: Pipeline) -> None:
+        self._delivering = dict(self._undelivered)
+        self._queue_invalidations(pipeline, self._delivering)
 
-    def _note_probe(self) -> bool:
-        # what was invalidated once more while the probe was under way has to be delivered once more
-        self._undelivered = {tag: number for tag, number in self._undelivered.items() if self._probing.get(tag) != number}
+    def _note_delivered(self) -> bool:
+        # what was invalidated once more meanwhile has to be delivered once more
+        self._undelivered = {tag: number for tag, number in self._undelivered.items() if self._delivering.get(tag) != number}
         return not self._undelivered
 
     async def clear(self, tag: InvalidationTag) -> int:
         """See ``Store``."""
         await self.invalidate([tag])
         pattern = tag.name if tag.subject else f"{tag.name}/*".removeprefix("/")
-        return await self.link.sweep(f"{self._prefix}{{{pattern}}}:e:*")
+        return await self.connection.sweep(f"{self._prefix}{{{pattern}}}:e:*")
 
     # --- telling
 
@@ -301,13 +294,15 @@ class RedisStore:
         """See ``Store``."""
         used: dict[str, Any] = {}
         keys: Reply = None
-        if self._kind != "cluster":
-            replies = await self.link.run(_queue_info, dispensable=True)
+        if not self.connection.is_cluster:
+            replies = await self.connection.run(_queue_info, dispensable=True)
             if replies is not None:
                 told, keys = replies[0], replies[-1]
                 used = told if isinstance(told, dict) else {}
+        breaker = self.connection.breaker
         return None, RedisStats(
-            self.link.name, "up" if self.link.is_up else "down", "" if self.link.is_up else self.link.reason, self.link.trips,
+            self.connection.name, "up" if self.connection.is_up else "down", "" if self.connection.is_up else breaker.reason,
+            breaker.times_opened,
             self._writes_refused, len(self._undelivered), _count(used.get("used_memory")), _count(used.get("maxmemory")),
             policy if isinstance(policy := used.get("maxmemory_policy"), str) else None, _count(keys),
         )  # fmt: skip
@@ -315,7 +310,7 @@ class RedisStore:
     async def aclose(self) -> None:
         """See ``Store``."""
         await asyncio.gather(self._looks.aclose(), self._version_lookups.aclose())
-        await self.link.aclose()
+        await self.connection.aclose()
         self._codec.close()
 
     # --- names

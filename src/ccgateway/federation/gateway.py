@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 
-from ccgateway.cache.ledger import Ledger, LocalLedger
-from ccgateway.cache.notes import LocalNotes, Notes
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.federation.audit import AuditFile
-from ccgateway.federation.bookmarks import Bookmarks
 from ccgateway.federation.closing import Closing
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
+from ccgateway.federation.page_cursors import PageCursorStore
 from ccgateway.federation.placing import Places
 from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.questions import (
@@ -55,15 +54,15 @@ class Gateway:
         limits: LimitSettings,
         *,
         writes: WriteSettings | None = None,
-        ledger: Ledger | None = None,
-        notes: Notes | None = None,
+        idempotency_store: TtlStore | None = None,
+        ttl_store: TtlStore | None = None,
         troubles: Troubles | None = None,
         audit_file: AuditFile | None = None,
     ) -> None:
         self._registry = registry
-        notes = notes or LocalNotes()
-        self.bookmarks = Bookmarks(notes)
-        provisionals = Provisionals(notes)
+        ttl_store = ttl_store or TtlStore("note")
+        self.page_cursors = PageCursorStore(ttl_store)
+        provisionals = Provisionals(ttl_store)
         self._closing = Closing()
         twins = DuplicateSites(registry)
         self._parked = ParkedWalks(limits.read_ahead)
@@ -76,7 +75,7 @@ class Gateway:
             Places(registry, limits.scan_budget, provisionals),
             self.invalidate,
             writes or WriteSettings.model_validate({}),
-            ledger or LocalLedger(),
+            idempotency_store or TtlStore("once"),
             troubles or Troubles(),
             audit_file,
             self._closing,
@@ -186,5 +185,4 @@ class Gateway:
         """Closes the connections to every site, and the cache, once the writes that are running have ended."""
         await self._writes.aclose()
         await self._parked.aclose()
-        await self.bookmarks.aclose()
         await self._registry.aclose()

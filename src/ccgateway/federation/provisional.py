@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ccgateway.cache.notes import Notes
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.provisional import Clue, clue_of, provisional_id
@@ -38,15 +38,15 @@ _NOTE = msgspec.json.Decoder(_Note)
 
 @dataclass(frozen=True, slots=True)
 class Provisionals:
-    """Finds them. ``notes``: of all processes where they share a Redis. What they say is believed only as far as it fits."""
+    """Finds them. ``store``: what it says is believed only as far as it fits."""
 
-    notes: Notes
+    store: TtlStore
 
     async def note(self, key: JobKey) -> None:
         """The job of that key was started, and its site does not show it yet."""
         text = msgspec.json.encode(_Note(*key))
         for name in (f"started:{key.site}:{provisional_id(key)}", f"started:{key.job_id}"):
-            await self.notes.write(name, text, NOTED_FOR)
+            await self.store.set(name, text, NOTED_FOR)
 
     async def key(self, site: str, db_id: int) -> JobKey | None:
         """The key that was noted for that id."""
@@ -59,7 +59,7 @@ class Provisionals:
         return found if found is not None and found.job_id == job_id else None
 
     async def _noted(self, name: str) -> JobKey | None:
-        text = await self.notes.read(name)
+        text = await self.store.get(name)
         try:
             note = _NOTE.decode(text) if text is not None else None
         except (msgspec.MsgspecError, UnicodeDecodeError):

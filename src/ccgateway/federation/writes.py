@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from ccgateway.cache.ledger import Ledger, LocalLedger
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError, RequestError
 from ccgateway.federation.admission import Admission
 from ccgateway.federation.audit import PART, Audit, AuditFile
 from ccgateway.federation.closing import NOT_SENT, Closing
-from ccgateway.federation.once import Once, secret_digest
+from ccgateway.federation.idempotency import IdempotencyGuard, secret_digest
 from ccgateway.federation.orders import Act, Asked, Changed, Order, Orders, Touches, chained
 from ccgateway.federation.placing import Placed, Places
 from ccgateway.federation.progress import Progress, Subject
@@ -85,21 +85,21 @@ class Writes:
     places: Places
     changed: Changed
     settings: WriteSettings = field(default_factory=lambda: WriteSettings.model_validate({}))
-    ledger: Ledger = field(default_factory=LocalLedger)
+    idempotency_store: TtlStore = field(default_factory=lambda: TtlStore("once"))
     troubles: Troubles = field(default_factory=Troubles)
     audit_file: AuditFile | None = None
     closing: Closing = field(default_factory=Closing)
     _orders: Orders = field(init=False)
     _admission: Admission = field(init=False)
-    _once: Once = field(init=False)
+    _idempotency: IdempotencyGuard = field(init=False)
     _running: set[asyncio.Task[list[WriteResult]]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         audit = Audit(self.troubles, self.audit_file)
         self._orders = Orders(self.settings, self.changed, audit, self.troubles, self.closing)
         self._admission = Admission(self.settings)
-        self._once = Once(
-            self.ledger, self.troubles, keep_for=self.settings.keys_for, wait_for=self.limits.request_timeout
+        self._idempotency = IdempotencyGuard(
+            self.idempotency_store, self.troubles, keep_for=self.settings.keys_for, wait_for=self.limits.request_timeout
         )  # fmt: skip
 
     # --- jobs
@@ -269,7 +269,6 @@ class Writes:
         """Waits for the calls that are running: each ends with its request's time."""
         while self._running:
             await asyncio.gather(*self._running, return_exceptions=True)
-        await self.ledger.aclose()
 
     # --- calls
 
@@ -355,7 +354,7 @@ class Writes:
                 return [progress.results[place] for place in range(orders)]
 
         whole = (asked.operation, request, asked.dry_run)
-        return await self._finish(self._once.run(call.idempotency_key, asked.caller, whole, admitted), asked, progress)
+        return await self._finish(self._idempotency.run(call.idempotency_key, asked.caller, whole, admitted), asked, progress)
 
     async def _finish(
         self, work: Coroutine[Any, Any, list[WriteResult]], asked: Asked, progress: Progress

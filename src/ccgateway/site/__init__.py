@@ -1,8 +1,7 @@
 """ONE cc-backend instance: from a question in the gateway's words to the site's answer in the gateway's words.
 
 exchange     the values that travel: a request, an answer; and the seam ``Exchange`` that every layer wraps
-transport    aiohttp under httpx2's interface: whole bodies, bounded before and after unpacking
-client       the only user of the HTTP library: pool, token, foreign exceptions turned into ours
+client       one request to one site: token, pool, foreign exceptions turned into ours
 guard        deadline, retry of safe reads, concurrency limit
 outages      a failure that stands for everybody, remembered and looked after
 credentials  what the gateway shows a site: token, API root, what that may see

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from ccgateway.cache.entries import Absent, Filled, Hit, Source, View
@@ -22,6 +22,9 @@ from ccgateway.jobs.model import JobKey
 from ccgateway.settings import CacheSettings
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import Meter, Visit
+
+if TYPE_CHECKING:
+    from ccgateway.cache.connection import RedisConnection
 
 __all__ = ["CLUSTERS", "JOBS", "USERS", "Fill", "ResponseCache", "audience_of", "person_of", "subject_of"]
 
@@ -71,9 +74,9 @@ class ResponseCache:
         self.cache, self.settings = cache, settings
 
     @classmethod
-    def of(cls, settings: CacheSettings) -> ResponseCache:
+    def of(cls, settings: CacheSettings, redis: RedisConnection | None = None) -> ResponseCache:
         """The cache that the settings describe; reaches nothing yet. Raises ``SettingsError`` for a URL that cannot be used."""
-        return cls(open_cache(settings), settings)
+        return cls(open_cache(settings, redis), settings)
 
     @classmethod
     def empty(cls) -> ResponseCache:

@@ -8,7 +8,7 @@ import time
 import httpx2
 import pytest
 
-from ccgateway.site.transport import AiohttpTransport
+from ccgateway.transport import AiohttpTransport
 
 FINAL = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 

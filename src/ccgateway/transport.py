@@ -1,8 +1,9 @@
-"""aiohttp under httpx2's transport interface: reads the whole body at once, and never more of it than was allowed.
+"""The one way out by HTTP, to sites and to identity services: aiohttp under httpx2's transport interface.
 
-aiohttp, because it parses HTTP in C and spends less on a large body than httpcore2 does; the interface is httpx2's, so that the
-client and its tests do not depend on which library moves the bytes. Bodies are unpacked here, step by step, so that a small
-packed body cannot grow past the limit.
+Reads the whole body at once, and never more of it than was allowed. aiohttp, because it parses HTTP in C and takes less than half
+the processor time of httpcore2 (figures: ``docs/develop/architecture.md``); the interface is httpx2's, so that clients and their
+tests do not depend on which library moves the bytes. Bodies are unpacked here, step by step, so that a small packed body cannot
+grow past the limit.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import asyncio
 import os
 import ssl
 import zlib
+from contextlib import nullcontext
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -19,13 +22,19 @@ import httpx2
 import yarl
 from aiohttp.client_proto import ResponseHandler
 
+from ccgateway.errors import SettingsError
+from ccgateway.settings.base import refuse_alterable
 from ccgateway.traffic.scopes import Reading
 
-__all__ = ["AiohttpTransport", "AnswerTooLargeError"]
+__all__ = ["AiohttpTransport", "AnswerTooLargeError", "CertificateError", "authorities"]
 
 
 class AnswerTooLargeError(httpx2.TransportError):
     """The body exceeds the limit, as sent or unpacked."""
+
+
+class CertificateError(httpx2.ConnectError):
+    """The server's certificate is not accepted."""
 
 
 class _LostError(aiohttp.ClientError):
@@ -71,18 +80,21 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
     """One pool of keep-alive connections to one host.
 
     ``connections``: how many at most; ``idle``: seconds after which an unused one is closed, less than the server's own limit;
-    ``limit``: bytes of a body, unpacked; ``verify``: TLS context. Redirects are answers, cookies are dropped.
+    ``limit``: bytes of a body, unpacked; ``verify``: TLS context; ``is_counted``: whether bodies take from what their caller may
+    have in memory. Redirects are answers, cookies are dropped.
     """
 
-    def __init__(self, *, connections: int, idle: float, limit: int, verify: ssl.SSLContext | bool = True) -> None:
+    def __init__(
+        self, *, connections: int, idle: float, limit: int, verify: ssl.SSLContext | bool = True, is_counted: bool = True
+    ) -> None:
         self._settings: dict[str, Any] = {"limit": connections, "keepalive_timeout": idle, "ssl": verify}
-        self._limit = limit
+        self._limit, self._is_counted = limit, is_counted
         self._session: aiohttp.ClientSession | None = None
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(**self._settings)
-            # aiohttp has no public place for it; tests/site/test_informational.py fails where this one has gone
+            # aiohttp has no public place for it; tests/test_transport.py fails where this one has gone
             connector._factory = partial(_FinalHeads, loop=asyncio.get_running_loop())  # type: ignore[assignment]
             self._session = aiohttp.ClientSession(
                 connector=connector,
@@ -110,13 +122,15 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 middlewares=(_once,) if request.extensions.get("once") else (),
                 timeout=_timeout(timeout.get("connect"), timeout.get("read")),
             ) as answer:
-                with Reading() as reading:
+                with Reading() if self._is_counted else nullcontext() as reading:
                     body = await self._read(answer, request, reading)
                 return httpx2.Response(answer.status, headers=_plain(answer), stream=httpx2.ByteStream(body), request=request)
         except aiohttp.ConnectionTimeoutError as error:
             raise httpx2.ConnectTimeout("no connection in time", request=request) from error
         except aiohttp.ServerTimeoutError as error:
             raise httpx2.ReadTimeout("no data in time", request=request) from error
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise CertificateError(_reason(error), request=request) from error
         except aiohttp.ClientConnectorError as error:
             raise httpx2.ConnectError(_reason(error), request=request) from error
         except (*_LOST, _LostError, aiohttp.ClientPayloadError, ConnectionError) as error:
@@ -124,7 +138,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         except (aiohttp.ClientError, ValueError) as error:
             raise httpx2.RemoteProtocolError(type(error).__name__, request=request) from error
 
-    async def _read(self, answer: aiohttp.ClientResponse, request: httpx2.Request, reading: Reading) -> bytes:
+    async def _read(self, answer: aiohttp.ClientResponse, request: httpx2.Request, reading: Reading | None) -> bytes:
         if (answer.content_length or 0) > self._limit:
             raise self._too_large(answer, request)
         unpack = _unpacker(answer.headers.get("Content-Encoding", "identity"))
@@ -139,7 +153,8 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 if size > self._limit:
                     raise self._too_large(answer, request)
                 pieces.append(plain)
-                reading.take(len(plain))
+                if reading is not None:
+                    reading.take(len(plain))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _too_large(self, answer: aiohttp.ClientResponse, request: httpx2.Request) -> AnswerTooLargeError:
@@ -151,6 +166,19 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def authorities(ca_file: Path | None, key: str) -> ssl.SSLContext | bool:
+    """Whose certificates are accepted: the file's, or the system's. Raises ``SettingsError`` of ``key`` for an unfit file."""
+    if ca_file is None:
+        return True
+    try:
+        refuse_alterable(ca_file, key)
+        return ssl.create_default_context(cafile=str(ca_file))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        problem = f"{ca_file} cannot be used ({reason or 'not a certificate'})"
+        raise SettingsError(key, problem, "Name a PEM file with the authority's certificate.") from None
 
 
 #: bytes unpacked at once; pieces that one body may be packed in, each of which costs time though it may be empty

@@ -9,14 +9,14 @@ from hashlib import scrypt, sha256
 
 import msgspec
 
-from ccgateway.cache.ledger import CLAIM_FOR, Ledger, new_holder
+from ccgateway.cache.ttl_store import CLAIM_FOR, TtlStore, new_holder
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, RequestError
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.writes import WriteOutcome, WriteResult
 from ccgateway.telemetry import Troubles
 
-__all__ = ["Once", "secret_digest"]
+__all__ = ["IdempotencyGuard", "secret_digest"]
 
 #: characters of a key
 LONGEST_KEY = 255
@@ -42,7 +42,7 @@ async def secret_digest(secret: str, key: str | None, caller: Principal) -> str:
     return (await asyncio.to_thread(scrypt, secret.encode(), salt=salt, n=_COST, r=8, p=1)).hex()
 
 
-class Once:
+class IdempotencyGuard:
     """Calls by their keys. ``keep_for``: seconds that a result is kept; ``wait_for``: seconds that one waits for another's call.
 
     Who is at a call gives signs of life; when they stop, the next one makes it: every write looks first whether it is so already.
@@ -50,8 +50,8 @@ class Once:
     again, or it was refused as a whole. A record that cannot be read is none.
     """
 
-    def __init__(self, ledger: Ledger, troubles: Troubles, *, keep_for: float, wait_for: float) -> None:
-        self._ledger, self._troubles, self._keep_for, self._wait_for = ledger, troubles, keep_for, wait_for
+    def __init__(self, store: TtlStore, troubles: Troubles, *, keep_for: float, wait_for: float) -> None:
+        self._store, self._troubles, self._keep_for, self._wait_for = store, troubles, keep_for, wait_for
 
     async def run(
         self, key: str | None, caller: Principal, request: Sequence[object], work: Callable[[], Awaitable[list[WriteResult]]]
@@ -82,9 +82,9 @@ class Once:
         """Records the results, or (``None``) gives the key back. Never fails: the write was made, whatever becomes of this."""
         try:
             if results is None:
-                await self._ledger.drop(name, digest, holder)
+                await self._store.release(name, digest, holder)
             else:
-                await self._ledger.close(name, digest, holder, msgspec.json.encode(results), self._keep_for)
+                await self._store.complete(name, digest, holder, msgspec.json.encode(results), self._keep_for)
         except Exception as error:  # noqa: BLE001 - told in the troubles
             self._troubles.note(PART, f"what a call came to could not be recorded ({type(error).__name__})")
         else:
@@ -95,7 +95,7 @@ class Once:
         async def beat() -> None:
             while True:
                 await asyncio.sleep(BEAT)
-                await self._ledger.renew(name, digest, holder)
+                await self._store.renew(name, digest, holder)
 
         beating = asyncio.create_task(beat(), name="signs of life")
         try:
@@ -109,19 +109,19 @@ class Once:
         loop = asyncio.get_running_loop()
         seen, since = b"", 0.0
         while True:
-            page = await self._ledger.claim(name, digest, holder)
-            if not page.fits:
+            found = await self._store.claim(name, digest, holder)
+            if not found.fits:
                 raise RequestError(Code.CONFLICT, "This idempotency key was used for another request.")
-            if page.is_mine:
+            if found.is_granted:
                 return None
-            if page.result is not None:
+            if found.result is not None:
                 try:
-                    return _RESULTS.decode(page.result)
+                    return _RESULTS.decode(found.result)
                 except (msgspec.MsgspecError, ValueError, RecursionError):
-                    seen, since = page.found, loop.time() - CLAIM_FOR  # it says nothing: as if nobody had written it
-            if page.found != seen:
-                seen, since = page.found, loop.time()
-            if loop.time() - since >= CLAIM_FOR and await self._ledger.seize(name, digest, holder, page.found):
+                    seen, since = found.entry, loop.time() - CLAIM_FOR  # it says nothing: as if nobody had written it
+            if found.entry != seen:
+                seen, since = found.entry, loop.time()
+            if loop.time() - since >= CLAIM_FOR and await self._store.seize(name, digest, holder, found.entry):
                 return None
             if deadline.remaining < pause:
                 message = "The call that this idempotency key was first sent with is still running."

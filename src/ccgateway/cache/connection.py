@@ -1,7 +1,7 @@
-"""The one way to Redis: every command has a time-out, and while Redis is not usable nothing waits for it.
+"""The one connection of a process to Redis: a pool, a time-out for every command, and a circuit breaker.
 
-The first failure opens the breaker: from then on every call comes back at once, empty-handed, and a task of the link's own tries
-Redis with a new client until it takes reads, writes and scripts again, first after a tenth of a second, then ever more seldom.
+The first failure opens the breaker: from then on every call comes back at once, empty-handed, and a task tries Redis with
+a new client until it takes reads, writes and scripts again, first after a tenth of a second, then ever more seldom.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
-from pydantic import SecretStr
 from redis.exceptions import OutOfMemoryError, RedisClusterException, RedisError, ResponseError
 
-from ccgateway.cache.urls import Client, Pipeline, parse_url
+from ccgateway.cache.urls import Client, Pipeline, Target
 from ccgateway.errors import redact
 from ccgateway.settings import CacheSettings
 from ccgateway.telemetry import Rarely
 
-__all__ = ["Link", "Reply", "open_link"]
+__all__ = ["CircuitBreaker", "RedisConnection", "Reply"]
 
 logger = logging.getLogger("ccgateway.cache")
 
@@ -31,41 +31,92 @@ Reply = bytes | int | bool | list[bytes | None] | dict[str, object] | Exception 
 _FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError, EOFError)
 #: steps in which a time-out is counted
 STEPS = 10
-#: seconds before the first try to mend the link
+#: seconds before the first try to recover
 FIRST_PAUSE = 0.1
+#: a script of no effect, to see that scripts are taken
+_TRY = "return redis.call('DEL', KEYS[1])"
 
 
-class Link:
-    """Runs pipelines. ``connect`` makes a client; ``name`` is where it goes, for the log; ``places``: pipelines at any one time;
-    ``timeout``: seconds one may take; ``retry_after``: longest pause between tries to mend.
+class CircuitBreaker:
+    """Whether Redis is in use; while it is not, tries again and again whether it can be.
 
-    ``probe`` queues what Redis has to take before it is used again; ``mended`` says whether there is nothing more.
+    Args:
+        name: What it is told of as, in the log.
+        recover: Raises where Redis cannot be used yet.
+        retry_after: Seconds of the longest pause between tries.
     """
 
-    def __init__(
-        self, connect: Callable[[], Client], name: str, *, places: int, timeout: float, retry_after: float,
-        probe: Callable[[Pipeline], None], mended: Callable[[], bool],
-    ) -> None:  # fmt: skip
-        self.name = name
-        self.trips = 0
+    def __init__(self, name: str, recover: Callable[[], Awaitable[None]], *, retry_after: float) -> None:
+        self.times_opened = 0
         self.reason = ""
-        self._connect, self._probe, self._mended = connect, probe, mended
-        self._timeout, self._retry_after = timeout, retry_after
-        self._client: Client | None = None
-        self._places = asyncio.Semaphore(places)
-        self._mending: asyncio.Task[None] | None = None
-        self._mended_at = 0.0
+        self._name, self._recover, self._retry_after = name, recover, retry_after
+        self._recovering: asyncio.Task[None] | None = None
+        self._recovered_at = 0.0
         self._pause = FIRST_PAUSE
-        self._closed = False
+        self._is_ended = False
         self._rarely = Rarely(logger, pause=10.0)
+
+    def is_closed(self) -> bool:
+        """Whether Redis is being used."""
+        return self._recovering is None and not self._is_ended
+
+    def open(self, reason: str) -> None:
+        """Takes Redis out of use until it has recovered."""
+        if not self.is_closed():
+            return
+        self.times_opened += 1
+        self.reason = reason
+        self._rarely.warn("down", f"Redis ({self._name}) is not usable, going on without it: {reason}")
+        if time.monotonic() - self._recovered_at > 2 * self._retry_after:
+            self._pause = FIRST_PAUSE  # it had been well for long: likely a short disturbance
+        self._recovering = asyncio.get_running_loop().create_task(self._try_again(), name="recover the connection to Redis")
+
+    async def _try_again(self) -> None:
+        since = time.monotonic()
+        while True:
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 2, self._retry_after)
+            try:
+                await self._recover()
+            except Exception as error:  # noqa: BLE001 - redis-py lets through what it does not document; the reason is in the stats
+                self.reason = _told(error)
+                continue
+            self._recovered_at = time.monotonic()
+            self._recovering = None
+            self._rarely.warn("back", f"Redis ({self._name}) is back after {self._recovered_at - since:.1f} s")
+            return
+
+    async def aclose(self) -> None:
+        """Redis is used no more, and not tried either."""
+        self._is_ended = True
+        if self._recovering is not None:
+            self._recovering.cancel()
+            await asyncio.gather(self._recovering, return_exceptions=True)
+
+
+class RedisConnection:
+    """Runs pipelines of whoever keeps something in Redis. ``prefix``: what the names of all of it begin with."""
+
+    def __init__(self, target: Target, settings: CacheSettings) -> None:
+        self.name = str(target)
+        self.is_cluster = target.kind == "cluster"
+        self.prefix = settings.redis_prefix
+        self.breaker = CircuitBreaker(self.name, self._recover, retry_after=settings.redis_retry_after)
+        self._connect: Callable[[], Client] = partial(target.connect, settings)
+        self._timeout, self._retry_after = settings.redis_timeout, settings.redis_retry_after
+        self._client: Client | None = None
+        self._places = asyncio.Semaphore(settings.redis_connections)
+        self._undelivered: Callable[[Pipeline], None] = lambda _pipeline: None
+        self._is_delivered: Callable[[], bool] = lambda: True
 
     @property
     def is_up(self) -> bool:
         """Whether Redis is being used."""
-        return self._is_up()
+        return self.breaker.is_closed()
 
-    def _is_up(self) -> bool:
-        return self._mending is None and not self._closed
+    def deliver_first(self, queue: Callable[[Pipeline], None], is_delivered: Callable[[], bool]) -> None:
+        """Before Redis is used again, it takes what ``queue`` queues, until there is nothing more."""
+        self._undelivered, self._is_delivered = queue, is_delivered
 
     async def run(self, queue: Callable[[Pipeline], None], *, dispensable: bool = False) -> Sequence[Reply] | None:
         """The replies to what ``queue`` queues, in order; ``None`` if Redis is not usable.
@@ -81,13 +132,13 @@ class Link:
             return None
         client: Client | None = None
         try:
-            if not self._is_up():  # it was when the wait for a place began
+            if not self.breaker.is_closed():  # it was when the wait for a place began
                 return None
             client = self._client = self._client or self._connect()
             return await self._exchange(client, queue, dispensable=dispensable)
-        except Exception as error:  # noqa: BLE001 - redis-py also lets through what it does not document; told in trip
+        except Exception as error:  # noqa: BLE001 - redis-py also lets through what it does not document; told as the reason
             if client is self._client:  # else it was closed under us because it had failed others
-                self.trip(_told(error))
+                self.breaker.open(_told(error))
             return None
         finally:
             self._places.release()
@@ -135,41 +186,17 @@ class Link:
         replies = await self.run(queue) if names else []
         return sum(reply for reply in replies or [] if isinstance(reply, int))
 
-    # --- the breaker
-
-    def trip(self, reason: str) -> None:
-        """Takes Redis out of use until it is mended."""
-        if not self.is_up:
-            return
-        self.trips += 1
-        self.reason = reason
-        self._rarely.warn("down", f"Redis ({self.name}) is not usable, going on without it: {reason}")
-        if time.monotonic() - self._mended_at > 2 * self._retry_after:
-            self._pause = FIRST_PAUSE  # it had been well for long: likely a short disturbance
-        self._mending = asyncio.get_running_loop().create_task(self._mend(), name="mend the link to Redis")
-
-    async def _mend(self) -> None:
-        since = time.monotonic()
+    async def _recover(self) -> None:
+        await self._discard()
+        client = self._client = self._connect()
         while True:
-            await asyncio.sleep(self._pause)
-            self._pause = min(self._pause * 2, self._retry_after)
-            client: Client | None = None
-            try:
-                await self._discard()
-                client = self._connect()
-                while True:
-                    await self._exchange(client, self._probe)
-                    if self._mended():
-                        break
-            except Exception as error:  # noqa: BLE001 - as in run; the reason is in the stats
-                self.reason = _told(error)
-                self._client = client
-                continue
-            self._client = client
-            self._mended_at = time.monotonic()
-            self._mending = None
-            self._rarely.warn("back", f"Redis ({self.name}) is back after {self._mended_at - since:.1f} s")
-            return
+            await self._exchange(client, self._queue_trial)
+            if self._is_delivered():
+                return
+
+    def _queue_trial(self, pipeline: Pipeline) -> None:
+        self._undelivered(pipeline)
+        pipeline.execute_command("EVAL", _TRY, 1, f"{self.prefix}:1:{{?}}:try")
 
     async def _discard(self) -> None:
         client, self._client = self._client, None
@@ -181,26 +208,9 @@ class Link:
                 logger.debug("Redis (%s): closing a broken client failed", self.name, exc_info=True)
 
     async def aclose(self) -> None:
-        """Closes the connections, and gives up mending."""
-        self._closed = True
-        if self._mending is not None:
-            self._mending.cancel()
-            await asyncio.gather(self._mending, return_exceptions=True)
+        """Closes the connections."""
+        await self.breaker.aclose()
         await self._discard()
-
-
-def open_link(settings: CacheSettings, url: SecretStr) -> Link:
-    """A link of few connections, for what is small; reaches nothing yet. ``SettingsError`` for a URL that cannot be used."""
-    target = parse_url(url.get_secret_value())
-
-    def probe(pipeline: Pipeline) -> None:
-        pipeline.execute_command("PING")
-
-    return Link(
-        lambda: target.connect(settings),
-        str(target), places=4, timeout=settings.redis_timeout, retry_after=settings.redis_retry_after,
-        probe=probe, mended=lambda: True,
-    )  # fmt: skip
 
 
 @asynccontextmanager

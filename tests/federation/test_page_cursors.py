@@ -7,17 +7,17 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
-from ccgateway.cache.notes import LocalNotes
-from ccgateway.federation.bookmarks import Bookmarks, Numbered
+from ccgateway.cache.ttl_store import TtlStore
+from ccgateway.federation.page_cursors import NumberedPages, PageCursorStore
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
 
 ALICE = Principal("alice", frozenset({"user", "api", "manager"}), (("aurora", "al"),), "own", SecretStr("one"))
-WALK = Numbered(ALICE, JobFilter(state=("running",), start_time=TimeRange(5, None)), ("*",), 25)
+WALK = NumberedPages(ALICE, JobFilter(state=("running",), start_time=TimeRange(5, None)), ("*",), 25)
 
 
 async def test_a_page_begins_where_the_one_before_ended_that_was_read_last() -> None:
-    pages = Bookmarks(LocalNotes())
+    pages = PageCursorStore(TtlStore("note"))
     await pages.remember(WALK, 2, "a")
     assert (await pages.start_of(WALK, 2), await pages.start_of(WALK, 3)) == ("a", None)
     await pages.remember(WALK, 2, "b")
@@ -37,8 +37,8 @@ async def test_a_page_begins_where_the_one_before_ended_that_was_read_last() -> 
         replace(WALK, size=26),
     ],
 )
-async def test_others_and_other_questions_have_places_of_their_own(other: Numbered) -> None:
-    pages = Bookmarks(LocalNotes())
+async def test_others_and_other_questions_have_places_of_their_own(other: NumberedPages) -> None:
+    pages = PageCursorStore(TtlStore("note"))
     await pages.remember(WALK, 2, "a")
     assert await pages.start_of(other, 2) is None
 

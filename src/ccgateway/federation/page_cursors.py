@@ -12,18 +12,18 @@ from hashlib import blake2b
 
 import msgspec
 
-from ccgateway.cache.notes import Notes
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.filters import JobFilter
 
-__all__ = ["Bookmarks", "Numbered"]
+__all__ = ["NumberedPages", "PageCursorStore"]
 
 #: seconds for which a place is remembered
 REMEMBERED_FOR = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered:
+class NumberedPages:
     """A list read in numbered pages: who reads what, in pages of which size. ``sites``: as they were named."""
 
     caller: Principal
@@ -38,27 +38,23 @@ class Numbered:
         return f"page:{blake2b(msgspec.json.encode([who, self.filter, self.sites, self.size, page]), digest_size=20).hexdigest()}"
 
 
-class Bookmarks:
-    """For every such list and page number the cursor at which that page begins. Owns its notes.
+class PageCursorStore:
+    """For every such list and page number the cursor at which that page begins.
 
     Two readings of one caller with the very same question share theirs: the one that read a page last says where the next begins.
     """
 
-    def __init__(self, notes: Notes) -> None:
-        self._notes = notes
+    def __init__(self, store: TtlStore) -> None:
+        self._store = store
 
-    async def start_of(self, pages: Numbered, page: int) -> str | None:
+    async def start_of(self, pages: NumberedPages, page: int) -> str | None:
         """The cursor at which ``page`` begins; ``None`` if that is not known."""
-        found = await self._notes.read(pages.name(page))
+        found = await self._store.get(pages.name(page))
         try:
             return None if found is None else found.decode()
         except UnicodeDecodeError:
             return None
 
-    async def remember(self, pages: Numbered, page: int, cursor: str) -> None:
+    async def remember(self, pages: NumberedPages, page: int, cursor: str) -> None:
         """``page`` begins at ``cursor``."""
-        await self._notes.write(pages.name(page), cursor.encode(), REMEMBERED_FOR)
-
-    async def aclose(self) -> None:
-        """Closes the notes."""
-        await self._notes.aclose()
+        await self._store.set(pages.name(page), cursor.encode(), REMEMBERED_FOR)
