@@ -9,9 +9,8 @@ credentials  what the gateway shows a site: token, API root, what that may see
 replies      what an answer means: JSON, refusal, failure in disguise
 decoding     row types compiled for just the attributes that are needed
 sampling     large answers with metrics: everything but the samples is decoded
-dialects     what each release accepts and answers
+releases     one value per release: what it accepts and answers, reads and writes; which one answers at a site
 health       what is known of a site from the last exchanges
-probing      which release answers there
 release      the release that a site speaks, found out once for all who wait
 pages        a page before it is asked for, and the seam to whoever has it
 reading      a site's jobs, newest first, without losing or doubling one
