@@ -15,9 +15,9 @@ from ccgateway.jobs.filters import FloatRange, JobFilter, MetricStat, StringInpu
 from ccgateway.jobs.model import JOB_FIELDS
 from ccgateway.site.base import JobsWanted, PageFailedError
 from ccgateway.site.credentials import Credential
-from ccgateway.site.dialects import Window
 from ccgateway.site.exchange import SiteAnswer
 from ccgateway.site.instance import Instance
+from ccgateway.site.releases import Window
 from support.scripted import visit_for
 from support.upstream import ADMIN, Job, Upstream, site_of, user_credential
 

@@ -21,8 +21,8 @@ from ccgateway.jobs.conditions import EARLIEST, LATEST, Conditions
 from ccgateway.jobs.model import JobRow
 from ccgateway.settings.base import is_loopback
 from ccgateway.site.base import JobsWanted, PageFailedError, Site
-from ccgateway.site.dialects import Window
 from ccgateway.site.registry import Registry
+from ccgateway.site.releases import Window
 
 __all__ = ["DuplicateSites", "address_of", "look_alike", "same_jobs"]
 

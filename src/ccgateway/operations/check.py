@@ -25,14 +25,14 @@ from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
 from ccgateway.operations.identities import check_identities, check_signing, ways_of
 from ccgateway.operations.refusals import ISSUE, advise
 from ccgateway.operations.serving import refuse_without_sites
-from ccgateway.operations.tokens import TokenFacts, admits, roles_wanted, token_key, token_source
+from ccgateway.operations.tokens import TokenFacts, roles_wanted, token_key, token_source
 from ccgateway.settings import Settings, SiteSettings
 from ccgateway.site.credentials import Credential
 from ccgateway.site.credentials.table import TokenTable
-from ccgateway.site.dialects import DIALECTS
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance
 from ccgateway.site.registry import Registry
+from ccgateway.site.releases import DIALECTS
 
 __all__ = ["check"]
 
@@ -120,8 +120,8 @@ class _Asked:
             self.site, self.settings, self.table, self.found, lambda shown: self._ask(instance.find_release(self._visit(shown)))
         )
         if token is None and signed is not None and self.found.release is not None:
-            # as the how-to page has it, clusters are told to administrators only
-            if self._judge_release(self.found.release) and self.found.release != "howto":
+            # where there is no GraphQL, clusters are told to administrators only
+            if self._judge_release(self.found.release) and DIALECTS[self.found.release].has_query:
                 await self._read(instance, signed, TokenFacts.of(signed.token))
             return
         facts = TokenFacts.of(token) if token else None
@@ -223,9 +223,9 @@ class _Asked:
         dialect, key, found = DIALECTS[release], token_key(self.site), self.found
         found.root = dialect.root(credential)
         found.sees = "all jobs" if credential.sees_all else f"jobs of {credential.user}"
-        if not admits(facts.roles, found.root, release) and facts.is_jwt:
+        if not dialect.admits(facts.roles, found.root) and facts.is_jwt:
             # it was admitted all the same: with validate-user the site goes by its own list of users
-            found.warn(key, f"the token's roles ({', '.join(facts.roles) or 'none'}) do not fit", roles_wanted(release))
+            found.warn(key, f"the token's roles ({', '.join(facts.roles) or 'none'}) do not fit", roles_wanted(dialect))
         if facts.roles == ("api",):
             remedy = "Use a token with the roles admin and api if the scopes of metrics matter."
             found.warn(

@@ -8,9 +8,8 @@ credentials  what the gateway shows a site: token, API root, what that may see
 replies      what an answer means: JSON, refusal, failure in disguise
 decoding     row types compiled for just the attributes that are needed
 sampling     large answers with metrics: everything but the samples is decoded
-dialects     what each release accepts and answers
+releases     one value per release: what it accepts and answers, reads and writes; which one answers at a site
 health       what is known of a site from the last exchanges
-probing      which release answers there
 release      the release that a site speaks, found out once for all who wait
 base         the protocol ``Site``: what can be asked of a site, and the values of its questions
 listing      one page of a list: how the site is asked for it, and what its answer says

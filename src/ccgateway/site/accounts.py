@@ -14,7 +14,7 @@ ROLES = frozenset({"anonymous", "api", "user", "manager", "support", "admin"})
 
 async def change_user(hand: Hand, order: ChangeUser) -> WriteResult:
     """``UNCHANGED`` if it is so already. The site says no to what it does not allow, to projects of those who manage none too."""
-    if hand.writing.changes_users is None:
+    if hand.dialect.changes_users is None:
         raise hand.unsupported("change roles and projects of users")
     hand.check_admin()
     account = await _account(hand, order.user)
@@ -27,13 +27,13 @@ async def change_user(hand: Hand, order: ChangeUser) -> WriteResult:
         now = await _account(hand, order.user)
         return now is not None and _is_so(now, order)
 
-    request = hand.writing.user_request(order.user, order.change, order.value)
-    return result_of(await hand.do(request, hand.writing.user_changed, is_so), None, hand.site)
+    request = hand.dialect.user_request(order.user, order.change, order.value)
+    return result_of(await hand.do(request, hand.dialect.user_changed, is_so), None, hand.site)
 
 
 async def create_user(hand: Hand, order: CreateUser) -> WriteResult:
     """``CONFLICT`` if there is a user of that name."""
-    if not hand.writing.creates_users:
+    if not hand.dialect.creates_users:
         raise hand.unsupported("create users")
     hand.check_admin()
     if await _account(hand, order.user) is not None:
@@ -42,13 +42,13 @@ async def create_user(hand: Hand, order: CreateUser) -> WriteResult:
     async def is_there() -> bool:
         return await _account(hand, order.user) is not None
 
-    request = hand.writing.new_user_request(order)
-    return result_of(await hand.do(request, hand.writing.user_created, is_there), None, hand.site)
+    request = hand.dialect.new_user_request(order)
+    return result_of(await hand.do(request, hand.dialect.user_created, is_there), None, hand.site)
 
 
 async def delete_user(hand: Hand, order: DeleteUser) -> WriteResult:
     """``UNCHANGED`` if there is no user of that name."""
-    if not hand.writing.creates_users:
+    if not hand.dialect.creates_users:
         raise hand.unsupported("delete users")
     hand.check_admin()
 
@@ -57,16 +57,16 @@ async def delete_user(hand: Hand, order: DeleteUser) -> WriteResult:
 
     if await is_gone():
         return WriteResult(outcome=WriteOutcome.UNCHANGED, site=hand.site)
-    request = hand.writing.user_gone_request(order.user)
-    return result_of(await hand.do(request, hand.writing.user_gone, is_gone), None, hand.site)
+    request = hand.dialect.user_gone_request(order.user)
+    return result_of(await hand.do(request, hand.dialect.user_gone, is_gone), None, hand.site)
 
 
 async def update_nodes(hand: Hand, order: NodeStates) -> WriteResult:
     """The site's REST interface does not show what it was told of nodes, so what is in doubt stays so."""
-    if not hand.writing.takes_nodes:
+    if not hand.dialect.takes_nodes:
         raise hand.unsupported("take states of nodes")
     hand.check_rest()
-    return result_of(await hand.do(hand.writing.nodes_request(order), hand.writing.nodes_taken, None), None, hand.site)
+    return result_of(await hand.do(hand.dialect.nodes_request(order), hand.dialect.nodes_taken, None), None, hand.site)
 
 
 async def _account(hand: Hand, name: str) -> User | None:

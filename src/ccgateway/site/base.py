@@ -22,9 +22,9 @@ from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
 from ccgateway.jobs.model import JobRow
 from ccgateway.settings import SiteSettings
 from ccgateway.site.credentials import Credential, Proofs
-from ccgateway.site.dialects import ListPage, Window
 from ccgateway.site.exchange import Visit
 from ccgateway.site.health import SiteHealth
+from ccgateway.site.releases import ListPage, Window
 
 if TYPE_CHECKING:
     from ccgateway.site.instance import Instance

@@ -10,9 +10,9 @@ from ccgateway.jobs.filters import JobFilter, TimeRange
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.writes import OmitTagged, Target, WriteOutcome, WriteResult
 from ccgateway.site.base import JobsWanted, PageFailedError
-from ccgateway.site.dialects import Window
 from ccgateway.site.hand import Hand, result_of
 from ccgateway.site.reading import JobStream
+from ccgateway.site.releases import Window
 
 __all__ = ["delete", "delete_before", "edit_meta"]
 
@@ -24,21 +24,21 @@ _TOOK_EFFECT = (WriteOutcome.DONE, WriteOutcome.UNCHANGED)
 async def edit_meta(hand: Hand, target: Target, values: Mapping[str, str]) -> WriteResult:
     """One key after the other where the site takes one at a time: those before one that fails stay, and the message says so."""
     hand.check_rest()
-    if not hand.writing.edits_meta:
+    if not hand.dialect.edits_meta:
         raise hand.unsupported("edit metadata")
     async with hand.job(target) as row:
         shown = row.meta_data or {}
         changed = {name: value for name, value in values.items() if shown.get(name) != value}
-        if not changed and not hand.writing.shows_old_meta:
+        if not changed and not hand.dialect.shows_old_meta:
             return hand.unchanged(row)
         # what is shown may be of a job that is no more: then all of it is written, and the answer tells what there was
-        new = values if hand.writing.shows_old_meta else changed
-        by_id = None if hand.writing.meta_by_key else row
+        new = values if hand.dialect.shows_old_meta else changed
+        by_id = None if hand.dialect.meta_by_key else row
         done: list[str] = []
         told: Mapping[str, str] | None = None
-        for part, request in hand.writing.meta_requests(row.key, row.id, new):
+        for part, request in hand.dialect.meta_requests(row.key, row.id, new):
             seen_before = {name for name in part if name not in changed}
-            settled = await hand.do(request, hand.writing.edited, _has_meta(hand, row.key, part, seen_before), by_id=by_id)
+            settled = await hand.do(request, hand.dialect.edited, _has_meta(hand, row.key, part, seen_before), by_id=by_id)
             if settled.outcome not in _TOOK_EFFECT:
                 also = f"Set before that: {', '.join(done)}." if done else ""
                 return result_of(settled, row.key, hand.site, db_id=row.id, also=also)
@@ -71,7 +71,7 @@ async def delete(hand: Hand, target: Target, *, dry_run: bool) -> WriteResult:
         async def is_gone() -> bool:
             return await hand.again(row.key) is None
 
-        settled = await hand.do(hand.writing.delete_request(row.key, row.id), hand.writing.deleted, is_gone)
+        settled = await hand.do(hand.dialect.delete_request(row.key, row.id), hand.dialect.deleted, is_gone)
         kept = row.id if settled.outcome is not WriteOutcome.DONE else None
         return result_of(settled, row.key, hand.site, db_id=kept)
 
@@ -83,7 +83,7 @@ async def delete_before(hand: Hand, before: int, omit_tagged: OmitTagged, *, mos
         raise hand.error(
             Code.FORBIDDEN, f"Site {hand.site} would delete everybody's jobs: for administrators and API users only."
         )
-    if omit_tagged != "none" and not hand.writing.omits_tagged:
+    if omit_tagged != "none" and not hand.dialect.omits_tagged:
         raise hand.unsupported("spare tagged jobs")
     if before <= EARLIEST or await _is_empty(hand, before):
         return WriteResult(outcome=WriteOutcome.UNCHANGED, site=hand.site, count=0)
@@ -95,7 +95,7 @@ async def delete_before(hand: Hand, before: int, omit_tagged: OmitTagged, *, mos
             return await _is_empty(hand, before)
         return not [row for row in await _rows(hand, before, most) if not _is_spared(row, omit_tagged)]
 
-    reply = await hand.send(hand.writing.delete_before_request(before, omit_tagged), hand.writing.deleted_before)
+    reply = await hand.send(hand.dialect.delete_before_request(before, omit_tagged), hand.dialect.deleted_before)
     settled = await hand.settle(reply, are_gone)
     result = result_of(settled, None, hand.site)
     return WriteResult(

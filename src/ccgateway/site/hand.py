@@ -10,11 +10,11 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.identity.roles import Ability
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.writes import Target, WriteOutcome, WriteResult
-from ccgateway.site.dialects import WRITING, Writing
-from ccgateway.site.dialects.replies import Effect, Reply
 from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
 from ccgateway.site.finding import Turns, find_job, job_of_key, no_such_job
 from ccgateway.site.instance import Instance
+from ccgateway.site.releases import Dialect
+from ccgateway.site.releases.write_replies import Effect, Reply
 from ccgateway.site.sending import Settled, send_once, settle
 
 __all__ = ["Hand", "result_of"]
@@ -29,7 +29,7 @@ class Hand:
     """One write's means. ``root``: the API root that the credential opens; ``turns``: shared by all writes to the site."""
 
     instance: Instance
-    writing: Writing
+    dialect: Dialect
     visit: Visit
     root: str
     turns: Turns
@@ -38,7 +38,7 @@ class Hand:
     async def give(cls, instance: Instance, visit: Visit, turns: Turns) -> Hand:
         """The means at ``instance``. Raises ``SiteError`` if the site's release cannot be found out."""
         dialect = await instance.dialect(visit)
-        return cls(instance, WRITING[dialect.name], visit, dialect.root(visit.credential), turns)
+        return cls(instance, dialect, visit, dialect.root(visit.credential), turns)
 
     @property
     def site(self) -> str:
@@ -48,7 +48,7 @@ class Hand:
     @property
     def is_own_only(self) -> bool:
         """Whether the site would let this credential write to all jobs, and the gateway must not: seeing is not writing."""
-        return self.writing.users_write and Ability.WRITE_ALL not in self.visit.credential.writes
+        return not self.dialect.isolates and Ability.WRITE_ALL not in self.visit.credential.writes
 
     def check_owner(self, user: str) -> None:
         """``FORBIDDEN`` for a job of ``user``, who is somebody else, or for any where nothing may be written at all."""
@@ -71,7 +71,7 @@ class Hand:
 
     def check_admin(self) -> None:
         """``FORBIDDEN`` for a credential that is no administrator's, where the gateway decides who writes."""
-        if self.writing.users_write and Ability.USERS not in self.visit.credential.writes:
+        if not self.dialect.isolates and Ability.USERS not in self.visit.credential.writes:
             raise self.error(Code.FORBIDDEN, f"Users of site {self.site} are changed by administrators only.")
 
     def error(self, code: Code, message: str) -> SiteError:
@@ -80,12 +80,12 @@ class Hand:
 
     def unsupported(self, what: str) -> SiteError:
         """The error for what the release cannot do."""
-        return self.error(Code.UNSUPPORTED, f"Release {self.writing.name}, which site {self.site} runs, cannot {what}.")
+        return self.error(Code.UNSUPPORTED, f"Release {self.dialect.name}, which site {self.site} runs, cannot {what}.")
 
     def missing(self, target: Target) -> SiteError:
         """The error for a job that is not there or not shown: the same words for both. One by key may show a little later."""
-        late = self.writing.starts_late and target.db_id is None
-        return no_such_job(self.site, _LATE if self.writing.starts_late else "", retryable=late)
+        late = self.dialect.starts_late and target.db_id is None
+        return no_such_job(self.site, _LATE if self.dialect.starts_late else "", retryable=late)
 
     # --- the job
 
@@ -145,7 +145,7 @@ class Hand:
         ``by_id``: the job meant, where the request names a number only: sites use them again after deletes. ``take_back`` undoes
         it where another job got it, and says whether that succeeded.
         """
-        if by_id is not None and self.writing.users_write and not await self._has_its_id(by_id):
+        if by_id is not None and not self.dialect.isolates and not await self._has_its_id(by_id):
             message = "The job's database id has gone to another job, or to none: nothing was sent."
             return Settled(WriteOutcome.FAILED, self.error(Code.CONFLICT, message))
         reply = await self.send(request, understand)
@@ -162,7 +162,7 @@ class Hand:
         key = row.key
         if reply.job is not None:
             return reply.job != (key.cluster, key.job_id) or reply.start not in (None, key.start_time)
-        if not self.writing.users_write:
+        if self.dialect.isolates:
             return False
         try:
             return not await self._has_its_id(row)

@@ -19,14 +19,14 @@ from ccgateway.jobs.model import ALWAYS, JobRow
 from ccgateway.settings import SiteSettings
 from ccgateway.site.base import JobsWanted, MetricsFound, PageFailedError
 from ccgateway.site.credentials import Credential, Credentials, Proofs
-from ccgateway.site.dialects import Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
 from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
 from ccgateway.site.guard import Noting
 from ccgateway.site.health import SiteHealth
 from ccgateway.site.listing import ListQuery
 from ccgateway.site.outages import RememberedFailureError
-from ccgateway.site.probing import find_release
 from ccgateway.site.release import SiteRelease
+from ccgateway.site.releases import Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
+from ccgateway.site.releases.probing import find_release
 from ccgateway.site.replies import refuse
 from ccgateway.traffic.scopes import in_turn
 
@@ -122,7 +122,7 @@ class Instance:
         missing = plan.attributes & dialect.missing_in_single
         asked_at = self.proofs.now()
         answer = await self._exchange.exchange(dialect.job_request(dialect.root(visit.credential), db_id), visit)
-        if answer.status == 422 or (answer.status == 404 and dialect.name == "howto"):
+        if answer.status in dialect.no_job:
             return None
         row = dialect.job_row(answer, self.name, plan.attributes - missing)
         self.proofs.accept(visit.credential, asked_at)

@@ -6,9 +6,9 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.provisional import provisional_id
 from ccgateway.jobs.writes import StartJob, StopJob, Target, WriteOutcome, WriteResult
-from ccgateway.site.dialects.replies import Effect, Reply
 from ccgateway.site.finding import newest_job, whole_target
 from ccgateway.site.hand import Hand, result_of
+from ccgateway.site.releases.write_replies import Effect, Reply
 from ccgateway.site.sending import Settled
 
 __all__ = ["start", "stop"]
@@ -22,7 +22,7 @@ async def start(hand: Hand, order: StartJob) -> WriteResult:
         row = await hand.again(key)
         if row is not None:
             return _was_there(hand, row, order)
-        reply = await hand.send(hand.writing.start_request(order), hand.writing.started)
+        reply = await hand.send(hand.dialect.start_request(order), hand.dialect.started)
         if reply.effect is Effect.DONE and reply.number is not None:
             return WriteResult(outcome=WriteOutcome.DONE, site=hand.site, key=key, db_id=reply.number)
         if reply.effect is Effect.DONE:
@@ -35,13 +35,13 @@ async def start(hand: Hand, order: StartJob) -> WriteResult:
 def _check(hand: Hand, order: StartJob) -> None:
     hand.check_rest()
     hand.check_owner(order.user)
-    if not hand.writing.tag_scopes and any(tag.scope != "global" for tag in order.tags):
+    if not hand.dialect.tag_scopes and any(tag.scope != "global" for tag in order.tags):
         raise hand.unsupported("keep tags in another scope than global")
 
 
 def _shows_late(hand: Hand, order: StartJob) -> bool:
     """Whether the job stays out of sight for a while: with tags it does not."""
-    return hand.writing.starts_late and not order.tags
+    return hand.dialect.starts_late and not order.tags
 
 
 def _was_there(hand: Hand, row: JobRow, order: StartJob) -> WriteResult:
@@ -112,12 +112,12 @@ async def stop(hand: Hand, target: Target, order: StopJob) -> WriteResult:
     A job that is named by parts of its key is the one that the site takes them for: it may know one that it does not show yet.
     """
     hand.check_rest()
-    if order.state not in hand.writing.states:
+    if order.state not in hand.dialect.states:
         raise hand.unsupported(f"stop a job as {order.state}")
     is_loose = target.db_id is None and target.key is None
     if is_loose and hand.is_own_only:  # the site would take anybody's
         target = whole_target(await _own(hand, target))
-    elif is_loose or (hand.writing.starts_late and target.db_id is None and await hand.find(target) is None):
+    elif is_loose or (hand.dialect.starts_late and target.db_id is None and await hand.find(target) is None):
         return await _stop_named(hand, target, order)
     async with hand.job(target) as row:
         key = row.key
@@ -131,7 +131,7 @@ async def stop(hand: Hand, target: Target, order: StopJob) -> WriteResult:
             found = await hand.again(key)
             return found is not None and found.state == order.state
 
-        settled = await hand.do(hand.writing.stop_request(whole_target(row), order), hand.writing.stopped, has_ended)
+        settled = await hand.do(hand.dialect.stop_request(whole_target(row), order), hand.dialect.stopped, has_ended)
         return result_of(settled, key, hand.site, db_id=row.id)
 
 
@@ -161,7 +161,7 @@ async def _stop_named(hand: Hand, target: Target, order: StopJob) -> WriteResult
         row = await newest_job(hand.instance, hand.visit, target, state=order.state)
         return row is not None and _ended_so(row, order)
 
-    reply = await hand.send(hand.writing.stop_request(target, order), hand.writing.stopped)
+    reply = await hand.send(hand.dialect.stop_request(target, order), hand.dialect.stopped)
     if reply.effect is Effect.REFUSED and reply.error is not None and reply.error.code is Code.CONFLICT:
         return await _stop_other(hand, target, order, reply.error)
     settled = await hand.settle(reply, has_ended)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from ccgateway.jobs.model import JobRow
 from ccgateway.site.base import JobsWanted
 from ccgateway.site.credentials import Credential
-from ccgateway.site.dialects import Dialect, ListPage, Window
-from ccgateway.site.dialects.base import ReadPlan
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
+from ccgateway.site.releases import Dialect, ListPage, ReadPlan, Window
 
 __all__ = ["ListQuery"]
 

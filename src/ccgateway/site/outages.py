@@ -24,7 +24,7 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
-from ccgateway.site.probing import NO_JOBS
+from ccgateway.site.releases.probing import NO_JOBS
 from ccgateway.site.replies import refuse
 
 __all__ = ["FailureMemory", "RememberedFailureError"]

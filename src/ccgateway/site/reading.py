@@ -17,8 +17,8 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import EARLIEST, END_OF_TIME, LATEST
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.site.base import JobsWanted, PageFailedError, Site
-from ccgateway.site.dialects import ListPage, Window
 from ccgateway.site.exchange import Visit
+from ccgateway.site.releases import ListPage, Window
 from ccgateway.tasks import side_by_side
 from ccgateway.traffic.scopes import hold
 

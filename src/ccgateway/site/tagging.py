@@ -12,7 +12,10 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.model import JobKey, JobRow, Tag
 from ccgateway.jobs.writes import Target, WriteOutcome, WriteResult
 from ccgateway.site.base import Site
-from ccgateway.site.dialects.mutations import (
+from ccgateway.site.exchange import SiteAnswer, Visit
+from ccgateway.site.finding import Turns
+from ccgateway.site.hand import Hand, result_of
+from ccgateway.site.releases.query import (
     add_tags_request,
     create_tag_request,
     mutated,
@@ -21,10 +24,7 @@ from ccgateway.site.dialects.mutations import (
     tags_of,
     tags_request,
 )
-from ccgateway.site.dialects.replies import Effect, Reply
-from ccgateway.site.exchange import SiteAnswer, Visit
-from ccgateway.site.finding import Turns
-from ccgateway.site.hand import Hand, result_of
+from ccgateway.site.releases.write_replies import Effect, Reply
 from ccgateway.site.sending import Settled
 
 __all__ = ["create_tag", "list_tags", "put_tags", "remove_tag", "tags_at", "take_tags"]
@@ -36,7 +36,7 @@ DONE = Settled(WriteOutcome.DONE)
 async def tags_at(hand: Hand) -> list[Tag]:
     """Every tag that the credential may read, with the site's own numbers."""
     _check_query(hand)
-    answer = await hand.instance.send(tags_request(scopes=hand.writing.tag_scopes), hand.visit)
+    answer = await hand.instance.send(tags_request(scopes=hand.dialect.tag_scopes), hand.visit)
     return tags_of(answer, hand.site)
 
 
@@ -64,7 +64,7 @@ async def put_tags(hand: Hand, target: Target, tags: Sequence[Tag]) -> WriteResu
 
 async def take_tags(hand: Hand, target: Target, tags: Sequence[Tag]) -> WriteResult:
     """``UNCHANGED`` if the job has none of them."""
-    if not hand.writing.tag_scopes:
+    if not hand.dialect.tag_scopes:
         tags = [tag for tag in tags if tag.scope == "global"]  # no others can be there
     async with hand.job(target) as row:
         has = {tag.key: tag for tag in row.tags or ()}
@@ -92,7 +92,7 @@ async def create_tag(hand: Hand, tag: Tag) -> WriteResult:
 
 async def remove_tag(hand: Hand, tag: Tag, *, dry_run: bool) -> WriteResult:
     """Removes the tag from every job, and from the site's list. ``UNCHANGED`` if the site does not have it."""
-    if not hand.writing.removes_tags:
+    if not hand.dialect.removes_tags:
         raise hand.unsupported("remove tags altogether, only from one job at a time")
     known = {one.key: one.id for one in await tags_at(hand)} if _may_query(hand) else None
     by_rest = hand.root == "/api" and tag.scope in SHARED_SCOPES
@@ -109,7 +109,7 @@ async def remove_tag(hand: Hand, tag: Tag, *, dry_run: bool) -> WriteResult:
         return tag.key not in {one.key for one in await tags_at(hand)}
 
     if by_rest:
-        settled = await hand.do(hand.writing.remove_tags_request((tag,)), _one(hand), is_gone)
+        settled = await hand.do(hand.dialect.remove_tags_request((tag,)), _one(hand), is_gone)
     else:
         settled = await hand.do(remove_from_list_request(((known or {})[tag.key],)), mutated, is_gone)
     return _about_tag(settled, hand, tag)
@@ -120,10 +120,10 @@ async def remove_tag(hand: Hand, tag: Tag, *, dry_run: bool) -> WriteResult:
 
 async def _put_by_rest(hand: Hand, row: JobRow, tags: Sequence[Tag]) -> Settled:
     def understand(answer: SiteAnswer, site: str) -> Reply:
-        return hand.writing.tagged(answer, site, count=len(tags))
+        return hand.dialect.tagged(answer, site, count=len(tags))
 
     return await hand.do(
-        hand.writing.tag_request(row.id, tags),
+        hand.dialect.tag_request(row.id, tags),
         understand,
         _on_job(hand, row.key, tags, wanted=True),
         by_id=row,
@@ -158,7 +158,7 @@ def _taking_back(hand: Hand, db_id: int, tags: Sequence[Tag]) -> Callable[[], Aw
         by_rest = [tag for tag in tags if _goes_by_rest(hand, tag)]
         by_query = [tag for tag in tags if tag not in by_rest]
         try:
-            replies = [await hand.send(hand.writing.untag_request(db_id, by_rest), _one(hand))] if by_rest else []
+            replies = [await hand.send(hand.dialect.untag_request(db_id, by_rest), _one(hand))] if by_rest else []
             if by_query:
                 known = {tag.key: tag.id for tag in await tags_at(hand)}
                 ids = [known[tag.key] for tag in by_query if tag.key in known]
@@ -174,16 +174,16 @@ async def _create(hand: Hand, tag: Tag) -> tuple[Reply, Settled]:
     async def is_there() -> bool:
         return tag.key in {one.key for one in await tags_at(hand)}
 
-    reply = await hand.send(create_tag_request(tag, scopes=hand.writing.tag_scopes), mutated)
+    reply = await hand.send(create_tag_request(tag, scopes=hand.dialect.tag_scopes), mutated)
     return reply, await hand.settle(reply, is_there)
 
 
 async def _take_by_rest(hand: Hand, row: JobRow, tags: Sequence[Tag]) -> Settled:
     def understand(answer: SiteAnswer, site: str) -> Reply:
-        return hand.writing.tagged(answer, site, count=len(tags))
+        return hand.dialect.tagged(answer, site, count=len(tags))
 
     return await hand.do(
-        hand.writing.untag_request(row.id, tags), understand, _on_job(hand, row.key, tags, wanted=False), by_id=row
+        hand.dialect.untag_request(row.id, tags), understand, _on_job(hand, row.key, tags, wanted=False), by_id=row
     )
 
 
@@ -231,15 +231,15 @@ async def _in_steps(
 
 
 def _goes_by_rest(hand: Hand, tag: Tag) -> bool:
-    return hand.writing.untags and hand.root == "/api" and tag.scope in SHARED_SCOPES
+    return hand.dialect.untags and hand.root == "/api" and tag.scope in SHARED_SCOPES
 
 
 def _may_query(hand: Hand) -> bool:
-    return hand.instance.settings.tags_by_query and hand.writing.name != "howto"
+    return hand.instance.settings.tags_by_query and hand.dialect.has_query
 
 
 def _check_query(hand: Hand) -> None:
-    if hand.writing.name == "howto":
+    if not hand.dialect.has_query:
         raise hand.unsupported("do that to tags")
     if not hand.instance.settings.tags_by_query:
         message = (
@@ -249,13 +249,13 @@ def _check_query(hand: Hand) -> None:
 
 
 def _check_scopes(hand: Hand, tags: Sequence[Tag]) -> None:
-    if not hand.writing.tag_scopes and any(tag.scope != "global" for tag in tags):
+    if not hand.dialect.tag_scopes and any(tag.scope != "global" for tag in tags):
         raise hand.unsupported("keep tags in another scope than global: everybody would see them")
 
 
 def _is_unseen(hand: Hand, tag: Tag) -> bool:
     """Whether the credential may write the tag, but is never shown it."""
-    return hand.writing.tag_scopes and hand.visit.credential.is_pure_api and tag.scope == "admin"
+    return hand.dialect.tag_scopes and hand.visit.credential.is_pure_api and tag.scope == "admin"
 
 
 def _not_seen(hand: Hand) -> SiteError:
@@ -274,7 +274,7 @@ def _distinct(tags: Sequence[Tag], *, without: JobRow | None = None) -> list[Tag
 
 
 def _one(hand: Hand) -> Callable[[SiteAnswer, str], Reply]:
-    return lambda answer, site: hand.writing.tagged(answer, site, count=1)
+    return lambda answer, site: hand.dialect.tagged(answer, site, count=1)
 
 
 def _about_tag(settled: Settled, hand: Hand, tag: Tag) -> WriteResult:

@@ -22,11 +22,11 @@ from ccgateway.jobs.model import JobRow
 from ccgateway.site.base import JobsWanted, MetricsFound
 from ccgateway.site.caching.job_metrics import CachedMetrics
 from ccgateway.site.caching.responses import CLUSTERS, JOBS, USERS, ResponseCache, audience_of, person_of
-from ccgateway.site.dialects import Dialect, ListPage, Window
 from ccgateway.site.exchange import SiteAnswer, Visit
 from ccgateway.site.instance import Instance
 from ccgateway.site.listing import ListQuery
 from ccgateway.site.reading import ROW_BYTES
+from ccgateway.site.releases import Dialect, ListPage, Window
 
 __all__ = ["CachingSite"]
 

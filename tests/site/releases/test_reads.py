@@ -16,8 +16,8 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import Conditions, conditions_of
 from ccgateway.jobs.filters import IntRange, JobFilter, StringInput
 from ccgateway.jobs.model import JOB_FIELDS, JOB_TEXTS, JobRow
-from ccgateway.site.dialects import DIALECTS, Window
 from ccgateway.site.exchange import SiteAnswer
+from ccgateway.site.releases import DIALECTS, Window
 from support.recordings import RECORDED, body_of, recorded, recorded_jobs
 from support.upstream import ADMIN, user_credential
 

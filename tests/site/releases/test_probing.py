@@ -7,7 +7,7 @@ import pytest
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
-from ccgateway.site.probing import find_release
+from ccgateway.site.releases.probing import find_release
 from support.scripted import Scripted, visit_for
 from support.upstream import ADMIN, Job, Upstream, user_credential
 

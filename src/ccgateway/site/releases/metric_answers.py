@@ -14,7 +14,7 @@ The how-to page documents ``{"metrics": […]}``, flat.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlencode
@@ -33,6 +33,7 @@ from ccgateway.site.sampling import decode_sampled
 __all__ = [
     "MetricsRefusedError",
     "MetricsRoute",
+    "check_failures",
     "hosts_mixed",
     "howto_pieces",
     "metrics_request",
@@ -116,9 +117,21 @@ _BY_POST_DECODER = msgspec.json.Decoder(_ByPost)
 _DOCUMENTED_DECODER = msgspec.json.Decoder(_Documented)
 
 
+def check_failures(answer: SiteAnswer, site: str, no_job: Collection[int]) -> None:
+    """Raises ``MetricsRefusedError`` for what is about this job, and not about the site as a whole. ``no_job``: the statuses that
+    say that there is none."""
+    if answer.status in no_job:
+        raise _not_found(site)
+    if answer.status == 500:
+        failed = refuse(answer, site)
+        raise MetricsRefusedError(failed.code, site, failed.message)
+    if 200 <= answer.status < 300 and not answer.body.strip():
+        message = "The site sent an empty answer, as it does when it cannot read a job's metrics."
+        raise MetricsRefusedError(Code.SITE_ERROR, site, message)
+
+
 def released_pieces(answer: SiteAnswer, site: str, route: MetricsRoute) -> list[MetricPiece]:
     """The pieces of a release's answer. ``MetricsRefusedError`` where it has none to give."""
-    _refuse_failures(answer, site)
     if route.by_post:
         return decode_sampled(answer, _BY_POST_DECODER, site, _series_by_post).data or []
     told = decode_sampled(answer, _BY_GET_DECODER, site, _series_by_get)
@@ -129,9 +142,6 @@ def released_pieces(answer: SiteAnswer, site: str, route: MetricsRoute) -> list[
 
 def howto_pieces(answer: SiteAnswer, site: str, wanted: MetricsWanted) -> list[MetricPiece]:
     """The pieces of the documented answer. One that does not tell its scope has the one that was asked for, or ``node``."""
-    if answer.status == 404:
-        raise _not_found(site)
-    _refuse_failures(answer, site)
     scope = wanted.scopes[0] if wanted.scopes and len(wanted.scopes) == 1 else "node"
     return [
         MetricPiece(one.name, one.scope or scope, JobMetric(one.unit, one.timestep, one.series, one.statistics_series))
@@ -165,18 +175,6 @@ def _series_documented(told: _Documented) -> Iterator[Series]:
 
 def _series_of(metrics: Iterable[JobMetric | _Flat]) -> Iterator[Series]:
     return (series for metric in metrics for series in metric.series or ())
-
-
-def _refuse_failures(answer: SiteAnswer, site: str) -> None:
-    """What is about this job, and not about the site as a whole."""
-    if answer.status == 422:
-        raise _not_found(site)
-    if answer.status == 500:
-        failed = refuse(answer, site)
-        raise MetricsRefusedError(failed.code, site, failed.message)
-    if 200 <= answer.status < 300 and not answer.body.strip():
-        message = "The site sent an empty answer, as it does when it cannot read a job's metrics."
-        raise MetricsRefusedError(Code.SITE_ERROR, site, message)
 
 
 def _refused(words: str, site: str) -> MetricsRefusedError:

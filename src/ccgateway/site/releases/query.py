@@ -1,4 +1,4 @@
-"""What of tags goes by the site's own GraphQL: reading them all, and writing where REST has no way.
+"""What goes by the site's own GraphQL: clusters where REST does not tell them; reading tags, and writing them where REST cannot.
 
 Up to 1.3 REST cannot take a tag from a job; from 1.4 on it lets administrators and API users write only, and silently skips
 private tags. ``POST /query`` asks no role, and checks scopes itself (from 1.4 on).
@@ -12,18 +12,19 @@ import msgspec
 
 from ccgateway.errors import Code, SiteError, redact
 from ccgateway.jobs.model import Tag
-from ccgateway.site.dialects.replies import Reply, understand_mutation
-from ccgateway.site.dialects.writing import TAG_WORDS
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
+from ccgateway.site.releases.write_replies import TAG_PATTERNS, Reply, understand_mutation
 from ccgateway.site.replies import decode
 
 __all__ = [
-    "add_tags_request", "create_tag_request", "mutated", "remove_from_job_request", "remove_from_list_request", "tags_of",
-    "tags_request",
+    "Complaint", "add_tags_request", "clusters_request", "create_tag_request", "mutated", "query_failed", "query_request",
+    "remove_from_job_request", "remove_from_list_request", "tags_of", "tags_request",
 ]  # fmt: skip
 
 
-class _Complaint(msgspec.Struct):
+class Complaint(msgspec.Struct):
+    """One of the errors of an answer."""
+
     message: str = ""
 
 
@@ -33,23 +34,48 @@ class _Tags(msgspec.Struct):
 
 class _Told(msgspec.Struct):
     data: _Tags | None = None
-    errors: list[_Complaint] | None = None
+    errors: list[Complaint] | None = None
 
 
 _TOLD = msgspec.json.Decoder(_Told, strict=False)
 
 
+def query_request(document: str) -> SiteRequest:
+    """A question to the site's own GraphQL."""
+    return SiteRequest("POST", "/query", msgspec.json.encode({"query": document}))
+
+
+def query_failed(errors: Sequence[Complaint] | None, site: str) -> SiteError:
+    """What an answer without data stands for."""
+    words = redact("; ".join(error.message for error in errors or ()))
+    return SiteError(Code.SITE_ERROR, site, f"The site's own GraphQL failed: {words or 'it gave no reason'}")
+
+
+def clusters_request(*, metrics_in_subclusters: bool) -> SiteRequest:
+    """The clusters, without their partitions, as REST tells them."""
+    unit, value = "unit{base prefix}", "{unit{base prefix} value}"
+    thresholds = "peak normal caution alert"
+    metrics = f"metricConfig{{name {unit} scope aggregation timestep {thresholds} %s subClusters{{name {thresholds} remove}}}}"
+    above = "" if metrics_in_subclusters else metrics % ""
+    below = f"footprint {metrics % 'lowerIsBetter'}" if metrics_in_subclusters else ""
+    rates = f"flopRateScalar{value} flopRateSimd{value} memoryBandwidth{value}"
+    topology = "topology{node socket memoryDomain die core accelerators{id type model}}"
+    cores = "socketsPerNode coresPerSocket threadsPerCore"
+    return query_request(
+        f"{{clusters{{name {above} subClusters{{name nodes processorType {cores} {rates} {topology} {below}}}}}}}"
+    )
+
+
 def tags_request(*, scopes: bool) -> SiteRequest:
     """Every tag that the token may read."""
-    return SiteRequest("POST", "/query", msgspec.json.encode({"query": f"{{tags{{id type name{' scope' if scopes else ''}}}}}"}))
+    return query_request(f"{{tags{{id type name{' scope' if scopes else ''}}}}}")
 
 
 def tags_of(answer: SiteAnswer, site: str) -> list[Tag]:
     """The tags, each with the site's own id."""
     told = decode(answer, _TOLD, site)
     if told.data is None:
-        words = redact("; ".join(one.message for one in told.errors or ()))
-        raise SiteError(Code.SITE_ERROR, site, f"The site's own GraphQL failed: {words or 'it gave no reason'}")
+        raise query_failed(told.errors, site)
     return told.data.tags
 
 
@@ -78,7 +104,7 @@ def remove_from_list_request(tag_ids: Sequence[int]) -> SiteRequest:
 
 def mutated(answer: SiteAnswer, site: str) -> Reply:
     """What the answer to one of these mutations, about one tag, says."""
-    return understand_mutation(answer, site, TAG_WORDS)
+    return understand_mutation(answer, site, TAG_PATTERNS)
 
 
 def _of_job(db_id: int, tag_ids: Sequence[int]) -> dict[str, object]:
