@@ -13,7 +13,7 @@ from ccgateway.federation.closing import Closing
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import FromSites, JobMetrics, MetricsBudget, Outcome
-from ccgateway.federation.placing import Places
+from ccgateway.federation.placing import WriteRouter
 from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.questions import (
     Answer,
@@ -30,7 +30,7 @@ from ccgateway.federation.readahead import ParkedWalks
 from ccgateway.federation.remembered.directory import Directory
 from ccgateway.federation.remembered.metrics import RememberedMetrics
 from ccgateway.federation.remembered.shelf import Shelf
-from ccgateway.federation.twins import DuplicateSites
+from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.federation.writes import Writes
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
@@ -70,7 +70,7 @@ class Gateway:
         self.bookmarks = Bookmarks(notes)
         provisionals = Provisionals(notes)
         self._closing = Closing()
-        twins = DuplicateSites(registry)
+        twins = DuplicateSiteDetector(registry)
         self._parked = ParkedWalks(limits.read_ahead)
         self._joblist = JobList(registry, twins, limits, self._parked, self._shelf)
         self._lookups = Lookups(registry, twins, limits, self._joblist, Directory(self._shelf), provisionals)
@@ -78,7 +78,7 @@ class Gateway:
         self._writes = Writes(
             registry,
             limits,
-            Places(registry, limits.scan_budget, provisionals),
+            WriteRouter(registry, limits.scan_budget, provisionals),
             self.invalidate,
             writes or WriteSettings.model_validate({}),
             ledger or LocalLedger(),
