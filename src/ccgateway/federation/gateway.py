@@ -12,7 +12,7 @@ from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
 from ccgateway.federation.page_cursors import PageCursorStore
-from ccgateway.federation.placing import Places
+from ccgateway.federation.placing import WriteRouter
 from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.questions import (
     Answer,
@@ -26,7 +26,7 @@ from ccgateway.federation.questions import (
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.readahead import ParkedWalks
-from ccgateway.federation.twins import DuplicateSites
+from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.federation.writes import Writes
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
@@ -64,7 +64,7 @@ class Gateway:
         self.page_cursors = PageCursorStore(ttl_store)
         provisionals = Provisionals(ttl_store)
         self._closing = Closing()
-        twins = DuplicateSites(registry)
+        twins = DuplicateSiteDetector(registry)
         self._parked = ParkedWalks(limits.read_ahead)
         self._joblist = JobList(registry, twins, limits, self._parked)
         self._lookups = Lookups(registry, twins, limits, self._joblist, provisionals)
@@ -72,7 +72,7 @@ class Gateway:
         self._writes = Writes(
             registry,
             limits,
-            Places(registry, limits.scan_budget, provisionals),
+            WriteRouter(registry, limits.scan_budget, provisionals),
             self.invalidate,
             writes or WriteSettings.model_validate({}),
             idempotency_store or TtlStore("once"),

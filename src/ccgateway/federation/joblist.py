@@ -14,7 +14,7 @@ from ccgateway.errors import Code, FederationError, RequestError, SiteError
 from ccgateway.federation.questions import EVERYTHING, JobListAnswer, JobListQuestion, Policy, ReportStatus, SiteReport
 from ccgateway.federation.readahead import ParkedWalks
 from ccgateway.federation.scatter import must_answer, patience_of
-from ccgateway.federation.twins import DuplicateSites
+from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.federation.walk import Part, Walk
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import LATEST, check_patterns, conditions_of
@@ -41,7 +41,7 @@ class JobList:
     """The use case. ``shares`` remembers which part of the list each site usually gives, to ask for no more than is needed."""
 
     registry: Registry
-    twins: DuplicateSites
+    twins: DuplicateSiteDetector
     limits: LimitSettings
     parked: ParkedWalks
     shares: dict[str, float] = field(default_factory=dict)

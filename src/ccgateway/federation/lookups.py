@@ -23,7 +23,7 @@ from ccgateway.federation.questions import (
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.scatter import Ask, must_answer, patience_of, scatter
-from ccgateway.federation.twins import DuplicateSites
+from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.roles import Ability, abilities
 from ccgateway.jobs.clusters import Cluster, User
@@ -46,7 +46,7 @@ class Lookups:
     """The use cases beside the job list, over the same sites."""
 
     registry: Registry
-    twins: DuplicateSites
+    twins: DuplicateSiteDetector
     limits: LimitSettings
     joblist: JobList
     provisionals: Provisionals

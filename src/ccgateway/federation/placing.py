@@ -25,7 +25,7 @@ from ccgateway.site.exchange import Visit
 from ccgateway.site.finding import newest_job, whole_target
 from ccgateway.site.registry import Registry
 
-__all__ = ["EVERY_SITE", "Placed", "Places"]
+__all__ = ["EVERY_SITE", "Placed", "WriteRouter"]
 
 #: stands for all sites where sites have to be named
 EVERY_SITE = "*"
@@ -41,7 +41,7 @@ class Placed(NamedTuple):
 
 
 @dataclass(slots=True)
-class Places:
+class WriteRouter:
     """Knows the sites' clusters, as they were last asked. ``budget``: jobs of a site that are looked through for one."""
 
     registry: Registry

@@ -24,7 +24,7 @@ from ccgateway.site.base import JobsWanted, PageFailedError, Site
 from ccgateway.site.registry import Registry
 from ccgateway.site.releases import Window
 
-__all__ = ["DuplicateSites", "address_of", "look_alike", "same_jobs"]
+__all__ = ["DuplicateSiteDetector", "address_of", "look_alike", "same_jobs"]
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _ATTRIBUTES = frozenset({"user", "project"})
 _PORTS = {"http": 80, "https": 443}
 
 
-class DuplicateSites:
+class DuplicateSiteDetector:
     """Which of the sites are one instance. The one with the lower number stands for both."""
 
     def __init__(self, registry: Registry) -> None:

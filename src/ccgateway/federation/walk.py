@@ -13,7 +13,7 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.federation.questions import SiteReport
 from ccgateway.federation.scatter import Ask, scatter
-from ccgateway.federation.twins import DuplicateSites
+from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import EARLIEST
 from ccgateway.jobs.model import JobKey, JobRow
@@ -168,7 +168,7 @@ class Walk:
     """
 
     parts: list[Part]
-    twins: DuplicateSites
+    twins: DuplicateSiteDetector
     budget: int
     patience: float | None
     after: Position | None = None

@@ -19,7 +19,7 @@ from ccgateway.federation.audit import PART, Audit, AuditFile
 from ccgateway.federation.closing import NOT_SENT, Closing
 from ccgateway.federation.idempotency import IdempotencyGuard, secret_digest
 from ccgateway.federation.orders import Act, Asked, Changed, Order, Orders, Touches, chained
-from ccgateway.federation.placing import Placed, Places
+from ccgateway.federation.placing import Placed, WriteRouter
 from ccgateway.federation.progress import Progress, Subject
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.roles import Ability, abilities
@@ -82,7 +82,7 @@ class Writes:
 
     registry: Registry
     limits: LimitSettings
-    places: Places
+    places: WriteRouter
     changed: Changed
     settings: WriteSettings = field(default_factory=lambda: WriteSettings.model_validate({}))
     idempotency_store: TtlStore = field(default_factory=lambda: TtlStore("once"))

@@ -129,7 +129,7 @@ async def read_list(call: Call, asked: ListAsked) -> Listed:
 def _refuse_short(answer: JobListAnswer, asked: ListAsked, call: Call) -> None:
     """Who reads until there are fewer than a page would take a short one for the last."""
     if answer.has_next_page and len(answer.rows) < asked.size:
-        budget = call.desk.limits.scan_budget
+        budget = call.state.limits.scan_budget
         message = (
             f"For this page more than {budget} jobs of one site have to be read. Narrow the question (startTime[from]), or read "
             "by cursor: add cursor= and follow the Link headers; pages may then be short while there is more."

@@ -1,5 +1,5 @@
-"""One face as an application: a request is routed, its caller found, its body read, and the answer written in the face's
-style."""
+"""One face as an application: a request is routed, its caller found, its body read, and the answer given in the face's
+format."""
 
 from __future__ import annotations
 
@@ -15,44 +15,41 @@ from ccgateway.identity.principal import Principal
 from ccgateway.surfaces.callers import CallerOf
 from ccgateway.surfaces.presence import WhileConnected
 from ccgateway.surfaces.requests import LateBodyError, begin_request, check_texts, check_values, read_body
-from ccgateway.surfaces.rest.calls import Answer, Call, Desk, Query
-from ccgateway.surfaces.rest.doors import Door
+from ccgateway.surfaces.rest.access import AccessRule, refuse_other_origins
+from ccgateway.surfaces.rest.calls import Answer, AppState, Call, Format, Query
 from ccgateway.surfaces.rest.endpoints import Match, Operation, Table
-from ccgateway.surfaces.rest.origins import refuse_other_origins
-from ccgateway.surfaces.rest.sending import send_answer
-from ccgateway.surfaces.rest.styles import Style
-from ccgateway.surfaces.rest.wording import RefusedError
+from ccgateway.surfaces.rest.go_compat import RefusedError
 from ccgateway.traffic.admission import Sending
 
-__all__ = ["Face"]
+__all__ = ["RestApp"]
 
 log = logging.getLogger(__name__)
 
 
-class Face:
+class RestApp:
     """ASGI application, mounted at its base. ``admits``: which callers; ``origins``: whose pages may ask."""
 
     def __init__(
         self,
-        desk: Desk,
+        state: AppState,
         table: Table,
-        style: Style,
+        format: Format,  # noqa: A002
         caller_of: CallerOf,
         *,
-        admits: Door,
+        admits: AccessRule,
         origins: frozenset[str] = frozenset(),
     ) -> None:
-        self._desk, self._table, self._style, self._caller_of = desk, table, style, caller_of
+        self._state, self._table, self._format, self._caller_of = state, table, format, caller_of
         self._admits, self._origins = admits, origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        with self._desk.traffic.sending() as sending:
+        with self._state.traffic.sending() as sending:
             try:
                 answer = await self._answer(request, sending)
             except ClientDisconnect:
                 answer = Answer(499, media_type=None)
-            await send_answer(answer, send, with_body=request.method != "HEAD")
+            await _send(answer, send, with_body=request.method != "HEAD")
 
     async def _answer(self, request: Request, sending: Sending) -> Answer:
         request_id = begin_request()
@@ -64,53 +61,53 @@ class Face:
         except ClientDisconnect:
             raise
         except LateBodyError as late:
-            return _with(self._style.failed(late), 408, {"Connection": "close"})
+            return _with(self._format.failed(late), 408, {"Connection": "close"})
         except (GatewayError, RefusedError) as error:
             closing = {"Connection": "close"} if isinstance(error, GatewayError) and error.code is Code.BODY_TOO_LARGE else {}
-            answer = self._style.failed(error)
+            answer = self._format.failed(error)
             if isinstance(error, RequestError) and error.retry_after is not None:
                 closing["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
             return _with(answer, answer.status, closing)
         except Exception:
             # the boundary: logged with its traceback, answered without
             log.exception("request %s: internal error", request_id)
-            return self._style.failed(GatewayError(Code.INTERNAL, f"internal error, request id {request_id}"))
+            return self._format.failed(GatewayError(Code.INTERNAL, f"internal error, request id {request_id}"))
 
     async def _routed(self, request: Request, request_id: str, sending: Sending) -> Answer:
         matches = self._table.match(_path_below(request.scope))
-        method = "GET" if request.method == "HEAD" and self._style.helpful else request.method
+        method = "GET" if request.method == "HEAD" and self._format.helpful else request.method
         match = next((one for one in matches if method in one.endpoint.operations), None)
         if match is not None:
             try:
                 caller = await self._let_in(request)
             except GatewayError as error:
-                return self._style.turned_away(error)
+                return self._format.turned_away(error)
             return await self._run(request, match, match.endpoint.operations[method], caller, request_id, sending)
-        if self._style.asks_first:
+        if self._format.asks_first:
             try:
                 await self._let_in(request)
             except GatewayError as error:
-                return self._style.turned_away(error)
+                return self._format.turned_away(error)
         methods = list(dict.fromkeys(name for one in matches for name in one.endpoint.operations))
         if not methods:
-            return self._style.unknown()
-        if self._style.helpful:
+            return self._format.unknown()
+        if self._format.helpful:
             methods += ["HEAD"] * ("GET" in methods) + ["OPTIONS"]
             if method == "OPTIONS":
                 return Answer(204, media_type=None, headers={"Allow": ", ".join(methods)})
-        return self._style.wrong_method(methods)
+        return self._format.wrong_method(methods)
 
     async def _let_in(self, request: Request) -> Principal:
         """Who asks, if this face is theirs."""
         caller = await self._caller_of(request)
         if not self._admits(caller):
-            raise RequestError(Code.FORBIDDEN, self._style.not_here)
+            raise RequestError(Code.FORBIDDEN, self._format.not_here)
         return caller
 
     async def _run(  # noqa: PLR0917 - what belongs to one request
         self, request: Request, match: Match, operation: Operation, caller: Principal, request_id: str, sending: Sending
     ) -> Answer:
-        limits = self._desk.limits
+        limits = self._state.limits
         body = (
             b""
             if request.method in ("GET", "HEAD")
@@ -120,8 +117,8 @@ class Face:
         check_texts(body, limits.body_texts)
         headers = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
         query = Query(request.scope["query_string"].decode("latin-1"))
-        call = Call(self._desk, caller, request.method, match.values, query, headers, body, request_id)
-        async with WhileConnected(request.receive), self._desk.traffic.admitted(caller.share, sending):
+        call = Call(self._state, self._format, caller, request.method, match.values, query, headers, body, request_id)
+        async with WhileConnected(request.receive), self._state.traffic.admitted(caller.share, sending):
             answer = await operation.run(call)
         if sending.refusal is not None:
             raise sending.refusal
@@ -138,3 +135,18 @@ def _path_below(scope: Scope) -> str:
     path: str = raw.decode("latin-1").partition("?")[0]
     root: str = scope.get("root_path", "")
     return path.removeprefix(root)
+
+
+async def _send(answer: Answer, send: Send, *, with_body: bool) -> None:
+    headers = [("X-Content-Type-Options", "nosniff"), *answer.headers.items()]
+    if answer.etag is not None:
+        headers += [("ETag", answer.etag), ("Cache-Control", "private, no-cache")]
+    else:
+        headers.append(("Cache-Control", "no-store"))
+    if answer.status != 304:
+        headers.append(("Content-Length", str(len(answer.body))))
+        if answer.media_type is not None:
+            headers.append(("Content-Type", answer.media_type))
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+    await send({"type": "http.response.body", "body": answer.body if with_body and answer.status != 304 else b""})

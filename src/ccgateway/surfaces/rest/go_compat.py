@@ -11,7 +11,7 @@ import msgspec
 
 from ccgateway.surfaces.rest.calls import Answer, encode
 
-__all__ = ["NO_ROWS", "RefusedError", "decode_json", "kind_of", "parse_int", "written"]
+__all__ = ["NO_ROWS", "RefusedError", "decode_json", "json_response", "kind_of", "parse_int"]
 
 NO_ROWS = "sql: no rows in result set"
 
@@ -94,7 +94,7 @@ _ESCAPED = {
 }
 
 
-def written(
+def json_response(
     value: object, status: int = 200, *, headers: Mapping[str, str] | None = None, texts: Iterable[str] | None = None
 ) -> Answer:
     """``value`` as ``encoding/json`` writes it: with a few characters escaped that JSON does not ask to be, and a line's end.

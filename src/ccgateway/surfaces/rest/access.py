@@ -1,4 +1,7 @@
-"""Pages of other origins must not change anything in the name of whoever looks at them.
+"""Who may use which root, as cc-backend has it from 1.4 on; and that pages of other origins change nothing.
+
+``/api`` is for administrators, and for machines, whose one role is ``api``; everybody else has ``/userapi``. Unlike cc-backend,
+the gateway does not ask for the role ``api`` beside another: callers whose tokens are no cc-backend's do not have it.
 
 A browser sends some requests of a page to anybody without asking first, and cc-backend's interface takes bodies of any type.
 What a browser says of itself tells them apart: ``Sec-Fetch-Site``, and ``Origin`` where that is not sent. Programs send neither.
@@ -6,16 +9,31 @@ What a browser says of itself tells them apart: ``Sec-Fetch-Site``, and ``Origin
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from ccgateway.errors import Code, RequestError
+from ccgateway.identity.principal import Principal
 
-__all__ = ["refuse_other_origins"]
+__all__ = ["AccessRule", "may_use_api", "may_use_userapi", "refuse_other_origins"]
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN = frozenset({"same-origin", "none"})
+
+AccessRule: TypeAlias = Callable[[Principal], bool]
+
+
+def may_use_api(caller: Principal) -> bool:
+    """Administrators and machines."""
+    return "admin" in caller.roles or caller.roles == {"api"}
+
+
+def may_use_userapi(caller: Principal) -> bool:
+    """Everybody with a role."""
+    return bool(caller.roles)
 
 
 def refuse_other_origins(request: Request, allowed: frozenset[str]) -> None:
