@@ -27,7 +27,7 @@ from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.roles import Ability, abilities
 from ccgateway.jobs.clusters import Cluster, User
-from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
+from ccgateway.jobs.filters import JobFilter
 from ccgateway.jobs.model import JobRow, Tag, parse_job_id
 from ccgateway.jobs.provisional import is_provisional
 from ccgateway.settings import LimitSettings
@@ -68,11 +68,7 @@ class Lookups:
         self, caller: Principal, *, cluster: str, job_id: int, start_time: int | None, site: str | None, fields: frozenset[str]
     ) -> JobRow:
         """One job by its key. ``AMBIGUOUS_JOB`` if several sites have it, ``INCOMPLETE`` if it may be at one that failed."""
-        wanted = JobFilter(
-            cluster=StringInput(eq=cluster),
-            job_id=StringInput(eq=str(job_id)),
-            start_time=TimeRange(start_time, start_time) if start_time is not None else None,
-        )
+        wanted = JobFilter.of_job(job_id, cluster=cluster, start_time=start_time)
         sites = [site] if site is not None else None
         answer = await self.joblist.page(JobListQuestion(filters=(wanted,), first=2, sites=sites, fields=fields), caller)
         failed = [SiteError(r.code or Code.INTERNAL, r.site, r.message or "") for r in answer.reports if not r.is_complete]

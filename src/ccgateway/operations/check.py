@@ -7,7 +7,6 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from itertools import combinations
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +26,7 @@ from ccgateway.operations.refusals import ISSUE, advise
 from ccgateway.operations.serving import refuse_without_sites
 from ccgateway.operations.tokens import TokenFacts, roles_wanted, token_key, token_source
 from ccgateway.settings import Settings, SiteSettings
+from ccgateway.settings.base import is_loopback
 from ccgateway.site.credentials import Credential
 from ccgateway.site.credentials.table import TokenTable
 from ccgateway.site.exchange import Visit
@@ -271,11 +271,7 @@ def _judge_source(site: SiteSettings, found: SiteCheck, token: SecretStr | None)
 def _judge_transport(site: SiteSettings, found: SiteCheck) -> None:
     split = urlsplit(site.url)
     host = split.hostname or ""
-    try:
-        is_local = ip_address(host).is_loopback
-    except ValueError:
-        is_local = host == "localhost"
-    if split.scheme == "http" and not is_local:
+    if split.scheme == "http" and not is_loopback(host):
         found.warn("url", "the token and all answers cross the network unencrypted", "Use https:// if the site offers it.")
 
 

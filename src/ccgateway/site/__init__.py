@@ -19,9 +19,10 @@ reading      a site's jobs, newest first, without losing or doubling one
 registry     all configured sites
 
 writing      the site as writes see it: the façade over what follows
-hand         what a write works with, and the words for how it ended
+write_context what a write works with, and the words for how it ended
 sending      a write is sent once; in doubt, what is true is read back
-finding      the one job that a write is about; turns
+finding      the one job that a write is about
+keyed_lock   turns of writes to one job
 lifecycle    a job's beginning and end
 editing      metadata; jobs that go
 tagging      tags

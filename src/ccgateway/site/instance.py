@@ -26,6 +26,7 @@ from ccgateway.site.listing import ListQuery
 from ccgateway.site.outages import RememberedFailureError
 from ccgateway.site.release import SiteRelease
 from ccgateway.site.releases import Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
+from ccgateway.site.releases.metric_answers import metrics_not_found
 from ccgateway.site.releases.probing import find_release
 from ccgateway.site.replies import refuse
 from ccgateway.traffic.scopes import in_turn
@@ -150,7 +151,7 @@ class Instance:
         async def ask(dialect: Dialect) -> list[MetricPiece] | MetricsRefusedError:
             credential = visit.credential
             if not dialect.isolates and not credential.sees_all and await self._job(dialect, visit, db_id, frozenset()) is None:
-                return MetricsRefusedError(Code.NOT_FOUND, self.name, f"Site {self.name} has no such job, or does not show it.")
+                return metrics_not_found(self.name)
             route = dialect.metrics_route(credential)
             request = dialect.metrics_request(dialect.root(credential), db_id, wanted, route)
             try:

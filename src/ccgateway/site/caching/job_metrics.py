@@ -27,6 +27,7 @@ from ccgateway.site.caching.job_ids import JobIds
 from ccgateway.site.caching.responses import ResponseCache, audience_of, subject_of
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance
+from ccgateway.site.replies import no_such_job
 
 __all__ = ["CachedMetrics"]
 
@@ -99,7 +100,7 @@ class CachedMetrics:
                     return None
                 raise
             if found is None:
-                raise SiteError(Code.NOT_FOUND, site, f"Site {site} has no such job, or does not show it.")
+                raise no_such_job(site)
             job = found
         if job.key is None or job.phase is None:
             return None

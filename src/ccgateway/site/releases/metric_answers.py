@@ -27,7 +27,7 @@ from ccgateway.jobs.metrics import JobMetric, MetricPiece, MetricsWanted, Series
 from ccgateway.jobs.model import Int32
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
-from ccgateway.site.replies import refuse
+from ccgateway.site.replies import NO_SUCH_JOB, refuse
 from ccgateway.site.sampling import decode_sampled
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "check_failures",
     "hosts_mixed",
     "howto_pieces",
+    "metrics_not_found",
     "metrics_request",
     "released_pieces",
     "route_for",
@@ -121,7 +122,7 @@ def check_failures(answer: SiteAnswer, site: str, no_job: Collection[int]) -> No
     """Raises ``MetricsRefusedError`` for what is about this job, and not about the site as a whole. ``no_job``: the statuses that
     say that there is none."""
     if answer.status in no_job:
-        raise _not_found(site)
+        raise metrics_not_found(site)
     if answer.status == 500:
         failed = refuse(answer, site)
         raise MetricsRefusedError(failed.code, site, failed.message)
@@ -179,7 +180,7 @@ def _series_of(metrics: Iterable[JobMetric | _Flat]) -> Iterator[Series]:
 
 def _refused(words: str, site: str) -> MetricsRefusedError:
     if "no rows in result set" in words:
-        return _not_found(site)
+        return metrics_not_found(site)
     if "not allowed to see this job" in words:
         message = (
             "The site does not show this job's metrics to the gateway's token. Other people's metrics need a token with the "
@@ -190,5 +191,6 @@ def _refused(words: str, site: str) -> MetricsRefusedError:
     return MetricsRefusedError(Code.SITE_ERROR, site, f"The site cannot read this job's metrics: {reason}")
 
 
-def _not_found(site: str) -> MetricsRefusedError:
-    return MetricsRefusedError(Code.NOT_FOUND, site, f"Site {site} has no such job, or does not show it.")
+def metrics_not_found(site: str) -> MetricsRefusedError:
+    """There is no such job, or it may not be seen."""
+    return MetricsRefusedError(Code.NOT_FOUND, site, NO_SUCH_JOB.format(site=site))

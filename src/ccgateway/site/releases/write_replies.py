@@ -16,7 +16,7 @@ import msgspec
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.exchange import SiteAnswer
-from ccgateway.site.replies import NOT_JSON, refuse
+from ccgateway.site.replies import NOT_JSON, no_such_job, refuse
 
 __all__ = [
     "JOB_PATTERNS", "NEW_USER_PATTERNS", "START_PATTERNS", "STOP_PATTERNS", "TAG_PATTERNS", "USER_PATTERNS", "Effect", "End",
@@ -139,7 +139,7 @@ def understand(answer: SiteAnswer, site: str, patterns: Sequence[ErrorPattern] =
     if (known := _known(said, site, patterns)) is not None:
         return known
     if 400 <= status < 500:
-        return Reply(Effect.REFUSED, _no_such_job(site) if _is_no_such_job(said) else error)
+        return Reply(Effect.REFUSED, no_such_job(site) if _is_no_such_job(said) else error)
     return Reply(Effect.DOUBT, error)
 
 
@@ -217,7 +217,7 @@ def understand_mutation(answer: SiteAnswer, site: str, patterns: Sequence[ErrorP
     if told.errors:
         said = "; ".join(one.message for one in told.errors)
         failed = refuse(SiteAnswer(500, "application/json", msgspec.json.encode({"error": said})), site)
-        return _known(said, site, patterns) or Reply(Effect.DOUBT, _no_such_job(site) if _is_no_such_job(said) else failed)
+        return _known(said, site, patterns) or Reply(Effect.DOUBT, no_such_job(site) if _is_no_such_job(said) else failed)
     if not told.data:
         return Reply(Effect.DOUBT, SiteError(Code.BAD_ANSWER, site, "The site's own GraphQL answered nothing."))
     return Reply(Effect.DONE, number=_id_in(told.data))
@@ -235,7 +235,3 @@ def _id_in(data: dict[str, msgspec.Raw]) -> int | None:
 
 def _is_no_such_job(said: str) -> bool:
     return "no rows in result set" in said
-
-
-def _no_such_job(site: str) -> SiteError:
-    return SiteError(Code.NOT_FOUND, site, f"Site {site} has no such job, or does not show it.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ccgateway.errors import Code, FederationError, GatewayError
 from ccgateway.federation.questions import JobListQuestion
-from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
+from ccgateway.jobs.filters import JobFilter
 from ccgateway.jobs.model import JobRow
 from ccgateway.jobs.writes import Target, WriteResult
 from ccgateway.surfaces.rest.calls import Answer, Call
@@ -40,11 +40,9 @@ async def find(call: Call, number: int) -> JobRow:
 
 async def find_of_key(call: Call, target: Target) -> JobRow | None:
     """The job that ``target`` names by number and start time; ``None`` if there is none."""
-    wanted = JobFilter(
-        cluster=StringInput(eq=target.cluster) if target.cluster is not None else None,
-        job_id=StringInput(eq=str(target.job_id)),
-        start_time=TimeRange(target.start_time, target.start_time),
-    )
+    if target.job_id is None:
+        return None
+    wanted = JobFilter.of_job(target.job_id, cluster=target.cluster, start_time=target.start_time)
     sites = [target.site] if target.site is not None else None
     answer = await call.gateway.jobs(JobListQuestion(filters=(wanted,), first=1, sites=sites, fields=SINGLE), call.caller)
     return answer.rows[0] if answer.rows else None

@@ -11,13 +11,15 @@ from ccgateway.identity.roles import Ability
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.writes import Target, WriteOutcome, WriteResult
 from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
-from ccgateway.site.finding import Turns, find_job, job_of_key, no_such_job
+from ccgateway.site.finding import find_job, job_of_key
 from ccgateway.site.instance import Instance
+from ccgateway.site.keyed_lock import KeyedLock
 from ccgateway.site.releases import Dialect
 from ccgateway.site.releases.write_replies import Effect, Reply
+from ccgateway.site.replies import no_such_job
 from ccgateway.site.sending import Settled, send_once, settle
 
-__all__ = ["Hand", "result_of"]
+__all__ = ["WriteContext", "result_of"]
 
 #: what of a job has to be known to judge a write to it
 BEFORE = frozenset({"user", "state", "duration", "meta_data", "tags"})
@@ -25,20 +27,20 @@ _LATE = " A job that was just started shows there only once the site has committ
 
 
 @dataclass(frozen=True, slots=True)
-class Hand:
-    """One write's means. ``root``: the API root that the credential opens; ``turns``: shared by all writes to the site."""
+class WriteContext:
+    """One write's means. ``root``: the API root that the credential opens; ``locks``: shared by all writes to the site."""
 
     instance: Instance
     dialect: Dialect
     visit: Visit
     root: str
-    turns: Turns
+    locks: KeyedLock
 
     @classmethod
-    async def give(cls, instance: Instance, visit: Visit, turns: Turns) -> Hand:
+    async def of(cls, instance: Instance, visit: Visit, locks: KeyedLock) -> WriteContext:
         """The means at ``instance``. Raises ``SiteError`` if the site's release cannot be found out."""
         dialect = await instance.dialect(visit)
-        return cls(instance, dialect, visit, dialect.root(visit.credential), turns)
+        return cls(instance, dialect, visit, dialect.root(visit.credential), locks)
 
     @property
     def site(self) -> str:
@@ -116,7 +118,7 @@ class Hand:
         """One's turn among the writes to that job, and whether one had to wait for it."""
         async with AsyncExitStack() as stack:
             try:
-                waited = await stack.enter_async_context(self.turns.take(key, self.visit.deadline))
+                waited = await stack.enter_async_context(self.locks.take(key, self.visit.deadline))
             except TimeoutError:
                 raise self.error(Code.TIMEOUT, "Other writes to the job took all the time; nothing was sent.") from None
             yield waited

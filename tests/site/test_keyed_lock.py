@@ -7,15 +7,15 @@ import asyncio
 import pytest
 
 from ccgateway.deadline import Deadline
-from ccgateway.site.finding import Turns
+from ccgateway.site.keyed_lock import KeyedLock
 
 
 async def test_those_with_one_name_go_one_after_the_other_and_others_beside_them() -> None:
-    turns = Turns()
+    lock = KeyedLock()
     order: list[str] = []
 
     async def go(name: str, mark: str) -> bool:
-        async with turns.take(name, Deadline.after(10)) as waited:
+        async with lock.take(name, Deadline.after(10)) as waited:
             order.append(f"{mark} in")
             await asyncio.sleep(0)
             await asyncio.sleep(0)
@@ -26,24 +26,24 @@ async def test_those_with_one_name_go_one_after_the_other_and_others_beside_them
     assert list(waited) == [False, True, False, True]
     assert [one for one in order if one[0] != "x"] == ["1 in", "1 out", "2 in", "2 out", "3 in", "3 out"]
     assert order.index("x in") < order.index("1 out")
-    assert turns._locks == {}
+    assert lock._locks == {}
 
 
 async def test_a_turn_that_does_not_come_in_time_is_given_up() -> None:
-    turns = Turns()
-    async with turns.take("a", Deadline.after(10)):
+    lock = KeyedLock()
+    async with lock.take("a", Deadline.after(10)):
         with pytest.raises(TimeoutError):
-            async with turns.take("a", Deadline.after(0.01)):
+            async with lock.take("a", Deadline.after(0.01)):
                 pytest.fail("it was not its turn")
-    async with turns.take("a", Deadline.after(10)) as waited:
+    async with lock.take("a", Deadline.after(10)) as waited:
         assert not waited
 
 
 async def test_a_turn_that_ends_in_an_error_lets_the_next_one_go() -> None:
-    turns = Turns()
+    lock = KeyedLock()
     with pytest.raises(ZeroDivisionError):
-        async with turns.take("a", Deadline.after(10)):
+        async with lock.take("a", Deadline.after(10)):
             raise ZeroDivisionError
-    async with turns.take("a", Deadline.after(10)):
+    async with lock.take("a", Deadline.after(10)):
         pass
-    assert turns._locks == {}
+    assert lock._locks == {}
