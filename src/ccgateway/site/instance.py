@@ -9,6 +9,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+import msgspec
+
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.identity.principal import Principal
@@ -28,6 +30,7 @@ from ccgateway.site.release import SiteRelease
 from ccgateway.site.releases import Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
 from ccgateway.site.releases.metric_answers import metrics_not_found
 from ccgateway.site.releases.probing import find_release
+from ccgateway.site.releases.query import QueryReply, query_data, query_request
 from ccgateway.site.replies import refuse
 from ccgateway.traffic.scopes import in_turn
 
@@ -247,6 +250,18 @@ class Instance:
     async def send(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
         """Sends one request as it is."""
         return await self._exchange.exchange(request, visit)
+
+    async def query(
+        self,
+        visit: Visit,
+        document: str,
+        variables: Mapping[str, object],
+        decoder: msgspec.json.Decoder[QueryReply[T]],
+    ) -> T:
+        """The data of one question to the site's own GraphQL; for use within ``in_dialect``. Raises as ``query_data``."""
+        with self.proofs.proving(visit.credential):
+            answer = await self._exchange.exchange(query_request(document, variables), visit)
+            return await in_turn(lambda: query_data(answer, decoder, self.name))
 
     def doubt_release(self) -> None:
         """Has the next question find out again which release answers."""

@@ -7,6 +7,7 @@ private tags. ``POST /query`` asks no role, and checks scopes itself (from 1.4 o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -14,12 +15,15 @@ from ccgateway.errors import Code, SiteError, redact
 from ccgateway.jobs.model import Tag
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
 from ccgateway.site.releases.write_replies import TAG_PATTERNS, Reply, understand_mutation
-from ccgateway.site.replies import decode
+from ccgateway.site.replies import decode, reason_of
 
 __all__ = [
-    "Complaint", "add_tags_request", "clusters_request", "create_tag_request", "mutated", "query_failed", "query_request",
-    "remove_from_job_request", "remove_from_list_request", "tags_of", "tags_request",
+    "Complaint", "QueryFailedError", "QueryReply", "add_tags_request", "clusters_request", "create_tag_request", "mutated",
+    "query_data", "query_request", "remove_from_job_request", "remove_from_list_request", "tags_of", "tags_request",
 ]  # fmt: skip
+
+
+T = TypeVar("T")
 
 
 class Complaint(msgspec.Struct):
@@ -28,27 +32,49 @@ class Complaint(msgspec.Struct):
     message: str = ""
 
 
+class QueryReply(msgspec.Struct, Generic[T]):
+    """An answer of the site's own GraphQL, to be decoded by ``msgspec.json.Decoder(QueryReply[T], strict=False)``."""
+
+    data: T | None = None
+    errors: list[Complaint] | None = None
+
+
 class _Tags(msgspec.Struct):
     tags: list[Tag]
 
 
-class _Told(msgspec.Struct):
-    data: _Tags | None = None
-    errors: list[Complaint] | None = None
+_TAGS = msgspec.json.Decoder(QueryReply[_Tags], strict=False)
 
 
-_TOLD = msgspec.json.Decoder(_Told, strict=False)
+class QueryFailedError(SiteError):
+    """The site's own GraphQL answered with errors. ``reasons``: its own words, not fit to be shown."""
+
+    def __init__(self, errors: Sequence[Complaint] | None, site: str) -> None:
+        self.reasons = tuple(error.message for error in (errors or ())[:_MOST_REASONS])
+        words = redact("; ".join(self.reasons))
+        super().__init__(Code.SITE_ERROR, site, f"The site's own GraphQL failed: {words or 'it gave no reason'}")
 
 
-def query_request(document: str) -> SiteRequest:
+#: errors of one answer that are looked at
+_MOST_REASONS = 20
+
+
+def query_request(document: str, variables: Mapping[str, object] | None = None) -> SiteRequest:
     """A question to the site's own GraphQL."""
-    return SiteRequest("POST", "/query", msgspec.json.encode({"query": document}))
+    body = {"query": document} | ({"variables": variables} if variables else {})
+    return SiteRequest("POST", "/query", msgspec.json.encode(body))
 
 
-def query_failed(errors: Sequence[Complaint] | None, site: str) -> SiteError:
-    """What an answer without data stands for."""
-    words = redact("; ".join(error.message for error in errors or ()))
-    return SiteError(Code.SITE_ERROR, site, f"The site's own GraphQL failed: {words or 'it gave no reason'}")
+def query_data(answer: SiteAnswer, decoder: msgspec.json.Decoder[QueryReply[T]], site: str) -> T:
+    """The data of an answer that has no errors. ``QueryFailedError`` for one that has, also where there is data beside them;
+    ``WRONG_RELEASE`` where the site's schema does not know what was asked for (HTTP 422), or its answer does not fit."""
+    if answer.status == 422:
+        message = f"The site's own GraphQL does not know the question (HTTP 422): {reason_of(answer) or 'it gave no reason'}"
+        raise SiteError(Code.WRONG_RELEASE, site, message)
+    told = decode(answer, decoder, site)
+    if told.data is None or told.errors:
+        raise QueryFailedError(told.errors, site)
+    return told.data
 
 
 def clusters_request(*, metrics_in_subclusters: bool) -> SiteRequest:
@@ -73,10 +99,7 @@ def tags_request(*, scopes: bool) -> SiteRequest:
 
 def tags_of(answer: SiteAnswer, site: str) -> list[Tag]:
     """The tags, each with the site's own id."""
-    told = decode(answer, _TOLD, site)
-    if told.data is None:
-        raise query_failed(told.errors, site)
-    return told.data.tags
+    return query_data(answer, _TAGS, site).tags
 
 
 def create_tag_request(tag: Tag, *, scopes: bool) -> SiteRequest:

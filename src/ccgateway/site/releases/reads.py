@@ -27,7 +27,7 @@ from ccgateway.site.releases.metric_answers import (
     released_pieces,
     route_for,
 )
-from ccgateway.site.releases.query import Complaint, clusters_request, query_failed, query_request
+from ccgateway.site.releases.query import Complaint, QueryReply, clusters_request, query_data, query_request
 from ccgateway.site.replies import decode
 
 __all__ = ["ListPage", "ReadPlan", "Reads", "Window"]
@@ -78,11 +78,6 @@ class _Clusters(msgspec.Struct):
     clusters: list[Cluster]
 
 
-class _Queried(msgspec.Struct):
-    data: _Clusters | None
-    errors: list[Complaint] | None = None
-
-
 class _Either(msgspec.Struct):
     """Clusters in either of the two forms in which they come."""
 
@@ -92,7 +87,7 @@ class _Either(msgspec.Struct):
 
 
 _CLUSTERS = msgspec.json.Decoder(_Clusters)
-_QUERIED = msgspec.json.Decoder(_Queried)
+_QUERIED = msgspec.json.Decoder(QueryReply[_Clusters])
 _EITHER = msgspec.json.Decoder(_Either)
 _USERS = msgspec.json.Decoder(list[User])
 
@@ -249,10 +244,7 @@ class Reads:
 
     def graphql_clusters(self, answer: SiteAnswer, site: str) -> list[Cluster]:
         """The clusters of an answer to ``POST /query``."""
-        found = decode(answer, _QUERIED, site)
-        if found.data is None:
-            raise query_failed(found.errors, site)
-        return found.data.clusters
+        return query_data(answer, _QUERIED, site).clusters
 
     def partitions_request(self) -> SiteRequest | None:
         """The request for the partitions of every cluster, which REST does not tell; ``None`` if there is no way to ask."""

@@ -49,6 +49,10 @@ from ccgateway.surfaces.rest.release_results import FailedAtSites, Message, Rele
 __all__ = ["API", "RELEASED_API", "RELEASED_USERAPI", "USERAPI"]
 
 
+#: as the how-to page has it, or as a release has it
+Face = Literal["documented", "released"]
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """What one face says of an operation. ``answers``: the type of the body by status; ``parameters`` and ``body``: what it takes
@@ -79,12 +83,12 @@ class Row:
     own: bool = False
     writes: bool = False
 
-    def operations(self, face: Literal["howto", "release"]) -> Iterator[tuple[str, Operation]]:
+    def operations(self, face: Face) -> Iterator[tuple[str, Operation]]:
         """Method and operation, for each of the methods, as ``face`` has them."""
-        said = self.howto if face == "howto" else self.release
+        said = self.howto if face == "documented" else self.release
         if said is None:
             return
-        failure: Any = ReleasedFailure if face == "release" else (Failure, FailedWrite) if self.writes else Failure
+        failure: Any = ReleasedFailure if face == "released" else (Failure, FailedWrite) if self.writes else Failure
         methods = said.methods or self.methods
         names = [self.name, *(f"{self.name}By{method.capitalize()}" for method in methods[1:])]
         for method, name in zip(methods, names, strict=True):
@@ -261,14 +265,14 @@ ROWS = (
 )  # fmt: skip
 
 
-def _table(face: Literal["howto", "release"], *, own: bool) -> Table:
+def _table(face: Face, *, own: bool) -> Table:
     by_path: dict[str, dict[str, Operation]] = {}
     for row in ROWS:
         if row.own or not own:
             by_path.setdefault(row.path, {}).update(row.operations(face))
     endpoints = [Endpoint(path, operations) for path, operations in by_path.items() if operations]
-    return Table(endpoints, lenient=face == "howto")
+    return Table(endpoints, lenient=face == "documented")
 
 
-API, USERAPI = _table("howto", own=False), _table("howto", own=True)
-RELEASED_API, RELEASED_USERAPI = _table("release", own=False), _table("release", own=True)
+API, USERAPI = _table("documented", own=False), _table("documented", own=True)
+RELEASED_API, RELEASED_USERAPI = _table("released", own=False), _table("released", own=True)
