@@ -88,7 +88,7 @@ class JobList:
             await walk.collect(self.limits.page_jobs + 1 if asked.is_oversized else page_end + 1)
         self._refuse_short_pages(asked, walk)
         rows = walk.ready[asked.skip : page_end]
-        has_next = len(walk.ready) > page_end or walk.stopped_at is not None
+        has_next = walk.known > page_end or walk.stopped_at is not None
         if walk.stopped_at is not None and len(walk.ready) <= asked.size:
             self._note_budget(walk)
             end: Cursor | None = Cursor(asked.digest, before_second(walk.stopped_at - 1))
@@ -128,7 +128,7 @@ class JobList:
 
     def _refuse_short_pages(self, asked: _Asked, walk: Walk) -> None:
         """A page by number, or of everything, is either right or refused."""
-        self._refuse_too_many(asked, len(walk.ready))
+        self._refuse_too_many(asked, walk.known)
         if asked.question.page is not None and walk.stopped_at is not None:
             raise self._beyond_budget("Pages by number read everything before them; read on by cursor (first, after) instead.")
 

@@ -179,12 +179,12 @@ class Walk:
     mark: Mark | None = None
 
     async def collect(self, want: float) -> None:
-        """Reads until there are ``want`` ready jobs (``math.inf``: all of them)."""
+        """Reads until ``want`` jobs are known, all but the last of them ready (``math.inf``: until all are)."""
         while True:
             live = [part for part in self.parts if part.live]
             floor = max((part.live.floor for part in live if part.live), default=EARLIEST)
             self._finish(floor)
-            if len(self.ready) >= want or not live:
+            if self.known >= want or not live:
                 return
             readable = [part for part in live if part.live and part.live.scanned < self.budget]
             if any(part.live and part.live.floor == floor and part not in readable for part in live):
@@ -204,6 +204,12 @@ class Walk:
     def is_whole(self) -> bool:
         """Whether nothing went wrong so far: no site failed, no job was left out, no budget was spent."""
         return self.stopped_at is None and not any(part.failed or part.has_gaps for part in self.parts)
+
+    @property
+    def known(self) -> int:
+        """The ready jobs, and one more where it is known that others come after them: to tell that, nothing has to be read."""
+        held = (part.stream is not None and (part.stream.rows or (part.live and part.stream.goes_on)) for part in self.parts)
+        return len(self.ready) + (bool(self.ready) and any(held))
 
     @property
     def held_rows(self) -> int:

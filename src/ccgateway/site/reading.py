@@ -65,7 +65,8 @@ class JobStream:
     ``site``: who is asked for pages that need not be of the same moment as others; its ``origin`` is for all else.
 
     ``rows``: matching rows read and not yet taken, in no particular order. ``floor``: complete down to this second.
-    ``done``: there is nothing below. ``scanned``: rows read, matching or not.
+    ``done``: there is nothing below. ``scanned``: rows read, matching or not. ``goes_on``: matching rows just below ``floor``
+    were seen, and put aside.
     """
 
     def __init__(self, site: Site, visit: Visit, wanted: JobsWanted, *, latest: int = LATEST) -> None:
@@ -74,6 +75,7 @@ class JobStream:
         self.rows: list[JobRow] = []
         self.unreadable: list[Unreadable] = []
         self.scanned = 0
+        self.goes_on = False
         self._seen = self._matched = self._failed_pages = 0
         self._wanted = wanted
         self._earliest = max(EARLIEST, wanted.conditions.earliest)
@@ -113,6 +115,7 @@ class JobStream:
     async def read(self, size: int, *, down_to: int = EARLIEST) -> None:
         """Reads one page of about ``size`` rows, none of them from before ``down_to``. Lowers ``floor``, unless ``done``."""
         ids = self._wanted.conditions.db_ids
+        self.goes_on = False
         if self.done:
             return
         if ids is not None:
@@ -195,7 +198,9 @@ class JobStream:
             return
         last = page.rows[-1].start_time
         if page.rows[0].start_time > last:
-            self._keep([row for row in page.matching if row.start_time > last])
+            final = [row for row in page.matching if row.start_time > last]
+            self.goes_on = len(final) < len(page.matching)
+            self._keep(final)
             self._next = last
             return
         await self._read_second(last, size * 4)
