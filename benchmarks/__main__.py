@@ -1,4 +1,4 @@
-"""``python -m benchmarks [lists] [metrics] [rest] [stampede] [slow] [down] [fair] [walk] [--quick]``: prints Markdown."""
+"""``python -m benchmarks [lists] [metrics] [rest] [stampede] [slow] [down] [fair] [calls] [walk] [--quick]``: prints Markdown."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvloop
 
+from benchmarks.calls import calls_of_requests
 from benchmarks.down import sites_that_are_down
 from benchmarks.fairness import one_greedy_script
 from benchmarks.lists import lists_of_jobs
@@ -19,7 +20,7 @@ from benchmarks.slow_site import one_slow_site
 from benchmarks.stampede import stampede
 from benchmarks.walk import walk_over_a_million
 
-ALL = ("lists", "metrics", "rest", "stampede", "slow", "down", "fair", "walk")
+ALL = ("lists", "metrics", "rest", "stampede", "slow", "down", "fair", "calls", "walk")
 
 
 async def main(chosen: list[str], *, quick: bool) -> None:
@@ -41,6 +42,8 @@ async def main(chosen: list[str], *, quick: bool) -> None:
         await sites_that_are_down(requests=200 if quick else 600)
     if "fair" in chosen:
         await one_greedy_script(seconds=10.0 if quick else 30.0)
+    if "calls" in chosen:
+        await calls_of_requests()
     if "walk" in chosen:
         await walk_over_a_million(total=100_000 if quick else 1_000_000, size=1000)
 

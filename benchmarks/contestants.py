@@ -24,7 +24,7 @@ from benchmarks.processes import GatewayProcess, Site, naive, ours, python, told
 __all__ = ["LONG", "SHORT", "Contestant", "Question", "Row", "contestants", "forwarder", "picked"]
 
 SHORT = "id site jobId user cluster startTime duration numNodes state"
-LONG = f"{SHORT} project subCluster partition walltime energy resources {{ hostname hwthreads }}"
+LONG = f"{SHORT} project subCluster partition walltime energy tags {{ type name scope }} resources {{ hostname hwthreads }}"
 _METRICS = "name scope metric { unit { prefix base } timestep series { hostname statistics { avg min max } data } }"
 _ENVELOPE = f"{{ data {{ jobMetrics {{ {_METRICS} }} }} }}"
 
@@ -44,7 +44,7 @@ class Question:
     @property
     def names(self) -> tuple[str, ...]:
         """Of the plain fields, those that are not nested."""
-        return tuple(name for name in self.fields.partition("resources")[0].split())
+        return tuple(name for name in self.fields.partition("tags")[0].split())
 
 
 class Contestant:
@@ -119,6 +119,7 @@ class _Forwarder(Contestant):
             for number, row in enumerate(page["jobs"]):
                 job = {name: row.get("jobState" if name == "state" else name) for name in question.names}
                 if "resources" in question.fields:
+                    job["tags"] = [{key: tag[key] for key in ("type", "name", "scope")} for tag in row.get("tags", ())]
                     job["resources"] = [{key: host.get(key) for key in ("hostname", "hwthreads")} for host in row["resources"]]
                 if metrics:
                     job["metrics"] = [picked(piece) for piece in metrics[number]["data"]["jobMetrics"]]

@@ -14,11 +14,12 @@ __all__ = ["lists_of_jobs"]
 BOTH = ("aurora", "borealis")
 QUESTIONS = {
     "2 sites × 500 jobs, merged into one list of 1000": Question(BOTH, 1000),
-    "the same with 15 fields, hosts among them": Question(BOTH, 1000, LONG),
+    "the same with 16 fields, tags and hosts": Question(BOTH, 1000, LONG),
     "the newest 500 of 2 sites (Tailcall, bare: 500 of each)": Question(BOTH, 500),
     "500 jobs of one site": Question(("aurora",), 500),
-    "500 jobs of one site, 15 fields": Question(("aurora",), 500, LONG),
+    "500 jobs of one site, 16 fields, tags and hosts": Question(("aurora",), 500, LONG),
     "16 jobs of one site": Question(("aurora",), 16),
+    "16 jobs of one site, 16 fields, tags and hosts": Question(("aurora",), 16, LONG),
     "the newest 16 of 2 sites (Tailcall, bare: 16 of each)": Question(BOTH, 16),
 }
 

@@ -20,9 +20,10 @@ const schema = `
   type JobResultList { items: [Job!]! hasNextPage: Boolean! }
   type Job {
     id: ID! site: String! jobId: Int! user: String! project: String! cluster: String! subCluster: String! partition: String
-    startTime: String! duration: Int! walltime: Int numNodes: Int! state: String! energy: Float! resources: [Resource!]!
+    startTime: String! duration: Int! walltime: Int numNodes: Int! state: String! energy: Float! tags: [Tag!]! resources: [Resource!]!
     metrics(metrics: [String!], scopes: [Scope!]): [NamedMetric!]
   }
+  type Tag { type: String! name: String! scope: String! }
   type Resource { hostname: String! hwthreads: [Int!] }
   type NamedMetric { name: String! scope: Scope! metric: Metric! }
   type Metric { unit: Unit timestep: Int! series: [Series!] }
@@ -46,6 +47,7 @@ async function newest (site, count) {
     job.start = job.startTime
     job.startTime = `${new Date(job.startTime * 1000).toISOString().slice(0, 19)}Z`
     job.state = job.jobState
+    job.tags ??= []
   }
   return jobs
 }

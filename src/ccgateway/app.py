@@ -11,14 +11,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from ccgateway.cache.ledger import open_ledger
-from ccgateway.cache.notes import open_notes
+from ccgateway.cache.facade import open_redis
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.federation.audit import audit_to_file, close_audit_file
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.identity.callers import Callers
 from ccgateway.loopwatch import watched_loop
 from ccgateway.settings import Settings
+from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.registry import Registry
 from ccgateway.surfaces.callers import caller_of
@@ -31,6 +31,9 @@ from ccgateway.telemetry import Troubles
 from ccgateway.traffic.admission import Traffic
 
 __all__ = ["Application", "create_app"]
+
+#: bytes of places of pages and of provisional ids that a process keeps: some ten thousand
+NOTES_BYTES = 4 << 20
 
 
 class Application(Starlette):
@@ -46,17 +49,18 @@ class Application(Starlette):
 def create_app(settings: Settings) -> Application:
     """The gateway's application. Raises ``SettingsError`` where the settings cannot be used; reaches no site yet."""
     settings.check_exposure()
-    registry = Registry(settings.sites.values(), keyring=Keyring(settings))
+    redis = open_redis(settings.cache)
+    responses = ResponseCache.of(settings.cache, redis)
+    registry = Registry(settings.sites.values(), keyring=Keyring(settings), responses=responses)
     troubles = Troubles()
     audit_path = settings.writes.audit_file
     audit_file = audit_to_file(audit_path, troubles) if audit_path is not None else None
     gateway = Gateway(
         registry,
         settings.limits,
-        Shelf.of(settings.cache),
         writes=settings.writes,
-        ledger=open_ledger(settings.cache),
-        notes=open_notes(settings.cache),
+        idempotency_store=TtlStore("once", redis),
+        ttl_store=TtlStore("note", redis, most_bytes=NOTES_BYTES),
         troubles=troubles,
         audit_file=audit_file,
     )

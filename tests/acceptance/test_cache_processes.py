@@ -19,7 +19,7 @@ from acceptance.conftest import site
 from acceptance.processes import Process, processes
 from cache.servers import Valkey
 from ccgateway.simulator import SimulatedSite, serve_in_thread
-from ccgateway.site.probing import NO_JOBS
+from ccgateway.site.releases.probing import NO_JOBS
 
 QUERY = """query($id: ID!, $names: [String!]) { jobMetrics(id: $id, metrics: $names, scopes: [node]) {
     name scope metric { timestep series { hostname data } } } }"""

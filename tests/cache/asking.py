@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from ccgateway.cache.entries import Absent, Filled, Hit
+from ccgateway.cache.entries import RAW, Absent, Filled, Hit
 from ccgateway.cache.facade import Cache
 from ccgateway.cache.keys import Key
 from ccgateway.deadline import Deadline
@@ -50,9 +50,9 @@ class Site:
         }
 
 
-async def ask(cache: Cache, site: Site, *keys: Key, seconds: float = 10.0) -> dict[Key, Hit]:
+async def ask(cache: Cache, site: Site, *keys: Key, seconds: float = 10.0) -> dict[Key, Hit[bytes]]:
     """What the cache gives for the keys (none: the usual one)."""
-    return await cache.fetch(keys or (key(),), site.fill, deadline=Deadline.after(seconds))
+    return await cache.fetch(keys or (key(),), site.fill, RAW, deadline=Deadline.after(seconds))
 
 
 async def settled(cache: Cache) -> None:

@@ -101,10 +101,10 @@ async def test_a_wiped_redis_brings_nothing_old_back(opened: Opened, valkey: Val
     await source(one, site)
     await source(other, site)
     site.version = 2
-    await one.bump("aurora", JOB)
+    await one.invalidate("aurora", JOB)
     valkey.ask("FLUSHALL")
     for cache in (other, one):
-        assert (await ask(cache, site))[key()].payload.startswith(b'"2')
+        assert (await ask(cache, site))[key()].value.startswith(b'"2')
         await settled(cache)
 
 
@@ -117,8 +117,8 @@ async def test_a_full_redis_takes_nothing_and_harms_nobody(opened: Opened, own_v
     assert await source(cache, site) is Source.MEMORY  # known before: still confirmed
     assert (await ask(cache, site, key("new")))[key("new")].source is Source.SITE
     site.version = 2
-    await cache.bump("aurora", JOB)  # what is full can still forget
-    assert (await ask(cache, site))[key()].payload.startswith(b'"2')
+    await cache.invalidate("aurora", JOB)  # what is full can still forget
+    assert (await ask(cache, site))[key()].value.startswith(b'"2')
     stats = (await cache.stats()).redis
     assert stats is not None and (stats.state, stats.trips) == ("up", 0)
     own_valkey.ask("CONFIG", "SET", "maxmemory", "0")
@@ -132,27 +132,27 @@ async def test_an_evicting_redis_brings_nothing_old_back(opened: Opened, own_val
     (name,) = own_valkey.ask("KEYS", "*:e:*")
     old = own_valkey.ask("GET", name)
     site.version = 2
-    await cache.bump("aurora", JOB)
+    await cache.invalidate("aurora", JOB)
     for evicted in own_valkey.ask("KEYS", "*"):
         own_valkey.ask("DEL", evicted)
     own_valkey.ask("SET", name, old)  # all but the entry was evicted
-    assert (await ask(cache, site))[key()].payload.startswith(b'"2')
+    assert (await ask(cache, site))[key()].value.startswith(b'"2')
     await settled(cache)
     own_valkey.ask("SET", name, old)
-    assert (await ask(opened(own_valkey.url), site))[key()].payload.startswith(b'"2')
+    assert (await ask(opened(own_valkey.url), site))[key()].value.startswith(b'"2')
 
 
 async def test_a_replica_is_not_used(opened: Opened, own_valkey: Valkey) -> None:
     cache, site = opened(own_valkey.url, redis_retry_after=0.2), Site()
     await source(cache, site)
     own_valkey.ask("REPLICAOF", "127.0.0.1", free_port())
-    await cache.bump("aurora", JOB)
+    await cache.invalidate("aurora", JOB)
     await redis_of(cache, "down")
     site.version = 2
-    assert (await ask(cache, site))[key()].payload.startswith(b'"2')
+    assert (await ask(cache, site))[key()].value.startswith(b'"2')
     own_valkey.ask("REPLICAOF", "NO", "ONE")
     await redis_of(cache, "up")
-    assert (await ask(cache, site))[key()].payload.startswith(b'"2')
+    assert (await ask(cache, site))[key()].value.startswith(b'"2')
 
 
 async def test_a_bump_while_redis_hangs_is_delivered_before_it_is_used_again(opened: Opened, own_valkey: Valkey) -> None:
@@ -162,28 +162,28 @@ async def test_a_bump_while_redis_hangs_is_delivered_before_it_is_used_again(ope
     assert await source(reader, site) is Source.REDIS
     own_valkey.pause()
     site.version = 2
-    assert await timed(writer.bump("aurora", JOB)) < FEW
-    assert (await ask(writer, site))[key()].payload.startswith(b'"2')
+    assert await timed(writer.invalidate("aurora", JOB)) < FEW
+    assert (await ask(writer, site))[key()].value.startswith(b'"2')
     stats = (await writer.stats()).redis
     assert stats is not None and (stats.state, stats.undelivered) == ("down", 1)
     own_valkey.go_on()
     await redis_of(writer, "up")
     for cache in (writer, reader):
-        assert (await ask(cache, site))[key()].payload.startswith(b'"2')
+        assert (await ask(cache, site))[key()].value.startswith(b'"2')
 
 
 async def test_a_bump_whose_caller_leaves_is_delivered_all_the_same(opened: Opened, own_valkey: Valkey) -> None:
     cache, site = opened(own_valkey.url, redis_timeout=1.0, redis_retry_after=0.2), Site()
     await source(cache, site)
     own_valkey.pause()
-    bumping = asyncio.create_task(cache.bump("aurora", JOB))
+    invalidating = asyncio.create_task(cache.invalidate("aurora", JOB))
     await asyncio.sleep(0.05)
-    bumping.cancel()
-    await asyncio.gather(bumping, return_exceptions=True)
+    invalidating.cancel()
+    await asyncio.gather(invalidating, return_exceptions=True)
     own_valkey.go_on()
     site.version = 2
     await redis_of(cache, "up")
-    assert (await ask(cache, site))[key()].payload.startswith(b'"2')
+    assert (await ask(cache, site))[key()].value.startswith(b'"2')
 
 
 async def test_damaged_entries_are_misses(opened: Opened, valkey: Valkey) -> None:

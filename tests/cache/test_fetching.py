@@ -10,9 +10,9 @@ import pytest
 
 from cache.asking import JOB, Site, ask, key, settled
 from cache.servers import Valkey
-from ccgateway.cache.entries import Filled, Hit, Source
+from ccgateway.cache.entries import RAW, Filled, Hit, Source
 from ccgateway.cache.facade import Cache
-from ccgateway.cache.keys import Realm
+from ccgateway.cache.keys import InvalidationTag
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 
@@ -30,7 +30,7 @@ async def test_what_is_asked_twice_is_fetched_once(cache: Cache) -> None:
     await settled(cache)
     second = await ask(cache, site)
     assert (first[key()].source, second[key()].source) == (Source.SITE, Source.MEMORY)
-    assert first[key()].payload == second[key()].payload == b'"1 aurora/c%2F1%2F17/all/flops/node/"'
+    assert first[key()].value == second[key()].value == b'"1 aurora/c%2F1%2F17/all/flops/node/"'
     assert len(site.calls) == 1
 
 
@@ -44,7 +44,7 @@ async def test_only_what_is_not_there_is_fetched_and_in_one_call(cache: Cache) -
 
 
 async def test_nothing_asked_nothing_done(cache: Cache) -> None:
-    assert await cache.fetch([], Site().fill, deadline=Deadline.after(1)) == {}
+    assert await cache.fetch([], Site().fill, RAW, deadline=Deadline.after(1)) == {}
 
 
 async def test_a_metric_that_the_site_does_not_have_is_remembered_as_such(cache: Cache) -> None:
@@ -53,7 +53,7 @@ async def test_a_metric_that_the_site_does_not_have_is_remembered_as_such(cache:
     await ask(cache, site)
     await settled(cache)
     hit = (await ask(cache, site))[key()]
-    assert (hit.absent, hit.payload, len(site.calls)) == (True, b"", 1)
+    assert (hit.absent, hit.value, len(site.calls)) == (True, b"", 1)
 
 
 async def test_what_a_fill_says_nothing_of_is_left_out_and_not_remembered(cache: Cache) -> None:
@@ -65,7 +65,7 @@ async def test_what_a_fill_says_nothing_of_is_left_out_and_not_remembered(cache:
         return {}
 
     for _ in range(2):
-        assert await cache.fetch([key()], silent, deadline=Deadline.after(5)) == {}  # type: ignore[arg-type]
+        assert await cache.fetch([key()], silent, RAW, deadline=Deadline.after(5)) == {}  # type: ignore[arg-type]
         await settled(cache)
     assert calls == 2
 
@@ -76,7 +76,7 @@ async def test_more_than_was_asked_for_is_kept_unless_of_another_visibility_or_s
     async def generous(keys: object, deadline: Deadline) -> dict[object, Filled]:
         return {one: Filled(b"1", 60) for one in [key(), *more]}
 
-    hits = await asyncio.gather(*[cache.fetch([key()], generous, deadline=Deadline.after(5)) for _ in range(2)])  # type: ignore[arg-type]
+    hits = await asyncio.gather(*[cache.fetch([key()], generous, RAW, deadline=Deadline.after(5)) for _ in range(2)])  # type: ignore[arg-type]
     assert [one.keys() for one in hits] == [{key(), more[0]}] * 2
     await settled(cache)
     site = Site()
@@ -88,20 +88,20 @@ async def test_one_may_look_without_asking(cache: Cache) -> None:
     site = Site(fresh_for=60)
     await ask(cache, site, key("a"))
     await settled(cache)
-    assert (await cache.peek([key("a"), key("b")])).keys() == {key("a")}
-    await cache.bump("aurora", JOB)
-    assert await cache.peek([key("a")]) == {}
+    assert (await cache.peek([key("a"), key("b")], RAW)).keys() == {key("a")}
+    await cache.invalidate("aurora", JOB)
+    assert await cache.peek([key("a")], RAW) == {}
     assert len(site.calls) == 1
 
 
 async def test_a_moment_holds_until_something_is_written(cache: Cache) -> None:
-    jobs, other = Realm("aurora", "jobs"), Realm("borealis")
-    mark = await cache.mark(Realm("aurora"), jobs)
+    jobs, other = InvalidationTag("aurora", "jobs"), InvalidationTag("borealis")
+    mark = await cache.mark(InvalidationTag("aurora"), jobs)
     assert mark is not None
-    await cache.bump("borealis")
-    await cache.bump("aurora", JOB)
+    await cache.invalidate("borealis")
+    await cache.invalidate("aurora", JOB)
     assert await cache.holds(mark)
-    await cache.bump("aurora", "jobs")
+    await cache.invalidate("aurora", "jobs")
     assert not await cache.holds(mark)
     again = await cache.mark(jobs, other)
     assert again is not None and await cache.holds(again)
@@ -123,7 +123,7 @@ async def test_visibilities_share_nothing(cache: Cache) -> None:
     hits = await ask(cache, site, theirs)
     await settled(cache)
     hits |= await ask(cache, site, mine)
-    assert hits[mine].payload != hits[theirs].payload
+    assert hits[mine].value != hits[theirs].value
     assert len(site.calls) == 2
 
 
@@ -151,10 +151,10 @@ async def test_stale_is_served_at_once_and_refreshed_meanwhile(cache: Cache) -> 
     await asyncio.sleep(3.05)
     site.version, site.takes = 2, 0.05
     stale = await asyncio.gather(*(ask(cache, site) for _ in range(20)))
-    assert {(hits[key()].stale, hits[key()].payload[:2]) for hits in stale} == {(True, b'"1')}
+    assert {(hits[key()].stale, hits[key()].value[:2]) for hits in stale} == {(True, b'"1')}
     await settled(cache)
     fresh = (await ask(cache, site))[key()]
-    assert (fresh.payload[:2], fresh.stale, len(site.calls)) == (b'"2', False, 2)
+    assert (fresh.value[:2], fresh.stale, len(site.calls)) == (b'"2', False, 2)
 
 
 async def test_a_refresh_that_fails_harms_nobody(cache: Cache) -> None:
@@ -186,9 +186,9 @@ async def test_a_bump_outdates_the_subject_and_nothing_else(cache: Cache) -> Non
     await ask(cache, site, other)
     await settled(cache)
     site.version = 2
-    await cache.bump("aurora", JOB)
-    assert (await ask(cache, site))[key()].payload.startswith(b'"2')
-    assert (await ask(cache, site, other))[other].payload.startswith(b'"1')
+    await cache.invalidate("aurora", JOB)
+    assert (await ask(cache, site))[key()].value.startswith(b'"2')
+    assert (await ask(cache, site, other))[other].value.startswith(b'"1')
 
 
 @pytest.mark.parametrize("clear", [False, True])
@@ -198,9 +198,9 @@ async def test_a_bump_of_a_site_outdates_all_of_it_and_no_other_site(cache: Cach
     await ask(cache, site, other)
     await settled(cache)
     site.version = 2
-    await (cache.clear(site="aurora") if clear else cache.bump("aurora"))
-    assert (await ask(cache, site))[key()].payload.startswith(b'"2')
-    assert (await ask(cache, site, other))[other].payload.startswith(b'"1')
+    await (cache.clear(site="aurora") if clear else cache.invalidate("aurora"))
+    assert (await ask(cache, site))[key()].value.startswith(b'"2')
+    assert (await ask(cache, site, other))[other].value.startswith(b'"1')
 
 
 async def test_clearing_says_how_much_there_was(cache: Cache) -> None:
@@ -219,12 +219,12 @@ async def test_a_fill_under_way_at_a_bump_is_for_those_who_asked_before(cache: C
     early = asyncio.create_task(ask(cache, site))
     await site.begun.wait()
     site.version = 2
-    await cache.bump("aurora", JOB)
+    await cache.invalidate("aurora", JOB)
     late = await ask(cache, site)
-    assert (await early)[key()].payload.startswith(b'"1')
-    assert late[key()].payload.startswith(b'"2')
+    assert (await early)[key()].value.startswith(b'"1')
+    assert late[key()].value.startswith(b'"2')
     await settled(cache)
-    assert (await ask(cache, site))[key()].payload.startswith(b'"2')
+    assert (await ask(cache, site))[key()].value.startswith(b'"2')
 
 
 async def test_large_payloads_come_back_as_they_were(opened: Opened, valkey: Valkey) -> None:
@@ -235,8 +235,8 @@ async def test_large_payloads_come_back_as_they_were(opened: Opened, valkey: Val
 
     for source in (Source.SITE, Source.REDIS):
         cache = opened(valkey.url)
-        hit: Hit = (await cache.fetch([key()], fill, deadline=Deadline.after(5)))[key()]  # type: ignore[arg-type]
-        assert (hit.source, hit.payload) == (source, large)
+        hit: Hit[bytes] = (await cache.fetch([key()], fill, RAW, deadline=Deadline.after(5)))[key()]  # type: ignore[arg-type]
+        assert (hit.source, hit.value) == (source, large)
         await settled(cache)
     assert int(valkey.ask("MEMORY", "USAGE", valkey.ask("KEYS", "*:e:*")[0])) < len(large) / 50
 

@@ -29,7 +29,7 @@ async def test_behind_a_sentinel_that_moves_to_the_replica(opened: Opened, tmp_p
                 time.sleep(0.05)  # noqa: ASYNC251 - nothing else runs
             first.stop()
             for _ in range(200):
-                assert (await ask(one, site))[key()].payload.startswith(b'"1')
+                assert (await ask(one, site))[key()].value.startswith(b'"1')
                 stats = (await one.stats()).redis
                 if stats is not None and stats.state == "up" and second.ask("ROLE")[0] == b"master":
                     break
@@ -52,9 +52,9 @@ async def test_a_cluster(opened: Opened, tmp_path: Path) -> None:
         assert {hit.source for hit in hits.values()} == {Source.REDIS}
         assert [len(node.ask("KEYS", "*:e:*")) > 0 for node in nodes] == [True] * 3
         site.version = 2
-        await other.bump("aurora", "c/37/17")
+        await other.invalidate("aurora", "c/37/17")
         hits = await ask(one, site, *keys)
-        changed = {one.subject for one, hit in hits.items() if hit.payload.startswith(b'"2')}
+        changed = {one.subject for one, hit in hits.items() if hit.value.startswith(b'"2')}
         assert changed == {"c/37/17"}
         await settled(one)
         assert await one.clear(site="aurora") == 40

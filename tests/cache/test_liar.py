@@ -15,9 +15,8 @@ import pytest
 
 from cache.asking import JOB, Site, ask, key, settled
 from cache.servers import Valkey
-from ccgateway.cache.facade import Cache
-from ccgateway.cache.ledger import new_holder, open_ledger
-from ccgateway.cache.notes import open_notes
+from ccgateway.cache.facade import Cache, open_redis
+from ccgateway.cache.ttl_store import TtlStore, new_holder
 from ccgateway.settings import CacheSettings
 
 T = TypeVar("T")
@@ -106,20 +105,20 @@ async def test_whatever_a_command_is_answered_with_the_answer_is_true_and_soon(
         site, begun = Site(), time.monotonic()
         with caplog.at_level(logging.WARNING):
             for cache in caches:
-                assert (await soon(ask(cache, site)))[key()].payload.startswith(b'"1')
+                assert (await soon(ask(cache, site)))[key()].value.startswith(b'"1')
                 await settled(cache)
             site.version = 2
             for cache in caches:
-                await soon(cache.bump("aurora", JOB))
+                await soon(cache.invalidate("aurora", JOB))
             for cache in [*caches, *caches]:
-                assert (await soon(ask(cache, site)))[key()].payload.startswith(b'"2')
+                assert (await soon(ask(cache, site)))[key()].value.startswith(b'"2')
                 await settled(cache)
             assert [len(await soon(ask(cache, site, key("a"), key("b")))) for cache in caches] == [2, 2]
             for cache in caches:
                 await cache.stats()
                 await cache.aclose()
         said = Counter((one.name, one.getMessage().rsplit(":", 1)[0].split(" after ")[0]) for one in caplog.records)
-        most = len(caches) * (1 + (time.monotonic() - begun) // 10)  # a link says again after ten seconds that it is down
+        most = len(caches) * (1 + (time.monotonic() - begun) // 10)  # a connection says again after ten seconds that it is down
         assert all(times <= most for times in said.values()), said
         assert not any(one.exc_info for one in caplog.records)
 
@@ -131,19 +130,20 @@ async def test_whatever_a_command_is_answered_with_records_and_notes_hold_nobody
 ) -> None:
     async with lying(valkey, command, lie) as url, AsyncExitStack() as stack:
         settings = CacheSettings.model_validate({"redis_url": url, "redis_timeout": TIMEOUT, "redis_retry_after": 0.5})
-        ledger, notes = open_ledger(settings), open_notes(settings)
-        stack.push_async_callback(ledger.aclose)
-        stack.push_async_callback(notes.aclose)
+        redis = open_redis(settings)
+        assert redis is not None
+        stack.push_async_callback(redis.aclose)
+        claims, values = TtlStore("once", redis), TtlStore("note", redis)
         begun, holder = time.monotonic(), new_holder()
-        assert (await soon(ledger.claim("call", DIGEST, holder))).is_mine
-        await soon(ledger.renew("call", DIGEST, holder))
-        await soon(ledger.close("call", DIGEST, holder, b"[]", 60))
-        assert (await soon(ledger.claim("call", DIGEST, new_holder()))).result == b"[]"
-        assert (await soon(ledger.claim("other", DIGEST, holder))).is_mine
-        await soon(ledger.drop("other", DIGEST, holder))
-        assert (await soon(ledger.claim("other", DIGEST, new_holder()))).is_mine
-        await soon(notes.write("page", b"where it begins", 60))
-        assert await soon(notes.read("page")) == b"where it begins"
-        assert await soon(notes.read("none")) is None
+        assert (await soon(claims.claim("call", DIGEST, holder))).is_granted
+        await soon(claims.renew("call", DIGEST, holder))
+        await soon(claims.complete("call", DIGEST, holder, b"[]", 60))
+        assert (await soon(claims.claim("call", DIGEST, new_holder()))).result == b"[]"
+        assert (await soon(claims.claim("other", DIGEST, holder))).is_granted
+        await soon(claims.release("other", DIGEST, holder))
+        assert (await soon(claims.claim("other", DIGEST, new_holder()))).is_granted
+        await soon(values.set("page", b"where it begins", 60))
+        assert await soon(values.get("page")) == b"where it begins"
+        assert await soon(values.get("none")) is None
         said = Counter(one.getMessage().split(":")[0] for one in caplog.records if one.levelno >= logging.WARNING)
         assert all(times <= 2 * (1 + (time.monotonic() - begun) // 10) for times in said.values()), said

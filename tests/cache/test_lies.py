@@ -17,9 +17,8 @@ from cache.asking import Site, ask, key, settled
 from cache.servers import Valkey
 from ccgateway.cache.codec import Codec
 from ccgateway.cache.entries import Entry
-from ccgateway.cache.facade import Cache
-from ccgateway.cache.ledger import new_holder, open_ledger
-from ccgateway.cache.notes import open_notes
+from ccgateway.cache.facade import Cache, open_redis
+from ccgateway.cache.ttl_store import TtlStore, new_holder
 from ccgateway.settings import CacheSettings
 
 if sys.version_info >= (3, 14):
@@ -50,6 +49,13 @@ LIES: dict[str, Lie] = {
 lies = pytest.mark.parametrize("lie", list(LIES.values()), ids=list(LIES))
 
 
+def opened_store(kind: str, settings: CacheSettings, stack: AsyncExitStack) -> TtlStore:
+    redis = open_redis(settings)
+    assert redis is not None
+    stack.push_async_callback(redis.aclose)
+    return TtlStore(kind, redis)
+
+
 def poison(server: Valkey, name: bytes, lie: Lie) -> None:
     server.ask("SET", name, lie(server.ask("GET", name) or b"0" * 20))
 
@@ -70,7 +76,7 @@ async def test_an_entry_that_lies_is_a_miss(
     with caplog.at_level(logging.WARNING, "ccgateway.cache"):
         second = opened(valkey.url)
         found = await ask(second, site, wanted)
-        assert found[wanted].payload.startswith(b'"2')
+        assert found[wanted].value.startswith(b'"2')
         await settled(second)
     assert time.monotonic() - begun < 5
     assert len(caplog.records) == 1
@@ -85,7 +91,7 @@ async def test_one_keys_entry_under_anothers_name_is_a_miss(valkey: Valkey, open
     await settled(first)
     (two,) = [name for name in valkey.ask("KEYS", "*:e:*") if name != one]
     valkey.ask("SET", two, valkey.ask("GET", one))
-    assert b"two" in (await ask(opened(valkey.url), site, key("two")))[key("two")].payload
+    assert b"two" in (await ask(opened(valkey.url), site, key("two")))[key("two")].value
 
 
 @lies
@@ -101,7 +107,7 @@ async def test_a_token_or_claim_that_lies_holds_nobody_up(lie: Lie, valkey: Valk
     site.version = 2
     begun = time.monotonic()
     second = opened(valkey.url)
-    assert (await ask(second, site))[key()].payload.startswith(b'"2')
+    assert (await ask(second, site))[key()].value.startswith(b'"2')
     await settled(second)
     assert time.monotonic() - begun < 5
 
@@ -116,7 +122,7 @@ async def test_names_of_another_type_hold_nobody_up(valkey: Valkey, opened: Open
     site.version = 2
     begun = time.monotonic()
     second = opened(valkey.url)
-    assert (await ask(second, site))[key()].payload.startswith(b'"2')
+    assert (await ask(second, site))[key()].value.startswith(b'"2')
     await settled(second)
     assert time.monotonic() - begun < 5
 
@@ -125,13 +131,11 @@ async def test_names_of_another_type_hold_nobody_up(valkey: Valkey, opened: Open
 async def test_a_note_that_lies_is_none(lie: Lie, valkey: Valkey) -> None:
     settings = CacheSettings.model_validate({"redis_url": valkey.url})
     async with AsyncExitStack() as stack:
-        one, other = open_notes(settings), open_notes(settings)
-        for notes in (one, other):
-            stack.push_async_callback(notes.aclose)
-        await one.write("page", b"where it begins", 60)
+        one, other = opened_store("note", settings, stack), opened_store("note", settings, stack)
+        await one.set("page", b"where it begins", 60)
         (name,) = valkey.ask("KEYS", "*note*")
         poison(valkey, name, lie)
-        assert await other.read("page") is None
+        assert await other.get("page") is None
 
 
 @lies
@@ -139,30 +143,27 @@ async def test_a_note_that_lies_is_none(lie: Lie, valkey: Valkey) -> None:
 async def test_an_idempotency_record_that_lies_is_none(is_closed: bool, lie: Lie, valkey: Valkey) -> None:
     settings = CacheSettings.model_validate({"redis_url": valkey.url})
     async with AsyncExitStack() as stack:
-        one, other = open_ledger(settings), open_ledger(settings)
-        for ledger in (one, other):
-            stack.push_async_callback(ledger.aclose)
+        one, other = opened_store("once", settings, stack), opened_store("once", settings, stack)
         holder = new_holder()
         await one.claim("call", DIGEST, holder)
         if is_closed:
-            await one.close("call", DIGEST, holder, b"[]", 60)
+            await one.complete("call", DIGEST, holder, b"[]", 60)
         (name,) = valkey.ask("KEYS", "*once*")
         poison(valkey, name, lie)
-        assert (await other.claim("call", DIGEST, new_holder())).is_mine
+        assert (await other.claim("call", DIGEST, new_holder())).is_granted
 
 
 async def test_a_holder_that_died_holds_its_key_for_three_seconds(valkey: Valkey) -> None:
     settings = CacheSettings.model_validate({"redis_url": valkey.url})
     async with AsyncExitStack() as stack:
-        dead, other = open_ledger(settings), open_ledger(settings)
-        stack.push_async_callback(other.aclose)
-        await dead.claim("call", DIGEST, new_holder())
-        await dead.aclose()
+        other = opened_store("once", settings, stack)
+        async with AsyncExitStack() as life:
+            await opened_store("once", settings, life).claim("call", DIGEST, new_holder())
         (name,) = valkey.ask("KEYS", "*once*")
         assert 0 < valkey.ask("PTTL", name) <= 3000
         valkey.ask("PEXPIRE", name, 1)
         await asyncio.sleep(0.05)
-        assert (await other.claim("call", DIGEST, new_holder())).is_mine
+        assert (await other.claim("call", DIGEST, new_holder())).is_granted
 
 
 @pytest.mark.parametrize("told", [100, 1 << 20], ids=["says it is short", "and a true frame before it"])
@@ -171,7 +172,7 @@ async def test_a_bomb_is_never_unpacked(told: int) -> None:
     chunk = bytes(16 << 20)
     bomb = b"".join(compressor.compress(chunk) for _ in range(32)) + compressor.flush()
     codec = Codec()
-    true = Entry(b"x" * told, time.time(), 60.0, 0.0, absent=False, stamp=(b"", b"", b""))
+    true = Entry(b"x" * told, time.time(), 60.0, 0.0, absent=False, versions=(b"", b"", b""))
     blob = await codec.pack(key(), true)
     end = 2 + int.from_bytes(blob[:2], "big")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

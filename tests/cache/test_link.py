@@ -6,8 +6,9 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from cache.asking import Site, key
+from cache.asking import Site, ask, key
 from cache.servers import Valkey
+from ccgateway.cache.entries import RAW
 from ccgateway.cache.facade import Cache
 from ccgateway.deadline import Deadline
 
@@ -18,7 +19,7 @@ async def test_a_caller_who_is_cancelled_ends_at_whatever_moment_it_comes(opened
     cache, site = opened(valkey.url), Site(takes=30)
     chance = random.Random(1)
     for number in range(400):
-        asking = asyncio.create_task(cache.fetch([key(f"m{number}")], site.fill, deadline=Deadline.after(30)))
+        asking = asyncio.create_task(cache.fetch([key(f"m{number}")], site.fill, RAW, deadline=Deadline.after(30)))
         for _ in range(chance.randrange(12)):
             await asyncio.sleep(0)
         asking.cancel()
@@ -28,5 +29,5 @@ async def test_a_caller_who_is_cancelled_ends_at_whatever_moment_it_comes(opened
 
 async def test_connections_are_bounded_however_many_ask(opened: Opened, valkey: Valkey) -> None:
     cache, site = opened(valkey.url, redis_connections=3), Site()
-    await asyncio.gather(*(cache.fetch([key(f"m{number}")], site.fill, deadline=Deadline.after(10)) for number in range(100)))
+    await asyncio.gather(*(ask(cache, site, key(f"m{number}")) for number in range(100)))
     assert valkey.ask("CLIENT", "LIST").count(b"\n") <= 3 + 2

@@ -1,8 +1,8 @@
 """Whatever happens in whatever order: no answer is from before a write, of another visibility, or older than it may be.
 
-Two caches share a Redis as two processes would. A write changes what the site answers and bumps through one of them.
+Two caches share a Redis as two processes would. A write changes what the site answers and invalidations through one of them.
 Meanwhile time passes, fetches are slow, tokens are evicted, everything is wiped, and Redis refuses writes for a while, so that
-bumps are not delivered.
+invalidations are not delivered.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from cache.servers import Valkey
-from ccgateway.cache import link
-from ccgateway.cache.entries import Absent, Filled, Hit, Source
+from ccgateway.cache import connection
+from ccgateway.cache.entries import RAW, Absent, Filled, Hit, Source
 from ccgateway.cache.facade import Cache, open_cache
 from ccgateway.cache.keys import Key
 from ccgateway.deadline import Deadline
@@ -88,10 +88,10 @@ class Machine(RuleBasedStateMachine):
         cache, floors = self.cache(which)
         least = {key: floors[key.site, key.subject] for key in keys}
         begun = self.now
-        hits: dict[Key, Hit] = await cache.fetch(keys, self.fill, deadline=Deadline.after(8))
+        hits: dict[Key, Hit[bytes]] = await cache.fetch(keys, self.fill, RAW, deadline=Deadline.after(8))
         assert hits.keys() == set(keys)
         for key, hit in hits.items():
-            answer = msgspec.json.decode(hit.payload, type=Answer)
+            answer = msgspec.json.decode(hit.value, type=Answer)
             assert answer.key == key.text
             assert answer.version >= least[key], (key, answer, hit)
             if hit.source is not Source.SITE:
@@ -132,7 +132,7 @@ class Machine(RuleBasedStateMachine):
         changed = [one for one in list(self.versions) if one[0] == site] if whole_site else [(site, subject)]
         for one in changed:
             self.versions[one] += 1
-        self.run(cache.bump(site) if whole_site else cache.bump(site, subject))
+        self.run(cache.invalidate(site) if whole_site else cache.invalidate(site, subject))
         for one in changed:
             floors[one] = self.versions[one]
         redis = self.run(cache.stats()).redis
@@ -150,7 +150,7 @@ class Machine(RuleBasedStateMachine):
         cache, _ = self.cache(which)
 
         async def asked() -> None:
-            task = asyncio.create_task(cache.fetch([key], self.fill, deadline=Deadline.after(8)))
+            task = asyncio.create_task(cache.fetch([key], self.fill, RAW, deadline=Deadline.after(8)))
             await asyncio.sleep(0.002)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -209,7 +209,7 @@ class Machine(RuleBasedStateMachine):
 
 @pytest.fixture(params=["memory", "redis"])
 def machine(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Machine]]:
-    monkeypatch.setattr(link, "FIRST_PAUSE", 0.005)
+    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.005)
     if request.param == "memory":
         yield Machine
         return

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from ccgateway.cache.codec import Codec
 from ccgateway.cache.entries import Entry
-from ccgateway.cache.keys import EVERYTHING, Key, Realm
+from ccgateway.cache.keys import EVERYTHING, InvalidationTag, Key
 from ccgateway.cache.memory import MemoryStore
-from ccgateway.cache.store import stamp_of
+from ccgateway.cache.store import versions_of
 from ccgateway.cache.urls import Target, parse_url
 from ccgateway.errors import SettingsError
 from ccgateway.settings import CacheSettings
@@ -36,7 +36,7 @@ def test_a_key_has_all_it_needs() -> None:
         with pytest.raises(ValueError, match="needs"):
             Key(site, subject, visibility)
     with pytest.raises(ValueError, match="belongs"):
-        Realm("", "job")
+        InvalidationTag("", "job")
 
 
 @given(st.binary(max_size=2000), st.floats(0, 2e9), st.booleans())
@@ -66,7 +66,7 @@ def test_any_bytes_are_an_entry_or_none(junk: bytes) -> None:
 
 
 def test_an_entry_from_the_future_is_not_believed() -> None:
-    entry = Entry(b"", 100, 10, 5, absent=False, stamp=STAMP)
+    entry = Entry(b"", 100, 10, 5, absent=False, versions=STAMP)
     assert [entry.is_fresh(now) for now in (98, 99.5, 109, 110)] == [False, True, True, False]
     assert [entry.is_alive(now) for now in (98, 114, 115)] == [False, True, False]
     assert entry.age(99) == 0
@@ -77,9 +77,9 @@ async def test_too_many_tokens_outdate_rather_than_confuse(monkeypatch: pytest.M
     store = MemoryStore(1 << 20)
     for number in range(100):
         key = Key(f"site{number % 30}", f"job{number}", "all")
-        stamp = stamp_of(key, await store.stamp(key.realms))
-        if stamp is not None:
-            await store.put({key: Entry(str(number).encode(), 2e9, 1, 1, absent=False, stamp=stamp)}, None)
+        versions = versions_of(key, await store.versions(key.tags))
+        if versions is not None:
+            await store.put({key: Entry(str(number).encode(), 2e9, 1, 1, absent=False, versions=versions)}, None)
     assert len(store._tokens) <= 23
     assert EVERYTHING in store._tokens
 
@@ -146,10 +146,10 @@ def test_no_redis_by_default() -> None:
 async def test_what_is_dead_makes_room_before_what_is_used_least() -> None:
     now = 1000.0
     store = MemoryStore(4000, clock=lambda: now)
-    tokens = await store.stamp([EVERYTHING, Realm("aurora"), Realm("aurora", "jobs")])
+    tokens = await store.versions([EVERYTHING, InvalidationTag("aurora"), InvalidationTag("aurora", "jobs")])
 
     def entry(life: float) -> Entry:
-        return Entry(b"x" * 1000, now, life, 0.0, absent=False, stamp=tuple(tokens.values()))  # type: ignore[arg-type]
+        return Entry(b"x" * 1000, now, life, 0.0, absent=False, versions=tuple(tokens.values()))  # type: ignore[arg-type]
 
     lasting = Key("aurora", "jobs", "all", "lasting")
     store.keep(lasting, entry(10_000))
@@ -164,5 +164,5 @@ async def test_what_is_dead_makes_room_before_what_is_used_least() -> None:
 async def test_entries_that_are_replaced_leave_no_trace() -> None:
     store = MemoryStore(10_000, clock=lambda: 1000.0)
     for _ in range(5000):
-        store.keep(Key("aurora", "jobs", "all"), Entry(b"", 1000.0, 60.0, 0.0, absent=False, stamp=(b"", b"", b"")))
+        store.keep(Key("aurora", "jobs", "all"), Entry(b"", 1000.0, 60.0, 0.0, absent=False, versions=(b"", b"", b"")))
     assert (store.stats_now().entries, len(store._deaths) < 1100) == (1, True)

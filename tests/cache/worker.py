@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from ccgateway.cache.entries import Absent, Filled, Hit
+from ccgateway.cache.entries import RAW, Absent, Filled, Hit
 from ccgateway.cache.facade import open_cache
 from ccgateway.cache.keys import Key
 from ccgateway.deadline import Deadline
@@ -64,12 +64,12 @@ async def work(task: Task) -> Outcome:
         for _ in range(task.rounds):
             begun = time.monotonic()
             try:
-                hits: dict[Key, Hit] = await cache.fetch(keys, fill, deadline=Deadline.after(20))
+                hits: dict[Key, Hit[bytes]] = await cache.fetch(keys, fill, RAW, deadline=Deadline.after(20))
             except Exception as error:  # noqa: BLE001 - the test wants to know of each
                 outcome.errors.append(repr(error))
             else:
                 for key, hit in hits.items():
-                    assert hit.payload == f'"{key.metric}"'.encode() * 50
+                    assert hit.value == f'"{key.metric}"'.encode() * 50
                     outcome.answers[hit.source] = outcome.answers.get(hit.source, 0) + 1
             outcome.slowest = max(outcome.slowest, time.monotonic() - begun)
             await asyncio.sleep(task.pause)

@@ -12,8 +12,8 @@ import pytest
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.metrics import MetricPiece, MetricsWanted, in_order_of
-from ccgateway.site.dialects import DIALECTS, MetricsRoute
 from ccgateway.site.exchange import SiteAnswer
+from ccgateway.site.releases import DIALECTS, MetricsRoute
 from contract.exchanges import RELEASES, Exchange, exchanges
 
 PATH = re.compile(r"/(?:user)?api/jobs/(?:metrics/)?\d+")

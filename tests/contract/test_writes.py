@@ -10,10 +10,10 @@ import pytest
 from ccgateway.errors import Code
 from ccgateway.jobs.model import JobKey, Resource, Tag
 from ccgateway.jobs.writes import StartJob, StopJob, Target
-from ccgateway.site.dialects import WRITING, Writing
-from ccgateway.site.dialects.mutations import mutated
-from ccgateway.site.dialects.replies import Effect, Reply
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
+from ccgateway.site.releases import DIALECTS, Dialect
+from ccgateway.site.releases.query import mutated
+from ccgateway.site.releases.write_replies import Effect, Reply
 from contract.exchanges import RELEASES, Exchange, exchanges
 from support.recordings import recorded
 
@@ -22,7 +22,7 @@ EVERY = ("1.2", "1.3", "1.4", "1.5")
 
 def understood(dialect: str, case: str, who: str = "demo") -> Reply:
     """What the gateway makes of the recorded answer."""
-    answer, writing = recorded(dialect, case, who), WRITING[dialect]
+    answer, writing = recorded(dialect, case, who), DIALECTS[dialect]
     if case.startswith("start"):
         return writing.started(answer, "site")
     if case.startswith("stop"):
@@ -148,13 +148,13 @@ def test_a_start_is_what_the_instance_took(dialect: str, case: str) -> None:
         "sharing": {"shared": "none"},
     }
     changes = variants[case]
-    assert_same(WRITING[dialect].start_request(start_order(body, **changes)), taken)
+    assert_same(DIALECTS[dialect].start_request(start_order(body, **changes)), taken)
 
 
 @pytest.mark.parametrize("dialect", EVERY)
 def test_metadata_is_always_sent_with_a_start(dialect: str) -> None:
     order = StartJob(job_id=1, user="alice", cluster="c", start_time=5, resources=(Resource("h"),))
-    assert json.loads(WRITING[dialect].start_request(order).body or b"")["metaData"] == {}
+    assert json.loads(DIALECTS[dialect].start_request(order).body or b"")["metaData"] == {}
 
 
 @pytest.mark.parametrize("dialect", EVERY)
@@ -163,7 +163,7 @@ def test_a_stop_is_what_the_instance_took(dialect: str) -> None:
     body = json.loads(taken.body or b"")
     target = Target(site="s", db_id=7, cluster=body["cluster"], job_id=body["jobId"], start_time=body["startTime"])
     order = StopJob(target=target, stop_time=body["stopTime"], state=body["jobState"])
-    assert_same(WRITING[dialect].stop_request(target, order), taken)
+    assert_same(DIALECTS[dialect].stop_request(target, order), taken)
 
 
 @pytest.mark.parametrize("dialect", EVERY)
@@ -173,16 +173,16 @@ def test_tags_are_what_the_instance_took(dialect: str) -> None:
     (body,) = json.loads(taken.body or b"")
     db_id = int(taken.path.rpartition("/")[2])
     tag = Tag(body["type"], body["name"], body.get("scope", "global"))
-    assert_same(WRITING[dialect].tag_request(db_id, (tag,)), taken)
+    assert_same(DIALECTS[dialect].tag_request(db_id, (tag,)), taken)
     if scoped:
-        assert_same(WRITING[dialect].untag_request(db_id, (tag,)), exchange_of(dialect, "untag global"))
+        assert_same(DIALECTS[dialect].untag_request(db_id, (tag,)), exchange_of(dialect, "untag global"))
 
 
 @pytest.mark.parametrize("dialect", ["1.4", "1.5"])
 def test_tags_are_removed_as_the_instance_took_it(dialect: str) -> None:
     taken = exchange_of(dialect, "remove tags")
     tags = [Tag(one["type"], one["name"], one["scope"]) for one in json.loads(taken.body or b"")]
-    assert_same(WRITING[dialect].remove_tags_request(tags), taken)
+    assert_same(DIALECTS[dialect].remove_tags_request(tags), taken)
 
 
 @pytest.mark.parametrize("dialect", ["1.3", "1.4", "1.5"])
@@ -192,7 +192,7 @@ def test_metadata_is_what_the_instance_took(dialect: str) -> None:
     pair = body.get("payload", body)
     key = JobKey("s", body.get("cluster", "c"), body.get("jobId", 1), body.get("startTime", 2))
     db_id = 0 if dialect == "1.5" else int(taken.path.rpartition("/")[2])
-    ((part, request),) = WRITING[dialect].meta_requests(key, db_id, {pair["key"]: pair["value"]})
+    ((part, request),) = DIALECTS[dialect].meta_requests(key, db_id, {pair["key"]: pair["value"]})
     assert part == {pair["key"]: pair["value"]}
     assert_same(request, taken)
 
@@ -202,16 +202,16 @@ def test_deletes_are_what_the_instance_took(dialect: str) -> None:
     taken = exchange_of(dialect, "delete by request")
     body = json.loads(taken.body or b"")
     key = JobKey("s", body["cluster"], body["jobId"], body["startTime"])
-    assert_same(WRITING[dialect].delete_request(key, 7), taken)
+    assert_same(DIALECTS[dialect].delete_request(key, 7), taken)
     before = exchange_of(dialect, "delete before")
     seconds = int(before.path.rpartition("/")[2])
-    assert_same(WRITING[dialect].delete_before_request(seconds, "none"), before)
+    assert_same(DIALECTS[dialect].delete_before_request(seconds, "none"), before)
     spared = exchange_of(dialect, "delete before, omit tagged")
-    assert_same(WRITING["1.5"].delete_before_request(1001, "all"), spared)
+    assert_same(DIALECTS["1.5"].delete_before_request(1001, "all"), spared)
 
 
 def test_the_how_to_page_stops_by_id_and_edits_any_keys_at_once() -> None:
-    howto: Writing = WRITING["howto"]
+    howto: Dialect = DIALECTS["howto"]
     target = Target(site="s", db_id=3938, cluster="mycluster", job_id=1, start_time=2)
     stop = howto.stop_request(target, StopJob(target=target, stop_time=9, state="completed"))
     assert (stop.method, stop.path) == ("POST", "/api/jobs/stop_job/3938")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ccgateway.cache.ledger import LocalLedger
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.federation.audit import LOGGER, AuditFile, audit_to_file, close_audit_file, trouble_with
 from ccgateway.federation.gateway import Gateway
@@ -27,10 +27,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     look_quickly(monkeypatch)
 
 
-class Broken(LocalLedger):
+class Broken(TtlStore):
     """Claims, and cannot record."""
 
-    async def close(self, *_: Any) -> None:
+    async def complete(self, *_: Any) -> None:
         raise OSError("no room")
 
 
@@ -50,15 +50,15 @@ async def test_every_order_gets_its_true_result_whatever_fails_after_it(
     step: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     aurora = wire()
-    ledger = LocalLedger()
+    store = TtlStore("once")
     handler = Full()
     if step == "audit log":
         logging.getLogger(LOGGER).addHandler(handler)
     elif step == "cache":
         monkeypatch.setattr(Gateway, "invalidate", broken)
     else:
-        ledger = Broken()
-    gateway = gateway_over(instance_of(aurora), ledger=ledger)
+        store = Broken("once")
+    gateway = gateway_over(instance_of(aurora), idempotency_store=store)
     try:
         with caplog.at_level(logging.WARNING, "ccgateway.health"):
             found = await gateway.writes.tag_jobs(tagging(1, 2, 3, 99), CALLER, WriteCall("r", "k"))

@@ -39,6 +39,25 @@ async def test_a_page_holds_what_was_asked_for_and_knows_what_follows(sites: lis
     assert (answer.limit, answer.offset) == (None, None)
 
 
+async def test_what_follows_a_page_is_not_read_to_know_that_it_follows() -> None:
+    """Sixteen of twenty rows are final, as the last second of a page may be cut: that the others follow is known all the same."""
+    upstream = Upstream([Job(i, 1000 + i // 4) for i in range(200)])
+    async with gateway_over([site_of(upstream, "one", 1)], page_jobs=100) as gateway:
+        seen, after = [], None
+        while True:
+            answer = await gateway.jobs(JobListQuestion(first=16, after=after), CALLER)
+            seen += [row.id for row in answer.rows]
+            if after is None:
+                (report,) = answer.reports
+                assert (report.calls, report.scanned, len(answer.rows), answer.has_next_page) == (1, 20, 16, True)
+            if not answer.has_next_page:
+                break
+            after = answer.end_cursor
+        assert sorted(seen) == list(range(1, 201))
+        with pytest.raises(RequestError, match=r"More than 100 jobs match"):
+            await gateway.jobs(JobListQuestion(page=PageRequest(1, -1)), CALLER)
+
+
 async def test_without_a_size_a_page_has_fifty(sites: list[Instance]) -> None:
     async with gateway_over(sites) as gateway:
         assert len((await gateway.jobs(JobListQuestion(), CALLER)).rows) == 50

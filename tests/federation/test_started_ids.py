@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ccgateway.cache.notes import LocalNotes, Notes
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import Code, GatewayError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget
@@ -37,10 +37,10 @@ class World:
         site = SimulatedSite("aurora", release, jobs or (job("aurora", 1),), clock=lambda: self.now)
         self.wire = Wire(site)
 
-    def gateway(self, notes: Notes | None = None, *others: Wire) -> Gateway:
+    def gateway(self, store: TtlStore | None = None, *others: Wire) -> Gateway:
         instances = [instance_of(wire, n) for n, wire in enumerate((self.wire, *others), 1)]
         writes = WriteSettings.model_validate({})
-        return Gateway(Sites(instances), LimitSettings.model_validate({}), writes=writes, notes=notes)
+        return Gateway(Sites(instances), LimitSettings.model_validate({}), writes=writes, ttl_store=store)
 
     def order(self, number: int, **changes: Any) -> StartJob:
         return order_for("aurora", number, **{"start_time": int(self.now) - 60, **changes})
@@ -67,7 +67,7 @@ async def stop(gateway: Gateway, target: Target, at: float) -> WriteResult:
 @pytest.mark.parametrize("number", [SLURM, CONDOR], ids=["slurm", "condor"])
 @pytest.mark.parametrize("committed", [False, True], ids=["not committed", "committed"])
 async def test_every_started_job_has_an_id_and_stops_by_it(release: str, number: int, committed: bool) -> None:
-    world, notes = World(release), LocalNotes()
+    world, notes = World(release), TtlStore("note")
     order = world.order(number)
     started = await start(world.gateway(notes), order)
     assert started.outcome is (PENDING if release == "1.5" else DONE)
@@ -135,11 +135,11 @@ async def test_the_id_leads_to_the_job_by_every_question_once_it_shows(number: i
 
 
 async def test_a_note_that_does_not_fit_the_id_is_not_believed() -> None:
-    world, notes = World(), LocalNotes()
+    world, notes = World(), TtlStore("note")
     started = await start(world.gateway(notes), world.order(CONDOR))
     world.commit()
     for lie in (b"", b"{}", b"\xff", b'["aurora","aurora",1001,1759995001]', b'["else","aurora",1,1]', b'["aurora",1,"x",null]'):
-        await notes.write(f"started:aurora:{started.db_id}", lie, 60)
+        await notes.set(f"started:aurora:{started.db_id}", lie, 60)
         assert (await world.gateway(notes).job(started.job or "", CALLER, fields=frozenset())).job_id == CONDOR
 
 

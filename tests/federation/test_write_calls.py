@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ccgateway.cache.ledger import LocalLedger
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import Code, RequestError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import JobListQuestion
@@ -80,7 +80,8 @@ async def test_a_call_that_came_to_nothing_may_be_made_again_with_its_key() -> N
 async def test_keys_are_the_callers_own_and_end_with_their_time() -> None:
     now = [0.0]
     aurora = wire()
-    gateway = gateway_over(instance_of(aurora), ledger=LocalLedger(lambda: now[0]), writes={"keys_for": 60})
+    store = TtlStore("once", clock=lambda: now[0])
+    gateway = gateway_over(instance_of(aurora), idempotency_store=store, writes={"keys_for": 60})
     call = WriteCall("r", "k")
     await gateway.writes.tag_jobs(tagging(1), CALLER, call)
     other = await gateway.writes.tag_jobs(tagging(2), Principal("somebody else"), call)

@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 
 from cache.servers import Valkey
-from ccgateway.cache.ledger import open_ledger
+from ccgateway.cache.facade import open_redis
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import JobListQuestion
-from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.federation.writes import WriteCall
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.writes import EditMeta, StopJob, TagJob, Target, WriteOutcome
 from ccgateway.settings import CacheSettings, LimitSettings
 from ccgateway.simulator import SimulatedSite
+from ccgateway.site.caching.responses import ResponseCache
 from support.upstream import Sites
 from support.walking import CALLER
 from support.written import CALL, NOW, Wire, instance_of, order_for
@@ -49,7 +50,9 @@ async def pair(valkey: Valkey) -> AsyncIterator[tuple[Gateway, Gateway, Wire]]:
         made = []
         for _ in range(2):
             limits = LimitSettings.model_validate({"read_ahead": 60})
-            gateway = Gateway(Sites([instance_of(wire)]), limits, Shelf.of(settings), ledger=open_ledger(settings))
+            redis = open_redis(settings)
+            store = TtlStore("once", redis)
+            gateway = Gateway(Sites([instance_of(wire)], ResponseCache.of(settings, redis)), limits, idempotency_store=store)
             stack.push_async_callback(gateway.aclose)
             made.append(gateway)
         yield made[0], made[1], wire

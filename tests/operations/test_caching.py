@@ -12,7 +12,7 @@ import pytest
 
 from cache.servers import Valkey, free_port
 from ccgateway.app import create_app
-from ccgateway.cache.entries import Filled
+from ccgateway.cache.entries import RAW, Filled
 from ccgateway.cache.facade import open_cache
 from ccgateway.cache.keys import Key
 from ccgateway.deadline import Deadline
@@ -61,7 +61,7 @@ def remember(url: str, *keys: Key) -> None:
         async def fill(missing: Any, deadline: Deadline) -> dict[Key, Filled]:
             return dict.fromkeys(missing, Filled(b"1", 600))
 
-        await cache.fetch(keys, fill, deadline=Deadline.after(5))
+        await cache.fetch(keys, fill, RAW, deadline=Deadline.after(5))
         await cache.aclose()
 
     asyncio.run(run())

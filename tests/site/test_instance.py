@@ -13,10 +13,11 @@ from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import Conditions, conditions_of
 from ccgateway.jobs.filters import FloatRange, JobFilter, MetricStat, StringInput
 from ccgateway.jobs.model import JOB_FIELDS
+from ccgateway.site.base import JobsWanted, PageFailedError
 from ccgateway.site.credentials import Credential
-from ccgateway.site.dialects import Window
 from ccgateway.site.exchange import SiteAnswer
-from ccgateway.site.instance import Instance, JobsWanted, PageFailedError
+from ccgateway.site.instance import Instance
+from ccgateway.site.releases import Window
 from support.scripted import visit_for
 from support.upstream import ADMIN, Job, Upstream, site_of, user_credential
 

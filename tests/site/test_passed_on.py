@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from ccgateway.errors import Code, SiteError
-from ccgateway.site.dialects import DIALECTS
 from ccgateway.site.exchange import SiteAnswer
+from ccgateway.site.releases import DIALECTS
 from ccgateway.site.replies import check_text
 
 ATTRIBUTES = frozenset({"meta_data_json", "resources_json", "footprint_json", "statistics_json", "energy_json"})

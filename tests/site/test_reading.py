@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import conditions_of
 from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
+from ccgateway.site.base import JobsWanted
 from ccgateway.site.exchange import SiteAnswer
-from ccgateway.site.instance import JobsWanted
 from ccgateway.site.reading import JobStream
 from support.scripted import visit_for
 from support.upstream import Job, Upstream, site_of

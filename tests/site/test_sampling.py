@@ -14,8 +14,8 @@ from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.jobs.metrics import MetricPiece, MetricsWanted
 from ccgateway.settings import LimitSettings
 from ccgateway.site import sampling
-from ccgateway.site.dialects import DIALECTS, MetricsRoute
 from ccgateway.site.exchange import SiteAnswer
+from ccgateway.site.releases import DIALECTS, MetricsRoute
 
 LONG = b"[" + b",".join(b"%d.25" % i for i in range(2000)) + b"]"
 

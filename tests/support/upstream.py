@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from ccgateway.errors import SiteError
 from ccgateway.jobs.model import JobKey
 from ccgateway.settings import SiteSettings
+from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.credentials import Credential, OneToken
 from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
 from ccgateway.site.instance import Instance
@@ -284,13 +285,15 @@ class Upstream:
 class Sites(Registry):
     """A registry over instances that were put together elsewhere."""
 
-    def __init__(self, instances: Iterable[Instance]) -> None:
-        super().__init__([])
+    def __init__(self, instances: Iterable[Instance], responses: ResponseCache | None = None) -> None:
+        super().__init__([], responses=responses)
         self.replace(instances)
 
     def replace(self, instances: Iterable[Instance]) -> None:
         """As if the settings had been read again."""
-        self._instances = {one.name: one for one in sorted(instances, key=lambda one: one.number)}
+        self._sites.clear()
+        for instance in sorted(instances, key=lambda one: one.number):
+            self.add(instance)
 
 
 def site_of(

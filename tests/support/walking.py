@@ -10,10 +10,10 @@ from typing import Any
 
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import JobListAnswer, JobListQuestion
-from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import JobKey
 from ccgateway.settings import LimitSettings
+from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.instance import Instance
 from support.upstream import Sites
 
@@ -43,10 +43,12 @@ def order_of(key: JobKey) -> tuple[int, str, str, int]:
 
 
 @asynccontextmanager
-async def gateway_over(instances: Iterable[Instance], shelf: Shelf | None = None, **limits: Any) -> AsyncIterator[Gateway]:
-    """A gateway over ``instances`` that remembers what it has on its ``shelf``; on leaving, nothing of it may still run."""
-    registry = instances if isinstance(instances, Sites) else Sites(instances)
-    gateway = Gateway(registry, LimitSettings.model_validate(limits), shelf)
+async def gateway_over(
+    instances: Iterable[Instance] | Sites, responses: ResponseCache | None = None, **limits: Any
+) -> AsyncIterator[Gateway]:
+    """A gateway over ``instances`` that keeps what they answer in ``responses``; on leaving, nothing of it may still run."""
+    registry = instances if isinstance(instances, Sites) else Sites(instances, responses)
+    gateway = Gateway(registry, LimitSettings.model_validate(limits))
     try:
         yield gateway
     finally:

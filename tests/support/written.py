@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from ccgateway.cache.ledger import Ledger
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import Code, SiteError
 from ccgateway.federation.audit import AuditFile
 from ccgateway.federation.gateway import Gateway
@@ -134,12 +134,18 @@ def instance_of(wire: Wire, number: int = 1, *, user: str = "demo", **settings: 
 
 
 def gateway_over(
-    *instances: Instance, ledger: Ledger | None = None, writes: dict[str, Any] | None = None,
+    *instances: Instance, idempotency_store: TtlStore | None = None, writes: dict[str, Any] | None = None,
     audit_file: AuditFile | None = None, **limits: Any,
 ) -> Gateway:  # fmt: skip
     """The gateway in front of them."""
     settings = WriteSettings.model_validate(writes or {})
-    return Gateway(Sites(instances), LimitSettings.model_validate(limits), writes=settings, ledger=ledger, audit_file=audit_file)
+    return Gateway(
+        Sites(instances),
+        LimitSettings.model_validate(limits),
+        writes=settings,
+        idempotency_store=idempotency_store,
+        audit_file=audit_file,
+    )
 
 
 def order_for(cluster: str, number: int | None = None, **changes: Any) -> StartJob:

@@ -10,9 +10,8 @@ from starlette.routing import Mount, Route
 
 from ccgateway.app import create_app
 from ccgateway.settings import load_settings
-from ccgateway.surfaces.rest.documented_table import API, USERAPI
 from ccgateway.surfaces.rest.openapi import RELEASED
-from ccgateway.surfaces.rest.released_table import RELEASED_API, RELEASED_USERAPI
+from ccgateway.surfaces.rest.operations import API, RELEASED_API, RELEASED_USERAPI, USERAPI
 from surfaces.apps import client_of
 
 FACES = {"/api": API, "/userapi": USERAPI, f"{RELEASED}/api": RELEASED_API, f"{RELEASED}/userapi": RELEASED_USERAPI}

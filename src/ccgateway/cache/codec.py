@@ -16,7 +16,7 @@ from zlib import crc32
 
 import msgspec
 
-from ccgateway.cache.entries import Entry, Stamp
+from ccgateway.cache.entries import Entry, TagVersions
 from ccgateway.cache.keys import Key
 
 if sys.version_info >= (3, 14):
@@ -47,7 +47,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
     fresh_for: float
     stale_for: float
     absent: bool
-    stamp: Stamp
+    versions: TagVersions
     size: int
     packed: bool
     check: int  # of a payload that is not packed; zstd has its own
@@ -82,7 +82,7 @@ class Codec:
         if packed:
             body = await self._run(len(body) > PACK_INLINE, zstd.compress, body, None, OPTIONS)
         header = Header(
-            _VERSION, _name(key), entry.filled_at, entry.fresh_for, entry.stale_for, entry.absent, entry.stamp,
+            _VERSION, _name(key), entry.filled_at, entry.fresh_for, entry.stale_for, entry.absent, entry.versions,
             len(entry.payload), packed, 0 if packed else crc32(body),
         )  # fmt: skip
         head = self._encoder.encode(header)
@@ -113,7 +113,7 @@ class Codec:
             return None
         if len(body) != header.size:
             return None
-        return Entry(body, header.filled_at, header.fresh_for, header.stale_for, header.absent, header.stamp)
+        return Entry(body, header.filled_at, header.fresh_for, header.stale_for, header.absent, header.versions)
 
     async def _run(self, threaded: bool, work: Callable[..., bytes], *args: object) -> bytes:  # noqa: FBT001
         if not threaded:

@@ -25,14 +25,14 @@ class Counts:
     waits_elsewhere: int = 0
     refreshes: int = 0
     refreshes_skipped: int = 0
-    bumps: int = 0
+    invalidations: int = 0
 
     def __str__(self) -> str:
         found = self.hits_memory + self.hits_redis
         return (
             f"{found} found ({self.hits_redis} in Redis, {self.hits_stale} stale, {self.hits_absent} known to be absent), "
             f"{self.misses} not ({self.waits + self.waits_elsewhere} already being fetched), {self.fills} fetched, "
-            f"{self.fill_failures} in vain, {self.refreshes} in the background, {self.bumps} writes"
+            f"{self.fill_failures} in vain, {self.refreshes} in the background, {self.invalidations} writes"
         )
 
 
@@ -49,7 +49,7 @@ class MemoryStats:
 @dataclass(frozen=True, slots=True)
 class RedisStats:
     """The shared store as this process sees it. ``state``: ``up`` or ``down``; ``reason``: why it is down; ``writes_refused``:
-    entries that a full Redis did not take; ``undelivered``: bumps it has still to be told before it is used again.
+    entries that a full Redis did not take; ``undelivered``: invalidations it has still to be told before it is used again.
     """
 
     target: str

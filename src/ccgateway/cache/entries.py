@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, Generic, TypeVar
 
-__all__ = ["Absent", "Entry", "Filled", "Hit", "Source", "Stamp"]
+import msgspec
 
-#: the tokens of a key's three realms, widest first, as they were before the fill began
-Stamp = tuple[bytes, bytes, bytes]
+from ccgateway.cache.keys import Key
+from ccgateway.errors import GatewayError
+
+__all__ = ["RAW", "UNREADABLE", "Absent", "Entry", "Filled", "Hit", "Source", "TagVersions", "View"]
+
+T = TypeVar("T")
+
+#: the tokens of a key's three tags, widest first, as they were before the fill began
+TagVersions = tuple[bytes, bytes, bytes]
 
 #: seconds by which another host's clock may run ahead of ours before its entries are not believed
 MOST_SKEW = 1.0
@@ -25,12 +34,14 @@ class Source(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Filled:
     """A fill's word on one key: the payload, seconds for which it is good, and seconds more in which it may still be
-    served while it is refreshed. ``fresh_for=0`` is given to whoever waits, and not remembered.
+    served while it is refreshed. ``fresh_for=0`` is given to whoever waits, and not remembered. ``values``: what the payload
+    says, where the fill has decoded it already: by the name of the view, with the bytes that it takes.
     """
 
     payload: bytes
     fresh_for: float
     stale_for: float = 0.0
+    values: Mapping[Hashable, tuple[Any, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +53,16 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A payload with its life. ``filled_at``: when the site was asked (seconds since the epoch)."""
+    """A payload with its life. ``filled_at``: when the site was asked (seconds since the epoch). ``values``: what it was decoded
+    to, by the name of the view, and how many bytes that takes."""
 
     payload: bytes
     filled_at: float
     fresh_for: float
     stale_for: float
     absent: bool
-    stamp: Stamp
+    versions: TagVersions
+    values: dict[Hashable, tuple[Any, int]] = field(default_factory=dict, compare=False, repr=False, init=False)
 
     def age(self, now: float) -> float:
         """Seconds since the site was asked."""
@@ -65,10 +78,29 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """An answer: its payload (empty if ``absent``), its age in seconds, where it came from, whether it is being refreshed."""
+class View(Generic[T]):
+    """What callers make of entries. A value is decoded once while its entry is in memory, and shared: nobody may change it.
 
-    payload: bytes
+    ``decode`` gives the value and the bytes that it takes beside the payload; it raises one of ``UNREADABLE`` for an entry that
+    says nothing of the kind. ``name`` tells the views of one entry apart.
+    """
+
+    decode: Callable[[Key, Entry], tuple[T, int]]
+    name: Hashable = None
+
+
+#: what decoding raises where an entry holds something else
+UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError, GatewayError)
+#: payloads as they are
+RAW: View[bytes] = View(lambda _key, entry: (entry.payload, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Hit(Generic[T]):
+    """An answer: its value, its age in seconds, where it came from, whether it is that there is no such thing, and whether it is
+    being refreshed."""
+
+    value: T
     age: float
     source: Source
     absent: bool = False

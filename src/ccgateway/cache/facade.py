@@ -7,25 +7,29 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ccgateway.cache.counts import CacheStats, Counts
-from ccgateway.cache.entries import Entry, Hit, Source
+from ccgateway.cache.entries import UNREADABLE, Entry, Hit, Source, View
 from ccgateway.cache.filling import Fill, Filler
-from ccgateway.cache.flights import Crew, Flights, Landing
-from ccgateway.cache.keys import EVERYTHING, Key, Realm
+from ccgateway.cache.keys import EVERYTHING, InvalidationTag, Key
 from ccgateway.cache.memory import MemoryStore
-from ccgateway.cache.store import Look, Store, Tokens, realms_of, stamp_of
+from ccgateway.cache.single_flight import FetchResult, FetchTask, SingleFlight
+from ccgateway.cache.store import Look, Store, Tokens, tags_of, versions_of
 from ccgateway.deadline import Deadline
 from ccgateway.settings import CacheSettings
 from ccgateway.telemetry import Rarely
 
-__all__ = ["Cache", "Mark", "Reads", "open_cache"]
+if TYPE_CHECKING:
+    from ccgateway.cache.connection import RedisConnection
+
+__all__ = ["Cache", "Mark", "open_cache", "open_redis"]
+
+T = TypeVar("T")
 
 logger = logging.getLogger("ccgateway.cache")
 
-#: whether an entry says what one of that key can say
-Reads = Callable[[Key, Entry], bool]
-#: bumps of this process that are remembered one by one; beyond that they are bumps of the whole site
+#: invalidations of this process that are remembered one by one; beyond that they are invalidations of the whole site
 MOST_FENCES = 20_000
 #: no site is called so
 _TRIAL = Key("?", "?", "?")
@@ -33,7 +37,7 @@ _TRIAL = Key("?", "?", "?")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How the tokens of some realms were at one moment: whatever was read since then is from after the last bump before it."""
+    """How the tokens of some tags were at one moment: what was read since then is from after the last invalidation before it."""
 
     tokens: Tokens
     at: float
@@ -52,15 +56,15 @@ class Cache:
     ) -> None:  # fmt: skip
         self._store, self._clock = store, clock
         self._counts = Counts()
-        self._flights = Flights(store.is_wanted)
+        self._flights = SingleFlight(store.is_wanted)
         self._filler = Filler(
             store, self._flights, self._counts, lock_timeout=lock_timeout, fill_timeout=fill_timeout, clock=clock
         )  # fmt: skip
         self._most_refreshes, self._refreshing = refreshes, 0
-        #: tells flights apart that were begun before and after a bump of ours, while no token does
+        #: tells flights apart that were begun before and after an invalidation of ours, while no token does
         self._epoch = 0
-        #: when this process last bumped each realm: whatever the store says, nothing from before is a hit here
-        self._fences: OrderedDict[Realm, float] = OrderedDict()
+        #: when this process last invalidated each tag: whatever the store says, nothing from before is a hit here
+        self._fences: OrderedDict[InvalidationTag, float] = OrderedDict()
         self._rarely = Rarely(logger)
 
     def __repr__(self) -> str:
@@ -72,92 +76,111 @@ class Cache:
         return self._store.down
 
     async def fetch(
-        self, keys: Sequence[Key], fill: Fill, *, deadline: Deadline, reads: Reads | None = None
-    ) -> dict[Key, Hit]:  # fmt: skip
+        self, keys: Sequence[Key], fill: Fill, view: View[T], *, deadline: Deadline
+    ) -> dict[Key, Hit[T]]:  # fmt: skip
         """What is there of the keys; for those that are neither kept nor being fetched, ``fill`` is called once.
 
         A key of which the fill says nothing is left out; keys beyond those asked for that came with them may be there. Raises
         what the fill raised, also if that was another caller's fill; ``TimeoutError`` when the deadline comes first. Whether
-        this caller stays or leaves makes no difference to others. ``reads``: whether an entry says what one of that key can say;
-        if not, it is a miss.
+        this caller stays or leaves makes no difference to others. ``view``: how entries are read; one that cannot be is a miss.
         """
         async with deadline.limit():
             wanted = list(dict.fromkeys(keys))
             look = await self._store.look(wanted)
-            self._sift(look, reads)
+            self._sift(look, view)
             now = self._clock()
-            hits: dict[Key, Hit] = {}
+            hits: dict[Key, Hit[T]] = {}
             stale: list[Key] = []
             for key, (entry, source) in look.entries.items():
-                hits[key] = self._hit(entry, source, now)
+                hits[key] = self._hit(key, entry, source, now, view)
                 if hits[key].stale:
                     stale.append(key)
             if stale:
-                self._refresh(stale, look.tokens, fill, reads)
+                self._refresh(stale, look.tokens, fill, view)
             missing = [key for key in wanted if key not in hits]
             if missing:
-                hits |= await self._fetch(missing, dict(look.tokens), fill, reads)
+                hits |= await self._fetch(missing, dict(look.tokens), fill, view)
             return hits
 
-    async def ask(self, keys: Sequence[Key], fill: Fill, *, asker: Hashable, deadline: Deadline) -> dict[Key, Hit]:
+    async def ask(
+        self, keys: Sequence[Key], fill: Fill, view: View[T], *, asker: Hashable, deadline: Deadline
+    ) -> dict[Key, Hit[T]]:
         """What ``fill`` says of the keys now, whatever is kept of them; waited for by none but the same ``asker``, here or in
         another process. What it says is kept as ``fetch`` keeps it. Raises as ``fetch``.
         """
         async with deadline.limit():
             wanted = list(dict.fromkeys(keys))
-            tokens = await self._store.stamp(realms_of(wanted))
+            tokens = await self._store.versions(tags_of(wanted))
             self._counts.misses += len(wanted)
             found = {key: self._flights.find((asker, self._ident(key, tokens)), self._clock()) for key in wanted}
             flights = [flight for flight in found.values() if flight is not None]
             unserved = [(key, (asker, self._ident(key, tokens))) for key, flight in found.items() if flight is None]
             if unserved:
-                flights += self._flights.start(unserved, lambda crew: self._filler.run_alone(crew, fill, tokens))
-            return self._landed(await self._flights.wait(flights))
+                flights += self._flights.start(unserved, lambda fetch: self._filler.run_alone(fetch, fill, tokens))
+            return self._landed(await self._flights.wait(flights), view)
 
-    async def peek(self, keys: Sequence[Key], reads: Reads | None = None) -> dict[Key, Hit]:
-        """What is there of the keys and may be served as it is; asks no site. ``reads`` as in ``fetch``."""
+    async def peek(self, keys: Sequence[Key], view: View[T]) -> dict[Key, Hit[T]]:
+        """What is there of the keys and may be served as it is; asks no site. ``view`` as in ``fetch``."""
         look, now = await self._store.look(list(dict.fromkeys(keys))), self._clock()
-        self._sift(look, reads)
+        self._sift(look, view)
         fresh = {key: found for key, found in look.entries.items() if found[0].is_fresh(now)}
-        return {key: self._hit(entry, source, now) for key, (entry, source) in fresh.items()}
+        return {key: self._hit(key, entry, source, now, view) for key, (entry, source) in fresh.items()}
 
-    def _sift(self, look: Look, reads: Reads | None) -> None:
-        """Leaves out what is from before a bump of this process, or cannot be read, whoever says that it holds."""
+    def _sift(self, look: Look, view: View[Any]) -> None:
+        """Leaves out what is from before an invalidation of this process, or cannot be read, whoever says that it holds."""
         for key, (entry, _) in list(look.entries.items()):
             outdated = entry.filled_at < self._fence(key)
-            if not outdated and (reads is None or reads(key, entry)):
+            if not outdated and self._is_readable(key, entry, view):
                 continue
             del look.entries[key]
             self._store.forget([key])
             if not outdated:
                 self._rarely.warn("payload", "what was remembered could not be read and counts for nothing")
 
-    def _fence(self, key: Key) -> float:
-        return max(self._fences.get(realm, 0.0) for realm in key.realms) if self._fences else 0.0
+    def _is_readable(self, key: Key, entry: Entry, view: View[Any]) -> bool:
+        try:
+            self._value(key, entry, view)
+        except UNREADABLE:
+            return False
+        return True
 
-    def _raise_fence(self, realms: Sequence[Realm]) -> None:
-        for realm in realms:
-            self._fences[realm] = self._clock()
-            self._fences.move_to_end(realm)
+    def _value(self, key: Key, entry: Entry, view: View[T]) -> T:
+        """What the entry says; decoded now unless it was before."""
+        found = entry.values.get(view.name)
+        if found is None:
+            found = entry.values[view.name] = view.decode(key, entry)
+            self._store.reweigh(key, entry)
+        value: T = found[0]
+        return value
+
+    def _fence(self, key: Key) -> float:
+        return max(self._fences.get(tag, 0.0) for tag in key.tags) if self._fences else 0.0
+
+    def _raise_fence(self, tags: Sequence[InvalidationTag]) -> None:
+        for tag in tags:
+            self._fences[tag] = self._clock()
+            self._fences.move_to_end(tag)
         while len(self._fences) > MOST_FENCES:
-            realm, at = self._fences.popitem(last=False)
-            wider = Realm(realm.site) if realm.subject else EVERYTHING
+            tag, at = self._fences.popitem(last=False)
+            wider = InvalidationTag(tag.site) if tag.subject else EVERYTHING
             self._fences[wider] = max(at, self._fences.get(wider, 0.0))
 
-    def _hit(self, entry: Entry, source: Source, now: float) -> Hit:
+    def _hit(self, key: Key, entry: Entry, source: Source, now: float, view: View[T]) -> Hit[T]:
         stale = not entry.is_fresh(now)
         counts = self._counts
         counts.hits_memory += source is Source.MEMORY
         counts.hits_redis += source is Source.REDIS
         counts.hits_stale += stale
         counts.hits_absent += entry.absent
-        return Hit(entry.payload, entry.age(now), source, entry.absent, stale)
+        return Hit(self._value(key, entry, view), entry.age(now), source, entry.absent, stale)
 
-    async def _fetch(self, keys: Sequence[Key], tokens: dict[Realm, bytes], fill: Fill, reads: Reads | None) -> dict[Key, Hit]:
+    async def _fetch(
+        self, keys: Sequence[Key], tokens: dict[InvalidationTag, bytes], fill: Fill, view: View[T]
+    ) -> dict[Key, Hit[T]]:
         self._counts.misses += len(keys)
-        untold = [realm for realm in realms_of(keys) if realm not in tokens]
+        untold = [tag for tag in tags_of(keys) if tag not in tokens]
         if untold:
-            tokens |= await self._store.stamp(untold)
+            tokens |= await self._store.versions(untold)
         # nothing is awaited from here until the wait, so that no flight found can end unseen
         found = {key: self._flights.find(self._ident(key, tokens), self._clock()) for key in keys}
         flights = [flight for flight in found.values() if flight is not None]
@@ -165,19 +188,20 @@ class Cache:
         unserved = [(key, self._ident(key, tokens)) for key, flight in found.items() if flight is None]
         if unserved:
             flights += self._flights.start(
-                unserved, lambda crew: self._filler.run(crew, fill, lambda look: self._sift(look, reads))
+                unserved, lambda fetch: self._filler.run(fetch, fill, lambda look: self._sift(look, view))
             )
-        return self._landed(await self._flights.wait(flights))
+        return self._landed(await self._flights.wait(flights), view)
 
-    def _landed(self, landed: Mapping[Key, Landing]) -> dict[Key, Hit]:
+    def _landed(self, landed: Mapping[Key, FetchResult], view: View[T]) -> dict[Key, Hit[T]]:
         now = self._clock()
-        hits: dict[Key, Hit] = {}
-        for key, landing in landed.items():
-            entries = dict(landing.more) if landing.entry is None else {**landing.more, key: landing.entry}
-            hits |= {one: Hit(entry.payload, entry.age(now), landing.source, entry.absent) for one, entry in entries.items()}
+        hits: dict[Key, Hit[T]] = {}
+        for key, result in landed.items():
+            entries = dict(result.more) if result.entry is None else {**result.more, key: result.entry}
+            for one, entry in entries.items():
+                hits[one] = Hit(self._value(one, entry, view), entry.age(now), result.source, entry.absent)
         return hits
 
-    def _refresh(self, keys: Sequence[Key], tokens: Tokens, fill: Fill, reads: Reads | None) -> None:
+    def _refresh(self, keys: Sequence[Key], tokens: Tokens, fill: Fill, view: View[Any]) -> None:
         idents = [(key, self._ident(key, tokens)) for key in keys]
         unserved = [(key, ident) for key, ident in idents if self._flights.find(ident, self._clock()) is None]
         if not unserved:
@@ -188,58 +212,58 @@ class Cache:
         self._refreshing += 1
         self._counts.refreshes += len(unserved)
 
-        async def run(crew: Crew) -> None:
+        async def run(fetch: FetchTask) -> None:
             try:
-                await self._filler.run(crew, fill, lambda look: self._sift(look, reads))
+                await self._filler.run(fetch, fill, lambda look: self._sift(look, view))
             finally:
                 self._refreshing -= 1
 
         self._flights.start(unserved, run, background=True)
 
     def _ident(self, key: Key, tokens: Tokens) -> Hashable:
-        return key, stamp_of(key, tokens) or self._epoch, self._fence(key)
+        return key, versions_of(key, tokens) or self._epoch, self._fence(key)
 
-    async def bump(self, site: str, *subjects: str) -> None:
+    async def invalidate(self, site: str, *subjects: str) -> None:
         """After a write: nothing that was kept, or is being fetched, of those subjects (none named: of the site) is a hit again.
 
         Never fails. Redis not taking it takes Redis out of use, and with it all that is kept, until it does.
         """
         self._epoch += 1
-        self._counts.bumps += 1
-        realms = [Realm(site, subject) for subject in subjects] or [Realm(site)]
-        self._raise_fence(realms)
-        await self._store.bump(realms)
+        self._counts.invalidations += 1
+        tags = [InvalidationTag(site, subject) for subject in subjects] or [InvalidationTag(site)]
+        self._raise_fence(tags)
+        await self._store.invalidate(tags)
 
-    async def mark(self, *realms: Realm) -> Mark | None:
+    async def mark(self, *tags: InvalidationTag) -> Mark | None:
         """The present moment, for ``holds``; ``None`` while that cannot be told (Redis is down)."""
-        wanted = list(dict.fromkeys((EVERYTHING, *realms)))
-        tokens = await self._store.stamp(wanted)
+        wanted = list(dict.fromkeys((EVERYTHING, *tags)))
+        tokens = await self._store.versions(wanted)
         return Mark(tokens, self._clock()) if len(tokens) == len(wanted) else None
 
     async def holds(self, mark: Mark) -> bool:
-        """Whether nothing was bumped since then, by whichever process; ``False`` also while that cannot be told."""
-        if any(self._fences.get(realm, 0.0) > mark.at for realm in mark.tokens):
+        """Whether nothing was invalidated since then, by whichever process; ``False`` also while that cannot be told."""
+        if any(self._fences.get(tag, 0.0) > mark.at for tag in mark.tokens):
             return False
-        return await self._store.stamp(list(mark.tokens)) == mark.tokens
+        return await self._store.versions(list(mark.tokens)) == mark.tokens
 
     async def clear(self, *, site: str | None = None, subject: str | None = None) -> int:
-        """Bumps the subject, the site or (none named) everything, and frees the room; how many entries that were."""
+        """Invalidates the subject, the site or (none named) everything, and frees the room; how many entries that were."""
         self._epoch += 1
-        realm = Realm(site, subject or "") if site else EVERYTHING
+        tag = InvalidationTag(site, subject or "") if site else EVERYTHING
         if subject and not site:
             raise ValueError("a subject belongs to a site")
-        self._raise_fence([realm])
-        return await self._store.clear(realm)
+        self._raise_fence([tag])
+        return await self._store.clear(tag)
 
     async def try_out(self) -> bool:
         """Whether what is put into the store is found there again."""
-        tokens = await self._store.stamp(_TRIAL.realms)
-        stamp = stamp_of(_TRIAL, tokens)
-        if stamp is None:
+        tokens = await self._store.versions(_TRIAL.tags)
+        versions = versions_of(_TRIAL, tokens)
+        if versions is None:
             return False
-        await self._store.put({_TRIAL: Entry(b"1", self._clock(), 60.0, 0.0, absent=False, stamp=stamp)}, None)
+        await self._store.put({_TRIAL: Entry(b"1", self._clock(), 60.0, 0.0, absent=False, versions=versions)}, None)
         found = await self._store.look([_TRIAL])
-        await self._store.clear(_TRIAL.realms[-1])
+        await self._store.clear(_TRIAL.tags[-1])
         return _TRIAL in found.entries
 
     async def stats(self) -> CacheStats:
@@ -253,28 +277,33 @@ class Cache:
         await self._store.aclose()
 
 
-def open_cache(settings: CacheSettings, *, clock: Callable[[], float] = time.time) -> Cache:
-    """The cache that the settings describe; reaches nothing yet. Raises ``SettingsError`` for a URL that cannot be used."""
-    memory = MemoryStore(settings.memory_bytes, clock)
+def open_redis(settings: CacheSettings) -> RedisConnection | None:
+    """The connection to the settings' Redis; reaches nothing yet. Raises ``SettingsError`` for a URL that cannot be used."""
     url = settings.read_redis_url()
+    if url is None:
+        return None
+    # redis-py takes a third of a second to import: no need for those who have no Redis
+    from ccgateway.cache.connection import RedisConnection
+    from ccgateway.cache.urls import parse_url
+
+    return RedisConnection(parse_url(url.get_secret_value()), settings)
+
+
+def open_cache(
+    settings: CacheSettings, redis: RedisConnection | None = None, *, clock: Callable[[], float] = time.time
+) -> Cache:  # fmt: skip
+    """The cache that the settings describe; reaches nothing yet. Owns ``redis``, or (``None``) opens it itself.
+
+    Raises ``SettingsError`` for a URL that cannot be used.
+    """
+    memory = MemoryStore(settings.memory_bytes, clock)
     store: Store = memory
-    if url is not None:
-        # redis-py takes a third of a second to import: no need for those who have no Redis
+    redis = redis or open_redis(settings)
+    if redis is not None:
         from ccgateway.cache.layered import LayeredStore
         from ccgateway.cache.redis import RedisStore
-        from ccgateway.cache.urls import parse_url
 
-        target = parse_url(url.get_secret_value())
-        redis = RedisStore(
-            target,
-            lambda: target.connect(settings),
-            prefix=settings.redis_prefix,
-            places=settings.redis_connections,
-            timeout=settings.redis_timeout,
-            retry_after=settings.redis_retry_after,
-            clock=clock,
-        )
-        store = LayeredStore(memory, redis)
+        store = LayeredStore(memory, RedisStore(redis, clock=clock))
     return Cache(
         store, lock_timeout=settings.lock_timeout, fill_timeout=settings.fill_timeout, refreshes=settings.refreshes, clock=clock
     )  # fmt: skip

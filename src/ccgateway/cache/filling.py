@@ -1,4 +1,4 @@
-"""One fill per key among all processes: a crew claims its keys, fills those it got, and waits for those that another one has.
+"""One fill per key among all processes: a fetch claims its keys, fills those it got, and waits for those that another one has.
 
 A claim runs out unless its holder lives to extend it, so that a process that is killed costs the others one lock time-out. One
 that only slept finds its claim taken when it wants to put what it fetched: its own callers get that, the store does not.
@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from ccgateway.cache.counts import Counts
 from ccgateway.cache.entries import Absent, Entry, Filled
-from ccgateway.cache.flights import Crew, Flight, Flights, Landing
 from ccgateway.cache.keys import Key
-from ccgateway.cache.store import WANTED_FOR, Claim, Claims, Look, Store, Tokens, stamp_of
+from ccgateway.cache.single_flight import FetchResult, FetchTask, Flight, SingleFlight
+from ccgateway.cache.store import WANTED_FOR, Claim, Claims, Look, Store, Tokens, versions_of
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError
 
@@ -34,19 +34,19 @@ FIRST_PAUSE, LAST_PAUSE = 0.005, 0.05
 
 
 class Filler:
-    """Runs crews. ``lock_timeout``: seconds after which a dead holder's claim ends; ``fill_timeout``: seconds of one fill."""
+    """Runs fetch tasks. ``lock_timeout``: seconds until a dead holder's claim ends; ``fill_timeout``: seconds of one fill."""
 
     def __init__(
-        self, store: Store, flights: Flights, counts: Counts, *, lock_timeout: float, fill_timeout: float,
+        self, store: Store, flights: SingleFlight, counts: Counts, *, lock_timeout: float, fill_timeout: float,
         clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self._store, self._flights, self._counts, self._clock = store, flights, counts, clock
         self._lock_timeout, self._fill_timeout = lock_timeout, fill_timeout
 
-    async def run(self, crew: Crew, fill: Fill, sift: Callable[[Look], None] = lambda _: None) -> None:
-        """Lands every flight of the crew. ``sift`` leaves out of what was found what may not be served."""
+    async def run(self, fetch: FetchTask, fill: Fill, sift: Callable[[Look], None] = lambda _: None) -> None:
+        """Lands every flight of the fetch. ``sift`` leaves out of what was found what may not be served."""
         holder = secrets.token_bytes(12)
-        pending = dict(crew.flights)
+        pending = dict(fetch.flights)
         waited: set[Key] = set()
         seen: dict[Key, tuple[bytes, float]] = {}
         fills: set[asyncio.Task[None]] = set()
@@ -64,12 +64,12 @@ class Filler:
                 self._land_found(pending, claims, holder)
                 mine = [pending.pop(key) for key in list(pending) if claims.owners[key] is not Claim.BUSY]
                 if mine:
-                    crew.claimed.update(flight.key for flight in mine if claims.owners[flight.key] is Claim.MINE)
+                    fetch.claimed.update(flight.key for flight in mine if claims.owners[flight.key] is Claim.MINE)
                     fills.add(asyncio.create_task(self._fill(mine, fill, claims, holder), name="fill"))
-                if crew.background:  # another process refreshes what is left
+                if fetch.background:  # another process refreshes what is left
                     for flight in [flight for flight in pending.values() if not flight.waiting]:
                         self._flights.forget(pending.pop(flight.key))
-                        self._flights.land(flight, Landing(None))
+                        self._flights.land(flight, FetchResult(None))
                 self._counts.waits_elsewhere += len(pending.keys() - waited)
                 waited |= pending.keys()
                 if pending:
@@ -84,10 +84,10 @@ class Filler:
                 task.cancel()
             await asyncio.gather(*fills, return_exceptions=True)
 
-    async def run_alone(self, crew: Crew, fill: Fill, tokens: Tokens) -> None:
-        """Lands every flight of the crew without a claim, so that no other process waits for it."""
-        claims = Claims(tokens=dict(tokens), owners=dict.fromkeys(crew.flights, Claim.OPEN))
-        await self._fill(list(crew.flights.values()), fill, claims, secrets.token_bytes(12))
+    async def run_alone(self, fetch: FetchTask, fill: Fill, tokens: Tokens) -> None:
+        """Lands every flight of the fetch without a claim, so that no other process waits for it."""
+        claims = Claims(tokens=dict(tokens), owners=dict.fromkeys(fetch.flights, Claim.OPEN))
+        await self._fill(list(fetch.flights.values()), fill, claims, secrets.token_bytes(12))
 
     async def _claim(self, keys: Sequence[Key], holder: bytes) -> Claims:
         """As the store does; a claim that was cancelled half-way is given back."""
@@ -105,7 +105,7 @@ class Filler:
                 continue
             flight = pending.pop(key)
             self._flights.forget(flight)
-            self._flights.land(flight, Landing(entry, source))
+            self._flights.land(flight, FetchResult(entry, source))
             if claims.owners[key] is Claim.MINE:
                 unneeded.append(key)
         if unneeded:
@@ -147,9 +147,9 @@ class Filler:
         entries: dict[Key, Entry] = {}
         kept: dict[Key, Entry] = {}
         for key, word in work.result().items():
-            stamp = stamp_of(key, tokens) if key.visibility in visible else None
-            entries[key] = entry = _entry(word, filled_at, stamp or (b"", b"", b""))
-            if stamp is not None and word.fresh_for > 0:
+            versions = versions_of(key, tokens) if key.visibility in visible else None
+            entries[key] = entry = _entry(word, filled_at, versions or (b"", b"", b""))
+            if versions is not None and word.fresh_for > 0:
                 kept[key] = entry
         beside: dict[tuple[str, str, str], dict[Key, Entry]] = {}
         for key in entries.keys() - {flight.key for flight in flights}:
@@ -159,7 +159,7 @@ class Filler:
             if key not in kept:
                 self._flights.forget(flight)
             more = beside.get((key.site, key.subject, key.visibility), {})
-            self._flights.land(flight, Landing(entries.get(key), more=more))
+            self._flights.land(flight, FetchResult(entries.get(key), more=more))
         return kept
 
     async def _settle(
@@ -181,7 +181,9 @@ class Filler:
                 await self._store.release(list(left), holder)
 
 
-def _entry(word: Filled | Absent, filled_at: float, stamp: tuple[bytes, bytes, bytes]) -> Entry:
+def _entry(word: Filled | Absent, filled_at: float, versions: tuple[bytes, bytes, bytes]) -> Entry:
     if isinstance(word, Absent):
-        return Entry(b"", filled_at, word.fresh_for, 0.0, absent=True, stamp=stamp)
-    return Entry(word.payload, filled_at, word.fresh_for, word.stale_for, absent=False, stamp=stamp)
+        return Entry(b"", filled_at, word.fresh_for, 0.0, absent=True, versions=versions)
+    entry = Entry(word.payload, filled_at, word.fresh_for, word.stale_for, absent=False, versions=versions)
+    entry.values.update(word.values)
+    return entry

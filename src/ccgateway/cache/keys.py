@@ -1,4 +1,4 @@
-"""What an entry is found by, and what a bump invalidates."""
+"""What an entry is found by, and what is invalidated together."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import quote
 
-__all__ = ["EVERYTHING", "Key", "Realm"]
+__all__ = ["EVERYTHING", "InvalidationTag", "Key"]
 
 #: characters of a name beyond which its digest stands for it
 LONGEST = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Realm:
-    """What one bump invalidates: one subject of a site, a whole site, or (both empty) everything."""
+class InvalidationTag:
+    """What is invalidated together: one subject of a site, a whole site, or (both empty) everything."""
 
     site: str = ""
     subject: str = ""
@@ -25,7 +25,7 @@ class Realm:
             raise ValueError("a subject belongs to a site")
 
     @property
-    def tag(self) -> str:
+    def name(self) -> str:
         """A name without ``/ { } * :`` of its own, the same in every process."""
         return "/".join(_safe(part) for part in (self.site, self.subject) if part)
 
@@ -34,7 +34,7 @@ class Realm:
 class Key:
     """One thing that a site can be asked for.
 
-    ``subject``: the job (``cluster/jobId/startTime``) or ``clusters``, ``users``, ``jobs``; bumped as one. ``visibility``:
+    ``subject``: the job (``cluster/jobId/startTime``) or ``clusters``, ``users``, ``jobs``; invalidated as one. ``visibility``:
     what the credential may see (``all``, ``user:<local name>``). The rest tells apart what there is of the subject.
     """
 
@@ -50,9 +50,9 @@ class Key:
             raise ValueError("a key needs a site, a subject and a visibility")
 
     @property
-    def realms(self) -> tuple[Realm, Realm, Realm]:
-        """The three whose bump invalidates the key, widest first."""
-        return _realms(self.site, self.subject)
+    def tags(self) -> tuple[InvalidationTag, InvalidationTag, InvalidationTag]:
+        """The three that invalidate the key, widest first."""
+        return _tags(self.site, self.subject)
 
     @property
     def member(self) -> str:
@@ -63,15 +63,15 @@ class Key:
     @property
     def text(self) -> str:
         """The whole name."""
-        return f"{self.realms[2].tag}/{self.member}"
+        return f"{self.tags[2].name}/{self.member}"
 
 
-EVERYTHING = Realm()
+EVERYTHING = InvalidationTag()
 
 
 @lru_cache(maxsize=10_000)
-def _realms(site: str, subject: str) -> tuple[Realm, Realm, Realm]:
-    return EVERYTHING, Realm(site), Realm(site, subject)
+def _tags(site: str, subject: str) -> tuple[InvalidationTag, InvalidationTag, InvalidationTag]:
+    return EVERYTHING, InvalidationTag(site), InvalidationTag(site, subject)
 
 
 def _safe(part: str) -> str:

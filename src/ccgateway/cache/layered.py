@@ -1,6 +1,6 @@
 """Memory in front of Redis: payloads from memory, whether they still hold from Redis, in one small round trip.
 
-Redis alone keeps the tokens. While it cannot be asked, nobody knows what other processes have bumped: then nothing is a hit.
+Redis alone keeps the tokens. While it cannot be asked, nobody knows what other processes have invalidated: then nothing is a hit.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ccgateway.cache.counts import MemoryStats, RedisStats
 from ccgateway.cache.entries import Entry, Source
-from ccgateway.cache.keys import Key, Realm
+from ccgateway.cache.keys import InvalidationTag, Key
 from ccgateway.cache.memory import MemoryStore
 from ccgateway.cache.redis import RedisStore
-from ccgateway.cache.store import Claims, Look, Tokens, stamp_of
+from ccgateway.cache.store import Claims, Look, Tokens, versions_of
 
 __all__ = ["LayeredStore"]
 
@@ -36,6 +36,10 @@ class LayeredStore:
         """See ``Store``."""
         self._memory.forget(keys)
 
+    def reweigh(self, key: Key, entry: Entry) -> None:
+        """See ``Store``."""
+        self._memory.reweigh(key, entry)
+
     async def look(self, keys: Sequence[Key]) -> Look:
         """See ``Store``."""
         held = {key: entry for key in keys if (entry := self._memory.peek(key)) is not None}
@@ -43,12 +47,12 @@ class LayeredStore:
         self._remember(look)
         outdated = []
         for key, entry in held.items():
-            if entry.stamp == stamp_of(key, look.tokens):
+            if entry.versions == versions_of(key, look.tokens):
                 look.entries[key] = entry, Source.MEMORY
             elif look.tokens:
                 self._memory.drop(key)
                 outdated.append(key)
-        if outdated:  # bumped elsewhere, and perhaps filled again there
+        if outdated:  # invalidated elsewhere, and perhaps filled again there
             again = await self._redis.look(outdated)
             self._remember(again)
             look.entries |= again.entries
@@ -59,9 +63,9 @@ class LayeredStore:
         for key, (entry, _) in look.entries.items():
             self._memory.keep(key, entry)
 
-    async def stamp(self, realms: Sequence[Realm]) -> Tokens:
+    async def versions(self, tags: Sequence[InvalidationTag]) -> Tokens:
         """See ``Store``."""
-        return await self._redis.stamp(realms)
+        return await self._redis.versions(tags)
 
     async def claim(self, keys: Sequence[Key], holder: bytes, seconds: float) -> Claims:
         """See ``Store``."""
@@ -82,7 +86,7 @@ class LayeredStore:
         return await self._redis.is_wanted(keys)
 
     async def put(self, entries: Mapping[Key, Entry], holder: bytes | None) -> set[Key]:
-        """See ``Store``. In memory at once, and whatever Redis says to it: the stamp alone tells whether it may be used."""
+        """See ``Store``. In memory at once, and whatever Redis says to it: the versions alone tell whether it may be used."""
         for key, entry in entries.items():
             self._memory.keep(key, entry)
         return await self._redis.put(entries, holder)
@@ -91,13 +95,13 @@ class LayeredStore:
         """See ``Store``."""
         await self._redis.release(keys, holder)
 
-    async def bump(self, realms: Sequence[Realm]) -> None:
+    async def invalidate(self, tags: Sequence[InvalidationTag]) -> None:
         """See ``Store``."""
-        await self._redis.bump(realms)
+        await self._redis.invalidate(tags)
 
-    async def clear(self, realm: Realm) -> int:
+    async def clear(self, tag: InvalidationTag) -> int:
         """See ``Store``."""
-        return max(self._memory.drop_all(realm), await self._redis.clear(realm))
+        return max(self._memory.drop_all(tag), await self._redis.clear(tag))
 
     async def stats(self) -> tuple[MemoryStats | None, RedisStats | None]:
         """See ``Store``."""

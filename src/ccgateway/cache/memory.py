@@ -1,6 +1,7 @@
 """The store within this process: bounded in bytes. What is dead goes first, then the least recently used.
 
-Payloads are kept as they are: to unpack 10 MB at each hit would cost more than everything else that is done with them.
+Payloads are kept as they are, and with them the values that they were decoded to: to unpack 10 MB, or to decode 500 jobs, at each
+hit would cost more than everything else that is done with them. Both count.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from heapq import heapify, heappop, heappush
 
 from ccgateway.cache.counts import MemoryStats, RedisStats
 from ccgateway.cache.entries import Entry, Source
-from ccgateway.cache.keys import EVERYTHING, Key, Realm
-from ccgateway.cache.store import Claim, Claims, Look, Tokens, realms_of, stamp_of
+from ccgateway.cache.keys import EVERYTHING, InvalidationTag, Key
+from ccgateway.cache.store import Claim, Claims, Look, Tokens, tags_of, versions_of
 
 __all__ = ["MemoryStore"]
 
@@ -32,7 +33,9 @@ class MemoryStore:
     def __init__(self, limit: int, clock: Callable[[], float] = time.time) -> None:
         self._limit, self._clock = limit, clock
         self._entries: OrderedDict[Key, Entry] = OrderedDict()
-        self._tokens: dict[Realm, bytes] = {}
+        #: bytes that each was counted with
+        self._sizes: dict[Key, int] = {}
+        self._tokens: dict[InvalidationTag, bytes] = {}
         #: when entries die, the first to do so at the front; an entry that was replaced is still named here
         self._deaths: list[tuple[float, int, Key]] = []
         self._kept = 0
@@ -42,7 +45,7 @@ class MemoryStore:
     # --- plain, for the layer above
 
     def peek(self, key: Key) -> Entry | None:
-        """The entry if it is alive, whatever its stamp."""
+        """The entry if it is alive, whatever its versions."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -53,16 +56,35 @@ class MemoryStore:
         return entry
 
     def keep(self, key: Key, entry: Entry) -> None:
-        """Keeps the entry, whatever its stamp, and drops what there is no more room for."""
+        """Keeps the entry, whatever its versions, and drops what there is no more room for."""
         self.drop(key)
         self._bury()
         size = _size(key, entry)
+        if size > self._limit and entry.values:
+            entry.values.clear()
+            size = _size(key, entry)
         if size > self._limit:
             return
         self._entries[key] = entry
-        self._bytes += size
+        self._count(key, size)
         self._kept += 1
         heappush(self._deaths, (_death(entry), self._kept, key))
+        self._evict()
+
+    def reweigh(self, key: Key, entry: Entry) -> None:
+        """See ``Store``. Values for which there is no room at all are not kept."""
+        if self._entries.get(key) is not entry:
+            return
+        if _size(key, entry) > self._limit:
+            entry.values.clear()
+        self._count(key, _size(key, entry))
+        self._evict()
+
+    def _count(self, key: Key, size: int) -> None:
+        self._bytes += size - self._sizes.get(key, 0)
+        self._sizes[key] = size
+
+    def _evict(self) -> None:
         while self._bytes > self._limit:
             self.drop(next(iter(self._entries)))
             self._evictions += 1
@@ -81,13 +103,12 @@ class MemoryStore:
 
     def drop(self, key: Key) -> None:
         """Forgets the entry."""
-        entry = self._entries.pop(key, None)
-        if entry is not None:
-            self._bytes -= _size(key, entry)
+        if self._entries.pop(key, None) is not None:
+            self._bytes -= self._sizes.pop(key)
 
-    def drop_all(self, realm: Realm) -> int:
-        """Forgets every entry of the realm; how many there were."""
-        gone = [key for key in self._entries if realm in key.realms]
+    def drop_all(self, tag: InvalidationTag) -> int:
+        """Forgets every entry of the tag; how many there were."""
+        gone = [key for key in self._entries if tag in key.tags]
         for key in gone:
             self.drop(key)
         return len(gone)
@@ -110,20 +131,20 @@ class MemoryStore:
 
     async def look(self, keys: Sequence[Key]) -> Look:
         """See ``Store``."""
-        look = Look(tokens={realm: self._token(realm) for realm in realms_of(keys)})
+        look = Look(tokens={tag: self._token(tag) for tag in tags_of(keys)})
         for key in keys:
             entry = self.peek(key)
             if entry is None:
                 continue
-            if entry.stamp == stamp_of(key, look.tokens):
+            if entry.versions == versions_of(key, look.tokens):
                 look.entries[key] = entry, Source.MEMORY
             else:
                 self.drop(key)
         return look
 
-    async def stamp(self, realms: Sequence[Realm]) -> Tokens:
+    async def versions(self, tags: Sequence[InvalidationTag]) -> Tokens:
         """See ``Store``."""
-        return {realm: self._token(realm) for realm in realms}
+        return {tag: self._token(tag) for tag in tags}
 
     async def claim(self, keys: Sequence[Key], holder: bytes, seconds: float) -> Claims:  # noqa: ARG002
         """See ``Store``: there is no other process."""
@@ -142,24 +163,24 @@ class MemoryStore:
 
     async def put(self, entries: Mapping[Key, Entry], holder: bytes | None) -> set[Key]:  # noqa: ARG002
         """See ``Store``."""
-        tokens = {realm: self._token(realm) for realm in realms_of(entries)}
+        tokens = {tag: self._token(tag) for tag in tags_of(entries)}
         for key, entry in entries.items():
-            if entry.stamp == stamp_of(key, tokens):
+            if entry.versions == versions_of(key, tokens):
                 self.keep(key, entry)
         return set(entries)
 
     async def release(self, keys: Sequence[Key], holder: bytes) -> None:
         """See ``Store``."""
 
-    async def bump(self, realms: Sequence[Realm]) -> None:
+    async def invalidate(self, tags: Sequence[InvalidationTag]) -> None:
         """See ``Store``."""
-        for realm in realms:
-            self._tokens.pop(realm, None)
+        for tag in tags:
+            self._tokens.pop(tag, None)
 
-    async def clear(self, realm: Realm) -> int:
+    async def clear(self, tag: InvalidationTag) -> int:
         """See ``Store``."""
-        await self.bump([realm])
-        return self.drop_all(realm)
+        await self.invalidate([tag])
+        return self.drop_all(tag)
 
     async def stats(self) -> tuple[MemoryStats | None, RedisStats | None]:
         """See ``Store``."""
@@ -168,17 +189,18 @@ class MemoryStore:
     async def aclose(self) -> None:
         """See ``Store``."""
         self._entries.clear()
+        self._sizes.clear()
         self._bytes = 0
 
-    def _token(self, realm: Realm) -> bytes:
-        token = self._tokens.get(realm)
+    def _token(self, tag: InvalidationTag) -> bytes:
+        token = self._tokens.get(tag)
         if token is None:
             if len(self._tokens) >= MOST_TOKENS:
-                # those of wide realms stay the same, else all that is being looked up would be missed at once
+                # those of wide tags stay the same, else all that is being looked up would be missed at once
                 self._tokens = {one: token for one, token in self._tokens.items() if not one.subject}
                 if len(self._tokens) >= MOST_TOKENS:
                     self._tokens = {EVERYTHING: _fresh_token()}
-            token = self._tokens.setdefault(realm, _fresh_token())
+            token = self._tokens.setdefault(tag, _fresh_token())
         return token
 
 
@@ -191,4 +213,5 @@ def _death(entry: Entry) -> float:
 
 
 def _size(key: Key, entry: Entry) -> int:
-    return len(entry.payload) + len(key.subject) + len(key.metric) + OVERHEAD
+    decoded = sum(size for _, size in entry.values.values())
+    return len(entry.payload) + decoded + len(key.subject) + len(key.metric) + OVERHEAD

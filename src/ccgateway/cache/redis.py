@@ -9,7 +9,8 @@ Names, each subject in one slot of a cluster::
     ccgateway:1:{aurora/c%2F1%2F17}:l:…   a claim: the holder, who has to live to keep it
     ccgateway:1:{aurora/c%2F1%2F17}:w:…   there for moments after a process wanted what another one's claim is for
 
-A bump deletes a token, which a full Redis does as well. A token that expired, was evicted or wiped is a bump nobody asked for.
+An invalidation deletes a token, which a full Redis does as well. A token that expired, was evicted or wiped is an
+invalidation nobody asked for.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from typing import Any
 
 from redis.exceptions import OutOfMemoryError
 
+from ccgateway.cache.coalescer import BatchCoalescer
 from ccgateway.cache.codec import Codec, Header
+from ccgateway.cache.connection import RedisConnection, Reply
 from ccgateway.cache.counts import MemoryStats, RedisStats
 from ccgateway.cache.entries import Entry, Source
-from ccgateway.cache.keys import EVERYTHING, Key, Realm
-from ccgateway.cache.link import Link, Reply
-from ccgateway.cache.store import WANTED_FOR, Claim, Claims, Look, Tokens, realms_of, stamp_of
-from ccgateway.cache.together import Together
-from ccgateway.cache.urls import Client, Pipeline, Target
+from ccgateway.cache.keys import EVERYTHING, InvalidationTag, Key
+from ccgateway.cache.store import WANTED_FOR, Claim, Claims, Look, Tokens, tags_of, versions_of
+from ccgateway.cache.urls import Pipeline
 from ccgateway.telemetry import Rarely
 
 __all__ = ["RedisStore"]
@@ -39,7 +40,7 @@ logger = logging.getLogger("ccgateway.cache")
 
 #: seconds after which a subject's token goes, if nothing of it was put meanwhile
 TOKEN_LIFE = 8 * 86400
-#: bumps remembered one by one while Redis does not take them; beyond that, everything is bumped
+#: invalidations remembered one by one while Redis does not take them; beyond that, everything is invalidated
 MOST_UNDELIVERED = 10_000
 #: round trips for looks at any one time; more looks wait and go together
 LOOKS = 4
@@ -66,76 +67,73 @@ _RELEASE = """
 local found = redis.call('GET', KEYS[1])
 if found and string.sub(found, 1, 12) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0"""
-_TRY = "return redis.call('DEL', KEYS[1])"
 
 
 class RedisStore:
-    """Entries, tokens and claims in Redis. Owns its link and its codec."""
+    """Entries, tokens and claims in Redis. Owns its connection and its codec."""
 
-    def __init__(
-        self, target: Target, connect: Callable[[], Client], *, prefix: str = "ccgateway", places: int = 16, timeout: float = 0.5,
-        retry_after: float = 3.0, clock: Callable[[], float] = time.time,
-    ) -> None:  # fmt: skip
-        self._prefix, self._clock, self._kind = f"{prefix}:1:", clock, target.kind
+    def __init__(self, connection: RedisConnection, *, clock: Callable[[], float] = time.time) -> None:
+        self.connection = connection
+        self._prefix, self._clock = f"{connection.prefix}:1:", clock
         self._codec = Codec()
         self._rarely = Rarely(logger)
-        self._undelivered: dict[Realm, int] = {}
-        self._probing: dict[Realm, int] = {}
-        self._bumps = 0
+        self._undelivered: dict[InvalidationTag, int] = {}
+        self._delivering: dict[InvalidationTag, int] = {}
+        self._invalidations = 0
         self._writes_refused = 0
-        self._looks: Together[Key | Realm, Look] = Together(self._look, at_once=LOOKS)
-        self._stamps: Together[Realm, Tokens] = Together(self._stamp, at_once=LOOKS)
-        self.link = Link(
-            connect, str(target), places=places, timeout=timeout, retry_after=retry_after,
-            probe=self._queue_probe, mended=self._note_probe,
-        )  # fmt: skip
+        self._looks: BatchCoalescer[Key | InvalidationTag, Look] = BatchCoalescer(self._look, at_once=LOOKS)
+        self._version_lookups: BatchCoalescer[InvalidationTag, Tokens] = BatchCoalescer(self._read_versions, at_once=LOOKS)
+        connection.deliver_first(self._queue_undelivered, self._note_delivered)
 
     def __repr__(self) -> str:
-        return f"RedisStore({self.link.name})"
+        return f"RedisStore({self.connection.name})"
 
     @property
     def down(self) -> str | None:
         """See ``Store``."""
-        return None if self.link.is_up else f"not in use ({self.link.reason})"
+        return None if self.connection.is_up else f"not in use ({self.connection.breaker.reason})"
 
     def forget(self, keys: Iterable[Key]) -> None:
+        """See ``Store``: nothing is kept here."""
+
+    def reweigh(self, key: Key, entry: Entry) -> None:
         """See ``Store``: nothing is kept here."""
 
     # --- reading
 
     async def look(self, keys: Sequence[Key], confirm: Sequence[Key] = ()) -> Look:
         """See ``Store``. ``confirm``: keys whose tokens only are wanted."""
-        if not self.link.is_up:
+        if not self.connection.is_up:
             return Look()
-        realms = realms_of([*keys, *confirm])
-        found = await self._looks.want([*keys, *realms])
+        tags = tags_of([*keys, *confirm])
+        found = await self._looks.want([*keys, *tags])
         return Look(
             {key: found.entries[key] for key in keys if key in found.entries},
-            {realm: found.tokens[realm] for realm in realms if realm in found.tokens},
+            {tag: found.tokens[tag] for tag in tags if tag in found.tokens},
         )
 
-    async def _look(self, wanted: Sequence[Key | Realm]) -> Look:
+    async def _look(self, wanted: Sequence[Key | InvalidationTag]) -> Look:
         keys = [item for item in wanted if isinstance(item, Key)]
-        realms = [item for item in wanted if isinstance(item, Realm)]
+        tags = [item for item in wanted if isinstance(item, InvalidationTag)]
 
-        names = [*(self._entry(key) for key in keys), *(self._token(realm) for realm in realms)]
+        names = [*(self._entry(key) for key in keys), *(self._token(tag) for tag in tags)]
 
         def queue(pipeline: Pipeline) -> None:
-            if self._kind != "cluster":
+            if not self.connection.is_cluster:
                 pipeline.execute_command("MGET", *names)  # one reply takes a third of the time of many
                 return
             for name in names:
                 pipeline.execute_command("GET", name)
 
         look = Look()
-        replies = await self.link.run(queue)
-        if replies is not None and self._kind != "cluster":
+        replies = await self.connection.run(queue)
+        if replies is not None and not self.connection.is_cluster:
             found = replies[0]
             replies = found if isinstance(found, list) and len(found) == len(names) else None
             if replies is None:
                 self._rarely.warn("reply", "Redis answered with what is no answer; it counts for nothing")
         if replies is not None:
-            look.tokens = _tokens(realms, replies[len(keys) :])
+            look.tokens = _tokens(tags, replies[len(keys) :])
             await self._take(look, keys, replies)
         return look
 
@@ -152,20 +150,20 @@ class RedisStore:
                     look.entries[key] = entry, Source.REDIS
 
     def _holds(self, key: Key, header: Header, tokens: Tokens) -> bool:
-        return header.stamp == stamp_of(key, tokens)
+        return header.versions == versions_of(key, tokens)
 
-    async def stamp(self, realms: Sequence[Realm]) -> Tokens:
+    async def versions(self, tags: Sequence[InvalidationTag]) -> Tokens:
         """See ``Store``."""
-        return await self._stamps.want(realms) if self.link.is_up else {}
+        return await self._version_lookups.want(tags) if self.connection.is_up else {}
 
-    async def _stamp(self, realms: Sequence[Realm]) -> Tokens:
-        replies = await self.link.run(lambda pipeline: self._queue_stamps(pipeline, realms))
-        return {} if replies is None else _tokens(realms, replies[1::2])
+    async def _read_versions(self, tags: Sequence[InvalidationTag]) -> Tokens:
+        replies = await self.connection.run(lambda pipeline: self._queue_versions(pipeline, tags))
+        return {} if replies is None else _tokens(tags, replies[1::2])
 
-    def _queue_stamps(self, pipeline: Pipeline, realms: Iterable[Realm]) -> None:
-        for realm in realms:
-            name = self._token(realm)
-            life = ("EX", TOKEN_LIFE) if realm.subject else ()
+    def _queue_versions(self, pipeline: Pipeline, tags: Iterable[InvalidationTag]) -> None:
+        for tag in tags:
+            name = self._token(tag)
+            life = ("EX", TOKEN_LIFE) if tag.subject else ()
             pipeline.execute_command("SET", name, secrets.token_bytes(TOKEN), "NX", *life)
             pipeline.execute_command("GET", name)
 
@@ -173,20 +171,20 @@ class RedisStore:
 
     async def claim(self, keys: Sequence[Key], holder: bytes, seconds: float) -> Claims:
         """See ``Store``."""
-        realms = realms_of(keys)
+        tags = tags_of(keys)
 
         def queue(pipeline: Pipeline) -> None:
-            self._queue_stamps(pipeline, realms)
+            self._queue_versions(pipeline, tags)
             for key in keys:
                 pipeline.execute_command("SET", self._claim(key), _held(holder), "NX", "PX", int(seconds * 1000))
                 pipeline.execute_command("GET", self._entry(key))
                 pipeline.execute_command("GET", self._claim(key))
 
-        replies = await self.link.run(queue)
+        replies = await self.connection.run(queue)
         if replies is None:
             return Claims(owners=dict.fromkeys(keys, Claim.OPEN))
-        of_realms, of_keys = replies[: 2 * len(realms)], replies[2 * len(realms) :]
-        claims = Claims(tokens=_tokens(realms, of_realms[1::2]))
+        of_tags, of_keys = replies[: 2 * len(tags)], replies[2 * len(tags) :]
+        claims = Claims(tokens=_tokens(tags, of_tags[1::2]))
         claims.owners = {key: _owner(*told, mine=holder) for key, *told in zip(keys, of_keys[::3], of_keys[2::3], strict=True)}
         claims.holders = {key: told for key, told in zip(keys, of_keys[2::3], strict=True) if isinstance(told, bytes)}
         await self._take(claims, keys, of_keys[1::3])
@@ -207,7 +205,7 @@ class RedisStore:
             for key in keys:
                 pipeline.execute_command("SET", self._wish(key), b"1", "PX", int(WANTED_FOR * 1000))
 
-        await self.link.run(queue)
+        await self.connection.run(queue)
 
     async def is_wanted(self, keys: Sequence[Key]) -> bool:
         """See ``Store``."""
@@ -216,14 +214,14 @@ class RedisStore:
             for key in keys:
                 pipeline.execute_command("EXISTS", self._wish(key))
 
-        return 1 in (await self.link.run(queue) or ())
+        return 1 in (await self.connection.run(queue) or ())
 
     async def _each_claim(self, script: str, keys: Sequence[Key], *args: Any) -> None:
         def queue(pipeline: Pipeline) -> None:
             for key in keys:
                 pipeline.execute_command("EVAL", script, 1, self._claim(key), *args)
 
-        await self.link.run(queue)
+        await self.connection.run(queue)
 
     async def put(self, entries: Mapping[Key, Entry], holder: bytes | None) -> set[Key]:
         """See ``Store``."""
@@ -232,7 +230,7 @@ class RedisStore:
         size = 0
         for key, entry in entries.items():
             life = int((entry.fresh_for + entry.stale_for - entry.age(self._clock())) * 1000)
-            if life <= 0 or not self.link.is_up:
+            if life <= 0 or not self.connection.is_up:
                 continue
             blob = await self._codec.pack(key, entry)
             if not blob:
@@ -247,49 +245,48 @@ class RedisStore:
     async def _send(self, batch: Mapping[Key, tuple[int, Entry, bytes]], holder: bytes | None) -> set[Key]:
         def queue(pipeline: Pipeline) -> None:
             for key, (life, entry, blob) in batch.items():
-                names = self._entry(key), self._claim(key), self._token(key.realms[2])
-                args = holder or b"", entry.stamp[2], life, blob, TOKEN_LIFE
+                names = self._entry(key), self._claim(key), self._token(key.tags[2])
+                args = holder or b"", entry.versions[2], life, blob, TOKEN_LIFE
                 pipeline.execute_command("EVAL", _PUT, 3, *names, *args)
 
-        replies = await self.link.run(queue) or []
+        replies = await self.connection.run(queue) or []
         self._writes_refused += sum(isinstance(reply, OutOfMemoryError) for reply in replies)
         return {key for key, reply in zip(batch, replies, strict=False) if reply == 1}
 
     # --- invalidating
 
-    async def bump(self, realms: Sequence[Realm]) -> None:
-        """See ``Store``. A bump that Redis did not take takes Redis out of use until it has."""
+    async def invalidate(self, tags: Sequence[InvalidationTag]) -> None:
+        """See ``Store``. An invalidation that Redis did not take takes Redis out of use until it has."""
         delivered = False
         try:
-            replies = await self.link.run(lambda pipeline: self._queue_bumps(pipeline, realms))
+            replies = await self.connection.run(lambda pipeline: self._queue_invalidations(pipeline, tags))
             delivered = replies is not None and all(type(reply) is int for reply in replies)
         finally:  # also when the caller was cancelled: the write it tells of was made
             if not delivered:
-                self._bumps += 1
-                self._undelivered.update(dict.fromkeys(realms, self._bumps))
+                self._invalidations += 1
+                self._undelivered.update(dict.fromkeys(tags, self._invalidations))
                 if len(self._undelivered) > MOST_UNDELIVERED:
-                    self._undelivered = {EVERYTHING: self._bumps}
-                self.link.trip("a bump was not delivered")
+                    self._undelivered = {EVERYTHING: self._invalidations}
+                self.connection.breaker.open("a bump was not delivered")
 
-    def _queue_bumps(self, pipeline: Pipeline, realms: Iterable[Realm]) -> None:
-        for realm in realms:
-            pipeline.execute_command("DEL", self._token(realm))
+    def _queue_invalidations(self, pipeline: Pipeline, tags: Iterable[InvalidationTag]) -> None:
+        for tag in tags:
+            pipeline.execute_command("DEL", self._token(tag))
 
-    def _queue_probe(self, pipeline: Pipeline) -> None:
-        self._probing = dict(self._undelivered)
-        self._queue_bumps(pipeline, self._probing)
-        pipeline.execute_command("EVAL", _TRY, 1, f"{self._prefix}{{?}}:try")
+    def _queue_undelivered(self, pipeline: Pipeline) -> None:
+        self._delivering = dict(self._undelivered)
+        self._queue_invalidations(pipeline, self._delivering)
 
-    def _note_probe(self) -> bool:
-        # what was bumped once more while the probe was under way has to be delivered once more
-        self._undelivered = {realm: number for realm, number in self._undelivered.items() if self._probing.get(realm) != number}
+    def _note_delivered(self) -> bool:
+        # what was invalidated once more meanwhile has to be delivered once more
+        self._undelivered = {tag: number for tag, number in self._undelivered.items() if self._delivering.get(tag) != number}
         return not self._undelivered
 
-    async def clear(self, realm: Realm) -> int:
+    async def clear(self, tag: InvalidationTag) -> int:
         """See ``Store``."""
-        await self.bump([realm])
-        pattern = realm.tag if realm.subject else f"{realm.tag}/*".removeprefix("/")
-        return await self.link.sweep(f"{self._prefix}{{{pattern}}}:e:*")
+        await self.invalidate([tag])
+        pattern = tag.name if tag.subject else f"{tag.name}/*".removeprefix("/")
+        return await self.connection.sweep(f"{self._prefix}{{{pattern}}}:e:*")
 
     # --- telling
 
@@ -297,36 +294,38 @@ class RedisStore:
         """See ``Store``."""
         used: dict[str, Any] = {}
         keys: Reply = None
-        if self._kind != "cluster":
-            replies = await self.link.run(_queue_info, dispensable=True)
+        if not self.connection.is_cluster:
+            replies = await self.connection.run(_queue_info, dispensable=True)
             if replies is not None:
                 told, keys = replies[0], replies[-1]
                 used = told if isinstance(told, dict) else {}
+        breaker = self.connection.breaker
         return None, RedisStats(
-            self.link.name, "up" if self.link.is_up else "down", "" if self.link.is_up else self.link.reason, self.link.trips,
+            self.connection.name, "up" if self.connection.is_up else "down", "" if self.connection.is_up else breaker.reason,
+            breaker.times_opened,
             self._writes_refused, len(self._undelivered), _count(used.get("used_memory")), _count(used.get("maxmemory")),
             policy if isinstance(policy := used.get("maxmemory_policy"), str) else None, _count(keys),
         )  # fmt: skip
 
     async def aclose(self) -> None:
         """See ``Store``."""
-        await asyncio.gather(self._looks.aclose(), self._stamps.aclose())
-        await self.link.aclose()
+        await asyncio.gather(self._looks.aclose(), self._version_lookups.aclose())
+        await self.connection.aclose()
         self._codec.close()
 
     # --- names
 
-    def _token(self, realm: Realm) -> str:
-        return f"{self._prefix}{{{realm.tag or '*'}}}:t"
+    def _token(self, tag: InvalidationTag) -> str:
+        return f"{self._prefix}{{{tag.name or '*'}}}:t"
 
     def _entry(self, key: Key) -> str:
-        return f"{self._prefix}{{{key.realms[2].tag}}}:e:{key.member}"
+        return f"{self._prefix}{{{key.tags[2].name}}}:e:{key.member}"
 
     def _claim(self, key: Key) -> str:
-        return f"{self._prefix}{{{key.realms[2].tag}}}:l:{key.member}"
+        return f"{self._prefix}{{{key.tags[2].name}}}:l:{key.member}"
 
     def _wish(self, key: Key) -> str:
-        return f"{self._prefix}{{{key.realms[2].tag}}}:w:{key.member}"
+        return f"{self._prefix}{{{key.tags[2].name}}}:w:{key.member}"
 
 
 def _count(value: object) -> int | None:
@@ -338,10 +337,8 @@ def _queue_info(pipeline: Pipeline) -> None:
     pipeline.execute_command("DBSIZE")
 
 
-def _tokens(realms: Sequence[Realm], replies: Sequence[Reply]) -> dict[Realm, bytes]:
-    return {
-        realm: token for realm, token in zip(realms, replies, strict=False) if isinstance(token, bytes) and len(token) == TOKEN
-    }
+def _tokens(tags: Sequence[InvalidationTag], replies: Sequence[Reply]) -> dict[InvalidationTag, bytes]:
+    return {tag: token for tag, token in zip(tags, replies, strict=False) if isinstance(token, bytes) and len(token) == TOKEN}
 
 
 def _owner(taken: Reply, holder: Reply, *, mine: bytes) -> Claim:

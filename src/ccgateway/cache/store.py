@@ -8,35 +8,35 @@ from enum import Enum
 from typing import Protocol
 
 from ccgateway.cache.counts import MemoryStats, RedisStats
-from ccgateway.cache.entries import Entry, Source, Stamp
-from ccgateway.cache.keys import Key, Realm
+from ccgateway.cache.entries import Entry, Source, TagVersions
+from ccgateway.cache.keys import InvalidationTag, Key
 
-__all__ = ["WANTED_FOR", "Claim", "Claims", "Look", "Store", "Tokens", "realms_of", "stamp_of"]
+__all__ = ["WANTED_FOR", "Claim", "Claims", "Look", "Store", "Tokens", "tags_of", "versions_of"]
 
 #: seconds after which it is forgotten that a process wanted a key
 WANTED_FOR = 3.0
 
-#: the tokens of realms; a realm that is missing has none, or it is not known
-Tokens = Mapping[Realm, bytes]
+#: the tokens of tags; a tag that is missing has none, or it is not known
+Tokens = Mapping[InvalidationTag, bytes]
 
 
-def realms_of(keys: Iterable[Key]) -> list[Realm]:
-    """Every realm of the keys, once."""
-    return list(dict.fromkeys(realm for key in keys for realm in key.realms))
+def tags_of(keys: Iterable[Key]) -> list[InvalidationTag]:
+    """Every tag of the keys, once."""
+    return list(dict.fromkeys(tag for key in keys for tag in key.tags))
 
 
-def stamp_of(key: Key, tokens: Tokens) -> Stamp | None:
+def versions_of(key: Key, tokens: Tokens) -> TagVersions | None:
     """The key's three tokens; ``None`` if one is missing."""
-    everything, site, subject = (tokens.get(realm) for realm in key.realms)
+    everything, site, subject = (tokens.get(tag) for tag in key.tags)
     return None if everything is None or site is None or subject is None else (everything, site, subject)
 
 
 @dataclass(slots=True)
 class Look:
-    """What is there: entries whose stamp holds and which are alive, where each was found, and the tokens that confirm them."""
+    """What is there: entries whose versions hold and which are alive, where each was found, and the tokens that confirm them."""
 
     entries: dict[Key, tuple[Entry, Source]] = field(default_factory=dict)
-    tokens: dict[Realm, bytes] = field(default_factory=dict)
+    tokens: dict[InvalidationTag, bytes] = field(default_factory=dict)
 
 
 class Claim(Enum):
@@ -68,16 +68,20 @@ class Store(Protocol):
         """Drops what this process has of the keys."""
         ...
 
+    def reweigh(self, key: Key, entry: Entry) -> None:
+        """Counts the values that the entry was decoded to, if it is what this process has of the key."""
+        ...
+
     async def look(self, keys: Sequence[Key]) -> Look:
         """What is there of the keys; as of a moment after the call."""
         ...
 
-    async def stamp(self, realms: Sequence[Realm]) -> Tokens:
-        """The realms' tokens, made where there are none. Missing: not known, and nothing of that realm may be kept."""
+    async def versions(self, tags: Sequence[InvalidationTag]) -> Tokens:
+        """The tags' tokens, made where there are none. Missing: not known, and nothing of that tag may be kept."""
         ...
 
     async def claim(self, keys: Sequence[Key], holder: bytes, seconds: float) -> Claims:
-        """Claims the keys' fills for so many seconds; looks and stamps at that."""
+        """Claims the keys' fills for so many seconds; looks and reads the versions at that."""
         ...
 
     async def extend(self, keys: Sequence[Key], holder: bytes, seconds: float) -> None:
@@ -93,7 +97,7 @@ class Store(Protocol):
         ...
 
     async def put(self, entries: Mapping[Key, Entry], holder: bytes | None) -> set[Key]:
-        """Keeps each entry if its stamp, and the holder's claim, still hold (``None``: no claim needed).
+        """Keeps each entry if its versions, and the holder's claim, still hold (``None``: no claim needed).
 
         Gives back those that were kept, whose claims have ended with that.
         """
@@ -103,12 +107,12 @@ class Store(Protocol):
         """Ends the claims that the holder still has."""
         ...
 
-    async def bump(self, realms: Sequence[Realm]) -> None:
-        """Invalidates all that is kept, or being filled, of the realms."""
+    async def invalidate(self, tags: Sequence[InvalidationTag]) -> None:
+        """Invalidates all that is kept, or being filled, of the tags."""
         ...
 
-    async def clear(self, realm: Realm) -> int:
-        """Bumps, and frees the room as well; how many entries were found there."""
+    async def clear(self, tag: InvalidationTag) -> int:
+        """Invalidates, and frees the room as well; how many entries were found there."""
         ...
 
     async def stats(self) -> tuple[MemoryStats | None, RedisStats | None]:

@@ -8,6 +8,10 @@
 
 ``rediss`` instead of ``redis`` is TLS, the server's name checked. ``sentinel_user`` and ``sentinel_password`` may stand in the
 query of a Sentinel URL. A URL that cannot be used is refused without showing it: it may hold a password.
+
+redis-py's own parser does not do for this, not even for one host: it makes an option of every parameter after ``?``
+(``ssl_cert_reqs=none`` turns the check of certificates off), passes over a path that is no number, and knows neither several
+hosts nor Sentinels.
 """
 
 from __future__ import annotations
@@ -97,7 +101,7 @@ class Target:
             "username": self.user,
             "password": self.password,
             "socket_connect_timeout": settings.redis_connect_timeout,
-            # the link limits each pipeline as a whole; this is for what goes on behind its back
+            # the connection limits each pipeline as a whole; this is for what goes on behind its back
             "socket_timeout": 10 * timeout,
             # once more on a connection that has gone stale; a time-out is not tried again
             "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),

@@ -4,7 +4,7 @@ questions   what callers ask and what they get: questions, answers, one report p
 scatter     ask many sites at once, each within its own limit
 walk        one walk down the merged list: streams of many sites, cut where all of them are complete
 readahead   walks kept open between two pages
-bookmarks   where the next of a list's numbered pages begins
+page_cursors where the next of a list's numbered pages begins
 joblist     the one exact job list: planned, walked, cut into pages, reported
 lookups     one job by id or key; clusters; users; the sites themselves
 metrics     the metrics of one job or of many, each job an outcome of its own
@@ -13,11 +13,10 @@ orders      orders are carried out, in chains by job
 placing     which site an order goes to, and which job is meant
 provisional which job is meant by an id that the gateway gave
 admission   how much one caller may write
-once        a call with an idempotency key happens once
+idempotency a call with an idempotency key happens once
 audit       one line for every write
 progress    what each order of a call has come to so far
 closing     what is still begun, and how long it is waited for, once the process stops
 twins       two configured sites that are one and the same instance
-remembered  what is remembered of the sites' answers: the cache in the federation's words
 gateway     the façade over all of them
 """

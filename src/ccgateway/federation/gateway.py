@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 
-from ccgateway.cache.ledger import Ledger, LocalLedger
-from ccgateway.cache.notes import LocalNotes, Notes
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.federation.audit import AuditFile
-from ccgateway.federation.bookmarks import Bookmarks
 from ccgateway.federation.closing import Closing
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
-from ccgateway.federation.metrics import FromSites, JobMetrics, MetricsBudget, Outcome
-from ccgateway.federation.placing import Places
+from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
+from ccgateway.federation.page_cursors import PageCursorStore
+from ccgateway.federation.placing import WriteRouter
 from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.questions import (
     Answer,
@@ -27,10 +26,7 @@ from ccgateway.federation.questions import (
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.readahead import ParkedWalks
-from ccgateway.federation.remembered.directory import Directory
-from ccgateway.federation.remembered.metrics import RememberedMetrics
-from ccgateway.federation.remembered.shelf import Shelf
-from ccgateway.federation.twins import DuplicateSites
+from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.federation.writes import Writes
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
@@ -56,32 +52,30 @@ class Gateway:
         self,
         registry: Registry,
         limits: LimitSettings,
-        shelf: Shelf | None = None,
         *,
         writes: WriteSettings | None = None,
-        ledger: Ledger | None = None,
-        notes: Notes | None = None,
+        idempotency_store: TtlStore | None = None,
+        ttl_store: TtlStore | None = None,
         troubles: Troubles | None = None,
         audit_file: AuditFile | None = None,
     ) -> None:
         self._registry = registry
-        self._shelf = shelf or Shelf.empty()
-        notes = notes or LocalNotes()
-        self.bookmarks = Bookmarks(notes)
-        provisionals = Provisionals(notes)
+        ttl_store = ttl_store or TtlStore("note")
+        self.page_cursors = PageCursorStore(ttl_store)
+        provisionals = Provisionals(ttl_store)
         self._closing = Closing()
-        twins = DuplicateSites(registry)
+        twins = DuplicateSiteDetector(registry)
         self._parked = ParkedWalks(limits.read_ahead)
-        self._joblist = JobList(registry, twins, limits, self._parked, self._shelf)
-        self._lookups = Lookups(registry, twins, limits, self._joblist, Directory(self._shelf), provisionals)
-        self._metrics = JobMetrics(registry, provisionals, RememberedMetrics(self._shelf) if self._shelf.is_used else FromSites())
+        self._joblist = JobList(registry, twins, limits, self._parked)
+        self._lookups = Lookups(registry, twins, limits, self._joblist, provisionals)
+        self._metrics = JobMetrics(registry, provisionals)
         self._writes = Writes(
             registry,
             limits,
-            Places(registry, limits.scan_budget, provisionals),
+            WriteRouter(registry, limits.scan_budget, provisionals),
             self.invalidate,
             writes or WriteSettings.model_validate({}),
-            ledger or LocalLedger(),
+            idempotency_store or TtlStore("once"),
             troubles or Troubles(),
             audit_file,
             self._closing,
@@ -173,24 +167,22 @@ class Gateway:
 
     def troubles(self) -> list[Trouble]:
         """What does not work although the gateway serves."""
-        return self._writes.told_troubles(self._shelf.cache.down)
+        return self._writes.told_troubles(self._registry.responses.cache.down)
 
     async def invalidate(self, site: str, jobs: Iterable[JobKey] | None = (), *, users_only: bool = False) -> None:
         """After a write at ``site``, before anybody is told of it: nothing from before it is answered again, of these jobs and of
         the site's lists (``None``: of anything of that site; ``users_only``: of its users). Never fails.
         """
         if users_only:
-            await self._shelf.changed_users(site)
+            await self._registry.responses.invalidate_users(site)
             return
         try:
             self._parked.clear()
         finally:
-            await self._shelf.changed(site, jobs)
+            await self._registry.responses.invalidate(site, jobs)
 
     async def aclose(self) -> None:
         """Closes the connections to every site, and the cache, once the writes that are running have ended."""
         await self._writes.aclose()
         await self._parked.aclose()
-        await self._shelf.aclose()
-        await self.bookmarks.aclose()
         await self._registry.aclose()

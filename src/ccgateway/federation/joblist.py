@@ -13,19 +13,16 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
 from ccgateway.federation.questions import EVERYTHING, JobListAnswer, JobListQuestion, Policy, ReportStatus, SiteReport
 from ccgateway.federation.readahead import ParkedWalks
-from ccgateway.federation.remembered.pages import Pages
-from ccgateway.federation.remembered.shelf import Shelf
 from ccgateway.federation.scatter import must_answer, patience_of
-from ccgateway.federation.twins import DuplicateSites
+from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.federation.walk import Part, Walk
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import LATEST, check_patterns, conditions_of
 from ccgateway.jobs.model import JobRow
 from ccgateway.jobs.ordering import Cursor, SortPlan, before_second, digest_of, position_of, sort_plan
 from ccgateway.settings import LimitSettings
+from ccgateway.site.base import JobsWanted, Site
 from ccgateway.site.exchange import Meter
-from ccgateway.site.instance import JobsWanted
-from ccgateway.site.pages import PageSource, from_site
 from ccgateway.site.reading import JobStream
 from ccgateway.site.registry import Registry
 from ccgateway.tasks import side_by_side
@@ -44,15 +41,10 @@ class JobList:
     """The use case. ``shares`` remembers which part of the list each site usually gives, to ask for no more than is needed."""
 
     registry: Registry
-    twins: DuplicateSites
+    twins: DuplicateSiteDetector
     limits: LimitSettings
     parked: ParkedWalks
-    shelf: Shelf
     shares: dict[str, float] = field(default_factory=dict)
-    pages: Pages = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.pages = Pages(self.shelf)
 
     async def page(self, question: JobListQuestion, caller: Principal) -> JobListAnswer:
         """One page. Raises ``RequestError``, or ``FederationError`` where the policy forbids the answer."""
@@ -96,7 +88,7 @@ class JobList:
             await walk.collect(self.limits.page_jobs + 1 if asked.is_oversized else page_end + 1)
         self._refuse_short_pages(asked, walk)
         rows = walk.ready[asked.skip : page_end]
-        has_next = len(walk.ready) > page_end or walk.stopped_at is not None
+        has_next = walk.known > page_end or walk.stopped_at is not None
         if walk.stopped_at is not None and len(walk.ready) <= asked.size:
             self._note_budget(walk)
             end: Cursor | None = Cursor(asked.digest, before_second(walk.stopped_at - 1))
@@ -118,20 +110,16 @@ class JobList:
         """The walk that the cursor's page left open, or a new one from the cursor on."""
         if asked.cursor is None:
             # counted is what is there now
-            walk = await self._walk(asked, source=from_site if asked.question.wants_count else self._source)
+            walk = await self._walk(asked, is_shared=not asked.question.wants_count)
         else:
             parked = await self.parked.take(asked.place(asked.cursor))
-            if parked is not None and await self.shelf.holds(parked.mark) and await parked.renew(asked.deadline):
+            if parked is not None and await self.registry.responses.holds(parked.mark) and await parked.renew(asked.deadline):
                 return parked
             walk = await self._walk(asked, latest=-asked.cursor.position[0])
             walk.after = asked.cursor.position
         if asked.question.page is None and self.limits.read_ahead > 0:  # it may be kept open, unless something is written
-            walk.mark = await self.shelf.mark([part.instance.name for part in walk.parts])
+            walk.mark = await self.registry.responses.mark(part.instance.name for part in walk.parts)
         return walk
-
-    @property
-    def _source(self) -> PageSource:
-        return self.pages.get if self.pages.are_kept else from_site
 
     def _keep_open(self, asked: _Asked, walk: Walk, given: int, end: Cursor) -> None:
         walk.begin_page(given, Deadline.after(self.limits.request_timeout))
@@ -140,7 +128,7 @@ class JobList:
 
     def _refuse_short_pages(self, asked: _Asked, walk: Walk) -> None:
         """A page by number, or of everything, is either right or refused."""
-        self._refuse_too_many(asked, len(walk.ready))
+        self._refuse_too_many(asked, walk.known)
         if asked.question.page is not None and walk.stopped_at is not None:
             raise self._beyond_budget("Pages by number read everything before them; read on by cursor (first, after) instead.")
 
@@ -190,7 +178,7 @@ class JobList:
     # --- parts
 
     async def _walk(
-        self, asked: _Asked, fields: frozenset[str] | None = None, *, latest: int = LATEST, source: PageSource = from_site
+        self, asked: _Asked, fields: frozenset[str] | None = None, *, latest: int = LATEST, is_shared: bool = False
     ) -> Walk:
         question = asked.question
         wanted = question.fields if fields is None else fields
@@ -202,7 +190,8 @@ class JobList:
             part.twin = self.twins.known(part.instance, instances)
             conditions = conditions_of(question.filters, part.instance.name)
             insists = must_answer(part.instance, question.policy, len(instances))
-            await _open(part, JobsWanted(conditions, wanted), latest, source, until, insists=insists)
+            site = part.instance if is_shared and part.instance.shares_pages else part.instance.origin
+            await _open(part, site, JobsWanted(conditions, wanted), latest, until, insists=insists)
 
         waiting = [part for part in parts if not part.instance.is_visited_at_once]
         for part in parts:
@@ -313,10 +302,10 @@ def _ordered(plan: SortPlan, rows: Sequence[JobRow], cursor: Cursor | None) -> l
     return ordered if cursor is None else plan.after(ordered, cursor)
 
 
-async def _open(part: Part, wanted: JobsWanted, latest: int, source: PageSource, until: Deadline, *, insists: bool) -> None:
+async def _open(part: Part, site: Site, wanted: JobsWanted, latest: int, until: Deadline, *, insists: bool) -> None:
     try:
         visit = await part.instance.visit(part.caller, until, insists=insists)
-        part.stream = JobStream(part.instance, visit, wanted, latest=latest, source=source)
+        part.stream = JobStream(site, visit, wanted, latest=latest)
     except SiteError as error:
         part.fail(error)
     else:

@@ -22,18 +22,17 @@ from ccgateway.federation.questions import (
     SiteTag,
     SiteUser,
 )  # fmt: skip
-from ccgateway.federation.remembered.directory import Directory
 from ccgateway.federation.scatter import Ask, must_answer, patience_of, scatter
-from ccgateway.federation.twins import DuplicateSites
+from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.roles import Ability, abilities
 from ccgateway.jobs.clusters import Cluster, User
-from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
+from ccgateway.jobs.filters import JobFilter
 from ccgateway.jobs.model import JobRow, Tag, parse_job_id
 from ccgateway.jobs.provisional import is_provisional
 from ccgateway.settings import LimitSettings
+from ccgateway.site.base import Site
 from ccgateway.site.exchange import Visit
-from ccgateway.site.instance import Instance
 from ccgateway.site.registry import Registry
 from ccgateway.site.tagging import list_tags
 
@@ -47,10 +46,9 @@ class Lookups:
     """The use cases beside the job list, over the same sites."""
 
     registry: Registry
-    twins: DuplicateSites
+    twins: DuplicateSiteDetector
     limits: LimitSettings
     joblist: JobList
-    directory: Directory
     provisionals: Provisionals
 
     async def job(self, job_id: str, caller: Principal, fields: frozenset[str]) -> JobRow:
@@ -70,11 +68,7 @@ class Lookups:
         self, caller: Principal, *, cluster: str, job_id: int, start_time: int | None, site: str | None, fields: frozenset[str]
     ) -> JobRow:
         """One job by its key. ``AMBIGUOUS_JOB`` if several sites have it, ``INCOMPLETE`` if it may be at one that failed."""
-        wanted = JobFilter(
-            cluster=StringInput(eq=cluster),
-            job_id=StringInput(eq=str(job_id)),
-            start_time=TimeRange(start_time, start_time) if start_time is not None else None,
-        )
+        wanted = JobFilter.of_job(job_id, cluster=cluster, start_time=start_time)
         sites = [site] if site is not None else None
         answer = await self.joblist.page(JobListQuestion(filters=(wanted,), first=2, sites=sites, fields=fields), caller)
         failed = [SiteError(r.code or Code.INTERNAL, r.site, r.message or "") for r in answer.reports if not r.is_complete]
@@ -106,8 +100,8 @@ class Lookups:
     ) -> Answer[SiteCluster]:
         """Every site's clusters, sites by number, clusters as the site orders them."""
 
-        async def ask(instance: Instance, visit: Visit) -> list[Cluster]:
-            return await self.directory.clusters(instance, visit, with_partitions=with_partitions)
+        async def ask(site: Site, visit: Visit) -> list[Cluster]:
+            return await site.clusters(visit, with_partitions=with_partitions)
 
         found, reports = await self._of_each(caller, sites, policy, ask)
         self._drop_twins(found, reports)
@@ -117,8 +111,8 @@ class Lookups:
     async def users(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
         """Every site's user table, sites by number."""
 
-        async def ask(instance: Instance, visit: Visit) -> list[User]:
-            return await self.directory.users(instance, visit)
+        async def ask(site: Site, visit: Visit) -> list[User]:
+            return await site.users(visit)
 
         found, reports = await self._of_each(caller, sites, policy, ask)
         self._drop_twins(found, reports)
@@ -138,7 +132,7 @@ class Lookups:
         loop = asyncio.get_running_loop()
         took: dict[str, float] = {}
 
-        async def ask(instance: Instance, visit: Visit) -> list[None]:
+        async def ask(instance: Site, visit: Visit) -> list[None]:
             started = loop.time()
             await instance.greet(visit)
             took[instance.name] = loop.time() - started
@@ -157,8 +151,8 @@ class Lookups:
     async def _scattered(
         self,
         caller: Principal,
-        instances: Sequence[Instance],
-        ask: Callable[[Instance, Visit], Awaitable[T]],
+        instances: Sequence[Site],
+        ask: Callable[[Site, Visit], Awaitable[T]],
         policy: Policy,
     ) -> dict[str, T | SiteError]:
         deadline = Deadline.after(self.limits.request_timeout)
@@ -172,13 +166,13 @@ class Lookups:
         return {one.name: answered[one.name] for one in instances}
 
     async def _of_each(
-        self, caller: Principal, sites: Sequence[str] | None, policy: Policy, ask: Callable[[Instance, Visit], Awaitable[list[T]]]
+        self, caller: Principal, sites: Sequence[str] | None, policy: Policy, ask: Callable[[Site, Visit], Awaitable[list[T]]]
     ) -> tuple[dict[str, list[T]], list[SiteReport]]:
         loop = asyncio.get_running_loop()
         instances = self.registry.chosen(sites, caller)
         reports = {one.name: SiteReport(one.name, one.number) for one in instances}
 
-        async def measured(instance: Instance, visit: Visit) -> list[T]:
+        async def measured(instance: Site, visit: Visit) -> list[T]:
             started, report = loop.time(), reports[instance.name]
             try:
                 return await ask(instance, visit)
@@ -205,7 +199,7 @@ class Lookups:
 
 
 def _visiting(
-    ask: Callable[[Instance, Visit], Awaitable[T]], instance: Instance, caller: Principal, until: Deadline, *, insists: bool
+    ask: Callable[[Site, Visit], Awaitable[T]], instance: Site, caller: Principal, until: Deadline, *, insists: bool
 ) -> Callable[[], Awaitable[T]]:
     async def run() -> T:
         return await ask(instance, await instance.visit(caller, until, insists=insists))
@@ -213,9 +207,7 @@ def _visiting(
     return run
 
 
-def _status(
-    instance: Instance, outcome: object, elapsed: float | None, twin: Instance | None, *, is_operator: bool
-) -> SiteStatus:
+def _status(instance: Site, outcome: object, elapsed: float | None, twin: Site | None, *, is_operator: bool) -> SiteStatus:
     health, last = instance.health, instance.health.last_error
     if isinstance(outcome, SiteError):
         last = outcome

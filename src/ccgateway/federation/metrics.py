@@ -1,16 +1,12 @@
-"""The metrics of one job, or the same metrics of many: every site asked side by side, every job an outcome of its own.
-
-A job's metrics are read through one seam (``MetricsReader``). What stands between the sites and the callers, such as a cache,
-takes the place of ``FromSites``.
-"""
+"""The metrics of one job, or the same metrics of many: every site asked side by side, every job an outcome of its own."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError, RequestError, SiteError, clean
@@ -21,13 +17,13 @@ from ccgateway.jobs.metrics import NEEDED, JobRef, MetricPiece, MetricsWanted
 from ccgateway.jobs.model import parse_job_id
 from ccgateway.jobs.provisional import is_provisional
 from ccgateway.settings import LimitSettings
+from ccgateway.site.base import MetricsFound, Site
 from ccgateway.site.exchange import Visit
-from ccgateway.site.instance import Instance, MetricsFound
 from ccgateway.site.registry import Registry
 from ccgateway.site.sampling import check_samples
 from ccgateway.traffic.scopes import hold
 
-__all__ = ["FromSites", "JobMetrics", "MetricsBudget", "MetricsReader", "Outcome"]
+__all__ = ["JobMetrics", "MetricsBudget", "Outcome"]
 
 Outcome: TypeAlias = JobMetricsAnswer | GatewayError
 
@@ -74,45 +70,12 @@ class MetricsBudget:
         return RequestError(Code.LIMIT_EXCEEDED, message)
 
 
-class MetricsReader(Protocol):
-    """Where metrics come from."""
-
-    async def read(self, instance: Instance, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
-        """These metrics of that job. Raises ``SiteError``."""
-        ...
-
-    async def known(
-        self, instance: Instance, visit: Visit, jobs: Sequence[JobRef], wanted: MetricsWanted
-    ) -> Mapping[JobRef, MetricsFound]:
-        """Those of the jobs for which nobody need be asked. Raises ``SiteError``."""
-        ...
-
-
-class FromSites:
-    """Asks the site, every time."""
-
-    async def read(self, instance: Instance, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
-        """See ``MetricsReader``."""
-        return await instance.metrics(visit, job.db_id, wanted)
-
-    async def known(
-        self,
-        instance: Instance,  # noqa: ARG002
-        visit: Visit,  # noqa: ARG002
-        jobs: Sequence[JobRef],  # noqa: ARG002
-        wanted: MetricsWanted,  # noqa: ARG002
-    ) -> Mapping[JobRef, MetricsFound]:
-        """See ``MetricsReader``."""
-        return {}
-
-
 @dataclass(frozen=True, slots=True)
 class JobMetrics:
     """The use cases."""
 
     registry: Registry
     provisionals: Provisionals
-    reader: MetricsReader = field(default_factory=FromSites)
 
     async def one(self, job_id: str, wanted: MetricsWanted, caller: Principal, budget: MetricsBudget) -> JobMetricsAnswer:
         """The metrics of the job with that ``"site:dbid"``. Raises ``RequestError`` or its site's ``SiteError``."""
@@ -144,7 +107,7 @@ class JobMetrics:
             except GatewayError as error:
                 outcomes[place] = error
 
-        async def of_site(instance: Instance, waiting: deque[int], until: Deadline) -> None:
+        async def of_site(instance: Site, waiting: deque[int], until: Deadline) -> None:
             step = max(1, LOOKED_UP // len(wanted.names or SOME_NAMES))
             for chunk in [list(waiting)[start : start + step] for start in range(0, len(waiting), step)]:
                 known = await self._known(instance, [jobs[place] for place in chunk], wanted, caller, until)
@@ -157,7 +120,7 @@ class JobMetrics:
                 for _ in range(min(instance.settings.concurrency, len(waiting))):
                     group.create_task(work_off(instance, waiting, until), name=f"metrics from {instance.name}")
 
-        async def work_off(instance: Instance, waiting: deque[int], until: Deadline) -> None:
+        async def work_off(instance: Site, waiting: deque[int], until: Deadline) -> None:
             while waiting:
                 place = waiting.popleft()
                 try:
@@ -182,32 +145,32 @@ class JobMetrics:
         return [outcomes[place] for place in range(len(jobs))]
 
     async def _read(
-        self, instance: Instance, job: JobRef, wanted: MetricsWanted, caller: Principal, deadline: Deadline
+        self, instance: Site, job: JobRef, wanted: MetricsWanted, caller: Principal, deadline: Deadline
     ) -> JobMetricsAnswer:
         loop = asyncio.get_running_loop()
         started = loop.time()
         visit = await instance.visit(caller, deadline)
         try:
             async with deadline.limit():
-                found = await self.reader.read(instance, visit, job, wanted)
+                found = await instance.metrics(visit, job, wanted)
         except TimeoutError:
             raise SiteError(Code.TIMEOUT, instance.name, "The site did not answer in time.") from None
         return _answer(instance, visit, wanted, found, loop.time() - started)
 
     async def _known(
-        self, instance: Instance, jobs: Sequence[JobRef], wanted: MetricsWanted, caller: Principal, deadline: Deadline
+        self, instance: Site, jobs: Sequence[JobRef], wanted: MetricsWanted, caller: Principal, deadline: Deadline
     ) -> dict[JobRef, JobMetricsAnswer]:
         """What need not be asked for; what goes wrong here goes wrong for each job, and is told there."""
         try:
             visit = await instance.visit(caller, deadline)
             async with deadline.limit():
-                known = await self.reader.known(instance, visit, jobs, wanted)
+                known = await instance.known_metrics(visit, jobs, wanted)
         except (SiteError, TimeoutError):
             return {}
         return {job: _answer(instance, visit, wanted, found, 0.0) for job, found in known.items()}
 
 
-def _answer(instance: Instance, visit: Visit, wanted: MetricsWanted, found: MetricsFound, seconds: float) -> JobMetricsAnswer:
+def _answer(instance: Site, visit: Visit, wanted: MetricsWanted, found: MetricsFound, seconds: float) -> JobMetricsAnswer:
     report = SiteReport(instance.name, instance.number)
     report.elapsed, report.calls, report.returned = seconds, visit.meter.calls, len(found.pieces)
     report.cache_age = visit.meter.age

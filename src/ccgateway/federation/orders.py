@@ -19,8 +19,8 @@ from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import JobKey, Tag
 from ccgateway.jobs.writes import WriteOutcome, WriteResult
 from ccgateway.settings import WriteSettings
+from ccgateway.site.base import Site
 from ccgateway.site.exchange import Visit
-from ccgateway.site.instance import Instance
 from ccgateway.site.writing import Writer
 from ccgateway.telemetry import Troubles
 from ccgateway.traffic.scopes import never_refused
@@ -97,13 +97,13 @@ class Orders:
     _writers: dict[str, Writer] = field(default_factory=dict)
 
     async def carry_out(
-        self, chains: Iterable[tuple[Instance, list[list[Order]]]], asked: Asked, progress: Progress
+        self, chains: Iterable[tuple[Site, list[list[Order]]]], asked: Asked, progress: Progress
     ) -> None:  # fmt: skip
         """Tells ``progress`` the results by place. Each site's chains side by side, as many as it takes requests at a time; never
         raises."""
         never_refused()
 
-        async def work(instance: Instance, waiting: list[list[Order]]) -> None:
+        async def work(instance: Site, waiting: list[list[Order]]) -> None:
             while waiting:
                 for order in waiting.pop(0):
                     progress.results[order.place] = await self._one(instance, order, asked, progress)
@@ -113,13 +113,13 @@ class Orders:
                 for _ in range(min(instance.settings.concurrency, len(waiting))):
                     group.create_task(work(instance, waiting), name=f"write to {instance.name}")
 
-    async def _one(self, instance: Instance, order: Order, asked: Asked, progress: Progress) -> WriteResult:
+    async def _one(self, instance: Site, order: Order, asked: Asked, progress: Progress) -> WriteResult:
         local: str | None = None
         try:
             self._check_open(instance, asked.deadline)
             visit = await instance.visit(asked.caller, asked.deadline.within(instance.settings.timeout))
             local = visit.credential.user
-            writer = self._writers.setdefault(instance.name, Writer(instance))
+            writer = self._writers.setdefault(instance.name, Writer(instance.origin))
             progress.begin(order.place, instance.name)
             result = await order.act(writer, visit)
         except GatewayError as error:
@@ -136,7 +136,7 @@ class Orders:
         self.tell(asked, order.detail, result, local=local)
         return result
 
-    async def _forget(self, instance: Instance, touches: Touches, keys: Sequence[JobKey]) -> None:
+    async def _forget(self, instance: Site, touches: Touches, keys: Sequence[JobKey]) -> None:
         if touches is Touches.NOTHING:
             return
         try:
@@ -150,7 +150,7 @@ class Orders:
         else:
             self.troubles.mended(FORGETTING)
 
-    def _check_open(self, instance: Instance, deadline: Deadline) -> None:
+    def _check_open(self, instance: Site, deadline: Deadline) -> None:
         if self.closing.is_begun:
             raise SiteError(Code.STOPPING, instance.name, NOT_SENT)
         if not self.settings.enabled or instance.settings.read_only:
@@ -171,10 +171,10 @@ class Orders:
         )  # fmt: skip
 
 
-def chained(orders: Sequence[tuple[Placed, Order]]) -> list[tuple[Instance, list[list[Order]]]]:
+def chained(orders: Sequence[tuple[Placed, Order]]) -> list[tuple[Site, list[list[Order]]]]:
     """Orders by site, those for one job in one chain. A site that gets jobs by id and jobs by number gets them all in one, as two
     of them may be the same."""
-    by_site: dict[Instance, list[tuple[Placed, Order]]] = {}
+    by_site: dict[Site, list[tuple[Placed, Order]]] = {}
     for placed, order in orders:
         by_site.setdefault(placed.instance, []).append((placed, order))
     return [(instance, _chains(here)) for instance, here in by_site.items()]

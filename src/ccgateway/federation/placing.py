@@ -20,12 +20,12 @@ from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import JobRow
 from ccgateway.jobs.provisional import is_provisional
 from ccgateway.jobs.writes import Target
+from ccgateway.site.base import Site
 from ccgateway.site.exchange import Visit
 from ccgateway.site.finding import newest_job, whole_target
-from ccgateway.site.instance import Instance
 from ccgateway.site.registry import Registry
 
-__all__ = ["EVERY_SITE", "Placed", "Places"]
+__all__ = ["EVERY_SITE", "Placed", "WriteRouter"]
 
 #: stands for all sites where sites have to be named
 EVERY_SITE = "*"
@@ -36,12 +36,12 @@ BELIEVED, DOUBTED = 300.0, 10.0
 class Placed(NamedTuple):
     """An order's site and job."""
 
-    instance: Instance
+    instance: Site
     target: Target
 
 
 @dataclass(slots=True)
-class Places:
+class WriteRouter:
     """Knows the sites' clusters, as they were last asked. ``budget``: jobs of a site that are looked through for one."""
 
     registry: Registry
@@ -49,7 +49,7 @@ class Places:
     provisionals: Provisionals
     _clusters: dict[str, tuple[frozenset[str], float]] = field(default_factory=dict)
 
-    def named(self, sites: Sequence[str] | None, caller: Principal) -> list[Instance]:
+    def named(self, sites: Sequence[str] | None, caller: Principal) -> list[Site]:
         """The sites of an order that destroys. ``BAD_REQUEST`` if none is named, unless there is only one that it can be for."""
         if sites is None:
             possible = self.registry.open_to(caller)
@@ -74,7 +74,7 @@ class Places:
         instance = await self.site_of(target.site, target.cluster or "", caller, deadline)
         return await self._at(instance, target, caller, deadline, stops=stops)
 
-    async def site_of(self, site: str | None, cluster: str, caller: Principal, deadline: Deadline) -> Instance:
+    async def site_of(self, site: str | None, cluster: str, caller: Principal, deadline: Deadline) -> Site:
         """The site with that name; where none is named, the only one that the caller may ask, or the one that has the cluster.
         Raises ``UNKNOWN_SITE``, ``UNKNOWN_CLUSTER`` or ``AMBIGUOUS_CLUSTER``."""
         if site is not None:
@@ -84,7 +84,7 @@ class Places:
             return possible[0]
         return await self.of_cluster(cluster, caller, deadline)
 
-    async def _at(self, instance: Instance, target: Target, caller: Principal, deadline: Deadline, *, stops: bool) -> Placed:
+    async def _at(self, instance: Site, target: Target, caller: Principal, deadline: Deadline, *, stops: bool) -> Placed:
         whole = Target(
             site=instance.name,
             db_id=target.db_id,
@@ -100,17 +100,17 @@ class Places:
         row = await self._newest(instance, target, caller, deadline)
         return Placed(instance, whole_target(row) if row is not None else whole)
 
-    async def _visit(self, instance: Instance, caller: Principal, deadline: Deadline) -> Visit:
+    async def _visit(self, instance: Site, caller: Principal, deadline: Deadline) -> Visit:
         return await instance.visit(caller, deadline.within(instance.settings.timeout))
 
     async def _newest(
-        self, instance: Instance, target: Target, caller: Principal, deadline: Deadline, *, state: str | None = None
+        self, instance: Site, target: Target, caller: Principal, deadline: Deadline, *, state: str | None = None
     ) -> JobRow | None:
         visit = await self._visit(instance, caller, deadline)
         return await newest_job(instance, visit, target, state=state, budget=self.budget)
 
     async def _anywhere(self, target: Target, caller: Principal, deadline: Deadline, *, stops: bool) -> Placed:
-        async def look(instance: Instance) -> tuple[Instance, JobRow | None] | GatewayError:
+        async def look(instance: Site) -> tuple[Site, JobRow | None] | GatewayError:
             try:
                 row = await self._newest(instance, target, caller, deadline, state="running") if stops else None
                 return instance, row or await self._newest(instance, target, caller, deadline)
@@ -140,7 +140,7 @@ class Places:
 
     # --- clusters
 
-    async def of_cluster(self, cluster: str, caller: Principal, deadline: Deadline) -> Instance:
+    async def of_cluster(self, cluster: str, caller: Principal, deadline: Deadline) -> Site:
         """The one site that has the cluster. A site that cannot be asked and never could be is taken to have others."""
         believed = asyncio.get_running_loop().time() - BELIEVED
         await self._learn([one for one in self.registry if self._known_at(one) < believed], caller, deadline)
@@ -160,25 +160,25 @@ class Places:
             raise RequestError(Code.UNKNOWN_CLUSTER, message, retryable=retryable)
         return found[0]
 
-    def _having(self, cluster: str) -> list[Instance]:
+    def _having(self, cluster: str) -> list[Site]:
         """By the settings where they tell, whatever other sites claim; else by the sites' own lists."""
         declared = [one for one in self.registry if cluster in (one.settings.clusters or ())]
         return declared or [one for one in self.registry if cluster in self._names(one)]
 
-    def _names(self, instance: Instance) -> frozenset[str]:
+    def _names(self, instance: Site) -> frozenset[str]:
         if instance.settings.clusters is not None:
             return frozenset(instance.settings.clusters)
         return self._clusters.get(instance.name, (frozenset[str](), 0.0))[0]
 
-    def _known_at(self, instance: Instance) -> float:
+    def _known_at(self, instance: Site) -> float:
         if instance.settings.clusters is not None:
             return float("inf")
         return self._clusters.get(instance.name, (frozenset[str](), float("-inf")))[1]
 
-    async def _learn(self, instances: Sequence[Instance], caller: Principal, deadline: Deadline) -> None:
-        async def ask(instance: Instance, until: Deadline) -> frozenset[str]:
+    async def _learn(self, instances: Sequence[Site], caller: Principal, deadline: Deadline) -> None:
+        async def ask(instance: Site, until: Deadline) -> frozenset[str]:
             visit = await instance.visit(caller, until, insists=False)
-            return frozenset(one.name for one in await instance.clusters(visit, with_partitions=False))
+            return frozenset(one.name for one in await instance.origin.clusters(visit, with_partitions=False))
 
         if not instances:
             return

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ccgateway.cache.notes import Notes
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.provisional import Clue, clue_of, provisional_id
 from ccgateway.jobs.writes import Target
+from ccgateway.site.base import Site
 from ccgateway.site.exchange import Visit
 from ccgateway.site.finding import job_of_key, job_of_provisional
-from ccgateway.site.instance import Instance
 
 __all__ = ["Provisionals"]
 
@@ -38,15 +38,15 @@ _NOTE = msgspec.json.Decoder(_Note)
 
 @dataclass(frozen=True, slots=True)
 class Provisionals:
-    """Finds them. ``notes``: of all processes where they share a Redis. What they say is believed only as far as it fits."""
+    """Finds them. ``store``: what it says is believed only as far as it fits."""
 
-    notes: Notes
+    store: TtlStore
 
     async def note(self, key: JobKey) -> None:
         """The job of that key was started, and its site does not show it yet."""
         text = msgspec.json.encode(_Note(*key))
         for name in (f"started:{key.site}:{provisional_id(key)}", f"started:{key.job_id}"):
-            await self.notes.write(name, text, NOTED_FOR)
+            await self.store.set(name, text, NOTED_FOR)
 
     async def key(self, site: str, db_id: int) -> JobKey | None:
         """The key that was noted for that id."""
@@ -59,14 +59,14 @@ class Provisionals:
         return found if found is not None and found.job_id == job_id else None
 
     async def _noted(self, name: str) -> JobKey | None:
-        text = await self.notes.read(name)
+        text = await self.store.get(name)
         try:
             note = _NOTE.decode(text) if text is not None else None
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
         return JobKey(note.site, note.cluster, note.job_id, note.start_time) if note is not None else None
 
-    async def row(self, instance: Instance, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow:
+    async def row(self, instance: Site, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow:
         """The job as its site shows it now. ``NOT_FOUND``, to be asked again, while it does not."""
         key = await self.key(instance.name, db_id)
         if key is not None:
@@ -77,7 +77,7 @@ class Provisionals:
             raise _not_shown(instance.name)
         return row
 
-    async def target(self, instance: Instance, visit: Visit, target: Target, db_id: int, *, stops: bool) -> Target:
+    async def target(self, instance: Site, visit: Visit, target: Target, db_id: int, *, stops: bool) -> Target:
         """The job that a write to that id means, by key. ``stops``: it need not show yet, and its cluster may be left open.
 
         ``CONFLICT`` where the rest of ``target`` names another job.
@@ -104,7 +104,7 @@ class Provisionals:
         return found
 
 
-def _with_start(instance: Instance, clue: Clue, start_time: int) -> JobKey:
+def _with_start(instance: Site, clue: Clue, start_time: int) -> JobKey:
     return JobKey(instance.name, "", clue.job_id, start_time)  # such an id is not made of the cluster
 
 

@@ -17,7 +17,7 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError, SiteError
 from ccgateway.federation.questions import Policy
 from ccgateway.settings import LimitSettings
-from ccgateway.site.instance import Instance
+from ccgateway.site.base import Site
 from ccgateway.tasks import side_by_side
 
 __all__ = ["Ask", "must_answer", "patience_of", "scatter"]
@@ -32,7 +32,7 @@ def patience_of(policy: Policy, limits: LimitSettings) -> float | None:
     return limits.patience if policy is Policy.PARTIAL and limits.patience > 0 else None
 
 
-def must_answer(instance: Instance, policy: Policy, asked: int) -> bool:
+def must_answer(instance: Site, policy: Policy, asked: int) -> bool:
     """Whether a site is asked also while it is known to be down: there is no answer without it, or (``asked`` is how many sites
     there are) nobody else whom that would keep waiting."""
     return policy is Policy.STRICT or instance.settings.required or asked == 1
@@ -42,7 +42,7 @@ def must_answer(instance: Instance, policy: Policy, asked: int) -> bool:
 class Ask(Generic[T]):
     """A question to one site: how to ask it, and until when. ``patient``: it is not cut short because others were faster."""
 
-    instance: Instance
+    instance: Site
     run: Callable[[], Awaitable[T]]
     deadline: Deadline
     patient: bool = False

@@ -20,11 +20,11 @@ from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import EARLIEST, LATEST, Conditions
 from ccgateway.jobs.model import JobRow
 from ccgateway.settings.base import is_loopback
-from ccgateway.site.dialects import Window
-from ccgateway.site.instance import Instance, JobsWanted, PageFailedError
+from ccgateway.site.base import JobsWanted, PageFailedError, Site
 from ccgateway.site.registry import Registry
+from ccgateway.site.releases import Window
 
-__all__ = ["DuplicateSites", "address_of", "look_alike", "same_jobs"]
+__all__ = ["DuplicateSiteDetector", "address_of", "look_alike", "same_jobs"]
 
 log = logging.getLogger(__name__)
 
@@ -35,23 +35,23 @@ _ATTRIBUTES = frozenset({"user", "project"})
 _PORTS = {"http": 80, "https": 443}
 
 
-class DuplicateSites:
+class DuplicateSiteDetector:
     """Which of the sites are one instance. The one with the lower number stands for both."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._told: dict[tuple[str, str], float] = {}
 
-    def are_one(self, one: Instance, two: Instance) -> bool:
+    def are_one(self, one: Site, two: Site) -> bool:
         """Whether the settings say so."""
         return self._address(one) == self._address(two)
 
-    def known(self, instance: Instance, others: Sequence[Instance]) -> Instance | None:
+    def known(self, instance: Site, others: Sequence[Site]) -> Site | None:
         """The site of lowest number among ``others`` that is the same instance as ``instance``, and stands for it, if any."""
         found = [other for other in others if other.number < instance.number and self.are_one(other, instance)]
         return min(found, key=lambda other: other.number, default=None)
 
-    def suspect(self, one: Instance, two: Instance) -> None:
+    def suspect(self, one: Site, two: Site) -> None:
         """Tells the operator, now and then, that both give a job with the same numbers though nobody says that they are one."""
         now, pair = time.monotonic(), (one.name, two.name)
         if now - self._told.get(pair, -AGAIN) >= AGAIN:
@@ -61,7 +61,7 @@ class DuplicateSites:
             )
             log.warning(words, one.name, two.name, two.name)
 
-    def _address(self, instance: Instance) -> tuple[str, str, int, str]:
+    def _address(self, instance: Site) -> tuple[str, str, int, str]:
         named = instance.settings.same_as
         return address_of((instance if named is None else self._registry.one(named)).settings.url)
 
@@ -74,7 +74,7 @@ def address_of(url: str) -> tuple[str, str, int, str]:
     return split.scheme, "loopback" if is_loopback(host) else host, split.port or _PORTS[split.scheme], split.path.rstrip("/")
 
 
-async def look_alike(one: Instance, two: Instance, caller: Principal, deadline: Deadline) -> bool:
+async def look_alike(one: Site, two: Site, caller: Principal, deadline: Deadline) -> bool:
     """Whether the newest jobs of the two are the same, as far as ``caller`` sees; ``False`` if one cannot be read."""
     try:
         return same_jobs(await _newest(one, caller, deadline), await _newest(two, caller, deadline))
@@ -82,12 +82,12 @@ async def look_alike(one: Instance, two: Instance, caller: Principal, deadline: 
         return False
 
 
-async def _newest(instance: Instance, caller: Principal, deadline: Deadline) -> list[JobRow]:
+async def _newest(instance: Site, caller: Principal, deadline: Deadline) -> list[JobRow]:
     """The newest jobs that the site sends, also those that the gateway would not show; fewer where one cannot be read."""
     wanted, visit = JobsWanted(Conditions(), _ATTRIBUTES), await instance.visit(caller, deadline)
     for size in (COMPARED, COMPARED // 4, COMPARED // 20):
         try:
-            return (await instance.page(visit, wanted, Window(EARLIEST, LATEST), size=size)).rows
+            return (await instance.origin.page(visit, wanted, Window(EARLIEST, LATEST), size=size)).rows
         except PageFailedError:
             continue
     return []

@@ -13,14 +13,13 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.federation.questions import SiteReport
 from ccgateway.federation.scatter import Ask, scatter
-from ccgateway.federation.twins import DuplicateSites
+from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import EARLIEST
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.ordering import Position, in_total_order, position_of, take_through
+from ccgateway.site.base import Site
 from ccgateway.site.exchange import Meter
-from ccgateway.site.instance import Instance
-from ccgateway.site.pages import from_site
 from ccgateway.site.reading import JobStream, Unreadable
 from ccgateway.traffic.scopes import RequestScope, current_scope
 
@@ -47,7 +46,7 @@ class Part:
     ``notes``: on the question as such, for this site.
     """
 
-    instance: Instance
+    instance: Site
     caller: Principal
     report: SiteReport
     deadline: Deadline
@@ -55,8 +54,8 @@ class Part:
     share: float = 1.0
     failed: bool = False
     last_size: int = 0
-    twin: Instance | None = None
-    repeats: Instance | None = None
+    twin: Site | None = None
+    repeats: Site | None = None
     notes: Sequence[str] = ()
     spent: float = 0.0
     read_at: float = 0.0
@@ -83,7 +82,7 @@ class Part:
         part.twin, part.repeats, part.notes, part.read_at = self.twin, self.repeats, self.notes, self.read_at
         if self.stream is not None:
             self.stream.begin(replace(self.stream.visit, deadline=deadline, meter=Meter()))
-            self.stream.source = from_site  # who comes this far walks alone
+            self.stream.site = self.instance.origin  # who comes this far walks alone
         return part
 
     async def is_still_welcome(self, stream: JobStream) -> bool:
@@ -169,7 +168,7 @@ class Walk:
     """
 
     parts: list[Part]
-    twins: DuplicateSites
+    twins: DuplicateSiteDetector
     budget: int
     patience: float | None
     after: Position | None = None
@@ -180,12 +179,12 @@ class Walk:
     mark: Mark | None = None
 
     async def collect(self, want: float) -> None:
-        """Reads until there are ``want`` ready jobs (``math.inf``: all of them)."""
+        """Reads until ``want`` jobs are known, all but the last of them ready (``math.inf``: until all are)."""
         while True:
             live = [part for part in self.parts if part.live]
             floor = max((part.live.floor for part in live if part.live), default=EARLIEST)
             self._finish(floor)
-            if len(self.ready) >= want or not live:
+            if self.known >= want or not live:
                 return
             readable = [part for part in live if part.live and part.live.scanned < self.budget]
             if any(part.live and part.live.floor == floor and part not in readable for part in live):
@@ -205,6 +204,12 @@ class Walk:
     def is_whole(self) -> bool:
         """Whether nothing went wrong so far: no site failed, no job was left out, no budget was spent."""
         return self.stopped_at is None and not any(part.failed or part.has_gaps for part in self.parts)
+
+    @property
+    def known(self) -> int:
+        """The ready jobs, and one more where it is known that others come after them: to tell that, nothing has to be read."""
+        held = (part.stream is not None and (part.stream.rows or (part.live and part.stream.goes_on)) for part in self.parts)
+        return len(self.ready) + (bool(self.ready) and any(held))
 
     @property
     def held_rows(self) -> int:
@@ -304,7 +309,7 @@ def _size(part: Part, lacking: float) -> int:
     least = FIRST_SCAN if stream.scanned == 0 and stream.is_filtered else 0
     before = part.last_size * 2 if stream.is_filtered else part.last_size // 2
     size = max(math.ceil(expected) + min(2 + int(expected / 16), CUT_OFF), least, before)
-    return part.at_pace(size if stream.source is from_site else _rounded(size))
+    return part.at_pace(_rounded(size) if stream.site.shares_pages else size)
 
 
 def _rounded(size: int) -> int:

@@ -11,15 +11,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from ccgateway.cache.ledger import Ledger, LocalLedger
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError, RequestError
 from ccgateway.federation.admission import Admission
 from ccgateway.federation.audit import PART, Audit, AuditFile
 from ccgateway.federation.closing import NOT_SENT, Closing
-from ccgateway.federation.once import Once, secret_digest
+from ccgateway.federation.idempotency import IdempotencyGuard, secret_digest
 from ccgateway.federation.orders import Act, Asked, Changed, Order, Orders, Touches, chained
-from ccgateway.federation.placing import Placed, Places
+from ccgateway.federation.placing import Placed, WriteRouter
 from ccgateway.federation.progress import Progress, Subject
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.roles import Ability, abilities
@@ -43,8 +43,8 @@ from ccgateway.jobs.writes import (
     WriteResult,
 )
 from ccgateway.settings import LimitSettings, WriteSettings
+from ccgateway.site.base import Site
 from ccgateway.site.exchange import Visit
-from ccgateway.site.instance import Instance
 from ccgateway.site.registry import Registry
 from ccgateway.site.writing import Writer
 from ccgateway.telemetry import Trouble, Troubles
@@ -82,24 +82,24 @@ class Writes:
 
     registry: Registry
     limits: LimitSettings
-    places: Places
+    places: WriteRouter
     changed: Changed
     settings: WriteSettings = field(default_factory=lambda: WriteSettings.model_validate({}))
-    ledger: Ledger = field(default_factory=LocalLedger)
+    idempotency_store: TtlStore = field(default_factory=lambda: TtlStore("once"))
     troubles: Troubles = field(default_factory=Troubles)
     audit_file: AuditFile | None = None
     closing: Closing = field(default_factory=Closing)
     _orders: Orders = field(init=False)
     _admission: Admission = field(init=False)
-    _once: Once = field(init=False)
+    _idempotency: IdempotencyGuard = field(init=False)
     _running: set[asyncio.Task[list[WriteResult]]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         audit = Audit(self.troubles, self.audit_file)
         self._orders = Orders(self.settings, self.changed, audit, self.troubles, self.closing)
         self._admission = Admission(self.settings)
-        self._once = Once(
-            self.ledger, self.troubles, keep_for=self.settings.keys_for, wait_for=self.limits.request_timeout
+        self._idempotency = IdempotencyGuard(
+            self.idempotency_store, self.troubles, keep_for=self.settings.keys_for, wait_for=self.limits.request_timeout
         )  # fmt: skip
 
     # --- jobs
@@ -269,7 +269,6 @@ class Writes:
         """Waits for the calls that are running: each ends with its request's time."""
         while self._running:
             await asyncio.gather(*self._running, return_exceptions=True)
-        await self.ledger.aclose()
 
     # --- calls
 
@@ -316,15 +315,15 @@ class Writes:
 
         return await asyncio.gather(*(place(target) for target in targets))
 
-    def _at_each(self, sites: Sequence[str] | None, caller: Principal, order: Order) -> list[tuple[Instance, Order]]:
+    def _at_each(self, sites: Sequence[str] | None, caller: Principal, order: Order) -> list[tuple[Site, Order]]:
         """The order at each of the sites that it has to name."""
         return [(one, replace(order, place=place)) for place, one in enumerate(self.places.named(sites, caller))]
 
     async def _at_sites(
-        self, asked: Asked, call: WriteCall, request: object, orders: Sequence[tuple[Instance, Order]]
+        self, asked: Asked, call: WriteCall, request: object, orders: Sequence[tuple[Site, Order]]
     ) -> list[WriteResult]:
         async def work(asked: Asked, progress: Progress) -> None:
-            by_site: dict[Instance, list[Order]] = {}
+            by_site: dict[Site, list[Order]] = {}
             for instance, order in orders:
                 by_site.setdefault(instance, []).append(order)
             await self._orders.carry_out([(instance, [chain]) for instance, chain in by_site.items()], asked, progress)
@@ -355,7 +354,7 @@ class Writes:
                 return [progress.results[place] for place in range(orders)]
 
         whole = (asked.operation, request, asked.dry_run)
-        return await self._finish(self._once.run(call.idempotency_key, asked.caller, whole, admitted), asked, progress)
+        return await self._finish(self._idempotency.run(call.idempotency_key, asked.caller, whole, admitted), asked, progress)
 
     async def _finish(
         self, work: Coroutine[Any, Any, list[WriteResult]], asked: Asked, progress: Progress

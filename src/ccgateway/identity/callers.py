@@ -10,10 +10,10 @@ import logging
 import math
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 
+from cachetools import TLRUCache
 from pydantic import SecretStr
 
 from ccgateway.errors import Code, RequestError, SettingsError
@@ -57,7 +57,9 @@ class Callers:
         self._keeps_tokens = settings.exchange.url is not None
         self._clock = clock
         #: by the token's hash: who it is, checked when, good until
-        self._checked: OrderedDict[bytes, tuple[Principal, float, float]] = OrderedDict()
+        self._checked: TLRUCache[bytes, tuple[Principal, float, float]] = TLRUCache(
+            MOST_CHECKED, ttu=lambda _key, checked, _now: checked[2], timer=clock
+        )
         self._nobody = _unproven(settings)
         #: the one who everybody is, where nobody can say who they are
         self.everybody = None if settings.authenticates else self._nobody
@@ -89,14 +91,11 @@ class Callers:
         if len(token) > LONGEST or not token.isascii():
             raise TokenRefusedError("it is too long, or no token at all")
         key, now = sha256(token.encode()).digest(), self._clock()
-        found, since, until = self._checked.get(key, (None, 0.0, 0.0))
-        if found is not None and since <= now < until:
-            return found
+        checked = self._checked.get(key)
+        if checked is not None and checked[1] <= now:  # else the clock was set back
+            return checked[0]
         found, expires = await self._checked_now(presented(token))
         self._checked[key] = (found, now, min(now + CHECKED_FOR, expires))
-        self._checked.move_to_end(key)
-        if len(self._checked) > MOST_CHECKED:
-            self._checked.popitem(last=False)
         return found
 
     async def _checked_now(self, token: Presented) -> tuple[Principal, float]:

@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
@@ -269,10 +270,22 @@ def _add_start_time(found: Conditions, wanted: TimeRange | None, now: float) -> 
 
 # --- ids, tags, words
 
+#: characters of a tag up to which its id is remembered
+SHORT_TAG = 256
+
 
 def encode_tag_id(tag: Tag) -> str:
     """A tag's id over all sites: scope, type and name, each percent-encoded."""
-    return "/".join(quote(part, safe="") for part in (tag.scope, tag.type, tag.name))
+    parts = tag.scope, tag.type, tag.name
+    return (_remembered_id if sum(map(len, parts)) <= SHORT_TAG else _tag_id)(*parts)
+
+
+def _tag_id(*parts: str) -> str:
+    return "/".join(quote(part, safe="") for part in parts)
+
+
+# a list of jobs shows the same dozen tags again and again
+_remembered_id = lru_cache(maxsize=4096)(_tag_id)
 
 
 def decode_tag_id(text: str) -> tuple[str, str, str] | None:

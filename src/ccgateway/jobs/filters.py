@@ -84,6 +84,15 @@ class JobFilter:
     schedule: str | None = None
     node: StringInput | None = None
 
+    @classmethod
+    def of_job(cls, job_id: int, *, cluster: str | None = None, start_time: int | None = None) -> JobFilter:
+        """The jobs of that number, as far as the rest of their key is given. ``start_time``: seconds since 1970."""
+        return cls(
+            cluster=StringInput(eq=cluster) if cluster is not None else None,
+            job_id=StringInput(eq=str(job_id)),
+            start_time=TimeRange(start_time, start_time) if start_time is not None else None,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class JobOrder:

@@ -14,11 +14,11 @@ from ccgateway.cache.counts import RedisStats
 from ccgateway.cache.facade import Cache, open_cache
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, RequestError, SettingsError
-from ccgateway.federation.remembered.shelf import subject_of
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import JobKey, parse_job_id
 from ccgateway.operations.findings import Finding, Level
 from ccgateway.settings import CacheSettings, Settings
+from ccgateway.site.caching.responses import subject_of
 from ccgateway.site.registry import Registry
 
 __all__ = ["RedisDownError", "clear", "judge", "stats"]

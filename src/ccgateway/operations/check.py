@@ -7,7 +7,6 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from itertools import combinations
 from pathlib import Path
 from typing import TypeVar
@@ -25,14 +24,15 @@ from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
 from ccgateway.operations.identities import check_identities, check_signing, ways_of
 from ccgateway.operations.refusals import ISSUE, advise
 from ccgateway.operations.serving import refuse_without_sites
-from ccgateway.operations.tokens import TokenFacts, admits, roles_wanted, token_key, token_source
+from ccgateway.operations.tokens import TokenFacts, roles_wanted, token_key, token_source
 from ccgateway.settings import Settings, SiteSettings
+from ccgateway.settings.base import is_loopback
 from ccgateway.site.credentials import Credential
 from ccgateway.site.credentials.table import TokenTable
-from ccgateway.site.dialects import DIALECTS
 from ccgateway.site.exchange import Visit
 from ccgateway.site.instance import Instance
 from ccgateway.site.registry import Registry
+from ccgateway.site.releases import DIALECTS
 
 __all__ = ["check"]
 
@@ -114,14 +114,14 @@ class _Asked:
             self.found.findings.append(Finding.of(error))
             return
         self.stack.push_async_callback(registry.aclose)
-        instance = registry.one(self.site.name)
+        instance = registry.one(self.site.name).origin
         credential = Credential.from_token(token or NO_TOKEN)
         signed = await check_signing(
             self.site, self.settings, self.table, self.found, lambda shown: self._ask(instance.find_release(self._visit(shown)))
         )
         if token is None and signed is not None and self.found.release is not None:
-            # as the how-to page has it, clusters are told to administrators only
-            if self._judge_release(self.found.release) and self.found.release != "howto":
+            # where there is no GraphQL, clusters are told to administrators only
+            if self._judge_release(self.found.release) and DIALECTS[self.found.release].has_query:
                 await self._read(instance, signed, TokenFacts.of(signed.token))
             return
         facts = TokenFacts.of(token) if token else None
@@ -223,9 +223,9 @@ class _Asked:
         dialect, key, found = DIALECTS[release], token_key(self.site), self.found
         found.root = dialect.root(credential)
         found.sees = "all jobs" if credential.sees_all else f"jobs of {credential.user}"
-        if not admits(facts.roles, found.root, release) and facts.is_jwt:
+        if not dialect.admits(facts.roles, found.root) and facts.is_jwt:
             # it was admitted all the same: with validate-user the site goes by its own list of users
-            found.warn(key, f"the token's roles ({', '.join(facts.roles) or 'none'}) do not fit", roles_wanted(release))
+            found.warn(key, f"the token's roles ({', '.join(facts.roles) or 'none'}) do not fit", roles_wanted(dialect))
         if facts.roles == ("api",):
             remedy = "Use a token with the roles admin and api if the scopes of metrics matter."
             found.warn(
@@ -271,11 +271,7 @@ def _judge_source(site: SiteSettings, found: SiteCheck, token: SecretStr | None)
 def _judge_transport(site: SiteSettings, found: SiteCheck) -> None:
     split = urlsplit(site.url)
     host = split.hostname or ""
-    try:
-        is_local = ip_address(host).is_loopback
-    except ValueError:
-        is_local = host == "localhost"
-    if split.scheme == "http" and not is_local:
+    if split.scheme == "http" and not is_loopback(host):
         found.warn("url", "the token and all answers cross the network unencrypted", "Use https:// if the site offers it.")
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from ccgateway.errors import Code, SiteError
 from ccgateway.operations.tokens import TokenFacts, roles_wanted, token_key, token_source
 from ccgateway.settings import SiteSettings
+from ccgateway.site.releases import DIALECTS
 
 __all__ = ["Advice", "advise"]
 
@@ -109,7 +110,7 @@ def _refused_token(error: SiteError, site: SiteSettings, token: TokenFacts | Non
         remedy = "Let the proxy in front of the site pass the header X-Auth-Token."
         return Advice("url", "the token does not reach the site", remedy)
     if token is not None:
-        wanted = roles_wanted(release or (None if site.release == "auto" else site.release))
+        wanted = roles_wanted(DIALECTS.get(release or site.release))
         problem = f"the site refuses the token of {token.subject} with the roles {', '.join(token.roles) or 'none'}"
         return Advice(key, problem, f"{wanted} Give the user those roles on the site; then: {issue}")
     return Advice(key, _plain(error), issue)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,8 +9,9 @@ import jwt
 from pydantic import SecretStr
 
 from ccgateway.settings import SiteSettings
+from ccgateway.site.releases import Dialect
 
-__all__ = ["TokenFacts", "admits", "roles_wanted", "token_key", "token_source"]
+__all__ = ["TokenFacts", "roles_wanted", "token_key", "token_source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +68,12 @@ def token_source(site: SiteSettings) -> str:
     return str(site.token_file) if site.token_file is not None else f"the variable {site.token_env}"
 
 
-def admits(roles: Sequence[str], root: str, release: str) -> bool:
-    """Whether a site of ``release`` lets a token with these roles use that API root; a role named twice does not fit."""
-    if release in ("1.2", "1.3"):
-        return root == "/api" and "api" in roles
-    if list(roles) == ["api"]:
-        return True
-    partners = {"admin"} if root == "/api" else {"user", "manager", "admin"} | ({"support"} if release != "1.4" else set())
-    return any(sum(role in (partner, "api") for role in roles) == 2 and {partner, "api"} <= set(roles) for partner in partners)
-
-
-def roles_wanted(release: str | None) -> str:
-    """Which roles a token needs, in words."""
-    if release in ("1.2", "1.3"):
+def roles_wanted(dialect: Dialect | None) -> str:
+    """Which roles a token needs, in words; ``None``: at a site whose release is not known."""
+    if dialect is not None and not dialect.isolates:
         return 'It needs the role api: exactly ["api"], or admin and api to see everything; user and api for one person\'s jobs.'
-    partner = {"1.4": "user or manager", None: "user, manager or (from 1.5 on) support"}.get(release, "user, manager or support")
+    if dialect is None:
+        partner = "user, manager or (from 1.5 on) support"
+    else:
+        partner = "user, manager or support" if "support" in dialect.user_roles else "user or manager"
     return f'It needs exactly the roles ["api"], or admin and api; for one person\'s jobs {partner}, and api.'

@@ -5,72 +5,72 @@ from __future__ import annotations
 from ccgateway.errors import Code
 from ccgateway.jobs.clusters import User
 from ccgateway.jobs.writes import ChangeUser, CreateUser, DeleteUser, NodeStates, WriteOutcome, WriteResult
-from ccgateway.site.hand import Hand, result_of
+from ccgateway.site.write_context import WriteContext, result_of
 
 __all__ = ["change_user", "create_user", "delete_user", "update_nodes"]
 
 ROLES = frozenset({"anonymous", "api", "user", "manager", "support", "admin"})
 
 
-async def change_user(hand: Hand, order: ChangeUser) -> WriteResult:
+async def change_user(write: WriteContext, order: ChangeUser) -> WriteResult:
     """``UNCHANGED`` if it is so already. The site says no to what it does not allow, to projects of those who manage none too."""
-    if hand.writing.changes_users is None:
-        raise hand.unsupported("change roles and projects of users")
-    hand.check_admin()
-    account = await _account(hand, order.user)
+    if write.dialect.changes_users is None:
+        raise write.unsupported("change roles and projects of users")
+    write.check_admin()
+    account = await _account(write, order.user)
     if account is None:
-        raise hand.error(Code.NOT_FOUND, f"Site {hand.site} has no such user.")
+        raise write.error(Code.NOT_FOUND, f"Site {write.site} has no such user.")
     if _is_so(account, order) and _may_be(account, order):
-        return WriteResult(outcome=WriteOutcome.UNCHANGED, site=hand.site)
+        return WriteResult(outcome=WriteOutcome.UNCHANGED, site=write.site)
 
     async def is_so() -> bool:
-        now = await _account(hand, order.user)
+        now = await _account(write, order.user)
         return now is not None and _is_so(now, order)
 
-    request = hand.writing.user_request(order.user, order.change, order.value)
-    return result_of(await hand.do(request, hand.writing.user_changed, is_so), None, hand.site)
+    request = write.dialect.user_request(order.user, order.change, order.value)
+    return result_of(await write.do(request, write.dialect.user_changed, is_so), None, write.site)
 
 
-async def create_user(hand: Hand, order: CreateUser) -> WriteResult:
+async def create_user(write: WriteContext, order: CreateUser) -> WriteResult:
     """``CONFLICT`` if there is a user of that name."""
-    if not hand.writing.creates_users:
-        raise hand.unsupported("create users")
-    hand.check_admin()
-    if await _account(hand, order.user) is not None:
-        raise hand.error(Code.CONFLICT, f"Site {hand.site} has a user of that name already.")
+    if not write.dialect.creates_users:
+        raise write.unsupported("create users")
+    write.check_admin()
+    if await _account(write, order.user) is not None:
+        raise write.error(Code.CONFLICT, f"Site {write.site} has a user of that name already.")
 
     async def is_there() -> bool:
-        return await _account(hand, order.user) is not None
+        return await _account(write, order.user) is not None
 
-    request = hand.writing.new_user_request(order)
-    return result_of(await hand.do(request, hand.writing.user_created, is_there), None, hand.site)
+    request = write.dialect.new_user_request(order)
+    return result_of(await write.do(request, write.dialect.user_created, is_there), None, write.site)
 
 
-async def delete_user(hand: Hand, order: DeleteUser) -> WriteResult:
+async def delete_user(write: WriteContext, order: DeleteUser) -> WriteResult:
     """``UNCHANGED`` if there is no user of that name."""
-    if not hand.writing.creates_users:
-        raise hand.unsupported("delete users")
-    hand.check_admin()
+    if not write.dialect.creates_users:
+        raise write.unsupported("delete users")
+    write.check_admin()
 
     async def is_gone() -> bool:
-        return await _account(hand, order.user) is None
+        return await _account(write, order.user) is None
 
     if await is_gone():
-        return WriteResult(outcome=WriteOutcome.UNCHANGED, site=hand.site)
-    request = hand.writing.user_gone_request(order.user)
-    return result_of(await hand.do(request, hand.writing.user_gone, is_gone), None, hand.site)
+        return WriteResult(outcome=WriteOutcome.UNCHANGED, site=write.site)
+    request = write.dialect.user_gone_request(order.user)
+    return result_of(await write.do(request, write.dialect.user_gone, is_gone), None, write.site)
 
 
-async def update_nodes(hand: Hand, order: NodeStates) -> WriteResult:
+async def update_nodes(write: WriteContext, order: NodeStates) -> WriteResult:
     """The site's REST interface does not show what it was told of nodes, so what is in doubt stays so."""
-    if not hand.writing.takes_nodes:
-        raise hand.unsupported("take states of nodes")
-    hand.check_rest()
-    return result_of(await hand.do(hand.writing.nodes_request(order), hand.writing.nodes_taken, None), None, hand.site)
+    if not write.dialect.takes_nodes:
+        raise write.unsupported("take states of nodes")
+    write.check_rest()
+    return result_of(await write.do(write.dialect.nodes_request(order), write.dialect.nodes_taken, None), None, write.site)
 
 
-async def _account(hand: Hand, name: str) -> User | None:
-    return next((one for one in await hand.instance.users(hand.visit) if one.username == name), None)
+async def _account(write: WriteContext, name: str) -> User | None:
+    return next((one for one in await write.instance.users(write.visit) if one.username == name), None)
 
 
 def _is_so(account: User, order: ChangeUser) -> bool:

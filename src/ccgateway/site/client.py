@@ -1,4 +1,4 @@
-"""The only user of the HTTP library: sends one request to one site and turns the library's exceptions into ours.
+"""Sends one request to one site and turns the library's exceptions into ours.
 
 Nothing of a caller goes to a site but what is written here: no caller's header, no cookie. Redirects are not followed, so that
 a token reaches the configured host and no other.
@@ -6,7 +6,6 @@ a token reaches the configured host and no other.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterable
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -19,9 +18,8 @@ import httpx2
 from ccgateway import __version__
 from ccgateway.errors import Code, SettingsError, SiteError
 from ccgateway.settings import SiteSettings
-from ccgateway.settings.base import refuse_alterable
 from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
-from ccgateway.site.transport import AiohttpTransport, AnswerTooLargeError
+from ccgateway.transport import AiohttpTransport, AnswerTooLargeError, authorities
 
 __all__ = ["SiteClient"]
 
@@ -43,7 +41,10 @@ class SiteClient:
         _check_url(settings)
         # the transport itself, without httpx2's client around it: cookies, redirects and proxies are not wanted here
         self._transport = transport or AiohttpTransport(
-            connections=settings.concurrency, idle=IDLE_SECONDS, limit=settings.answer_bytes, verify=_verify(settings)
+            connections=settings.concurrency,
+            idle=IDLE_SECONDS,
+            limit=settings.answer_bytes,
+            verify=authorities(settings.ca_file, f"sites.{settings.name}.ca_file"),
         )
         self._timeout = httpx2.Timeout(None, connect=settings.connect_timeout).as_dict()
         self._headers = {
@@ -148,19 +149,6 @@ def _encodings(url: str) -> str:
     except ValueError:
         is_local = False
     return "identity" if is_local else "gzip, deflate"
-
-
-def _verify(settings: SiteSettings) -> ssl.SSLContext | bool:
-    if settings.ca_file is None:
-        return True
-    key = f"sites.{settings.name}.ca_file"
-    try:
-        refuse_alterable(settings.ca_file, key)
-        return ssl.create_default_context(cafile=str(settings.ca_file))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        problem = f"{settings.ca_file} cannot be used ({reason or 'not a certificate'})"
-        raise SettingsError(key, problem, "Name a PEM file with the authority's certificate.") from None
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -1,56 +1,41 @@
-"""Finds the one job that a write is about, as it is now; and lets writes to one job take turns."""
+"""Finds one job of a site, as it is now: by id, by key, by a part of its key, by an id that the gateway gave."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from dataclasses import replace
 
-from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import conditions_of
-from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
+from ccgateway.jobs.filters import JobFilter, StringInput
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.provisional import clue_of, provisional_id
 from ccgateway.jobs.writes import Target
+from ccgateway.site.base import JobsWanted, Site
 from ccgateway.site.exchange import Visit
-from ccgateway.site.instance import Instance, JobsWanted
 from ccgateway.site.reading import JobStream
 
-__all__ = [
-    "NO_SUCH_JOB", "Turns", "find_job", "job_of_key", "job_of_provisional", "newest_job", "no_such_job", "whole_target",
-]  # fmt: skip
+__all__ = ["find_job", "job_of_key", "job_of_provisional", "newest_job", "whole_target"]
 
 #: rows asked for when one job of a second is wanted, and where one has to be looked for
 FEW, PAGE = 32, 1000
 #: jobs that are looked through, running ones and the newest, for one whose number is not told; and for one whose number is
 SOME, MANY = 2000, 20_000
-NO_SUCH_JOB = "Site {site} has no such job, or does not show it."
 
 
-def no_such_job(site: str, hint: str = "", *, retryable: bool = False) -> SiteError:
-    """The same words for a job that is not there and one that may not be seen."""
-    return SiteError(Code.NOT_FOUND, site, NO_SUCH_JOB.format(site=site) + hint, retryable=retryable)
-
-
-async def find_job(instance: Instance, visit: Visit, target: Target, attributes: frozenset[str]) -> JobRow | None:
+async def find_job(site: Site, visit: Visit, target: Target, attributes: frozenset[str]) -> JobRow | None:
     """The job that ``target`` names by id or by its whole key, if the credential may see it; by both, only if they agree."""
     if target.db_id is not None:
-        row = await instance.job(visit, target.db_id, attributes)
+        row = await site.job(visit, target.db_id, attributes)
         return row if row is not None and target.fits(row.key) else None
     key = target.key
-    return await job_of_key(instance, visit, key, attributes) if key is not None else None
+    return await job_of_key(site, visit, key, attributes) if key is not None else None
 
 
-async def job_of_key(instance: Instance, visit: Visit, key: JobKey, attributes: frozenset[str]) -> JobRow | None:
+async def job_of_key(site: Site, visit: Visit, key: JobKey, attributes: frozenset[str]) -> JobRow | None:
     """The job with that key, whatever its database id is."""
-    wanted = JobFilter(
-        cluster=StringInput(eq=key.cluster),
-        job_id=StringInput(eq=str(key.job_id)),
-        start_time=TimeRange(key.start_time, key.start_time),
-    )
-    stream = JobStream(instance, visit, JobsWanted(conditions_of((wanted,), instance.name), attributes))
+    wanted = JobFilter.of_job(key.job_id, cluster=key.cluster, start_time=key.start_time)
+    stream = JobStream(site.origin, visit, JobsWanted(conditions_of((wanted,), site.name), attributes))
     while not stream.done:
         await stream.read(FEW)
     return next((row for row in stream.rows if row.key == key), None)
@@ -63,74 +48,47 @@ def whole_target(row: JobRow) -> Target:
 
 
 async def newest_job(
-    instance: Instance, visit: Visit, target: Target, *, state: str | None = None, user: str | None = None, budget: int = MANY
+    site: Site, visit: Visit, target: Target, *, state: str | None = None, user: str | None = None, budget: int = MANY
 ) -> JobRow | None:
     """The newest job that the parts of a key fit, or the newest in that state or of that user.
 
     ``SCAN_BUDGET`` where more jobs than ``budget`` would have to be read.
     """
-    wanted = JobFilter(
-        cluster=StringInput(eq=target.cluster) if target.cluster is not None else None,
-        job_id=StringInput(eq=str(target.job_id)),
-        start_time=TimeRange(target.start_time, target.start_time) if target.start_time is not None else None,
+    if target.job_id is None:
+        return None
+    wanted = replace(
+        JobFilter.of_job(target.job_id, cluster=target.cluster, start_time=target.start_time),
         state=(state,) if state is not None else None,
         user=StringInput(eq=user) if user is not None else None,
     )
-    jobs = JobsWanted(conditions_of((wanted,), instance.name), frozenset({"user", "state", "duration"}))
-    stream = JobStream(instance, visit, jobs)  # from the site itself, not from what is remembered of it
+    jobs = JobsWanted(conditions_of((wanted,), site.name), frozenset({"user", "state", "duration"}))
+    stream = JobStream(site.origin, visit, jobs)
     while not stream.done and not stream.rows:
         if stream.scanned > budget:
             message = f"Not among the newest {budget} jobs of the site. Give startTime: then it is found at once."
-            raise SiteError(Code.SCAN_BUDGET, instance.name, message)
+            raise SiteError(Code.SCAN_BUDGET, site.name, message)
         await stream.read(PAGE)
     return max(stream.rows, key=lambda row: row.start_time, default=None)
 
 
-async def job_of_provisional(instance: Instance, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
+async def job_of_provisional(site: Site, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
     """The job that a provisional id stands for, if the site shows it: looked for where it started, by what the id says, then
     among the running and the newest jobs. ``AMBIGUOUS_JOB`` where two could be meant.
     """
     clue = clue_of(db_id, time.time())
     filters = [JobFilter(state=("running",)), JobFilter()]
     if clue is not None:
-        at = JobFilter(job_id=StringInput(eq=str(clue.job_id)), start_time=TimeRange(clue.start_time, clue.start_time))
-        filters.insert(0, at)
+        filters.insert(0, JobFilter.of_job(clue.job_id, start_time=clue.start_time))
     for one in filters:
-        stream = JobStream(instance, visit, JobsWanted(conditions_of((one,), instance.name), attributes))
+        stream = JobStream(site.origin, visit, JobsWanted(conditions_of((one,), site.name), attributes))
         found: list[JobRow] = []
         while not stream.done and not found and stream.scanned < SOME:
             await stream.read(SOME)
             found = [row for row in stream.rows if provisional_id(row.key) == db_id]
             stream.rows = []
         if len(found) > 1:
-            message = f"Two jobs of site {instance.name} could have that provisional id: use the ids that lists give."
-            raise SiteError(Code.AMBIGUOUS_JOB, instance.name, message)
+            message = f"Two jobs of site {site.name} could have that provisional id: use the ids that lists give."
+            raise SiteError(Code.AMBIGUOUS_JOB, site.name, message)
         if found:
             return found[0]
     return None
-
-
-class Turns:
-    """Those who come with the same name go one after the other, in the order in which they came."""
-
-    def __init__(self) -> None:
-        self._locks: dict[Hashable, tuple[asyncio.Lock, int]] = {}
-
-    @asynccontextmanager
-    async def take(self, name: Hashable, deadline: Deadline) -> AsyncIterator[bool]:
-        """Whether one had to wait: then what was read before may be out of date. ``TimeoutError`` if the turn does not come."""
-        lock, users = self._locks.get(name, (asyncio.Lock(), 0))
-        self._locks[name] = lock, users + 1
-        try:
-            async with deadline.limit():
-                await lock.acquire()
-            try:
-                yield users > 0
-            finally:
-                lock.release()
-        finally:
-            _, users = self._locks[name]
-            if users == 1:
-                del self._locks[name]
-            else:
-                self._locks[name] = lock, users - 1

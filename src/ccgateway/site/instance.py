@@ -1,15 +1,15 @@
-"""One site as the federation sees it: questions in the gateway's words, answers in the gateway's words.
+"""One cc-backend instance, asked over HTTP in the dialect of its release.
 
 Finds the release where the settings say ``auto``, remembers it, and looks again when answers stop fitting it.
 """
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
+
+import msgspec
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
@@ -19,59 +19,31 @@ from ccgateway.jobs.conditions import EARLIEST, LATEST, Conditions
 from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted, in_order_of
 from ccgateway.jobs.model import ALWAYS, JobRow
 from ccgateway.settings import SiteSettings
+from ccgateway.site.base import JobsWanted, MetricsFound, PageFailedError
 from ccgateway.site.credentials import Credential, Credentials, Proofs
-from ccgateway.site.dialects import Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
 from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
 from ccgateway.site.guard import Noting
 from ccgateway.site.health import SiteHealth
+from ccgateway.site.listing import ListQuery
 from ccgateway.site.outages import RememberedFailureError
-from ccgateway.site.pages import PageAsked, PageSource, from_site
-from ccgateway.site.probing import find_release
 from ccgateway.site.release import SiteRelease
+from ccgateway.site.releases import Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
+from ccgateway.site.releases.metric_answers import metrics_not_found
+from ccgateway.site.releases.probing import find_release
+from ccgateway.site.releases.query import QueryReply, query_data, query_request
 from ccgateway.site.replies import refuse
 from ccgateway.traffic.scopes import in_turn
 
-__all__ = ["Instance", "JobsWanted", "MetricsFound", "PageFailedError"]
+__all__ = ["Instance"]
 
 T = TypeVar("T")
 
 
-class PageFailedError(SiteError):
-    """The site failed on a page of its list (HTTP 500), as it does when it cannot read one job's archive entry.
-
-    ``entry``: (cluster, job number, start second) of that job, where the site's own words name it.
-    """
-
-    def __init__(self, failure: SiteError, body: bytes) -> None:
-        super().__init__(failure.code, failure.site, failure.message)
-        match = _ENTRY.search(body[:4096])
-        self.entry = (match[1].decode(), int(match[2]) * 1000 + int(match[3]), int(match[4])) if match else None
-
-
-#: the end of an archive entry's path: ``/<cluster>/<jobId / 1000>/<jobId % 1000>/<startTime>/meta.json``
-_ENTRY = re.compile(rb"/([\w.@+-]{1,100})/(\d{1,15})/(\d{3})/(\d{1,12})/meta\.json")
-
-
-@dataclass(frozen=True, slots=True)
-class JobsWanted:
-    """Which jobs of one site, and which attributes of them (beyond what the conditions need themselves)."""
-
-    conditions: Conditions
-    attributes: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class MetricsFound:
-    """A job's metrics as the site gave them, in the order asked for, and what callers should know about them. ``job``: which one,
-    where it was looked up."""
-
-    pieces: list[MetricPiece]
-    notes: tuple[str, ...] = ()
-    job: JobRef | None = None
-
-
 class Instance:
-    """One configured site. Every question raises ``SiteError`` if it comes to nothing."""
+    """A ``Site`` that asks the configured instance itself, every time."""
+
+    #: each who asks has a page of its own
+    shares_pages = False
 
     def __init__(self, settings: SiteSettings, exchange: Exchange, credentials: Credentials) -> None:
         self.settings = settings
@@ -87,8 +59,13 @@ class Instance:
         return f"Instance({self.name!r}, {self.settings.url!r}, release={self.release!r})"
 
     @property
+    def origin(self) -> Instance:
+        """See ``Site``."""
+        return self
+
+    @property
     def release(self) -> str | None:
-        """The release as configured or found; ``None`` while it is not known."""
+        """See ``Site``."""
         return self._dialect.name if self._dialect else None
 
     @property
@@ -97,17 +74,16 @@ class Instance:
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """What the site's release can do; empty while it is not known."""
+        """See ``Site``."""
         return self._dialect.capabilities if self._dialect else ()
 
     @property
     def is_visited_at_once(self) -> bool:
-        """Whether ``visit`` asks nobody, so that it takes no time."""
+        """See ``Site``."""
         return self._credentials.at_once
 
     async def visit(self, caller: Principal, deadline: Deadline, *, insists: bool = True) -> Visit:
-        """A visit on behalf of ``caller``. Raises ``NO_CREDENTIAL`` if there is no token for that caller, or the caller is
-        bound to another site. ``insists``: the site is asked also while it is known to be down."""
+        """See ``Site``."""
         if caller.site not in (None, self.name):
             message = f"The API key is for site {caller.site} alone (api_keys.NAME.site), so this site was not asked."
             raise SiteError(Code.NO_CREDENTIAL, self.name, message)
@@ -119,50 +95,38 @@ class Instance:
 
     # --- questions
 
-    async def page(
-        self, visit: Visit, wanted: JobsWanted, window: Window, *, size: int, page: int = 1, source: PageSource = from_site
-    ) -> ListPage:
-        """One page of the site's list, newest first, and which of its rows match. ``PageFailedError`` on HTTP 500."""
+    async def page(self, visit: Visit, wanted: JobsWanted, window: Window, *, size: int, page: int = 1) -> ListPage:
+        """See ``Site``."""
 
         async def ask(dialect: Dialect) -> ListPage:
-            plan = dialect.plan(wanted.conditions, wanted.attributes, visit.credential)
-            if plan.never:
-                return ListPage([], [])
-            request = dialect.list_request(dialect.root(visit.credential), plan, window, size, page)
+            query = ListQuery.of(dialect, visit.credential, wanted, window, size=size, page=page)
+            return query.page([] if query.plan.never else (await self.listed(query, visit))[0])
 
-            async def ask_site(visit: Visit) -> tuple[list[JobRow], bytes]:
-                with self.proofs.proving(visit.credential):
-                    answer = await self._exchange.exchange(request, visit)
-                    if answer.status == 500:
-                        raise PageFailedError(refuse(answer, self.name), answer.body)
-                    rows = await in_turn(lambda: dialect.list_rows(answer, self.name, plan.attributes))
-                    if len(rows) > size:
-                        message = f"The site sent {len(rows)} jobs where {size} were asked for."
-                        raise SiteError(Code.WRONG_RELEASE, self.name, message)
-                return rows, answer.body
+        return await self.in_dialect(visit, ask)
 
-            def read(body: bytes) -> list[JobRow]:
-                return dialect.list_rows(SiteAnswer(200, "application/json", body), self.name, plan.attributes)
-
-            asked = PageAsked(
-                self.name, request, dialect.name, plan.attributes, self.settings.timeout, ask_site, read
-            )  # fmt: skip
-            rows = list(await source(asked, visit))
-            return ListPage(rows, plan.matching(rows) if plan.residual else rows)
-
-        return await self._asked(visit, ask)
+    async def listed(self, query: ListQuery, visit: Visit) -> tuple[list[JobRow], bytes]:
+        """The rows that the site gives, and the body that they were read from; raises as ``page``."""
+        with self.proofs.proving(visit.credential):
+            answer = await self._exchange.exchange(query.request, visit)
+            if answer.status == 500:
+                raise PageFailedError(refuse(answer, self.name), answer.body)
+            rows = await in_turn(lambda: query.rows(answer, self.name))
+            if len(rows) > query.size:
+                message = f"The site sent {len(rows)} jobs where {query.size} were asked for."
+                raise SiteError(Code.WRONG_RELEASE, self.name, message)
+        return rows, answer.body
 
     async def job(self, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
-        """The job with that database id, or ``None`` if there is none that the credential may see."""
+        """See ``Site``."""
 
-        return await self._asked(visit, lambda dialect: self._job(dialect, visit, db_id, attributes))
+        return await self.in_dialect(visit, lambda dialect: self._job(dialect, visit, db_id, attributes))
 
     async def _job(self, dialect: Dialect, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
         plan = dialect.plan(Conditions(), attributes, visit.credential)
         missing = plan.attributes & dialect.missing_in_single
         asked_at = self.proofs.now()
         answer = await self._exchange.exchange(dialect.job_request(dialect.root(visit.credential), db_id), visit)
-        if answer.status == 422 or (answer.status == 404 and dialect.name == "howto"):
+        if answer.status in dialect.no_job:
             return None
         row = dialect.job_row(answer, self.name, plan.attributes - missing)
         self.proofs.accept(visit.credential, asked_at)
@@ -174,25 +138,23 @@ class Instance:
             return next((other for other in listed.rows if other.id == db_id), None)
         return row
 
-    async def metrics(self, visit: Visit, db_id: int, wanted: MetricsWanted) -> MetricsFound:
-        """The metrics of the job with that database id, at the scopes that the site has them at, also where others were asked
-        for. Raises as ``metric_pieces``.
-        """
+    async def metrics(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
+        """See ``Site``."""
         if wanted.is_nothing:
             return MetricsFound([])
-        return self.arranged(visit, wanted, await self.metric_pieces(visit, db_id, wanted))
+        return self.arranged(visit, wanted, await self.metric_pieces(visit, job.db_id, wanted))
+
+    async def known_metrics(self, visit: Visit, jobs: Sequence[JobRef], wanted: MetricsWanted) -> Mapping[JobRef, MetricsFound]:  # noqa: ARG002
+        """See ``Site``: nothing is kept here."""
+        return {}
 
     async def metric_pieces(self, visit: Visit, db_id: int, wanted: MetricsWanted) -> list[MetricPiece]:
-        """The pieces that the site gives to that question (not for nothing), in no order.
-
-        ``NOT_FOUND`` if there is no such job that the credential may see; ``SITE_UNAUTHORIZED`` if it may see the job, but not
-        its metrics; ``SITE_ERROR`` if the site cannot read them. Neither says anything about the site's health.
-        """
+        """The pieces that the site gives to that question (not for nothing), in no order. Raises as ``metrics``."""
 
         async def ask(dialect: Dialect) -> list[MetricPiece] | MetricsRefusedError:
             credential = visit.credential
             if not dialect.isolates and not credential.sees_all and await self._job(dialect, visit, db_id, frozenset()) is None:
-                return MetricsRefusedError(Code.NOT_FOUND, self.name, f"Site {self.name} has no such job, or does not show it.")
+                return metrics_not_found(self.name)
             route = dialect.metrics_route(credential)
             request = dialect.metrics_request(dialect.root(credential), db_id, wanted, route)
             try:
@@ -203,7 +165,7 @@ class Instance:
                 refused.forget_frames()
                 return refused
 
-        found = await self._asked(visit, ask)
+        found = await self.in_dialect(visit, ask)
         if isinstance(found, MetricsRefusedError):
             raise found
         return found
@@ -233,7 +195,7 @@ class Instance:
         raise SiteError(Code.ANSWER_TOO_LARGE, self.name, f"More than {MOST_OF_A_SECOND} jobs of the site started in one second.")
 
     async def clusters(self, visit: Visit, *, with_partitions: bool) -> list[Cluster]:
-        """The site's clusters; their partitions only if asked for, as they take a request of their own."""
+        """See ``Site``."""
 
         async def ask(dialect: Dialect) -> list[Cluster]:
             with self.proofs.proving(visit.credential):
@@ -247,10 +209,10 @@ class Instance:
                     cluster.partitions = partitions.get(cluster.name)
             return clusters
 
-        return await self._asked(visit, ask)
+        return await self.in_dialect(visit, ask)
 
     async def users(self, visit: Visit) -> list[User]:
-        """The site's user table; needs an admin's token."""
+        """See ``Site``."""
 
         async def ask(dialect: Dialect) -> list[User]:
             if dialect.root(visit.credential) != "/api":
@@ -258,10 +220,10 @@ class Instance:
             with self.proofs.proving(visit.credential):
                 return dialect.users(await self._exchange.exchange(dialect.users_request(), visit), self.name)
 
-        return await self._asked(visit, ask)
+        return await self.in_dialect(visit, ask)
 
     async def greet(self, visit: Visit) -> None:
-        """Reads at most one job, to see that the site answers and its release fits."""
+        """See ``Site``."""
         wanted = JobsWanted(Conditions(), ALWAYS)
         try:
             await self.page(visit, wanted, Window(EARLIEST, LATEST), size=1)
@@ -269,7 +231,7 @@ class Instance:
             await self.page(visit, wanted, Window(1, 0), size=1)
 
     def lacking(self, wanted: JobsWanted) -> list[str]:
-        """Notes on conditions that need what the site's release does not keep."""
+        """See ``Site``."""
         lacks = self._dialect.lacks if self._dialect else {}
         return [lacks[name] for name in dict.fromkeys(c.name for c in wanted.conditions.items) if name in lacks]
 
@@ -289,6 +251,18 @@ class Instance:
         """Sends one request as it is."""
         return await self._exchange.exchange(request, visit)
 
+    async def query(
+        self,
+        visit: Visit,
+        document: str,
+        variables: Mapping[str, object],
+        decoder: msgspec.json.Decoder[QueryReply[T]],
+    ) -> T:
+        """The data of one question to the site's own GraphQL; for use within ``in_dialect``. Raises as ``query_data``."""
+        with self.proofs.proving(visit.credential):
+            answer = await self._exchange.exchange(query_request(document, variables), visit)
+            return await in_turn(lambda: query_data(answer, decoder, self.name))
+
     def doubt_release(self) -> None:
         """Has the next question find out again which release answers."""
         self._release.doubt()
@@ -299,9 +273,10 @@ class Instance:
 
     # --- the dialect
 
-    async def _asked(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T]]) -> T:
+    async def in_dialect(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T]]) -> T:
+        """What ``ask`` comes to in the dialect that the site speaks; once more if it turns out to speak another by now."""
         try:
-            found = await self._in_dialect(visit, ask)
+            found = await self._in_its_dialect(visit, ask)
         except RememberedFailureError:
             raise  # that is no news of the site
         except SiteError as error:
@@ -314,7 +289,7 @@ class Instance:
         self.health.note(None)
         return found
 
-    async def _in_dialect(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T]]) -> T:
+    async def _in_its_dialect(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T]]) -> T:
         begun, release = time.monotonic(), self._release
         dialect = await release.current(visit)
         self._check_identity(dialect, visit.credential)
@@ -340,7 +315,7 @@ class Instance:
             raise SiteError(Code.NO_CREDENTIAL, self.name, message)
 
     def hides_others(self, credential: Credential) -> bool:
-        """Whether other people's jobs come from the site and are dropped here: then nothing about them may be told."""
+        """See ``Site``."""
         return self._dialect is not None and not self._dialect.isolates and not credential.sees_all
 
     def _explained(self, error: SiteError) -> SiteError:

@@ -6,96 +6,96 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.provisional import provisional_id
 from ccgateway.jobs.writes import StartJob, StopJob, Target, WriteOutcome, WriteResult
-from ccgateway.site.dialects.replies import Effect, Reply
 from ccgateway.site.finding import newest_job, whole_target
-from ccgateway.site.hand import Hand, result_of
+from ccgateway.site.releases.write_replies import Effect, Reply
 from ccgateway.site.sending import Settled
+from ccgateway.site.write_context import WriteContext, result_of
 
 __all__ = ["start", "stop"]
 
 
-async def start(hand: Hand, order: StartJob) -> WriteResult:
+async def start(write: WriteContext, order: StartJob) -> WriteResult:
     """``UNCHANGED`` if the site has the job; ``PENDING`` if it has taken it, but does not show it yet."""
-    _check(hand, order)
-    key = JobKey(hand.site, order.cluster, order.job_id, order.start_time)
-    async with hand.turn(key):
-        row = await hand.again(key)
+    _check(write, order)
+    key = JobKey(write.site, order.cluster, order.job_id, order.start_time)
+    async with write.turn(key):
+        row = await write.again(key)
         if row is not None:
-            return _was_there(hand, row, order)
-        reply = await hand.send(hand.writing.start_request(order), hand.writing.started)
+            return _was_there(write, row, order)
+        reply = await write.send(write.dialect.start_request(order), write.dialect.started)
         if reply.effect is Effect.DONE and reply.number is not None:
-            return WriteResult(outcome=WriteOutcome.DONE, site=hand.site, key=key, db_id=reply.number)
+            return WriteResult(outcome=WriteOutcome.DONE, site=write.site, key=key, db_id=reply.number)
         if reply.effect is Effect.DONE:
-            return await _after_success(hand, key, order)
+            return await _after_success(write, key, order)
         if reply.error is not None and reply.error.code is Code.CONFLICT:
-            return await _after_conflict(hand, key, order, reply)
-        return await _after_doubt(hand, key, order, reply)
+            return await _after_conflict(write, key, order, reply)
+        return await _after_doubt(write, key, order, reply)
 
 
-def _check(hand: Hand, order: StartJob) -> None:
-    hand.check_rest()
-    hand.check_owner(order.user)
-    if not hand.writing.tag_scopes and any(tag.scope != "global" for tag in order.tags):
-        raise hand.unsupported("keep tags in another scope than global")
+def _check(write: WriteContext, order: StartJob) -> None:
+    write.check_rest()
+    write.check_owner(order.user)
+    if not write.dialect.tag_scopes and any(tag.scope != "global" for tag in order.tags):
+        raise write.unsupported("keep tags in another scope than global")
 
 
-def _shows_late(hand: Hand, order: StartJob) -> bool:
+def _shows_late(write: WriteContext, order: StartJob) -> bool:
     """Whether the job stays out of sight for a while: with tags it does not."""
-    return hand.writing.starts_late and not order.tags
+    return write.dialect.starts_late and not order.tags
 
 
-def _was_there(hand: Hand, row: JobRow, order: StartJob) -> WriteResult:
+def _was_there(write: WriteContext, row: JobRow, order: StartJob) -> WriteResult:
     if row.user != order.user:
-        raise hand.error(Code.CONFLICT, "The site has a job with that key, of another user.")
-    return hand.unchanged(row, None if row.state == "running" else f"The job has ended already, as {row.state}.")
+        raise write.error(Code.CONFLICT, "The site has a job with that key, of another user.")
+    return write.unchanged(row, None if row.state == "running" else f"The job has ended already, as {row.state}.")
 
 
-async def _after_success(hand: Hand, key: JobKey, order: StartJob) -> WriteResult:
+async def _after_success(write: WriteContext, key: JobKey, order: StartJob) -> WriteResult:
     """The site took the job, and does not say under which id."""
     try:
-        row = await hand.again(key)
+        row = await write.again(key)
     except SiteError:
         row = None
-    if row is None and _shows_late(hand, order):
+    if row is None and _shows_late(write, order):
         return _pending(key)
     if row is not None:
-        return WriteResult(outcome=WriteOutcome.DONE, site=hand.site, key=key, db_id=row.id)
+        return WriteResult(outcome=WriteOutcome.DONE, site=write.site, key=key, db_id=row.id)
     message = "The site has taken the job; under which id could not be found out, so this one is provisional."
-    return WriteResult(outcome=WriteOutcome.DONE, site=hand.site, key=key, db_id=provisional_id(key), message=message)
+    return WriteResult(outcome=WriteOutcome.DONE, site=write.site, key=key, db_id=provisional_id(key), message=message)
 
 
-async def _after_conflict(hand: Hand, key: JobKey, order: StartJob, reply: Reply) -> WriteResult:
+async def _after_conflict(write: WriteContext, key: JobKey, order: StartJob, reply: Reply) -> WriteResult:
     """The site says that it has that job, or one that is too much like it."""
-    row = await hand.again(key)
+    row = await write.again(key)
     if row is not None:
-        return _was_there(hand, row, order)
-    if reply.effect is Effect.ALREADY and _shows_late(hand, order):
+        return _was_there(write, row, order)
+    if reply.effect is Effect.ALREADY and _shows_late(write, order):
         return _pending(key)
-    return result_of(Settled(WriteOutcome.FAILED, reply.error), key, hand.site)
+    return result_of(Settled(WriteOutcome.FAILED, reply.error), key, write.site)
 
 
-async def _after_doubt(hand: Hand, key: JobKey, order: StartJob, reply: Reply) -> WriteResult:
+async def _after_doubt(write: WriteContext, key: JobKey, order: StartJob, reply: Reply) -> WriteResult:
     async def is_there() -> bool:
-        return await hand.again(key) is not None
+        return await write.again(key) is not None
 
-    settled = await hand.settle(reply, is_there)
+    settled = await write.settle(reply, is_there)
     if settled.outcome is WriteOutcome.DONE:
-        row = await hand.again(key)
+        row = await write.again(key)
         wanted = {tag.key for tag in order.tags}
         missing = wanted - {tag.key for tag in (row.tags if row is not None else None) or ()}
         if missing:
             names = ", ".join(f"{kind}:{name}" for kind, name, _ in sorted(missing))
             also = f"The job was started, but without these tags: {names}."
             settled = Settled(WriteOutcome.FAILED, reply.error)
-            return result_of(settled, key, hand.site, db_id=row.id if row is not None else None, also=also)
-        return result_of(settled, key, hand.site, db_id=row.id if row is not None else None)
-    if reply.effect is Effect.DOUBT and _shows_late(hand, order) and settled.error is not None:
+            return result_of(settled, key, write.site, db_id=row.id if row is not None else None, also=also)
+        return result_of(settled, key, write.site, db_id=row.id if row is not None else None)
+    if reply.effect is Effect.DOUBT and _shows_late(write, order) and settled.error is not None:
         # it would not be seen even if it were there
         error = settled.error
         words = "The site may have taken the job all the same, and would show it only later."
-        unknown = SiteError(error.code, hand.site, error.message, retryable=True)
-        return result_of(Settled(WriteOutcome.UNKNOWN, unknown), key, hand.site, also=words)
-    return result_of(settled, key, hand.site)
+        unknown = SiteError(error.code, write.site, error.message, retryable=True)
+        return result_of(Settled(WriteOutcome.UNKNOWN, unknown), key, write.site, also=words)
+    return result_of(settled, key, write.site)
 
 
 def _pending(key: JobKey) -> WriteResult:
@@ -106,100 +106,100 @@ def _pending(key: JobKey) -> WriteResult:
     return WriteResult(outcome=WriteOutcome.PENDING, site=key.site, key=key, db_id=provisional_id(key), message=message)
 
 
-async def stop(hand: Hand, target: Target, order: StopJob) -> WriteResult:
+async def stop(write: WriteContext, target: Target, order: StopJob) -> WriteResult:
     """``UNCHANGED`` if the job ended then and so; ``CONFLICT`` if it ended otherwise.
 
     A job that is named by parts of its key is the one that the site takes them for: it may know one that it does not show yet.
     """
-    hand.check_rest()
-    if order.state not in hand.writing.states:
-        raise hand.unsupported(f"stop a job as {order.state}")
+    write.check_rest()
+    if order.state not in write.dialect.states:
+        raise write.unsupported(f"stop a job as {order.state}")
     is_loose = target.db_id is None and target.key is None
-    if is_loose and hand.is_own_only:  # the site would take anybody's
-        target = whole_target(await _own(hand, target))
-    elif is_loose or (hand.writing.starts_late and target.db_id is None and await hand.find(target) is None):
-        return await _stop_named(hand, target, order)
-    async with hand.job(target) as row:
+    if is_loose and write.is_own_only:  # the site would take anybody's
+        target = whole_target(await _own(write, target))
+    elif is_loose or (write.dialect.starts_late and target.db_id is None and await write.find(target) is None):
+        return await _stop_named(write, target, order)
+    async with write.job(target) as row:
         key = row.key
         if row.state != "running":
-            return hand.unchanged(row) if _ended_so(row, order) else _was_stopped(hand, row)
+            return write.unchanged(row) if _ended_so(row, order) else _was_stopped(write, row)
         if order.stop_time < row.start_time:
-            error = hand.error(Code.BAD_REQUEST, "A job cannot stop before it started.")
+            error = write.error(Code.BAD_REQUEST, "A job cannot stop before it started.")
             return WriteResult.failed(error, key=key, db_id=row.id)
 
         async def has_ended() -> bool:
-            found = await hand.again(key)
+            found = await write.again(key)
             return found is not None and found.state == order.state
 
-        settled = await hand.do(hand.writing.stop_request(whole_target(row), order), hand.writing.stopped, has_ended)
-        return result_of(settled, key, hand.site, db_id=row.id)
+        settled = await write.do(write.dialect.stop_request(whole_target(row), order), write.dialect.stopped, has_ended)
+        return result_of(settled, key, write.site, db_id=row.id)
 
 
 def _ended_so(row: JobRow, order: StopJob) -> bool:
     return row.state == order.state and row.start_time + row.duration == order.stop_time
 
 
-def _was_stopped(hand: Hand, row: JobRow) -> WriteResult:
-    error = hand.error(Code.CONFLICT, f"The job has been stopped already, as {row.state}.")
+def _was_stopped(write: WriteContext, row: JobRow) -> WriteResult:
+    error = write.error(Code.CONFLICT, f"The job has been stopped already, as {row.state}.")
     return WriteResult.failed(error, key=row.key, db_id=row.id)
 
 
-async def _own(hand: Hand, target: Target) -> JobRow:
+async def _own(write: WriteContext, target: Target) -> JobRow:
     """The caller's own job that is meant: that runs, or the newest."""
-    user = hand.visit.credential.user
+    user = write.visit.credential.user
     for state in ("running", None):
-        row = await newest_job(hand.instance, hand.visit, target, state=state, user=user)
+        row = await newest_job(write.instance, write.visit, target, state=state, user=user)
         if row is not None:
             return row
-    raise hand.missing(target)
+    raise write.missing(target)
 
 
-async def _stop_named(hand: Hand, target: Target, order: StopJob) -> WriteResult:
+async def _stop_named(write: WriteContext, target: Target, order: StopJob) -> WriteResult:
     """Sends the stop as the job is named, without a look at it before."""
 
     async def has_ended() -> bool:
-        row = await newest_job(hand.instance, hand.visit, target, state=order.state)
+        row = await newest_job(write.instance, write.visit, target, state=order.state)
         return row is not None and _ended_so(row, order)
 
-    reply = await hand.send(hand.writing.stop_request(target, order), hand.writing.stopped)
+    reply = await write.send(write.dialect.stop_request(target, order), write.dialect.stopped)
     if reply.effect is Effect.REFUSED and reply.error is not None and reply.error.code is Code.CONFLICT:
-        return await _stop_other(hand, target, order, reply.error)
-    settled = await hand.settle(reply, has_ended)
+        return await _stop_other(write, target, order, reply.error)
+    settled = await write.settle(reply, has_ended)
     if settled.outcome is WriteOutcome.FAILED and settled.error is not None and settled.error.code is Code.NOT_FOUND:
-        raise hand.missing(target)
+        raise write.missing(target)
     row = None
     if settled.outcome is WriteOutcome.DONE:
-        row = await _stopped_row(hand, target, order, reply)
-    return result_of(settled, row.key if row is not None else target.key, hand.site, db_id=row.id if row is not None else None)
+        row = await _stopped_row(write, target, order, reply)
+    return result_of(settled, row.key if row is not None else target.key, write.site, db_id=row.id if row is not None else None)
 
 
-async def _stopped_row(hand: Hand, target: Target, order: StopJob, reply: Reply) -> JobRow | None:
+async def _stopped_row(write: WriteContext, target: Target, order: StopJob, reply: Reply) -> JobRow | None:
     """The job that was stopped, as far as it can be told; that it was is certain."""
     try:
         if reply.number is not None:
-            return await hand.find(Target(site=hand.site, db_id=reply.number))
-        return await newest_job(hand.instance, hand.visit, target, state=order.state)
+            return await write.find(Target(site=write.site, db_id=reply.number))
+        return await newest_job(write.instance, write.visit, target, state=order.state)
     except SiteError:
         return None
 
 
-async def _stop_other(hand: Hand, target: Target, order: StopJob, refusal: SiteError) -> WriteResult:
+async def _stop_other(write: WriteContext, target: Target, order: StopJob, refusal: SiteError) -> WriteResult:
     """The site took the name for a job that has ended, or one that starts later: another of that name may run."""
     row = None
     for state in (order.state, "running", None):
         try:
-            row = await newest_job(hand.instance, hand.visit, target, state=state)
+            row = await newest_job(write.instance, write.visit, target, state=state)
         except SiteError as error:
             if error.code is not Code.SCAN_BUDGET:
                 raise
             row = None
         if row is not None and state == order.state and _ended_so(row, order):
-            return hand.unchanged(row)
+            return write.unchanged(row)
         if row is not None and state == "running":
             if order.stop_time <= row.start_time:
                 message = f"The job started at {row.start_time}: it cannot have ended at {order.stop_time}."
-                return WriteResult.failed(hand.error(Code.BAD_REQUEST, message), key=row.key, db_id=row.id)
-            return await stop(hand, whole_target(row), order)
+                return WriteResult.failed(write.error(Code.BAD_REQUEST, message), key=row.key, db_id=row.id)
+            return await stop(write, whole_target(row), order)
     if row is None:
         raise refusal
-    return _was_stopped(hand, row)
+    return _was_stopped(write, row)

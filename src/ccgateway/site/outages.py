@@ -18,11 +18,13 @@ import logging
 from contextvars import Context
 from dataclasses import dataclass, field
 
+from cachetools import TTLCache
+
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
-from ccgateway.site.probing import NO_JOBS
+from ccgateway.site.releases.probing import NO_JOBS
 from ccgateway.site.replies import refuse
 
 __all__ = ["FailureMemory", "RememberedFailureError"]
@@ -39,7 +41,7 @@ SLOW, WELL_FOR = 1.0, 1.0
 LOOK = 2.0
 #: looks that questions may ask for at once, and by the second; seconds that a question waits for one
 LOOKS_AT_ONCE, LOOKS_PER_SECOND, WAITED_FOR = 3.0, 1.0, 1.0
-#: tokens whose failures are remembered at any one time
+#: tokens whose failures are remembered at any one time, and tokens with which it was found well
 MOST_TOKENS = 256
 
 #: answers that may mean that the site, or what stands before it, is broken altogether
@@ -89,7 +91,7 @@ class FailureMemory:
     def __init__(self, inner: Exchange, client: Exchange, site: str, timeout: float) -> None:
         self._inner, self._client, self._site, self._timeout = inner, client, site, timeout
         self._outages: dict[Credential | None, _Outage] = {}  # ``None``: everybody's
-        self._well_at: dict[Credential, float] = {}
+        self._well: TTLCache[Credential, bool] = TTLCache(MOST_TOKENS, WELL_FOR)
         self._answered_at = float("-inf")
         self._closed = False
 
@@ -149,7 +151,7 @@ class FailureMemory:
         """Finds out whether it was the question's failure alone."""
         now = asyncio.get_running_loop().time()
         is_known = None in self._outages or credential in self._outages or len(self._outages) >= MOST_TOKENS
-        if self._closed or is_known or self._well_at.get(credential, float("-inf")) > now - WELL_FOR:
+        if self._closed or is_known or credential in self._well:
             return
         outage = self._outages[credential] = _Outage((credential,), now, credited_at=now)
         self._look_after(credential, outage)
@@ -243,12 +245,11 @@ class FailureMemory:
             logger.warning("site %s is down: %s", self._site, failure.message)
         outage.failure, outage.seen_at = failure, asyncio.get_running_loop().time()
         for one in outage.witnesses:
-            self._well_at.pop(one, None)
+            self._well.pop(one, None)
 
     def _note_well(self, credential: Credential, outage: _Outage, seconds: float) -> None:
         now = asyncio.get_running_loop().time()
-        self._well_at = {one: at for one, at in self._well_at.items() if at > now - WELL_FOR}
-        self._well_at[credential] = now
+        self._well[credential] = True
         self._answered_at = now
         if outage.failure is not None:
             logger.warning("site %s answers again after %.1f s", self._site, seconds)

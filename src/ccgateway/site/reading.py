@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import EARLIEST, END_OF_TIME, LATEST
 from ccgateway.jobs.model import JobKey, JobRow
-from ccgateway.site.dialects import ListPage, Window
+from ccgateway.site.base import JobsWanted, PageFailedError, Site
 from ccgateway.site.exchange import Visit
-from ccgateway.site.instance import Instance, JobsWanted, PageFailedError
-from ccgateway.site.pages import PageSource, from_site
+from ccgateway.site.releases import ListPage, Window
 from ccgateway.tasks import side_by_side
 from ccgateway.traffic.scopes import hold
 
@@ -63,21 +62,20 @@ class Unreadable:
 class JobStream:
     """The matching jobs of one site that started at ``latest`` or earlier, step by step.
 
-    ``source``: who has pages of the list, where a page is read that need not be of the same moment as another one.
+    ``site``: who is asked for pages that need not be of the same moment as others; its ``origin`` is for all else.
 
     ``rows``: matching rows read and not yet taken, in no particular order. ``floor``: complete down to this second.
-    ``done``: there is nothing below. ``scanned``: rows read, matching or not.
+    ``done``: there is nothing below. ``scanned``: rows read, matching or not. ``goes_on``: matching rows just below ``floor``
+    were seen, and put aside.
     """
 
-    def __init__(
-        self, instance: Instance, visit: Visit, wanted: JobsWanted, *, latest: int = LATEST, source: PageSource = from_site
-    ) -> None:
-        self.instance = instance
-        self.source = source
+    def __init__(self, site: Site, visit: Visit, wanted: JobsWanted, *, latest: int = LATEST) -> None:
+        self.site = site
         self.visit = visit
         self.rows: list[JobRow] = []
         self.unreadable: list[Unreadable] = []
         self.scanned = 0
+        self.goes_on = False
         self._seen = self._matched = self._failed_pages = 0
         self._wanted = wanted
         self._earliest = max(EARLIEST, wanted.conditions.earliest)
@@ -117,6 +115,7 @@ class JobStream:
     async def read(self, size: int, *, down_to: int = EARLIEST) -> None:
         """Reads one page of about ``size`` rows, none of them from before ``down_to``. Lowers ``floor``, unless ``done``."""
         ids = self._wanted.conditions.db_ids
+        self.goes_on = False
         if self.done:
             return
         if ids is not None:
@@ -130,7 +129,7 @@ class JobStream:
             return
         while True:
             try:
-                page = await self._page(window, size, source=self.source)
+                page = await self._page(window, size, of=self.site)
             except PageFailedError as failure:
                 named = self._named(failure)
                 if named is not None and window.earliest <= named.start_time <= window.latest:
@@ -154,21 +153,21 @@ class JobStream:
         Whether the newest page has still to be read.
         """
         self._began = True
-        if not self.instance.health.lists_all_times:
+        if not self.site.health.lists_all_times:
             self.unreadable.append(Unreadable(LATEST + 1))
             return True
         whole = Window(window.earliest, END_OF_TIME)
         try:
-            page = await self._page(whole, size, source=self.source)
+            page = await self._page(whole, size, of=self.site)
         except PageFailedError as failure:
             named = self._named(failure)
             if named is not None and named.start_time <= LATEST:
                 return True
             try:
-                page = await self._page(window, size, source=self.source)
+                page = await self._page(window, size, of=self.site)
             except PageFailedError:
                 return True  # what it cannot read is not beyond, or not only
-            self.instance.health.note_bounded()
+            self.site.health.note_bounded()
             self.unreadable.append(Unreadable(named.start_time if named is not None else LATEST + 1, named))
             await self._take(page, window, size)
             return False
@@ -179,9 +178,9 @@ class JobStream:
         self.unreadable += [Unreadable(row.start_time, row.key) for row in beyond]
         return True
 
-    async def _page(self, window: Window, size: int, page: int = 1, *, source: PageSource = from_site) -> ListPage:
+    async def _page(self, window: Window, size: int, page: int = 1, *, of: Site | None = None) -> ListPage:
         try:
-            found = await self.instance.page(self.visit, self._wanted, window, size=size, page=page, source=source)
+            found = await (of or self.site.origin).page(self.visit, self._wanted, window, size=size, page=page)
         except PageFailedError as failure:
             self._failed_pages += 1
             if self._failed_pages > MOST_FAILED_PAGES:
@@ -199,7 +198,9 @@ class JobStream:
             return
         last = page.rows[-1].start_time
         if page.rows[0].start_time > last:
-            self._keep([row for row in page.matching if row.start_time > last])
+            final = [row for row in page.matching if row.start_time > last]
+            self.goes_on = len(final) < len(page.matching)
+            self._keep(final)
             self._next = last
             return
         await self._read_second(last, size * 4)
@@ -209,7 +210,7 @@ class JobStream:
         is_within = not starts or (starts[0] <= window.latest and starts[-1] >= window.earliest)
         if not is_within or starts != sorted(starts, reverse=True):
             message = "The site's list is not what was asked for: start times are not in order or not in the window."
-            raise SiteError(Code.WRONG_RELEASE, self.instance.name, message)
+            raise SiteError(Code.WRONG_RELEASE, self.site.name, message)
 
     def _keep(self, rows: list[JobRow]) -> None:
         hold(ROW_BYTES * len(rows))
@@ -234,10 +235,10 @@ class JobStream:
                 seen.update(row.key for row in page.rows)
                 if len(seen) == known and page.rows:
                     message = "The site's pages repeat themselves: it does not heed which page was asked for."
-                    raise SiteError(Code.WRONG_RELEASE, self.instance.name, message)
+                    raise SiteError(Code.WRONG_RELEASE, self.site.name, message)
                 if len(seen) > MOST_OF_A_SECOND:
                     message = f"More than {MOST_OF_A_SECOND} jobs of the site started in one second."
-                    raise SiteError(Code.ANSWER_TOO_LARGE, self.instance.name, message)
+                    raise SiteError(Code.ANSWER_TOO_LARGE, self.site.name, message)
                 found.update((row.key, row) for row in page.matching)
         except PageFailedError as failure:
             await self._read_singly(second, failure)
@@ -251,7 +252,7 @@ class JobStream:
         """The newest job of ``window`` cannot be read: finds its second and reads the others of that second."""
         # a site that fails on an empty window as well is broken altogether
         try:
-            await self.instance.page(self.visit, self._wanted, Window(1, 0), size=1)
+            await self.site.origin.page(self.visit, self._wanted, Window(1, 0), size=1)
         except PageFailedError:
             raise failure from None
         low, high = window.earliest, window.latest
@@ -292,7 +293,7 @@ class JobStream:
 
     def _named(self, failure: PageFailedError) -> JobKey | None:
         """The job whose archive entry the site's own error names."""
-        return JobKey(self.instance.name, *failure.entry) if failure.entry is not None else None
+        return JobKey(self.site.name, *failure.entry) if failure.entry is not None else None
 
     # --- jobs asked for by database id
 
@@ -304,10 +305,10 @@ class JobStream:
 
         async def work_off() -> None:
             for db_id in left:  # shared by all who work
-                rows.append(await self.instance.job(self.visit, db_id, attributes))  # noqa: PERF401 - as they come
+                rows.append(await self.site.job(self.visit, db_id, attributes))  # noqa: PERF401 - as they come
 
         async with side_by_side() as group:
-            for _ in range(min(len(ids), self.instance.settings.concurrency)):
+            for _ in range(min(len(ids), self.site.settings.concurrency)):
                 group.create_task(work_off())
         found = [row for row in rows if row is not None]
         self.scanned += len(found)

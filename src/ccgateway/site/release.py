@@ -16,9 +16,9 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.settings import SiteSettings
 from ccgateway.site.credentials import Credential
-from ccgateway.site.dialects import DIALECTS, Dialect
 from ccgateway.site.exchange import Exchange, Visit
-from ccgateway.site.probing import find_release
+from ccgateway.site.releases import DIALECTS, Dialect
+from ccgateway.site.releases.probing import find_release
 from ccgateway.traffic.scopes import begin_fetch
 
 __all__ = ["SiteRelease"]

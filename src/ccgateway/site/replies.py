@@ -14,7 +14,7 @@ import msgspec
 from ccgateway.errors import Code, SiteError, redact, without_tokens
 from ccgateway.site.exchange import SiteAnswer
 
-__all__ = ["check_text", "decode", "reason_of", "refuse"]
+__all__ = ["NO_SUCH_JOB", "check_text", "decode", "no_such_job", "reason_of", "refuse"]
 
 T = TypeVar("T")
 
@@ -57,6 +57,15 @@ def _first(body: bytes, decoder: msgspec.json.Decoder[T]) -> tuple[T, bytes]:
             raise
         first = body[: int(more[1]) - 1]  # counted from 1
         return decoder.decode(first), first
+
+
+#: the same words for a job that is not there and one that may not be seen
+NO_SUCH_JOB = "Site {site} has no such job, or does not show it."
+
+
+def no_such_job(site: str, hint: str = "", *, retryable: bool = False) -> SiteError:
+    """The error for a job that is not there, or may not be seen. ``hint``: what else there is to say."""
+    return SiteError(Code.NOT_FOUND, site, NO_SUCH_JOB.format(site=site) + hint, retryable=retryable)
 
 
 def refuse(answer: SiteAnswer, site: str) -> SiteError:

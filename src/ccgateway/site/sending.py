@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.writes import WriteOutcome
-from ccgateway.site.dialects.replies import Effect, End, Reply
 from ccgateway.site.exchange import Meter, SiteAnswer, SiteRequest, Visit
 from ccgateway.site.instance import Instance
+from ccgateway.site.releases.write_replies import Effect, End, Reply
 
 __all__ = ["Settled", "send_once", "settle"]
 

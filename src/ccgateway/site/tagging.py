@@ -11,7 +11,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.model import JobKey, JobRow, Tag
 from ccgateway.jobs.writes import Target, WriteOutcome, WriteResult
-from ccgateway.site.dialects.mutations import (
+from ccgateway.site.base import Site
+from ccgateway.site.exchange import SiteAnswer, Visit
+from ccgateway.site.keyed_lock import KeyedLock
+from ccgateway.site.releases.query import (
     add_tags_request,
     create_tag_request,
     mutated,
@@ -20,12 +23,9 @@ from ccgateway.site.dialects.mutations import (
     tags_of,
     tags_request,
 )
-from ccgateway.site.dialects.replies import Effect, Reply
-from ccgateway.site.exchange import SiteAnswer, Visit
-from ccgateway.site.finding import Turns
-from ccgateway.site.hand import Hand, result_of
-from ccgateway.site.instance import Instance
+from ccgateway.site.releases.write_replies import Effect, Reply
 from ccgateway.site.sending import Settled
+from ccgateway.site.write_context import WriteContext, result_of
 
 __all__ = ["create_tag", "list_tags", "put_tags", "remove_tag", "tags_at", "take_tags"]
 
@@ -33,136 +33,136 @@ SHARED_SCOPES = frozenset({"global", "admin"})
 DONE = Settled(WriteOutcome.DONE)
 
 
-async def tags_at(hand: Hand) -> list[Tag]:
+async def tags_at(write: WriteContext) -> list[Tag]:
     """Every tag that the credential may read, with the site's own numbers."""
-    _check_query(hand)
-    answer = await hand.instance.send(tags_request(scopes=hand.writing.tag_scopes), hand.visit)
-    return tags_of(answer, hand.site)
+    _check_query(write)
+    answer = await write.instance.send(tags_request(scopes=write.dialect.tag_scopes), write.visit)
+    return tags_of(answer, write.site)
 
 
-async def list_tags(instance: Instance, visit: Visit) -> list[Tag]:
+async def list_tags(site: Site, visit: Visit) -> list[Tag]:
     """As ``tags_at``, for readers."""
-    return await tags_at(await Hand.give(instance, visit, Turns()))
+    return await tags_at(await WriteContext.of(site.origin, visit, KeyedLock()))
 
 
-async def put_tags(hand: Hand, target: Target, tags: Sequence[Tag]) -> WriteResult:
+async def put_tags(write: WriteContext, target: Target, tags: Sequence[Tag]) -> WriteResult:
     """Creates the tags that do not exist. ``UNCHANGED`` if the job has all of them."""
-    _check_scopes(hand, tags)
-    async with hand.job(target) as row:
+    _check_scopes(write, tags)
+    async with write.job(target) as row:
         missing = _distinct(tags, without=row)
         if not missing:
-            return hand.unchanged(row)
+            return write.unchanged(row)
         steps: list[tuple[Sequence[Tag], Callable[[], Awaitable[Settled]]]] = []
-        if hand.root == "/api":
-            for group in _groups(hand, missing):
-                steps.append((group, _bound(_put_by_rest, hand, row, group)))  # noqa: PERF401 - two shapes of one list
+        if write.root == "/api":
+            for group in _groups(write, missing):
+                steps.append((group, _bound(_put_by_rest, write, row, group)))  # noqa: PERF401 - two shapes of one list
         else:
-            known = {tag.key: tag.id for tag in await tags_at(hand)}
-            steps = [((tag,), _bound(_put_by_query, hand, row, (tag,), known.get(tag.key))) for tag in missing]
-        return await _in_steps(hand, row, steps, "Put on before that")
+            known = {tag.key: tag.id for tag in await tags_at(write)}
+            steps = [((tag,), _bound(_put_by_query, write, row, (tag,), known.get(tag.key))) for tag in missing]
+        return await _in_steps(write, row, steps, "Put on before that")
 
 
-async def take_tags(hand: Hand, target: Target, tags: Sequence[Tag]) -> WriteResult:
+async def take_tags(write: WriteContext, target: Target, tags: Sequence[Tag]) -> WriteResult:
     """``UNCHANGED`` if the job has none of them."""
-    if not hand.writing.tag_scopes:
+    if not write.dialect.tag_scopes:
         tags = [tag for tag in tags if tag.scope == "global"]  # no others can be there
-    async with hand.job(target) as row:
+    async with write.job(target) as row:
         has = {tag.key: tag for tag in row.tags or ()}
-        present = [has.get(tag.key, tag) for tag in _distinct(tags) if tag.key in has or _is_unseen(hand, tag)]
+        present = [has.get(tag.key, tag) for tag in _distinct(tags) if tag.key in has or _is_unseen(write, tag)]
         if not present:
-            return hand.unchanged(row)
-        by_rest = [tag for tag in present if _goes_by_rest(hand, tag)]
+            return write.unchanged(row)
+        by_rest = [tag for tag in present if _goes_by_rest(write, tag)]
         steps: list[tuple[Sequence[Tag], Callable[[], Awaitable[Settled]]]] = []
-        for group in _groups(hand, by_rest):
-            steps.append((group, _bound(_take_by_rest, hand, row, group)))  # noqa: PERF401
-        steps += [((tag,), _bound(_take_by_query, hand, row, tag)) for tag in present if tag not in by_rest]
-        return await _in_steps(hand, row, steps, "Taken off before that")
+        for group in _groups(write, by_rest):
+            steps.append((group, _bound(_take_by_rest, write, row, group)))  # noqa: PERF401
+        steps += [((tag,), _bound(_take_by_query, write, row, tag)) for tag in present if tag not in by_rest]
+        return await _in_steps(write, row, steps, "Taken off before that")
 
 
-async def create_tag(hand: Hand, tag: Tag) -> WriteResult:
+async def create_tag(write: WriteContext, tag: Tag) -> WriteResult:
     """``UNCHANGED`` if the site has it."""
-    _check_scopes(hand, (tag,))
-    hand.check_owner(hand.visit.credential.user or "")
-    known = {one.key: one.id for one in await tags_at(hand)}
+    _check_scopes(write, (tag,))
+    write.check_owner(write.visit.credential.user or "")
+    known = {one.key: one.id for one in await tags_at(write)}
     if tag.key in known:
-        return WriteResult(outcome=WriteOutcome.UNCHANGED, site=hand.site, tag=tag)
-    _, settled = await _create(hand, tag)
-    return _about_tag(settled, hand, tag)
+        return WriteResult(outcome=WriteOutcome.UNCHANGED, site=write.site, tag=tag)
+    _, settled = await _create(write, tag)
+    return _about_tag(settled, write, tag)
 
 
-async def remove_tag(hand: Hand, tag: Tag, *, dry_run: bool) -> WriteResult:
+async def remove_tag(write: WriteContext, tag: Tag, *, dry_run: bool) -> WriteResult:
     """Removes the tag from every job, and from the site's list. ``UNCHANGED`` if the site does not have it."""
-    if not hand.writing.removes_tags:
-        raise hand.unsupported("remove tags altogether, only from one job at a time")
-    known = {one.key: one.id for one in await tags_at(hand)} if _may_query(hand) else None
-    by_rest = hand.root == "/api" and tag.scope in SHARED_SCOPES
-    if known is not None and tag.key not in known and not _is_unseen(hand, tag):
-        return WriteResult(outcome=WriteOutcome.UNCHANGED, site=hand.site, tag=tag, message="The site has no such tag.")
+    if not write.dialect.removes_tags:
+        raise write.unsupported("remove tags altogether, only from one job at a time")
+    known = {one.key: one.id for one in await tags_at(write)} if _may_query(write) else None
+    by_rest = write.root == "/api" and tag.scope in SHARED_SCOPES
+    if known is not None and tag.key not in known and not _is_unseen(write, tag):
+        return WriteResult(outcome=WriteOutcome.UNCHANGED, site=write.site, tag=tag, message="The site has no such tag.")
     if not by_rest:
-        _check_query(hand)
+        _check_query(write)
     if dry_run:
-        return WriteResult(outcome=WriteOutcome.UNCHANGED, site=hand.site, tag=tag, message="It would be removed.")
+        return WriteResult(outcome=WriteOutcome.UNCHANGED, site=write.site, tag=tag, message="It would be removed.")
 
     async def is_gone() -> bool:
-        if _is_unseen(hand, tag):
-            raise _not_seen(hand)
-        return tag.key not in {one.key for one in await tags_at(hand)}
+        if _is_unseen(write, tag):
+            raise _not_seen(write)
+        return tag.key not in {one.key for one in await tags_at(write)}
 
     if by_rest:
-        settled = await hand.do(hand.writing.remove_tags_request((tag,)), _one(hand), is_gone)
+        settled = await write.do(write.dialect.remove_tags_request((tag,)), _one(write), is_gone)
     else:
-        settled = await hand.do(remove_from_list_request(((known or {})[tag.key],)), mutated, is_gone)
-    return _about_tag(settled, hand, tag)
+        settled = await write.do(remove_from_list_request(((known or {})[tag.key],)), mutated, is_gone)
+    return _about_tag(settled, write, tag)
 
 
 # --- one step
 
 
-async def _put_by_rest(hand: Hand, row: JobRow, tags: Sequence[Tag]) -> Settled:
+async def _put_by_rest(write: WriteContext, row: JobRow, tags: Sequence[Tag]) -> Settled:
     def understand(answer: SiteAnswer, site: str) -> Reply:
-        return hand.writing.tagged(answer, site, count=len(tags))
+        return write.dialect.tagged(answer, site, count=len(tags))
 
-    return await hand.do(
-        hand.writing.tag_request(row.id, tags),
+    return await write.do(
+        write.dialect.tag_request(row.id, tags),
         understand,
-        _on_job(hand, row.key, tags, wanted=True),
+        _on_job(write, row.key, tags, wanted=True),
         by_id=row,
-        take_back=_taking_back(hand, row.id, tags),
+        take_back=_taking_back(write, row.id, tags),
     )
 
 
-async def _put_by_query(hand: Hand, row: JobRow, tags: Sequence[Tag], tag_id: int | None) -> Settled:
+async def _put_by_query(write: WriteContext, row: JobRow, tags: Sequence[Tag], tag_id: int | None) -> Settled:
     (tag,) = tags
     if tag_id is None:
-        reply, settled = await _create(hand, tag)
+        reply, settled = await _create(write, tag)
         if settled.outcome not in (WriteOutcome.DONE, WriteOutcome.UNCHANGED):
             return settled
         tag_id = reply.number
         if tag_id is None:
-            tag_id = next((one.id for one in await tags_at(hand) if one.key == tag.key), None)
+            tag_id = next((one.id for one in await tags_at(write) if one.key == tag.key), None)
         if tag_id is None:
-            return Settled(WriteOutcome.FAILED, hand.error(Code.SITE_ERROR, "The site did not create the tag."))
-    return await hand.do(
+            return Settled(WriteOutcome.FAILED, write.error(Code.SITE_ERROR, "The site did not create the tag."))
+    return await write.do(
         add_tags_request(row.id, (tag_id,)),
         mutated,
-        _on_job(hand, row.key, tags, wanted=True),
+        _on_job(write, row.key, tags, wanted=True),
         by_id=row,
-        take_back=_taking_back(hand, row.id, tags),
+        take_back=_taking_back(write, row.id, tags),
     )
 
 
-def _taking_back(hand: Hand, db_id: int, tags: Sequence[Tag]) -> Callable[[], Awaitable[bool]]:
+def _taking_back(write: WriteContext, db_id: int, tags: Sequence[Tag]) -> Callable[[], Awaitable[bool]]:
     """Takes the tags, none of which it had before, from whatever job has that number now."""
 
     async def take_back() -> bool:
-        by_rest = [tag for tag in tags if _goes_by_rest(hand, tag)]
+        by_rest = [tag for tag in tags if _goes_by_rest(write, tag)]
         by_query = [tag for tag in tags if tag not in by_rest]
         try:
-            replies = [await hand.send(hand.writing.untag_request(db_id, by_rest), _one(hand))] if by_rest else []
+            replies = [await write.send(write.dialect.untag_request(db_id, by_rest), _one(write))] if by_rest else []
             if by_query:
-                known = {tag.key: tag.id for tag in await tags_at(hand)}
+                known = {tag.key: tag.id for tag in await tags_at(write)}
                 ids = [known[tag.key] for tag in by_query if tag.key in known]
-                replies.append(await hand.send(remove_from_job_request(db_id, ids), mutated))
+                replies.append(await write.send(remove_from_job_request(db_id, ids), mutated))
         except SiteError:
             return False
         return all(reply.effect is Effect.DONE for reply in replies)
@@ -170,38 +170,38 @@ def _taking_back(hand: Hand, db_id: int, tags: Sequence[Tag]) -> Callable[[], Aw
     return take_back
 
 
-async def _create(hand: Hand, tag: Tag) -> tuple[Reply, Settled]:
+async def _create(write: WriteContext, tag: Tag) -> tuple[Reply, Settled]:
     async def is_there() -> bool:
-        return tag.key in {one.key for one in await tags_at(hand)}
+        return tag.key in {one.key for one in await tags_at(write)}
 
-    reply = await hand.send(create_tag_request(tag, scopes=hand.writing.tag_scopes), mutated)
-    return reply, await hand.settle(reply, is_there)
+    reply = await write.send(create_tag_request(tag, scopes=write.dialect.tag_scopes), mutated)
+    return reply, await write.settle(reply, is_there)
 
 
-async def _take_by_rest(hand: Hand, row: JobRow, tags: Sequence[Tag]) -> Settled:
+async def _take_by_rest(write: WriteContext, row: JobRow, tags: Sequence[Tag]) -> Settled:
     def understand(answer: SiteAnswer, site: str) -> Reply:
-        return hand.writing.tagged(answer, site, count=len(tags))
+        return write.dialect.tagged(answer, site, count=len(tags))
 
-    return await hand.do(
-        hand.writing.untag_request(row.id, tags), understand, _on_job(hand, row.key, tags, wanted=False), by_id=row
+    return await write.do(
+        write.dialect.untag_request(row.id, tags), understand, _on_job(write, row.key, tags, wanted=False), by_id=row
     )
 
 
-async def _take_by_query(hand: Hand, row: JobRow, tag: Tag) -> Settled:
-    _check_query(hand)
-    tag_id = tag.id or next((one.id for one in await tags_at(hand) if one.key == tag.key), None)
+async def _take_by_query(write: WriteContext, row: JobRow, tag: Tag) -> Settled:
+    _check_query(write)
+    tag_id = tag.id or next((one.id for one in await tags_at(write) if one.key == tag.key), None)
     if tag_id is None:
         return Settled(WriteOutcome.UNCHANGED)
-    return await hand.do(
-        remove_from_job_request(row.id, (tag_id,)), mutated, _on_job(hand, row.key, (tag,), wanted=False), by_id=row
+    return await write.do(
+        remove_from_job_request(row.id, (tag_id,)), mutated, _on_job(write, row.key, (tag,), wanted=False), by_id=row
     )
 
 
-def _on_job(hand: Hand, key: JobKey, tags: Sequence[Tag], *, wanted: bool) -> Callable[[], Awaitable[bool]]:
+def _on_job(write: WriteContext, key: JobKey, tags: Sequence[Tag], *, wanted: bool) -> Callable[[], Awaitable[bool]]:
     async def is_so() -> bool:
-        if any(_is_unseen(hand, tag) for tag in tags):
-            raise _not_seen(hand)
-        row = await hand.again(key)
+        if any(_is_unseen(write, tag) for tag in tags):
+            raise _not_seen(write)
+        row = await write.again(key)
         has = {tag.key for tag in (row.tags if row is not None else None) or ()}
         return row is not None and all((tag.key in has) is wanted for tag in tags)
 
@@ -209,7 +209,7 @@ def _on_job(hand: Hand, key: JobKey, tags: Sequence[Tag], *, wanted: bool) -> Ca
 
 
 async def _in_steps(
-    hand: Hand, row: JobRow, steps: Sequence[tuple[Sequence[Tag], Callable[[], Awaitable[Settled]]]], before: str
+    write: WriteContext, row: JobRow, steps: Sequence[tuple[Sequence[Tag], Callable[[], Awaitable[Settled]]]], before: str
 ) -> WriteResult:
     """All steps, up to the first that fails. A step of several tags may fail after some of them."""
     done: list[Tag] = []
@@ -220,52 +220,52 @@ async def _in_steps(
             also = f"{before}: {_names(done)}." if done else ""
             if len(tags) > 1 and settled.outcome is WriteOutcome.FAILED:
                 also = (also + f" Which of {_names(tags)} were reached, the job's tags tell.").strip()
-            return result_of(settled, row.key, hand.site, db_id=row.id, also=also)
+            return result_of(settled, row.key, write.site, db_id=row.id, also=also)
         changed = changed or settled.outcome is WriteOutcome.DONE
         done += tags
     outcome = WriteOutcome.DONE if changed else WriteOutcome.UNCHANGED
-    return WriteResult(outcome=outcome, site=hand.site, key=row.key, db_id=row.id)
+    return WriteResult(outcome=outcome, site=write.site, key=row.key, db_id=row.id)
 
 
 # --- which way, and which tags
 
 
-def _goes_by_rest(hand: Hand, tag: Tag) -> bool:
-    return hand.writing.untags and hand.root == "/api" and tag.scope in SHARED_SCOPES
+def _goes_by_rest(write: WriteContext, tag: Tag) -> bool:
+    return write.dialect.untags and write.root == "/api" and tag.scope in SHARED_SCOPES
 
 
-def _may_query(hand: Hand) -> bool:
-    return hand.instance.settings.tags_by_query and hand.writing.name != "howto"
+def _may_query(write: WriteContext) -> bool:
+    return write.instance.settings.tags_by_query and write.dialect.has_query
 
 
-def _check_query(hand: Hand) -> None:
-    if hand.writing.name == "howto":
-        raise hand.unsupported("do that to tags")
-    if not hand.instance.settings.tags_by_query:
+def _check_query(write: WriteContext) -> None:
+    if not write.dialect.has_query:
+        raise write.unsupported("do that to tags")
+    if not write.instance.settings.tags_by_query:
         message = (
-            f"That would need the GraphQL of site {hand.site} itself, which its settings do not let the gateway use for tags."
+            f"That would need the GraphQL of site {write.site} itself, which its settings do not let the gateway use for tags."
         )
-        raise hand.error(Code.UNSUPPORTED, message)
+        raise write.error(Code.UNSUPPORTED, message)
 
 
-def _check_scopes(hand: Hand, tags: Sequence[Tag]) -> None:
-    if not hand.writing.tag_scopes and any(tag.scope != "global" for tag in tags):
-        raise hand.unsupported("keep tags in another scope than global: everybody would see them")
+def _check_scopes(write: WriteContext, tags: Sequence[Tag]) -> None:
+    if not write.dialect.tag_scopes and any(tag.scope != "global" for tag in tags):
+        raise write.unsupported("keep tags in another scope than global: everybody would see them")
 
 
-def _is_unseen(hand: Hand, tag: Tag) -> bool:
+def _is_unseen(write: WriteContext, tag: Tag) -> bool:
     """Whether the credential may write the tag, but is never shown it."""
-    return hand.writing.tag_scopes and hand.visit.credential.is_pure_api and tag.scope == "admin"
+    return write.dialect.tag_scopes and write.visit.credential.is_pure_api and tag.scope == "admin"
 
 
-def _not_seen(hand: Hand) -> SiteError:
-    return hand.error(Code.SITE_UNAUTHORIZED, "the site does not show tags of the scope admin to this credential")
+def _not_seen(write: WriteContext) -> SiteError:
+    return write.error(Code.SITE_UNAUTHORIZED, "the site does not show tags of the scope admin to this credential")
 
 
-def _groups(hand: Hand, tags: Sequence[Tag]) -> list[Sequence[Tag]]:
+def _groups(write: WriteContext, tags: Sequence[Tag]) -> list[Sequence[Tag]]:
     """Those that can be read back together; each of the others alone, so that an answer is about it and no other."""
-    seen = [tag for tag in tags if not _is_unseen(hand, tag)]
-    return [*([seen] if seen else []), *((tag,) for tag in tags if _is_unseen(hand, tag))]
+    seen = [tag for tag in tags if not _is_unseen(write, tag)]
+    return [*([seen] if seen else []), *((tag,) for tag in tags if _is_unseen(write, tag))]
 
 
 def _distinct(tags: Sequence[Tag], *, without: JobRow | None = None) -> list[Tag]:
@@ -273,14 +273,14 @@ def _distinct(tags: Sequence[Tag], *, without: JobRow | None = None) -> list[Tag
     return [tag for key, tag in {tag.key: tag for tag in tags}.items() if key not in has]
 
 
-def _one(hand: Hand) -> Callable[[SiteAnswer, str], Reply]:
-    return lambda answer, site: hand.writing.tagged(answer, site, count=1)
+def _one(write: WriteContext) -> Callable[[SiteAnswer, str], Reply]:
+    return lambda answer, site: write.dialect.tagged(answer, site, count=1)
 
 
-def _about_tag(settled: Settled, hand: Hand, tag: Tag) -> WriteResult:
-    found = result_of(settled, None, hand.site)
+def _about_tag(settled: Settled, write: WriteContext, tag: Tag) -> WriteResult:
+    found = result_of(settled, None, write.site)
     return WriteResult(
-        outcome=found.outcome, site=hand.site, tag=tag, code=found.code, message=found.message, retryable=found.retryable
+        outcome=found.outcome, site=write.site, tag=tag, code=found.code, message=found.message, retryable=found.retryable
     )  # fmt: skip
 
 

@@ -22,9 +22,9 @@ from ccgateway.jobs.writes import (
 )
 from ccgateway.site import accounts, editing, lifecycle, tagging
 from ccgateway.site.exchange import Visit
-from ccgateway.site.finding import Turns
-from ccgateway.site.hand import Hand
 from ccgateway.site.instance import Instance
+from ccgateway.site.keyed_lock import KeyedLock
+from ccgateway.site.write_context import WriteContext
 
 __all__ = ["Writer"]
 
@@ -34,10 +34,10 @@ class Writer:
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
-        self._turns = Turns()
+        self._locks = KeyedLock()
 
-    async def _hand(self, visit: Visit) -> Hand:
-        return await Hand.give(self.instance, visit, self._turns)
+    async def _hand(self, visit: Visit) -> WriteContext:
+        return await WriteContext.of(self.instance, visit, self._locks)
 
     async def start(self, visit: Visit, order: StartJob) -> WriteResult:
         """Records a started job."""

@@ -7,12 +7,12 @@ tenth and a quarter of a millisecond for 500 jobs.
 
 from __future__ import annotations
 
-import re
 import sys
 import zlib
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Protocol
+
+from ccgateway.surfaces.requests import qualities
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -21,10 +21,8 @@ else:
 
 __all__ = ["Packer", "coding_for", "packer"]
 
-_SYNONYMS = {"x-gzip": "gzip"}
 _GZIP_LEVEL, _ZSTD_LEVEL = 1, 1
 _GZIP_WINDOW = 31
-_QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 
 
 class Packer(Protocol):
@@ -48,18 +46,9 @@ def packer(coding: str) -> Packer:
 def coding_for(accepted: str) -> str | None:
     """The coding that a caller with this ``Accept-Encoding`` likes best; ``None`` for the body as it is, which is also what one
     gets who takes nothing that there is."""
-    qualities = _qualities(accepted)
+    wanted = qualities(accepted)
     # not all who take anything know zstd; and some list it that cannot unpack it, so that among equals the older one is chosen
-    offered = {"gzip": qualities.get("gzip", qualities.get("*", 0.0)), "zstd": qualities.get("zstd", 0.0)}
+    gzip = wanted.get("gzip", wanted.get("x-gzip", wanted.get("*", 0.0)))
+    offered = {"gzip": gzip, "zstd": wanted.get("zstd", 0.0)}
     coding = max(offered, key=lambda one: offered[one])
-    return coding if offered[coding] > 0 and offered[coding] >= qualities.get("identity", 0.0) else None
-
-
-def _qualities(accepted: str) -> Mapping[str, float]:
-    found: dict[str, float] = {}
-    for part in accepted.split(","):
-        coding, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
-        if coding:
-            found[_SYNONYMS.get(coding, coding)] = float(quality) if _QUALITY.fullmatch(quality) else 0.0
-    return found
+    return coding if offered[coding] > 0 and offered[coding] >= wanted.get("identity", 0.0) else None

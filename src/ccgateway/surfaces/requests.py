@@ -1,16 +1,20 @@
-"""What every face does with a request: names it, and reads its body within bounds."""
+"""What every face does with a request: names it, reads its body within bounds, and reads what it would rather have."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
+from collections.abc import Mapping
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from ccgateway.errors import Code, RequestError
 
-__all__ = ["LateBodyError", "begin_request", "check_texts", "check_values", "read_body"]
+__all__ = ["LateBodyError", "begin_request", "check_texts", "check_values", "qualities", "read_body"]
+
+_QUALITY = re.compile(r"[01](\.\d{0,3})?")
 
 
 class LateBodyError(RequestError):
@@ -51,6 +55,20 @@ def check_texts(body: bytes, most: int) -> None:
     if len(body) > most and body.count(b'"') // 2 + body.count(b"{") > most:
         words = f"The body has more than {most} texts (keys too) and objects, the limit (limits.body_texts)."
         raise RequestError(Code.LIMIT_EXCEEDED, words)
+
+
+def qualities(accepted: str) -> Mapping[str, float]:
+    """What a header such as ``Accept`` names, in lower case, and how much each is wanted: 0 to 1.
+
+    Parameters other than ``q`` are passed over; what has a quality that is none is not wanted.
+    """
+    found: dict[str, float] = {}
+    for part in accepted.split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
+        if name:
+            found[name] = min(1.0, float(quality)) if _QUALITY.fullmatch(quality) else 0.0
+    return found
 
 
 async def _read_body(receive: Receive, most_bytes: int) -> bytes:

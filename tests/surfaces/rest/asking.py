@@ -11,10 +11,10 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 
-from ccgateway.cache.notes import LocalNotes
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import GatewayError
-from ccgateway.federation.bookmarks import Bookmarks
 from ccgateway.federation.metrics import MetricsBudget
+from ccgateway.federation.page_cursors import PageCursorStore
 from ccgateway.federation.questions import JobMetricsAnswer
 from ccgateway.federation.writes import WriteCall
 from ccgateway.identity.principal import Principal
@@ -63,7 +63,7 @@ class RestGateway(FakeGateway):
     def __init__(self, **values: Any) -> None:
         super().__init__(**{"rows": [rest_row(1), rest_row(2)], **values})
         self.orders = FakeWrites()
-        self.bookmarks = Bookmarks(LocalNotes())
+        self.page_cursors = PageCursorStore(TtlStore("note"))
 
     @property
     def writes(self) -> Any:

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from ccgateway import __version__
-from ccgateway.surfaces.rest.documented_table import API, USERAPI
 from ccgateway.surfaces.rest.endpoints import Table
 from ccgateway.surfaces.rest.openapi import documented_openapi, released_openapi
-from ccgateway.surfaces.rest.released_table import RELEASED_API, RELEASED_USERAPI
+from ccgateway.surfaces.rest.operations import API, RELEASED_API, RELEASED_USERAPI, USERAPI
 from surfaces.rest.asking import RestGateway, client_of
 
 DOCUMENTS = {"documented": documented_openapi(), "released": released_openapi()}

@@ -9,7 +9,7 @@ import pytest
 
 from ccgateway.errors import CODES, Code, FederationError, GatewayError, RequestError, SiteError
 from ccgateway.identity.principal import Principal
-from ccgateway.surfaces.rest.doors import may_use_api, may_use_userapi
+from ccgateway.surfaces.rest.access import may_use_api, may_use_userapi
 from surfaces.rest.asking import RestGateway, client_of
 
 RELEASED = "/cc-backend/1.5"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccgateway.surfaces.rest.bodies import STARTED, read_ended, read_named, read_started, read_tags, schema_of
-from ccgateway.surfaces.rest.wording import decode_json, parse_int, written
+from ccgateway.surfaces.rest.go_compat import decode_json, json_response, parse_int
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=8),
@@ -84,7 +84,7 @@ def test_bodies_of_any_kind_are_read_or_refused(body: bytes) -> None:
 
 
 def test_text_is_escaped_as_go_does() -> None:
-    assert bytes(written({"a": "<&>\u2028é"}).body) == '{"a":"\\u003c\\u0026\\u003e\\u2028é"}\n'.encode()
+    assert bytes(json_response({"a": "<&>\u2028é"}).body) == '{"a":"\\u003c\\u0026\\u003e\\u2028é"}\n'.encode()
 
 
 def test_a_schema_names_every_key_of_a_body() -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from base64 import b64encode
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -18,6 +17,7 @@ from typing import TypeAlias
 from urllib.parse import quote_plus
 
 import msgspec
+from cachetools import TLRUCache
 from pydantic import SecretStr
 
 from ccgateway.deadline import Deadline
@@ -75,7 +75,7 @@ class TokenExchange:
         self._url, self._scope, self._clock = settings.url or "", settings.scope, clock
         self._fetcher = Fetcher(key="exchange.ca_file", ca_file=settings.ca_file, seconds=settings.timeout)
         self._client_id, self._secret = settings.client_id, settings.secret().read()
-        self._kept: OrderedDict[_Key, tuple[float, Given | ExchangeError]] = OrderedDict()
+        self._kept: TLRUCache[_Key, Given | ExchangeError] = TLRUCache(MOST_KEPT, ttu=_kept_until, timer=clock)
         self._under_way: dict[_Key, asyncio.Task[Given]] = {}
         self._failing: set[bytes] = set()  # tokens that it failed with since it answered last; those of two are its own failure
         self._failure, self._failed_at = "", float("-inf")
@@ -83,11 +83,10 @@ class TokenExchange:
     async def token(self, shown: SecretStr, audience: str, deadline: Deadline) -> Given:
         """What the service gives for ``shown`` at ``audience``. Raises ``ExchangeError``."""
         key = (sha256(shown.get_secret_value().encode()).digest(), audience)
-        until, kept = self._kept.get(key, (0.0, None))
-        if kept is not None and self._clock() < until:
-            self._kept.move_to_end(key)
-            if isinstance(kept, ExchangeError):
-                raise ExchangeError(str(kept), retryable=kept.retryable)
+        kept = self._kept.get(key)
+        if isinstance(kept, ExchangeError):
+            raise ExchangeError(str(kept), retryable=kept.retryable)
+        if kept is not None:
             return kept
         if len(self._failing) > 1 and (self._under_way or self._clock() < self._failed_at + PAUSE):
             raise ExchangeError(self._failure, retryable=True)
@@ -123,18 +122,7 @@ class TokenExchange:
         finally:
             del self._under_way[key]
             if outcome is not None:
-                self._keep(key, outcome)
-
-    def _keep(self, key: _Key, outcome: Given | ExchangeError) -> None:
-        if isinstance(outcome, ExchangeError):
-            seconds = 1.0 if outcome.retryable else REFUSED_FOR
-        else:
-            good = UNSAID if outcome.seconds is None else outcome.seconds
-            seconds = min(MOST, good - MARGIN if good > 2 * MARGIN else good / 2)
-        self._kept[key] = (self._clock() + seconds, outcome)
-        self._kept.move_to_end(key)
-        if len(self._kept) > MOST_KEPT:
-            self._kept.popitem(last=False)
+                self._kept[key] = outcome
 
     def _form(self, shown: SecretStr, audience: str) -> dict[str, str]:
         form = {
@@ -174,6 +162,13 @@ class TokenExchange:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
         await self._fetcher.aclose()
+
+
+def _kept_until(_key: _Key, outcome: Given | ExchangeError, now: float) -> float:
+    if isinstance(outcome, ExchangeError):
+        return now + (1.0 if outcome.retryable else REFUSED_FOR)
+    good = UNSAID if outcome.seconds is None else outcome.seconds
+    return now + min(MOST, good - MARGIN if good > 2 * MARGIN else good / 2)
 
 
 def _note_end(asking: asyncio.Task[Given]) -> None:

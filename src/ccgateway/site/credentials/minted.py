@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+from cachetools import TLRUCache
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ccgateway.deadline import Deadline
@@ -36,7 +36,9 @@ class Minted:
 
     def __init__(self, key: Ed25519PrivateKey, lifetime: float, *, clock: Callable[[], float] = time.time) -> None:
         self._key, self._lifetime, self._clock = key, lifetime, clock
-        self._kept: OrderedDict[tuple[str, tuple[str, ...]], tuple[float, Credential]] = OrderedDict()
+        self._kept: TLRUCache[tuple[str, tuple[str, ...]], Credential] = TLRUCache(
+            MOST_KEPT, ttu=lambda _key, _credential, now: now + lifetime / 2, timer=clock
+        )
 
     async def credential(self, caller: Principal, standing: Standing, deadline: Deadline) -> Credential | None:  # noqa: ARG002
         """Fits those who have a name and roles at the site."""
@@ -45,14 +47,10 @@ class Minted:
 
     def _signed(self, name: str, roles: tuple[str, ...]) -> Credential:
         now = self._clock()
-        until, found = self._kept.get((name, roles), (0.0, None))
-        if (
-            found is None or not now < until <= now + self._lifetime
-        ):  # a clock that was set back is no reason to keep one for long
+        found, expires = self._kept.get((name, roles)), now + self._lifetime
+        # a clock that was set back is no reason to keep one for long
+        if found is None or found.expires is None or found.expires > expires:
             token = mint(self._key, name, roles, now=now, lifetime=self._lifetime)
-            found = Credential.with_roles(token, name, roles, expires=now + self._lifetime, is_vouched_for=True)
-            self._kept[name, roles] = (now + self._lifetime / 2, found)
-            if len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end((name, roles))
+            found = Credential.with_roles(token, name, roles, expires=expires, is_vouched_for=True)
+            self._kept[name, roles] = found
         return found

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 from ccgateway.site.credentials.credential import Credential
 
@@ -32,7 +33,7 @@ class Proofs:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, wall_clock: Callable[[], float] = time.time) -> None:
         self._clock, self._wall_clock = clock, wall_clock
-        self._known: OrderedDict[bytes, _Verdicts] = OrderedDict()
+        self._known: LRUCache[bytes, _Verdicts] = LRUCache(MOST_KNOWN)
 
     def now(self) -> float:
         """The moment before a request is sent, for ``accept`` and ``withdraw``."""
@@ -67,8 +68,4 @@ class Proofs:
         self._of(credential).refused_at = self._clock()
 
     def _of(self, credential: Credential) -> _Verdicts:
-        verdicts = self._known.setdefault(credential.fingerprint, _Verdicts())
-        self._known.move_to_end(credential.fingerprint)
-        if len(self._known) > MOST_KNOWN:
-            self._known.popitem(last=False)
-        return verdicts
+        return self._known.setdefault(credential.fingerprint, _Verdicts())

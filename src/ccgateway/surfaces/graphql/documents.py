@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from cachetools import LRUCache
 from graphql import (
     DirectiveNode,
     DocumentNode,
@@ -91,9 +91,8 @@ class Documents:
         self, schema: GraphQLSchema, limits: LimitSettings, *, sites: int = 1, most: int = 500, most_bytes: int = 64 << 20
     ) -> None:
         self._schema, self._limits, self._sites = schema, limits, sites
-        self._most, self._most_bytes = most, most_bytes
-        self._held: OrderedDict[str, Document] = OrderedDict()
-        self._bytes = 0
+        self._most = most
+        self._held: LRUCache[str, Document] = LRUCache(most_bytes, getsizeof=lambda document: document.weight)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="documents")  # starts none before it is used
 
     def __len__(self) -> int:
@@ -102,15 +101,15 @@ class Documents:
     @property
     def bytes_held(self) -> int:
         """Estimated bytes that the remembered documents take."""
-        return self._bytes
+        return int(self._held.currsize)
 
     def get(self, text: str) -> Document:
         """The document that ``text`` is. Raises ``Refusal`` if it cannot be parsed, is not valid, or is over a limit."""
-        return self._remembered(text) or self._keep(text, self._read(text, self._tokens(text)))
+        return self._held.get(text) or self._keep(text, self._read(text, self._tokens(text)))
 
     async def fetch(self, text: str) -> Document:
         """As ``get``; large texts are read in a thread, so that nobody waits for what others wrote."""
-        if (document := self._remembered(text)) is not None:
+        if (document := self._held.get(text)) is not None:
             return document
         loop = asyncio.get_running_loop()
         is_short = len(text) <= 8 * FEW_TOKENS
@@ -119,19 +118,19 @@ class Documents:
             return self._keep(text, self._read(text, tokens))
         return self._keep(text, await loop.run_in_executor(self._thread, self._read, text, tokens))
 
-    def _remembered(self, text: str) -> Document | None:
-        document = self._held.get(text)
-        if document is not None:
-            self._held.move_to_end(text)
-        return document
-
     def _keep(self, text: str, document: Document) -> Document:
         if text in self._held:  # another request was first
             return self._held[text]
-        if document.weight <= self._most_bytes:
-            self._held[text] = document
-            self._grow(document.weight)
+        self._weigh(document)
         return document
+
+    def _weigh(self, document: Document) -> None:
+        """Keeps the document with the weight that it has now."""
+        self._held.pop(document.text, None)
+        if document.weight <= self._held.maxsize:
+            self._held[document.text] = document
+        if len(self._held) > self._most:
+            self._held.popitem()
 
     def plan(self, document: Document, operation: OperationDefinitionNode, variables: VariableValues) -> Plan:
         """The plan of one operation of ``document`` for these variables. Raises ``RequestError`` if it selects too much, and
@@ -143,22 +142,12 @@ class Documents:
             plan = Plan(request, operation, self._limits, sites=self._sites)
             if self._held.get(document.text) is document:
                 if len(document.plans) >= MOST_PLANS:
-                    self._forget_plans(document)
+                    document.weight -= sum(one.weight for one in document.plans.values())
+                    document.plans.clear()
                 document.plans[key] = plan
                 document.weight += plan.weight
-                self._grow(plan.weight)
+                self._weigh(document)
         return plan
-
-    def _forget_plans(self, document: Document) -> None:
-        weight = sum(plan.weight for plan in document.plans.values())
-        document.plans.clear()
-        document.weight -= weight
-        self._bytes -= weight
-
-    def _grow(self, weight: int) -> None:
-        self._bytes += weight
-        while len(self._held) > self._most or self._bytes > self._most_bytes:
-            self._bytes -= self._held.popitem(last=False)[1].weight
 
     def _tokens(self, text: str) -> int:
         """How many tokens ``text`` has, found out before it is parsed. Raises ``Refusal`` where they are too many."""

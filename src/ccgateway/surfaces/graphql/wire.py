@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from ccgateway.errors import Code
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.failures import Refusal
-from ccgateway.surfaces.requests import LateBodyError, check_values, read_body
+from ccgateway.surfaces.requests import LateBodyError, check_values, qualities, read_body
 
 __all__ = [
     "GRAPHQL_JSON", "JSON", "Answer", "GraphQLRequest", "Head", "answer_type", "prefers_page", "read_get", "read_post",
@@ -161,19 +161,8 @@ def _check_content_type(head: Head) -> None:
         raise Refusal.because(Code.BAD_REQUEST, "Send the body without Content-Encoding.", status=415)
 
 
-def _preferences(accepted: str) -> Mapping[str, float]:
-    """The media ranges that the caller accepts, and how much: 0 to 1."""
-    found: dict[str, float] = {}
-    for part in accepted.split(","):
-        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
-        if kind:
-            found[kind] = float(quality) if re.fullmatch(r"[01](\.\d{0,3})?", quality) else 0.0
-    return found or {"*/*": 1.0}
-
-
 def _answer_type(accepted: str) -> str | None:
-    ranges = _preferences(accepted)
+    ranges = qualities(accepted) or {"*/*": 1.0}
     named = {kind: ranges[kind] for kind in (GRAPHQL_JSON, JSON) if ranges.get(kind)}
     if named:
         return max(named, key=lambda kind: named[kind])
@@ -195,7 +184,7 @@ def answer_type(head: Head) -> str:
 
 def prefers_page(head: Head) -> bool:
     """Whether the caller would rather have a web page, as browsers do."""
-    accepted = _preferences(",".join(head.all(b"accept")))
+    accepted = qualities(",".join(head.all(b"accept")))
     quality = accepted.get(HTML, 0.0)
     return quality > 0 and all(accepted.get(kind, 0.0) < quality for kind in (JSON, GRAPHQL_JSON))
 

@@ -1,33 +1,31 @@
-"""The REST faces.
+"""The REST faces: one table of operations, one function for each, and a format for each face.
 
 ::
 
-    documented, documented_writes, documented_accounts ── documented_table ──┐      /api, /userapi     as the how-to page has it
-    released, released_writes, released_accounts       ── released_table   ──┴─ face /cc-backend/1.5/…  as cc-backend 1.5.4 has it
+    routes ── rest_app ── operations ──┬── reads  ──┬── howto, howto_results       /api, /userapi      as the how-to page has it
+                                       └── writes ──┴── release, release_results   /cc-backend/1.5/…   as cc-backend 1.5.4 has it
 
-calls        what a handler gets and gives
+operations   every operation: path, methods, what carries it out, what each face says of it
+reads        the operations that read
+writes       the operations that write: each builds its command
+howto        what is asked, answered and refused as the how-to page has it; howto_results: what a write came to
+release      the same as cc-backend 1.5.4 has it; release_results likewise
+go_compat    JSON and integers as Go's standard library reads and writes them, and its words for what it refuses
+calls        what an operation gets and gives
 ids          integer job ids over all sites
 jobs         a job as JSON, in the form of each face
 metrics      metrics as JSON
 clusters     clusters and users as JSON
 listing      the federated list by page number or cursor, and what is said about it
-pages        where numbered pages begin, remembered
 nodes        which nodes are in use
 conditional  entity tags
 bodies       bodies of writes
 forms        bodies that are forms
-orders       writes as both faces order them
-documented   the handlers of /api and /userapi, with what writes and what changes users beside it
-released     the same of /cc-backend/1.5
-wording      the words of cc-backend's refusals
-endpoints    paths and methods, as values
+endpoints    operations as one face offers them, and the table that a request finds its operation in
 parameters   the parameters of the faces, described
 openapi      OpenAPI of both faces
 docs         the page about them
-styles       how each face says no
-face         one face as an application
-doors        who may use which root
-origins      pages of other origins change nothing
-sending      answers onto the wire
+rest_app     one face as an application
+access       who may use which root, and that pages of other origins change nothing
 routes       where the faces are
 """

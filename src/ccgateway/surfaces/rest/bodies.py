@@ -14,7 +14,7 @@ import msgspec
 
 from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, Resource, Tag
 from ccgateway.jobs.writes import NodeState, StartJob, UserChange
-from ccgateway.surfaces.rest.wording import decode_json, kind_of
+from ccgateway.surfaces.rest.go_compat import decode_json, kind_of
 
 __all__ = [
     "ENDED", "NAMED", "NAMED_PAIR", "NODES", "PAIR", "STARTED", "STARTED_ANYWHERE", "TAGS", "USER", "Ended", "Kind", "Named",

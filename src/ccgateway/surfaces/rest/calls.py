@@ -1,10 +1,11 @@
-"""What a handler of the REST faces gets and what it gives."""
+"""What the handler of a REST operation gets and what it gives."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -13,15 +14,27 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.questions import Policy
+from ccgateway.federation.writes import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
+from ccgateway.surfaces.callers import CHALLENGE
 from ccgateway.surfaces.rest.ids import Ids
 from ccgateway.traffic.admission import Traffic
 
-__all__ = ["JSON", "TEXT", "Answer", "Call", "Desk", "Query", "encode"]
+if TYPE_CHECKING:
+    from ccgateway.surfaces.rest.howto import HowtoFormat
+    from ccgateway.surfaces.rest.release import ReleaseFormat
+
+__all__ = ["CHALLENGE_HEADERS", "JSON", "TEXT", "Answer", "AppState", "Call", "Format", "Query", "encode"]
+
+#: what a face makes of requests, answers and refusals
+Format: TypeAlias = "HowtoFormat | ReleaseFormat"
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
+
+#: goes with every 401
+CHALLENGE_HEADERS = {name.decode(): value.decode() for name, value in CHALLENGE.items()}
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -55,7 +68,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class AppState:
     """What all requests share. ``policy``: what holds for requests that do not name one."""
 
     gateway: Gateway
@@ -67,10 +80,11 @@ class Desk:
 
 @dataclass(frozen=True)
 class Call:
-    """One request, its path matched and its body read. ``path``: the values of the path's parameters, decoded;
-    ``headers``: names in lower case."""
+    """One request, its path matched and its body read. ``format``: that of its face; ``path``: the values of the path's
+    parameters, decoded; ``headers``: names in lower case."""
 
-    desk: Desk
+    state: AppState
+    format: Format
     caller: Principal
     method: str
     path: Mapping[str, str]
@@ -82,12 +96,12 @@ class Call:
     @property
     def gateway(self) -> Gateway:
         """The use cases."""
-        return self.desk.gateway
+        return self.state.gateway
 
     @property
     def ids(self) -> Ids:
         """Integer ids."""
-        return self.desk.ids
+        return self.state.ids
 
     @property
     def sites(self) -> Sequence[str] | None:
@@ -102,11 +116,27 @@ class Call:
         if named.upper() not in Policy.__members__:
             raise RequestError(Code.BAD_REQUEST, f"policy: {named[:40]!r} is not PARTIAL or STRICT.")
         asked = Policy[named.upper()]
-        return Policy.STRICT if Policy.STRICT in (asked, self.desk.policy) else asked.of(self.caller)
+        return Policy.STRICT if Policy.STRICT in (asked, self.state.policy) else asked.of(self.caller)
+
+    @property
+    def write(self) -> WriteCall:
+        """How the caller asks for a write."""
+        return WriteCall(self.request_id, self.headers.get("idempotency-key") or None)
+
+    @property
+    def named_sites(self) -> tuple[str, ...] | None:
+        """The sites that ``site=`` names, as a write at sites takes them."""
+        return tuple(self.query.all("site")) or None
+
+    @property
+    def only_site(self) -> str | None:
+        """The one site that ``site=`` names; ``None`` where it names none, or all of them."""
+        named = self.query.first("site")
+        return None if named == "*" else named
 
     def budget(self) -> MetricsBudget:
         """What the metrics of this request may take."""
-        return MetricsBudget(self.desk.limits)
+        return MetricsBudget(self.state.limits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a face offers: paths, methods, and what each of them is for. Requests are routed by it, and OpenAPI written from it."""
+"""Operations as one face offers them, and the table that a request finds its operation in."""
 
 from __future__ import annotations
 
@@ -37,8 +37,7 @@ class Operation:
     """One method of one path.
 
     ``body``: the schema of what may be sent as JSON, ``form``: as a form; ``answers``: the type of the body by status (``str``:
-    text; ``None``: nothing; several: one of them); ``failures``: the statuses with which it can fail, and ``failure`` the type
-    of what is said then.
+    text; ``None``: nothing; several: one of them); ``failure``: the type of what is said with one of ``FAILURES``.
     """
 
     run: Handler
@@ -49,7 +48,6 @@ class Operation:
     body: Schema | None = None
     form: Schema | None = None
     answers: Mapping[int, Any] = field(default_factory=dict)
-    failures: Sequence[int] = ()
     failure: Any = None
 
 

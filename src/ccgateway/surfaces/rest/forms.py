@@ -12,7 +12,6 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.jobs.writes import MOST_PASSWORD, CreateUser, DeleteUser
 from ccgateway.surfaces.rest.calls import Call
 from ccgateway.surfaces.rest.endpoints import Schema
-from ccgateway.surfaces.rest.orders import named_sites
 
 __all__ = ["FORMS", "NEW_USER", "form_in", "is_form", "read_deleted_user", "read_new_user"]
 
@@ -99,10 +98,10 @@ def read_new_user(call: Call) -> CreateUser:
         name=values.get("name", ""),
         email=values.get("email", ""),
         project=values.get("project", ""),
-        sites=named_sites(call),
+        sites=call.named_sites,
     )
 
 
 def read_deleted_user(call: Call) -> DeleteUser:
     """The user who is to go. Raises ``BAD_REQUEST`` if none is named."""
-    return DeleteUser(user=_values(call).get("username", ""), sites=named_sites(call))
+    return DeleteUser(user=_values(call).get("username", ""), sites=call.named_sites)

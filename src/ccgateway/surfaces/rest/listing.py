@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
-from ccgateway.federation.bookmarks import Numbered
+from ccgateway.federation.page_cursors import NumberedPages
 from ccgateway.federation.questions import EVERYTHING, JobListAnswer, JobListQuestion, PageRequest, SiteReport
 from ccgateway.jobs.filters import JobFilter, StringInput
 from ccgateway.jobs.model import JobRow
@@ -98,11 +98,11 @@ def refuse_gaps(reports: Sequence[SiteReport]) -> None:
 
 async def read_list(call: Call, asked: ListAsked) -> Listed:
     """The page that ``asked`` means. ``SCAN_BUDGET`` where a numbered page would be short while there is more."""
-    pages = Numbered(call.caller, asked.filter, tuple(call.sites or ("*",)), asked.size)
+    pages = NumberedPages(call.caller, asked.filter, tuple(call.sites or ("*",)), asked.size)
     by_number = asked.cursor is None
     start = asked.cursor
     if by_number and asked.page > 1:
-        start = await call.gateway.bookmarks.start_of(pages, asked.page)
+        start = await call.gateway.page_cursors.start_of(pages, asked.page)
     skips = by_number and (asked.size == EVERYTHING or (asked.page > 1 and start is None))
     answer = await call.gateway.jobs(
         JobListQuestion(
@@ -119,7 +119,7 @@ async def read_list(call: Call, asked: ListAsked) -> Listed:
     if by_number:
         _refuse_short(answer, asked, call)
         if answer.end_cursor is not None:
-            await call.gateway.bookmarks.remember(pages, asked.page + 1, answer.end_cursor)
+            await call.gateway.page_cursors.remember(pages, asked.page + 1, answer.end_cursor)
     headers = completeness(answer.reports)
     if answer.has_next_page and answer.end_cursor is not None:
         headers["Link"] = f'<?{_next_query(call, asked, answer.end_cursor)}>; rel="next"'
@@ -129,7 +129,7 @@ async def read_list(call: Call, asked: ListAsked) -> Listed:
 def _refuse_short(answer: JobListAnswer, asked: ListAsked, call: Call) -> None:
     """Who reads until there are fewer than a page would take a short one for the last."""
     if answer.has_next_page and len(answer.rows) < asked.size:
-        budget = call.desk.limits.scan_budget
+        budget = call.state.limits.scan_budget
         message = (
             f"For this page more than {budget} jobs of one site have to be read. Narrow the question (startTime[from]), or read "
             "by cursor: add cursor= and follow the Link headers; pages may then be short while there is more."

@@ -40,7 +40,7 @@ async def nodes_in_use(call: Call, before: int) -> UsedNodes:
     reports: dict[str, SiteReport] = {}
     after: str | None = None
     while True:
-        size = min(PAGE, call.desk.limits.page_jobs)
+        size = min(PAGE, call.state.limits.page_jobs)
         question = JobListQuestion(
             filters=(wanted,), first=size, after=after, sites=call.sites, fields=frozenset({"resources"}), policy=call.policy
         )

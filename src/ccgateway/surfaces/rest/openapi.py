@@ -12,11 +12,10 @@ import msgspec
 from ccgateway import __version__
 from ccgateway.errors import CODES
 from ccgateway.surfaces.rest.calls import JSON, TEXT
-from ccgateway.surfaces.rest.documented_table import API, USERAPI
-from ccgateway.surfaces.rest.endpoints import Endpoint, Operation, Parameter, Schema, Table
+from ccgateway.surfaces.rest.endpoints import FAILURES, Endpoint, Operation, Parameter, Schema, Table
 from ccgateway.surfaces.rest.forms import FORMS
 from ccgateway.surfaces.rest.listing import COMPLETE
-from ccgateway.surfaces.rest.released_table import RELEASED_API, RELEASED_USERAPI
+from ccgateway.surfaces.rest.operations import API, RELEASED_API, RELEASED_USERAPI, USERAPI
 
 __all__ = ["RELEASED", "documented_openapi", "released_openapi"]
 
@@ -140,7 +139,7 @@ def _operation(operation: Operation, endpoint: Endpoint, schemas: _Schemas, *, o
     content = {JSON: operation.body} if operation.body is not None else dict.fromkeys(FORMS, operation.form)
     if any(schema is not None for schema in content.values()):
         found["requestBody"] = {"required": True, "content": {kind: {"schema": schema} for kind, schema in content.items()}}
-    found["responses"] |= {str(status): schemas.failure(status, operation.failure) for status in operation.failures}
+    found["responses"] |= {str(status): schemas.failure(status, operation.failure) for status in FAILURES}
     return found
 
 

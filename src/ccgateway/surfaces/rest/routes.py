@@ -13,16 +13,17 @@ from ccgateway.federation.questions import Policy
 from ccgateway.settings import LimitSettings
 from ccgateway.settings.base import Partial
 from ccgateway.surfaces.callers import CallerOf
-from ccgateway.surfaces.rest.calls import Desk
+from ccgateway.surfaces.rest.access import AccessRule, may_use_api, may_use_userapi
+from ccgateway.surfaces.rest.calls import AppState, Format
 from ccgateway.surfaces.rest.docs import docs_routes
-from ccgateway.surfaces.rest.documented_table import API, USERAPI
-from ccgateway.surfaces.rest.doors import may_use_api, may_use_userapi
-from ccgateway.surfaces.rest.face import Face
+from ccgateway.surfaces.rest.endpoints import Table
+from ccgateway.surfaces.rest.howto import HowtoFormat
 from ccgateway.surfaces.rest.ids import Ids
 from ccgateway.surfaces.rest.listing import COMPLETE
 from ccgateway.surfaces.rest.openapi import RELEASED
-from ccgateway.surfaces.rest.released_table import RELEASED_API, RELEASED_USERAPI
-from ccgateway.surfaces.rest.styles import Documented, Released
+from ccgateway.surfaces.rest.operations import API, RELEASED_API, RELEASED_USERAPI, USERAPI
+from ccgateway.surfaces.rest.release import ReleaseFormat
+from ccgateway.surfaces.rest.rest_app import RestApp
 from ccgateway.traffic.admission import Traffic
 
 __all__ = ["rest_routes"]
@@ -45,19 +46,23 @@ def rest_routes(
     """The routes, and those of the page about them. ``caller_of`` says who asks; ``partial``: what becomes of answers from
     which a site is missing; ``origins``: whose pages may ask."""
     policy = Policy.STRICT if partial == "refuse" else Policy.PARTIAL
-    desk = Desk(gateway, limits, Ids(gateway.numbers), traffic or Traffic(limits), policy)
+    state = AppState(gateway, limits, Ids(gateway.numbers), traffic or Traffic(limits), policy)
     allowed = frozenset(origins)
-    own, everything = may_use_userapi, may_use_api
+
+    def face(table: Table, format: Format, admits: AccessRule) -> ASGIApp:  # noqa: A002
+        app = RestApp(state, table, format, caller_of, admits=admits, origins=allowed)
+        return _shared(app, origins)
+
     faces = {
-        "/api": Face(desk, API, Documented(), caller_of, admits=everything, origins=allowed),
-        "/userapi": Face(desk, USERAPI, Documented(), caller_of, admits=own, origins=allowed),
-        f"{RELEASED}/api": Face(desk, RELEASED_API, Released(asks_first=False), caller_of, admits=everything, origins=allowed),
-        f"{RELEASED}/userapi": Face(desk, RELEASED_USERAPI, Released(asks_first=True), caller_of, admits=own, origins=allowed),
+        "/api": face(API, HowtoFormat(), may_use_api),
+        "/userapi": face(USERAPI, HowtoFormat(), may_use_userapi),
+        f"{RELEASED}/api": face(RELEASED_API, ReleaseFormat(asks_first=False), may_use_api),
+        f"{RELEASED}/userapi": face(RELEASED_USERAPI, ReleaseFormat(asks_first=True), may_use_userapi),
     }
-    return [*docs_routes(), *(Mount(base, _shared(face, origins)) for base, face in faces.items())]
+    return [*docs_routes(), *(Mount(base, app) for base, app in faces.items())]
 
 
-def _shared(face: Face, origins: Sequence[str]) -> ASGIApp:
+def _shared(face: RestApp, origins: Sequence[str]) -> ASGIApp:
     """``face``, readable by pages of ``origins``."""
     if not origins:
         return face

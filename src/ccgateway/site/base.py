@@ -1,0 +1,146 @@
+"""The protocol by which sites are asked: questions in the gateway's words, answers in the gateway's words.
+
+::
+
+    Site    what can be asked of a site ── Instance (of ``instance``) asks it, CachingSite (of ``caching``) stands before one
+    JobsWanted, MetricsFound, PageFailedError    what questions are about, and how they end
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ccgateway.deadline import Deadline
+from ccgateway.errors import SiteError
+from ccgateway.identity.principal import Principal
+from ccgateway.jobs.clusters import Cluster, User
+from ccgateway.jobs.conditions import Conditions
+from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
+from ccgateway.jobs.model import JobRow
+from ccgateway.settings import SiteSettings
+from ccgateway.site.credentials import Credential, Proofs
+from ccgateway.site.exchange import Visit
+from ccgateway.site.health import SiteHealth
+from ccgateway.site.releases import ListPage, Window
+
+if TYPE_CHECKING:
+    from ccgateway.site.instance import Instance
+
+__all__ = ["JobsWanted", "MetricsFound", "PageFailedError", "Site"]
+
+
+class PageFailedError(SiteError):
+    """The site failed on a page of its list (HTTP 500), as it does when it cannot read one job's archive entry.
+
+    ``entry``: (cluster, job number, start second) of that job, where the site's own words name it.
+    """
+
+    def __init__(self, failure: SiteError, body: bytes) -> None:
+        super().__init__(failure.code, failure.site, failure.message)
+        match = _ENTRY.search(body[:4096])
+        self.entry = (match[1].decode(), int(match[2]) * 1000 + int(match[3]), int(match[4])) if match else None
+
+
+#: the end of an archive entry's path: ``/<cluster>/<jobId / 1000>/<jobId % 1000>/<startTime>/meta.json``
+_ENTRY = re.compile(rb"/([\w.@+-]{1,100})/(\d{1,15})/(\d{3})/(\d{1,12})/meta\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class JobsWanted:
+    """Which jobs of one site, and which attributes of them (beyond what the conditions need themselves)."""
+
+    conditions: Conditions
+    attributes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsFound:
+    """A job's metrics as the site gave them, in the order asked for, and what callers should know about them. ``job``: which one,
+    where it was looked up."""
+
+    pieces: list[MetricPiece]
+    notes: tuple[str, ...] = ()
+    job: JobRef | None = None
+
+
+class Site(Protocol):
+    """One site. Every question raises ``SiteError`` if it comes to nothing."""
+
+    name: str
+    number: int
+    settings: SiteSettings
+    health: SiteHealth
+    proofs: Proofs
+
+    @property
+    def origin(self) -> Instance:
+        """The site itself, past every layer that answers in its stead: for what has to be known as it is now, and for writes."""
+        ...
+
+    @property
+    def shares_pages(self) -> bool:
+        """Whether those who ask for the same page at about the same time get the same one."""
+        ...
+
+    @property
+    def release(self) -> str | None:
+        """The release as configured or found; ``None`` while it is not known."""
+        ...
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What the site's release can do; empty while it is not known."""
+        ...
+
+    @property
+    def is_visited_at_once(self) -> bool:
+        """Whether ``visit`` asks nobody, so that it takes no time."""
+        ...
+
+    async def visit(self, caller: Principal, deadline: Deadline, *, insists: bool = True) -> Visit:
+        """A visit on behalf of ``caller``. Raises ``NO_CREDENTIAL`` if there is no token for that caller, or the caller is
+        bound to another site. ``insists``: the site is asked also while it is known to be down."""
+        ...
+
+    async def page(self, visit: Visit, wanted: JobsWanted, window: Window, *, size: int, page: int = 1) -> ListPage:
+        """One page of the site's list, newest first, and which of its rows match. ``PageFailedError`` on HTTP 500."""
+        ...
+
+    async def job(self, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
+        """The job with that database id, or ``None`` if there is none that the credential may see."""
+        ...
+
+    async def metrics(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
+        """The metrics of that job, at the scopes that the site has them at, also where others were asked for.
+
+        ``NOT_FOUND`` if there is no such job that the credential may see; ``SITE_UNAUTHORIZED`` if it may see the job, but not
+        its metrics; ``SITE_ERROR`` if the site cannot read them. Neither says anything about the site's health.
+        """
+        ...
+
+    async def known_metrics(self, visit: Visit, jobs: Sequence[JobRef], wanted: MetricsWanted) -> Mapping[JobRef, MetricsFound]:
+        """The metrics of those of the jobs for which the site need not be asked."""
+        ...
+
+    async def clusters(self, visit: Visit, *, with_partitions: bool) -> list[Cluster]:
+        """The site's clusters; their partitions only if asked for, as they take a request of their own."""
+        ...
+
+    async def users(self, visit: Visit) -> list[User]:
+        """The site's user table; needs an admin's token."""
+        ...
+
+    async def greet(self, visit: Visit) -> None:
+        """Reads at most one job, to see that the site answers and its release fits."""
+        ...
+
+    def lacking(self, wanted: JobsWanted) -> list[str]:
+        """Notes on conditions that need what the site's release does not keep."""
+        ...
+
+    def hides_others(self, credential: Credential) -> bool:
+        """Whether other people's jobs come from the site and are dropped here: then nothing about them may be told."""
+        ...

@@ -1,0 +1,197 @@
+"""Metrics of jobs, kept metric by metric: who asks for five of which four are known costs the site a question for one.
+
+An entry holds all that the site said to one metric at the scopes that were asked for, as it may answer others than those; so a
+remembered answer is the site's own, piece by piece. Which metrics there are, where all were asked for, is an entry too. Samples
+are kept as the text that the site wrote (``jobs.packing``).
+
+Entries are kept under the job's key together with its database id, by which it was read, and with its phase: what was read while
+it ran is not shown once it is known to have ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import msgspec
+
+from ccgateway.cache.entries import Absent, Entry, Filled, Hit, View
+from ccgateway.cache.keys import Key
+from ccgateway.errors import Code, SiteError
+from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted, Phase
+from ccgateway.jobs.packing import FORMAT, pack_pieces, unpack_pieces
+from ccgateway.settings import CacheSettings
+from ccgateway.site.base import MetricsFound
+from ccgateway.site.caching.job_ids import JobIds
+from ccgateway.site.caching.responses import ResponseCache, audience_of, subject_of
+from ccgateway.site.exchange import Visit
+from ccgateway.site.instance import Instance
+from ccgateway.site.replies import no_such_job
+
+__all__ = ["CachedMetrics"]
+
+#: bytes that the name of a metric, a piece, and each of its series beside the samples, take when they are decoded
+NAME_BYTES, PIECE_BYTES, SERIES_BYTES = 100, 1000, 500
+
+#: failures to look a job up that say nothing about whether its metrics can be read
+_PASSED_OVER = frozenset({Code.SITE_ERROR, Code.SITE_REFUSED, Code.BAD_ANSWER, Code.WRONG_RELEASE, Code.UNSUPPORTED})
+
+
+#: how the question begins whose answer is which metrics there are: scopes and phases do not
+_INDEX = "all "
+
+
+class CachedMetrics:
+    """Reads metrics of one site's jobs; raises as ``Site.metrics`` does, and ``TimeoutError`` after the visit's deadline."""
+
+    def __init__(self, origin: Instance, responses: ResponseCache) -> None:
+        self._origin, self._responses, self._job_ids = origin, responses, JobIds(origin, responses)
+
+    async def read(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
+        """These metrics of that job: what is kept, and the rest from its site."""
+        place = None if wanted.is_nothing else await self._place(visit, job, wanted)
+        if place is None:
+            return await self._origin.metrics(visit, job, wanted)
+        reading = _Reading(self._responses.settings, self._origin, job.db_id, place)
+        hits: dict[Key, Hit[_Value]] = {}
+        if wanted.names is None:
+            hits = await self._fetch([place.index], reading, visit)
+        names = _names(hits[place.index]) if wanted.names is None else wanted.names
+        unknown = [key for name in names if (key := place.key(name)) not in hits]
+        if unknown:
+            hits |= await self._fetch(unknown, reading, visit)
+        found = self._origin.arranged(visit, wanted, _pieces(names, place, hits))
+        return replace(found, job=place.job)
+
+    async def _fetch(self, keys: Sequence[Key], reading: _Reading, visit: Visit) -> dict[Key, Hit[_Value]]:
+        return await self._responses.fetch(keys, reading.fill, _VIEW, visit, within=self._origin.settings.timeout)
+
+    async def known(self, visit: Visit, jobs: Sequence[JobRef], wanted: MetricsWanted) -> dict[JobRef, MetricsFound]:
+        """Of many jobs those of which everything is kept, looked up at once. ``SiteError`` if the release is not known."""
+        if wanted.is_nothing or audience_of(visit.credential) is None:
+            return {}
+        places: dict[JobRef, _Place] = {}
+        for job in jobs:
+            if job.key is not None and (place := await self._place(visit, job, wanted)) is not None:
+                places[job] = place
+        names = dict.fromkeys(places, wanted.names or ())
+        if wanted.names is None:
+            indexes = await self._responses.peek([place.index for place in places.values()], _VIEW, visit)
+            names = {job: _names(indexes[place.index]) for job, place in places.items() if place.index in indexes}
+        keys = {job: [places[job].key(name) for name in of_job] for job, of_job in names.items()}
+        hits = await self._responses.peek([key for of_job in keys.values() for key in of_job], _VIEW, visit)
+        return {
+            job: self._origin.arranged(visit, wanted, _pieces(names[job], places[job], hits))
+            for job, of_job in keys.items()
+            if all(key in hits for key in of_job)
+        }
+
+    async def _place(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> _Place | None:
+        """Where the answer is kept; ``None`` if it is not to be. ``NOT_FOUND`` if there is no such job."""
+        audience, site = audience_of(visit.credential), self._origin.name
+        if audience is None:
+            return None
+        if job.key is None or job.phase is None:
+            try:
+                found = await self._job_ids.find(visit, job.db_id)
+            except SiteError as error:
+                if error.code in _PASSED_OVER:
+                    return None
+                raise
+            if found is None:
+                raise no_such_job(site)
+            job = found
+        if job.key is None or job.phase is None:
+            return None
+        route = await self._origin.metrics_route(visit)
+        # a site that is asked by POST chooses the scopes itself; their order changes nothing anywhere
+        scopes = "post" if route.by_post else "get" if wanted.scopes is None else "get " + ",".join(sorted(wanted.scopes))
+        question = f"{FORMAT} {job.db_id} {job.phase} {scopes}"
+        return _Place(site, subject_of(job.key), audience, job.phase, question, wanted.scopes, job)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the answers to one question about one job are kept. ``question``: all that decides them beside the metric."""
+
+    site: str
+    subject: str
+    audience: str
+    phase: Phase
+    question: str
+    scopes: tuple[str, ...] | None
+    job: JobRef
+
+    @property
+    def index(self) -> Key:
+        """Which metrics there are."""
+        return Key(self.site, self.subject, self.audience, "", f"{_INDEX}{self.question}")
+
+    def key(self, name: str) -> Key:
+        """One metric."""
+        return Key(self.site, self.subject, self.audience, name, self.question)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """Asks the site for what is missing of one question."""
+
+    settings: CacheSettings
+    origin: Instance
+    db_id: int
+    place: _Place
+
+    async def fill(self, missing: Sequence[Key], visit: Visit) -> Mapping[Key, Filled | Absent]:
+        """One question to the site, for all that is missing. Raises ``SiteError``: then nothing is kept."""
+        place, wants_all = self.place, self.place.index in missing
+        names = None if wants_all else tuple(key.metric for key in missing)
+        by_name: dict[str, list[MetricPiece]] = {}
+        for piece in await self.origin.metric_pieces(visit, self.db_id, MetricsWanted(names, place.scopes)):
+            by_name.setdefault(piece.name, []).append(piece)
+        words: dict[Key, Filled | Absent] = {key: Absent(self.settings.absent_for) for key in missing}
+        for name, pieces in by_name.items():
+            words[place.key(name)] = self._filled(pack_pieces(pieces), pieces)
+        if wants_all:
+            words[place.index] = self._listed(by_name)
+        return words
+
+    def _filled(self, payload: bytes, pieces: Iterable[MetricPiece]) -> Filled:
+        if self.place.phase is Phase.ARCHIVED:
+            return Filled(payload, self.settings.ended_for)
+        intervals = [piece.metric.timestep for piece in pieces if piece.metric.timestep > 0]
+        return Filled(payload, min([self.settings.running_for, *intervals]), self.settings.stale_for)
+
+    def _listed(self, names: Iterable[str]) -> Filled:
+        """Which metrics there are. None at all is more likely a job that is about to get some."""
+        payload = msgspec.msgpack.encode(sorted(names))
+        if not names:
+            return Filled(payload, min(self.settings.absent_for, self.settings.running_for))
+        if self.place.phase is Phase.ARCHIVED:
+            return Filled(payload, self.settings.ended_for)
+        return Filled(payload, self.settings.running_for, self.settings.stale_for)
+
+
+#: of an index the names, of a metric its pieces
+_Value: TypeAlias = Sequence[MetricPiece] | Sequence[str]
+
+
+def _decode(key: Key, entry: Entry) -> tuple[_Value, int]:
+    if key.scope.startswith(_INDEX):
+        names = msgspec.msgpack.decode(entry.payload, type=tuple[str, ...])
+        return names, NAME_BYTES * len(names)
+    pieces = [] if entry.absent else unpack_pieces(key.metric, entry.payload)
+    return pieces, sum(PIECE_BYTES + SERIES_BYTES * len(piece.metric.series or ()) for piece in pieces)
+
+
+_VIEW = View(_decode)
+
+
+def _names(index: Hit[_Value]) -> tuple[str, ...]:
+    return tuple(name for name in index.value if isinstance(name, str))
+
+
+def _pieces(names: Iterable[str], place: _Place, hits: Mapping[Key, Hit[_Value]]) -> list[MetricPiece]:
+    """What the entries hold."""
+    found = (hits.get(place.key(name)) for name in names)
+    return [piece for hit in found if hit is not None for piece in hit.value if isinstance(piece, MetricPiece)]

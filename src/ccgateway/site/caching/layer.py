@@ -1,0 +1,144 @@
+"""A site whose answers are kept for a while: the same questions as to the site itself, answered from the cache where that may be.
+
+A page that was kept is one that was read a little earlier. Walks stay exact with such pages: the pages of a walk are apart in
+their start times, so that each job is on one page whenever that was read, and what a job's page says is as old as
+``cache.list_for`` allows. So a job comes exactly once if it is there from that many seconds before the walk began to its end.
+What has to be read in one moment (the several pages of one second), and what is to be exact now (counts), is asked of ``origin``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from ccgateway import __version__
+from ccgateway.cache.entries import Entry, Filled, View
+from ccgateway.cache.keys import Key
+from ccgateway.jobs.clusters import Cluster, User
+from ccgateway.jobs.metrics import JobRef, MetricsWanted
+from ccgateway.jobs.model import JobRow
+from ccgateway.site.base import JobsWanted, MetricsFound
+from ccgateway.site.caching.job_metrics import CachedMetrics
+from ccgateway.site.caching.responses import CLUSTERS, JOBS, USERS, ResponseCache, audience_of, person_of
+from ccgateway.site.exchange import SiteAnswer, Visit
+from ccgateway.site.instance import Instance
+from ccgateway.site.listing import ListQuery
+from ccgateway.site.reading import ROW_BYTES
+from ccgateway.site.releases import Dialect, ListPage, Window
+
+__all__ = ["CachingSite"]
+
+T = TypeVar("T")
+
+#: bytes of a page that is kept: larger ones are nobody's start page
+LARGEST_PAGE = 4 << 20
+#: bytes that a list takes when it is decoded, for each byte of its payload
+DECODED = 5
+
+
+class CachingSite:
+    """A ``Site`` before an ``Instance``. Keeps pages of lists, metrics, clusters and users in ``responses``."""
+
+    def __init__(self, origin: Instance, responses: ResponseCache) -> None:
+        self.origin, self._responses = origin, responses
+        self.name, self.number, self.settings = origin.name, origin.number, origin.settings
+        self.health, self.proofs = origin.health, origin.proofs
+        # of these questions no answers are kept
+        self.visit, self.job, self.greet = origin.visit, origin.job, origin.greet
+        self.lacking, self.hides_others = origin.lacking, origin.hides_others
+        self._metrics = CachedMetrics(origin, responses)
+
+    def __repr__(self) -> str:
+        return f"CachingSite({self.origin!r})"
+
+    @property
+    def shares_pages(self) -> bool:
+        """See ``Site``."""
+        return self._responses.settings.list_for > 0
+
+    @property
+    def release(self) -> str | None:
+        """See ``Site``."""
+        return self.origin.release
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """See ``Site``."""
+        return self.origin.capabilities
+
+    @property
+    def is_visited_at_once(self) -> bool:
+        """See ``Site``."""
+        return self.origin.is_visited_at_once
+
+    async def page(self, visit: Visit, wanted: JobsWanted, window: Window, *, size: int, page: int = 1) -> ListPage:
+        """See ``Site``: one that was read ``cache.list_for`` seconds ago at the most."""
+        person = person_of(visit.credential)
+        if person is None or not self.shares_pages:
+            return await self.origin.page(visit, wanted, window, size=size, page=page)
+
+        async def ask(dialect: Dialect) -> ListPage:
+            query = ListQuery.of(dialect, visit.credential, wanted, window, size=size, page=page)
+            return query.page([] if query.plan.never else await self._listed(query, person, visit))
+
+        return await self.origin.in_dialect(visit, ask)
+
+    async def _listed(self, query: ListQuery, person: str, visit: Visit) -> Sequence[JobRow]:
+        key = Key(self.name, JOBS, person, f"{query.dialect.name} {query.request.path}")
+
+        def decode(_key: Key, entry: Entry) -> tuple[Sequence[JobRow], int]:
+            rows = query.rows(SiteAnswer(200, "application/json", entry.payload), self.name)
+            return rows, ROW_BYTES * len(rows)
+
+        view = View(decode, query.plan.attributes)
+
+        async def fill(keys: Sequence[Key], visit: Visit) -> Mapping[Key, Filled]:
+            rows, body = await self.origin.listed(query, visit)
+            ttl = self._responses.settings.list_for if len(body) <= LARGEST_PAGE else 0.0
+            return dict.fromkeys(keys, Filled(body, ttl, values={view.name: (rows, ROW_BYTES * len(rows))}))
+
+        return (await self._responses.fetch([key], fill, view, visit, within=self.settings.timeout))[key].value
+
+    async def metrics(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
+        """See ``Site``."""
+        return await self._metrics.read(visit, job, wanted)
+
+    async def known_metrics(self, visit: Visit, jobs: Sequence[JobRef], wanted: MetricsWanted) -> Mapping[JobRef, MetricsFound]:
+        """See ``Site``."""
+        return await self._metrics.known(visit, jobs, wanted)
+
+    async def clusters(self, visit: Visit, *, with_partitions: bool) -> list[Cluster]:
+        """See ``Site``."""
+
+        async def ask(visit: Visit) -> list[Cluster]:
+            return await self.origin.clusters(visit, with_partitions=with_partitions)
+
+        what = CLUSTERS, "partitions" if with_partitions else ""
+        return await self._items(visit, what, audience_of(visit.credential), list[Cluster], ask)
+
+    async def users(self, visit: Visit) -> list[User]:
+        """See ``Site``."""
+        # who lists users, a site may decide by its own table: that one token is accepted says nothing of another
+        return await self._items(visit, (USERS, ""), person_of(visit.credential), list[User], self.origin.users)
+
+    async def _items(
+        self, visit: Visit, what: tuple[str, str], audience: str | None, kind: type[list[T]],
+        ask: Callable[[Visit], Awaitable[list[T]]],
+    ) -> list[T]:  # fmt: skip
+        ttl = self._responses.settings.clusters_for
+        if audience is None or not ttl:
+            return await ask(visit)
+        # another release of this gateway may write them differently
+        key = Key(self.name, what[0], audience, what[1], __version__)
+
+        async def fill(keys: Sequence[Key], visit: Visit) -> Mapping[Key, Filled]:
+            found = await ask(visit)
+            # a site without clusters or users is more likely one that is about to get them
+            return dict.fromkeys(keys, Filled(msgspec.msgpack.encode(found), ttl if found else 0.0))
+
+        def decode(_key: Key, entry: Entry) -> tuple[list[T], int]:
+            return msgspec.msgpack.decode(entry.payload, type=kind), DECODED * len(entry.payload)
+
+        return list((await self._responses.fetch([key], fill, View(decode), visit, within=self.settings.timeout))[key].value)

@@ -1,0 +1,196 @@
+"""How metrics are asked for and what comes back, in every dialect. Two endpoints of cc-backend give them:
+
+* ``GET jobs/metrics/{id}?metric=…&scope=…`` always says 200: ``{"data": {"jobMetrics": […]}, "error": null}``, or ``{"data":
+  null, "error": {"message": …}}``. It answers more scopes than asked where a metric is stored at another one, in any order. A
+  token whose one role is ``api`` gets other people's metrics refused there.
+* ``POST jobs/{id}`` with a list of names answers ``{"Meta": …, "Data": […]}`` for such a token too, at a scope of the site's
+  own choice. When the metrics cannot be read it says 200 with an empty body.
+
+Up to 1.4, what an instance derives at node scope from a finer one is the sum over all hosts of the job, given to each of them
+(``hosts_mixed``): wrong, but the site's own answer, so it is passed on and said.
+
+The how-to page documents ``{"metrics": […]}``, flat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import urlencode
+
+import msgspec
+
+from ccgateway.errors import Code, SiteError, redact
+from ccgateway.jobs.clusters import Unit
+from ccgateway.jobs.metrics import JobMetric, MetricPiece, MetricsWanted, Series, StatisticsSeries, check_lists
+from ccgateway.jobs.model import Int32
+from ccgateway.site.credentials import Credential
+from ccgateway.site.exchange import SiteAnswer, SiteRequest
+from ccgateway.site.replies import NO_SUCH_JOB, refuse
+from ccgateway.site.sampling import decode_sampled
+
+__all__ = [
+    "MetricsRefusedError",
+    "MetricsRoute",
+    "check_failures",
+    "hosts_mixed",
+    "howto_pieces",
+    "metrics_not_found",
+    "metrics_request",
+    "released_pieces",
+    "route_for",
+]
+
+
+class MetricsRefusedError(SiteError):
+    """The site answered, but not with this job's metrics: it has no such job, does not show them, or cannot read them."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsRoute:
+    """Which way a credential has to go. ``note``: what its callers should know about the answer."""
+
+    by_post: bool
+    note: str | None = None
+
+
+_BY_GET = MetricsRoute(by_post=False)
+_BY_POST = MetricsRoute(
+    by_post=True,
+    note="scopes: chosen by the site (core for a job of one node, else node), as the gateway's token has the role api alone.",
+)
+
+
+def route_for(credential: Credential) -> MetricsRoute:
+    """The way that is open to ``credential``."""
+    return _BY_POST if credential.is_pure_api else _BY_GET
+
+
+def metrics_request(root: str, db_id: int, wanted: MetricsWanted, route: MetricsRoute) -> SiteRequest:
+    """The request. An empty list in it would mean "all": those who want nothing do not ask."""
+    if route.by_post:
+        return SiteRequest("POST", f"{root}/jobs/{db_id}", msgspec.json.encode(wanted.names))
+    return SiteRequest("GET", f"{root}/jobs/metrics/{db_id}{_query(wanted)}")
+
+
+@lru_cache(maxsize=256)  # lists ask the same of every job
+def _query(wanted: MetricsWanted) -> str:
+    query = [("metric", name) for name in wanted.names or ()] + [("scope", scope) for scope in wanted.scopes or ()]
+    return f"?{urlencode(query)}" if query else ""
+
+
+class _Complaint(msgspec.Struct):
+    message: str = ""
+
+
+class _JobMetrics(msgspec.Struct, rename="camel"):
+    job_metrics: list[MetricPiece] | None = None
+
+
+class _ByGet(msgspec.Struct):
+    data: _JobMetrics | None
+    error: _Complaint | None = None
+
+
+class _ByPost(msgspec.Struct, rename={"data": "Data"}):
+    data: list[MetricPiece] | None
+
+
+class _Flat(msgspec.Struct, rename="camel"):
+    name: str
+    scope: str | None = None
+    unit: Unit | None = None
+    timestep: Int32 = 0
+    series: list[Series] | None = None
+    statistics_series: StatisticsSeries | None = None
+
+    def __post_init__(self) -> None:
+        check_lists(self.series or ())
+
+
+class _Documented(msgspec.Struct):
+    metrics: list[_Flat] | None
+
+
+_BY_GET_DECODER = msgspec.json.Decoder(_ByGet)
+_BY_POST_DECODER = msgspec.json.Decoder(_ByPost)
+_DOCUMENTED_DECODER = msgspec.json.Decoder(_Documented)
+
+
+def check_failures(answer: SiteAnswer, site: str, no_job: Collection[int]) -> None:
+    """Raises ``MetricsRefusedError`` for what is about this job, and not about the site as a whole. ``no_job``: the statuses that
+    say that there is none."""
+    if answer.status in no_job:
+        raise metrics_not_found(site)
+    if answer.status == 500:
+        failed = refuse(answer, site)
+        raise MetricsRefusedError(failed.code, site, failed.message)
+    if 200 <= answer.status < 300 and not answer.body.strip():
+        message = "The site sent an empty answer, as it does when it cannot read a job's metrics."
+        raise MetricsRefusedError(Code.SITE_ERROR, site, message)
+
+
+def released_pieces(answer: SiteAnswer, site: str, route: MetricsRoute) -> list[MetricPiece]:
+    """The pieces of a release's answer. ``MetricsRefusedError`` where it has none to give."""
+    if route.by_post:
+        return decode_sampled(answer, _BY_POST_DECODER, site, _series_by_post).data or []
+    told = decode_sampled(answer, _BY_GET_DECODER, site, _series_by_get)
+    if told.data is None:
+        raise _refused(told.error.message if told.error else "", site)
+    return told.data.job_metrics or []
+
+
+def howto_pieces(answer: SiteAnswer, site: str, wanted: MetricsWanted) -> list[MetricPiece]:
+    """The pieces of the documented answer. One that does not tell its scope has the one that was asked for, or ``node``."""
+    scope = wanted.scopes[0] if wanted.scopes and len(wanted.scopes) == 1 else "node"
+    return [
+        MetricPiece(one.name, one.scope or scope, JobMetric(one.unit, one.timestep, one.series, one.statistics_series))
+        for one in decode_sampled(answer, _DOCUMENTED_DECODER, site, _series_documented).metrics or ()
+    ]
+
+
+def hosts_mixed(pieces: Sequence[MetricPiece]) -> list[str]:
+    """The metrics whose hosts all have the very same samples at node scope."""
+    return [piece.name for piece in pieces if piece.scope == "node" and _are_the_same(piece.metric.series or ())]
+
+
+def _are_the_same(series: Sequence[Series]) -> bool:
+    first, *others = series or (Series(),)
+    if not others or any(one.data != first.data for one in others):
+        return False
+    return bool(bytes(memoryview(first.data)).strip(b"[]0.,nul"))  # idle hosts are the same by right
+
+
+def _series_by_get(told: _ByGet) -> Iterator[Series]:
+    return _series_of(piece.metric for piece in (told.data.job_metrics if told.data else None) or ())
+
+
+def _series_by_post(told: _ByPost) -> Iterator[Series]:
+    return _series_of(piece.metric for piece in told.data or ())
+
+
+def _series_documented(told: _Documented) -> Iterator[Series]:
+    return _series_of(told.metrics or ())
+
+
+def _series_of(metrics: Iterable[JobMetric | _Flat]) -> Iterator[Series]:
+    return (series for metric in metrics for series in metric.series or ())
+
+
+def _refused(words: str, site: str) -> MetricsRefusedError:
+    if "no rows in result set" in words:
+        return metrics_not_found(site)
+    if "not allowed to see this job" in words:
+        message = (
+            "The site does not show this job's metrics to the gateway's token. Other people's metrics need a token with the "
+            "roles admin and api (or support and api)."
+        )
+        return MetricsRefusedError(Code.SITE_UNAUTHORIZED, site, message)
+    reason = redact(words) or "it gave no reason"
+    return MetricsRefusedError(Code.SITE_ERROR, site, f"The site cannot read this job's metrics: {reason}")
+
+
+def metrics_not_found(site: str) -> MetricsRefusedError:
+    """There is no such job, or it may not be seen."""
+    return MetricsRefusedError(Code.NOT_FOUND, site, NO_SUCH_JOB.format(site=site))

@@ -1,0 +1,23 @@
+"""cc-backend 1.4: keeps users to what is theirs; tags have scopes; energy and footprints."""
+
+from __future__ import annotations
+
+from ccgateway.site.decoding import Wire
+from ccgateway.site.releases.dialect import Dialect
+from ccgateway.site.releases.v1_2 import EXCLUSIVE, KEYS, OLD_STATES, START_TEXT
+
+__all__ = ["V1_4"]
+
+V1_4 = Dialect(
+    name="1.4",
+    capabilities=("jobs", "job", "clusters", "users", "isolation", "footprint", "energy"),
+    user_roles=frozenset({"user", "manager"}),
+    states=OLD_STATES,
+    # what it reads
+    pushes=frozenset({"state", "cluster"}),
+    in_list=Wire(KEYS, EXCLUSIVE),
+    single=Wire(KEYS, EXCLUSIVE | START_TEXT),
+    mixes_hosts=True,
+    # what it writes
+    shows_old_meta=True,
+)
