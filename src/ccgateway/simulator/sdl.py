@@ -22,6 +22,25 @@ scalar JobState
 
 enum SortDirectionEnum { DESC ASC }
 
+enum Aggregate {
+  USER
+  PROJECT
+  CLUSTER
+  SUBCLUSTER  # 1.5
+}
+
+enum SortByAggregate {
+  TOTALWALLTIME
+  TOTALJOBS
+  TOTALUSERS  # 1.5
+  TOTALNODES
+  TOTALNODEHOURS
+  TOTALCORES
+  TOTALCOREHOURS
+  TOTALACCS
+  TOTALACCHOURS
+}
+
 type Query {
   clusters: [Cluster!]!
   tags: [Tag!]!
@@ -30,6 +49,12 @@ type Query {
   jobMetrics(id: ID!, metrics: [String!], scopes: [MetricScope!], resolution: Int): [JobMetricWithName!]!  # 1.4+
   jobs(filter: [JobFilter!], page: PageRequest, order: OrderByInput): JobResultList!
   allocatedNodes(cluster: String!): [Count!]!
+  jobsStatistics(filter: [JobFilter!], page: PageRequest, sortBy: SortByAggregate, groupBy: Aggregate): [JobsStatistics!]!  # 1.2
+  jobsStatistics(filter: [JobFilter!], metrics: [String!], page: PageRequest, sortBy: SortByAggregate, groupBy: Aggregate): [JobsStatistics!]!  # 1.3
+  jobsStatistics(filter: [JobFilter!], metrics: [String!], page: PageRequest, sortBy: SortByAggregate, groupBy: Aggregate, numDurationBins: String, numMetricBins: Int): [JobsStatistics!]!  # 1.4+
+  jobsMetricStats(filter: [JobFilter!], metrics: [String!]): [JobStats!]!  # 1.5
+  jobsFootprints(filter: [JobFilter!], metrics: [String!]!): Footprints
+  rooflineHeatmap(filter: [JobFilter!]!, rows: Int!, cols: Int!, minX: Float!, minY: Float!, maxX: Float!, maxY: Float!): [[Float!]!]!
 }
 
 type Mutation {
@@ -206,6 +231,80 @@ type MetricStatistics {
   max: Float!
 }
 
+type JobsStatistics {
+  id: ID!
+  name: String!
+  totalUsers: Int!  # 1.5
+  totalJobs: Int!
+  runningJobs: Int!
+  shortJobs: Int!
+  totalWalltime: Int!
+  totalNodes: Int!
+  totalNodeHours: Int!
+  totalCores: Int!
+  totalCoreHours: Int!
+  totalAccs: Int!
+  totalAccHours: Int!
+  histDuration: [HistoPoint!]!
+  histNumNodes: [HistoPoint!]!
+  histNumCores: [HistoPoint!]!
+  histNumAccs: [HistoPoint!]!
+  histMetrics: [MetricHistoPoints!]!  # 1.3+
+}
+
+type HistoPoint {
+  count: Int!
+  value: Int!
+}
+
+type MetricHistoPoints {
+  metric: String!
+  unit: String!
+  stat: String  # 1.4+
+  data: [MetricHistoPoint!]
+}
+
+type MetricHistoPoint {
+  bin: Int
+  count: Int!
+  min: Int
+  max: Int
+}
+
+type Footprints {
+  timeWeights: TimeWeights!
+  metrics: [MetricFootprints!]!
+}
+
+type TimeWeights {
+  nodeHours: [NullableFloat]!
+  accHours: [NullableFloat]!
+  coreHours: [NullableFloat]!
+}
+
+type MetricFootprints {
+  metric: String!
+  data: [NullableFloat]!
+}
+
+type NamedStats {
+  name: String!
+  data: MetricStatistics!
+}
+
+type JobStats {
+  id: Int!
+  jobId: String!
+  startTime: Int!
+  duration: Int!
+  cluster: String!
+  subCluster: String!
+  numNodes: Int!
+  numHWThreads: Int
+  numAccelerators: Int
+  stats: [NamedStats!]!
+}
+
 input JobFilter {
   tags: [ID!]
   dbId: [ID!]  # 1.5
@@ -218,6 +317,12 @@ input JobFilter {
   subCluster: StringInput  # 1.5
   partition: StringInput
   duration: IntRange
+  energy: FloatRange  # 1.4+
+  metricStats: [MetricStatItem!]  # 1.4+
+  flopsAnyAvg: FloatRange  # <=1.3
+  memBwAvg: FloatRange  # <=1.3
+  loadAvg: FloatRange  # <=1.3
+  memUsedMax: FloatRange  # <=1.3
   minRunningFor: Int  # <=1.4
   numNodes: IntRange
   numAccelerators: IntRange
@@ -242,6 +347,16 @@ input StringInput {
 input IntRange {
   from: Int!
   to: Int!
+}
+
+input FloatRange {
+  from: Float!
+  to: Float!
+}
+
+input MetricStatItem {
+  metricName: String!
+  range: FloatRange!
 }
 
 input TimeRange {
