@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from ccgateway.cache.ttl_store import TtlStore
+from ccgateway.errors import GatewayError
 from ccgateway.federation.audit import AuditFile
 from ccgateway.federation.closing import Closing
 from ccgateway.federation.joblist import JobList
@@ -26,6 +27,7 @@ from ccgateway.federation.questions import (
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.readahead import ParkedWalks
+from ccgateway.federation.statistics import Statistics, StatisticsAnswer, StatisticsQuestion
 from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.federation.writes import Writes
 from ccgateway.identity.principal import Principal
@@ -69,6 +71,7 @@ class Gateway:
         self._joblist = JobList(registry, twins, limits, self._parked)
         self._lookups = Lookups(registry, twins, limits, self._joblist, provisionals)
         self._metrics = JobMetrics(registry, provisionals)
+        self._statistics = Statistics(self._lookups)
         self._writes = Writes(
             registry,
             limits,
@@ -151,6 +154,12 @@ class Gateway:
     async def tags(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteTag]:
         """The tags of every site asked, as far as its credential there may see them: one tag per type, name and scope."""
         return await self._lookups.tags(caller, sites=sites, policy=policy)
+
+    async def statistics(
+        self, questions: Sequence[StatisticsQuestion], caller: Principal
+    ) -> list[StatisticsAnswer | GatewayError]:
+        """Figures of the jobs of all sites asked, one outcome for each question, in their order."""
+        return await self._statistics.many(questions, caller)
 
     @property
     def writes(self) -> Writes:

@@ -49,12 +49,20 @@ type Query {
   jobMetrics(id: ID!, metrics: [String!], scopes: [MetricScope!], resolution: Int): [JobMetricWithName!]!  # 1.4+
   jobs(filter: [JobFilter!], page: PageRequest, order: OrderByInput): JobResultList!
   allocatedNodes(cluster: String!): [Count!]!
-  jobsStatistics(filter: [JobFilter!], page: PageRequest, sortBy: SortByAggregate, groupBy: Aggregate): [JobsStatistics!]!  # 1.2
-  jobsStatistics(filter: [JobFilter!], metrics: [String!], page: PageRequest, sortBy: SortByAggregate, groupBy: Aggregate): [JobsStatistics!]!  # 1.3
-  jobsStatistics(filter: [JobFilter!], metrics: [String!], page: PageRequest, sortBy: SortByAggregate, groupBy: Aggregate, numDurationBins: String, numMetricBins: Int): [JobsStatistics!]!  # 1.4+
+  jobsStatistics(
+    filter: [JobFilter!]
+    metrics: [String!]  # 1.3+
+    page: PageRequest
+    sortBy: SortByAggregate
+    groupBy: Aggregate
+    numDurationBins: String  # 1.4+
+    numMetricBins: Int  # 1.4+
+  ): [JobsStatistics!]!
   jobsMetricStats(filter: [JobFilter!], metrics: [String!]): [JobStats!]!  # 1.5
   jobsFootprints(filter: [JobFilter!], metrics: [String!]!): Footprints
-  rooflineHeatmap(filter: [JobFilter!]!, rows: Int!, cols: Int!, minX: Float!, minY: Float!, maxX: Float!, maxY: Float!): [[Float!]!]!
+  rooflineHeatmap(
+    filter: [JobFilter!]!, rows: Int!, cols: Int!, minX: Float!, minY: Float!, maxX: Float!, maxY: Float!
+  ): [[Float!]!]!
 }
 
 type Mutation {

@@ -20,6 +20,7 @@ from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.conditions import Conditions
 from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
 from ccgateway.jobs.model import JobRow
+from ccgateway.jobs.statistics.counting import SiteStatistics, StatisticsWanted
 from ccgateway.settings import SiteSettings
 from ccgateway.site.credentials import Credential, Proofs
 from ccgateway.site.exchange import Visit
@@ -131,6 +132,10 @@ class Site(Protocol):
 
     async def users(self, visit: Visit) -> list[User]:
         """The site's user table; needs an admin's token."""
+        ...
+
+    async def statistics(self, visit: Visit, wanted: StatisticsWanted, *, budget: int) -> SiteStatistics:
+        """Figures of the jobs that match. ``budget``: jobs that may be read for it; ``SCAN_BUDGET`` where that takes more."""
         ...
 
     async def greet(self, visit: Visit) -> None:

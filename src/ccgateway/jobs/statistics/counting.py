@@ -114,6 +114,10 @@ class Counter:
                 sums[figure] += getattr(row, attribute)
         if Figure.USERS in sums:
             self._users.setdefault(key, set()).add(row.user)
+        self._add_to_histograms(row)
+
+    def _add_to_histograms(self, row: JobRow) -> None:
+        wanted = self._wanted
         for name, histogram in self._histograms.items():
             value = wanted.durations.edge(row.duration) if name == DURATIONS else getattr(row, HISTOGRAMS[name])
             if value is None:

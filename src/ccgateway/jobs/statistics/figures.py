@@ -15,8 +15,8 @@ import msgspec
 __all__ = [
     "ADDED",
     "FIGURES",
-    "HOURS",
     "HOUR",
+    "HOURS",
     "Amount",
     "Exactness",
     "Figure",

@@ -59,7 +59,7 @@ class Durations:
 
 
 def duration_bins(word: str | None) -> Durations:
-    """The bins that a word of cc-backend's means: ``1m``, ``10m``, ``1h`` (if there is none), ``6h``, ``12h``; any other: ``24h``."""
+    """The bins that a word of cc-backend's means: ``1m``, ``10m``, ``1h`` (if none), ``6h``, ``12h``; any other is ``24h``."""
     word = "1h" if word is None else word
     count, size = _DURATIONS.get(word, (24, 3600))
     return Durations(word if word in _DURATIONS else "24h", count, size)
@@ -142,18 +142,14 @@ def align(metric: str, peaks: Sequence[MetricPeak], bins: int) -> MetricAxis | s
     reaches = {one.site: Fraction(repr(one.peak)) * (scales[one.site] or 1) for one in peaks}
     largest = max(peaks, key=lambda one: reaches[one.site])
     whole = reaches[largest.site]
-    if len(set(reaches.values())) == 1:
-        width = whole / bins
-    else:
-        width = reduce(_common, reaches.values(), whole / bins)
-    if whole / width > MOST_BINS and len(set(reaches.values())) > 1:
+    is_one = len(set(reaches.values())) == 1
+    width = whole / bins if is_one else reduce(_common, reaches.values(), whole / bins)
+    if whole / width > MOST_BINS and not is_one:
         return f"The sites' peaks of {metric} have no common width of bins (of at most {MOST_BINS} each)."
     per_bin = int(whole / bins / width)
     stat = largest.stat or ""
-    sites = {
-        one.site: SiteBins(metric, one.unit, stat, one.peak, int(reaches[one.site] / width), per_bin) for one in peaks
-    }
-    return MetricAxis(metric, largest.unit, stat, largest.peak, bins, sites, len(set(reaches.values())) == 1)
+    sites = {one.site: SiteBins(metric, one.unit, stat, one.peak, int(reaches[one.site] / width), per_bin) for one in peaks}
+    return MetricAxis(metric, largest.unit, stat, largest.peak, bins, sites, is_one)
 
 
 def _common(one: Fraction, other: Fraction) -> Fraction:

@@ -16,10 +16,11 @@ from ccgateway.simulator.call import FieldError
 from ccgateway.simulator.job import Job
 from ccgateway.simulator.release import Release
 
-__all__ = ["Predicate", "admitting", "admitting_nodes", "times_counted"]
+__all__ = ["COLUMNS", "Predicate", "admitting", "column", "times_counted"]
 
 Filter = Mapping[str, Any]
 Predicate = Callable[[Job], bool]
+_Field = Callable[[Release, Any, int], Predicate | None]
 
 _HOURS = {"last6h": 6, "last24h": 24, "last7d": 168, "last30d": 720}
 
@@ -32,7 +33,7 @@ def admitting(release: Release, filters: Sequence[Filter] | None, now: int) -> P
     """
     given = [one for one in filters or () if one]
     if sum(one.get("tags") is not None for one in given) > 1:
-        raise FieldError("ambiguous column name: jobtag.tag_id" if not release.row_visibility else 'near "DISTINCT": syntax error')
+        raise FieldError('near "DISTINCT": syntax error' if release.row_visibility else "ambiguous column name: jobtag.tag_id")
     tests = [test for one in given for test in _tests(release, one, now)]
     return lambda job: all(test(job) for test in tests)
 
@@ -46,67 +47,74 @@ def times_counted(job: Job, filters: Sequence[Filter] | None) -> int:
     return 1
 
 
-def _tests(release: Release, one: Filter, now: int) -> Iterable[Predicate]:  # noqa: C901, PLR0912  one branch a field
-    new = release.row_visibility
+def _tests(release: Release, one: Filter, now: int) -> Iterable[Predicate]:
+    """The test of every field that restricts something."""
     for name, wanted in one.items():
-        if wanted is None:
-            continue
-        match name:
-            case "tags":
-                ids = {str(tag) for tag in wanted}
-                yield lambda job, ids=ids: any(str(tag.id) in ids for tag in job.tags)
-            case "dbId":
-                ids = {str(db_id) for db_id in wanted}
-                yield lambda job, ids=ids: str(job.id) in ids
-            case "jobId":
-                yield _job_id(wanted)
-            case "arrayJobId":
-                yield lambda job, number=wanted: job.array_job_id == number
-            case "user" | "project" | "cluster" | "partition":
-                if text := _text(wanted):
-                    yield lambda job, name=name, text=text: text(getattr(job, name))
-            case "subCluster":
-                if text := _text(wanted):
-                    yield lambda job, text=text: text(job.sub_cluster)
-            case "jobName":
-                if test := _job_name(release, wanted):
-                    yield test
-            case "duration":
-                yield _range(release, wanted, (lambda job: job.duration) if new else (lambda job: job.lasted(now)))
-            case "minRunningFor":
-                yield lambda job, least=wanted: not job.running or now - job.start_time > least
-            case "numNodes":
-                yield _range(release, wanted, lambda job: job.num_nodes)
-            case "numAccelerators":
-                yield _range(release, wanted, lambda job: job.num_acc)
-            case "numHWThreads":
-                yield _range(release, wanted, lambda job: job.num_hwthreads)
-            case "energy":
-                yield _range(release, wanted, lambda job: job.energy)
-            case "startTime":
-                yield _start_time(wanted, now)
-            case "state":
-                unknown = next((state for state in wanted if state not in release.states), None)
-                if unknown is not None:
-                    raise FieldError(f"{unknown} is not a valid JobState")
-                yield lambda job, states=frozenset(wanted): job.state in states
-            case "metricStats":
-                for item in wanted:
-                    yield _metric_stat(release, item)
-            case "flopsAnyAvg" | "memBwAvg" | "loadAvg" | "memUsedMax":
-                yield _range(release, wanted, lambda job, name=name: column(job, name))
-            case "shared":
-                yield lambda job, word=wanted: job.shared == word
-            case "exclusive":
-                if new:
-                    yield lambda job, number=wanted: job.exclusive == number
-            case "schedule":
-                if wanted in ("interactive", "batch"):
-                    operator = "eq" if wanted == "interactive" else "neq"
-                    if test := _job_name(release, {operator: "interactive"}):
-                        yield test
-            case "node":
-                yield admitting_nodes(release, wanted)
+        if wanted is not None:
+            test = _FIELDS[name](release, wanted, now) if name in _FIELDS else _of_column(release, name, wanted)
+            if test is not None:
+                yield test
+
+
+def _text_of(attribute: str) -> _Field:
+    def read(_release: Release, wanted: Any, _now: int) -> Predicate | None:
+        text = _text(wanted)
+        return None if text is None else lambda job: text(getattr(job, attribute))
+
+    return read
+
+
+def _range_of(attribute: str) -> _Field:
+    return lambda release, wanted, _now: _range(release, wanted, lambda job: getattr(job, attribute))
+
+
+def _ids(wanted: Iterable[object]) -> frozenset[str]:
+    return frozenset(map(str, wanted))
+
+
+def _tags(_release: Release, wanted: Any, _now: int) -> Predicate:
+    ids = _ids(wanted)
+    return lambda job: any(str(tag.id) in ids for tag in job.tags)
+
+
+def _db_ids(_release: Release, wanted: Any, _now: int) -> Predicate:
+    ids = _ids(wanted)
+    return lambda job: str(job.id) in ids
+
+
+def _duration(release: Release, wanted: Any, now: int) -> Predicate:
+    stored = release.row_visibility
+    return _range(release, wanted, lambda job: job.duration if stored else job.lasted(now))
+
+
+def _running_for(_release: Release, wanted: Any, now: int) -> Predicate:
+    return lambda job: not job.running or now - job.start_time > wanted
+
+
+def _states(release: Release, wanted: Any, _now: int) -> Predicate:
+    unknown = next((state for state in wanted if state not in release.states), None)
+    if unknown is not None:
+        raise FieldError(f"{unknown} is not a valid JobState")
+    states = frozenset(wanted)
+    return lambda job: job.state in states
+
+
+def _metric_stats(release: Release, wanted: Any, _now: int) -> Predicate:
+    tests = [_metric_stat(release, item) for item in wanted]
+    return lambda job: all(test(job) for test in tests)
+
+
+def _exclusive(release: Release, wanted: Any, _now: int) -> Predicate | None:
+    return (lambda job: job.exclusive == wanted) if release.row_visibility else None  # up to 1.3 it is ignored
+
+
+def _schedule(release: Release, wanted: Any, _now: int) -> Predicate | None:
+    operator = {"interactive": "eq", "batch": "neq"}.get(wanted)
+    return None if operator is None else _job_name(release, {operator: "interactive"})
+
+
+def _of_column(release: Release, name: str, wanted: Any) -> Predicate:
+    return _range(release, wanted, lambda job: column(job, name))
 
 
 #: column of releases up to 1.3 → metric and statistic
@@ -163,17 +171,17 @@ def _job_name(release: Release, wanted: Mapping[str, Any]) -> Predicate | None:
     if release.name == "1.2":  # the operators work on the whole metadata
         text = _text(wanted)
         return None if text is None else lambda job: job.meta_data is not None and text(_compact(job.meta_data))
-    text = _text(wanted, without=("in",))
-    if text is None:
+    named = _text(wanted, without=("in",))
+    if named is None:
         return None
-    return lambda job: (job.meta_data or {}).get("jobName") is not None and text(str((job.meta_data or {})["jobName"]))
+    return lambda job: (job.meta_data or {}).get("jobName") is not None and named(str((job.meta_data or {})["jobName"]))
 
 
 def _compact(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def admitting_nodes(release: Release, wanted: Mapping[str, Any]) -> Predicate:
+def _node(release: Release, wanted: Mapping[str, Any]) -> Predicate:
     """``node``: by host from 1.4 on, before that by the text of all resources."""
     given = {name: value for name, value in wanted.items() if value is not None}
     if not release.row_visibility:
@@ -226,3 +234,30 @@ def _metric_stat(release: Release, item: Mapping[str, Any]) -> Predicate:
         return found.get(key)
 
     return _range(release, wanted, held)
+
+
+_FIELDS: Mapping[str, _Field] = {
+    "tags": _tags,
+    "dbId": _db_ids,
+    "jobId": lambda _release, wanted, _now: _job_id(wanted),
+    "arrayJobId": lambda _release, wanted, _now: lambda job: job.array_job_id == wanted,
+    "user": _text_of("user"),
+    "project": _text_of("project"),
+    "cluster": _text_of("cluster"),
+    "subCluster": _text_of("sub_cluster"),
+    "partition": _text_of("partition"),
+    "jobName": lambda release, wanted, _now: _job_name(release, wanted),
+    "duration": _duration,
+    "minRunningFor": _running_for,
+    "numNodes": _range_of("num_nodes"),
+    "numAccelerators": _range_of("num_acc"),
+    "numHWThreads": _range_of("num_hwthreads"),
+    "energy": _range_of("energy"),
+    "startTime": lambda _release, wanted, now: _start_time(wanted, now),
+    "state": _states,
+    "metricStats": _metric_stats,
+    "shared": lambda _release, wanted, _now: lambda job: job.shared == wanted,
+    "exclusive": _exclusive,
+    "schedule": _schedule,
+    "node": lambda release, wanted, _now: _node(release, wanted),
+}

@@ -71,10 +71,17 @@ def jobs_metric_stats(call: Call, arguments: Mapping[str, Any]) -> list[dict[str
         ]
         found.append(
             {
-                "id": job.id, "jobId": str(job.job_id), "startTime": job.start_time, "duration": job.lasted(call.backend.now),
-                "cluster": job.cluster, "subCluster": job.sub_cluster, "numNodes": job.num_nodes,
-                "numHWThreads": job.num_hwthreads, "numAccelerators": job.num_acc, "stats": stats,
-            }  # fmt: skip
+                "id": job.id,
+                "jobId": str(job.job_id),
+                "startTime": job.start_time,
+                "duration": job.lasted(call.backend.now),
+                "cluster": job.cluster,
+                "subCluster": job.sub_cluster,
+                "numNodes": job.num_nodes,
+                "numHWThreads": job.num_hwthreads,
+                "numAccelerators": job.num_acc,
+                "stats": stats,
+            }
         )
     return found
 

@@ -35,9 +35,7 @@ def matching(call: Call, filters: Any) -> list[Job]:
     if rows is Rows.NONE:
         raise FieldError("user has no or unknown roles")
     admits = admitting(call.release, filters, call.backend.now)
-    return [
-        job for job in call.backend.jobs if (rows is Rows.ALL or job.user == call.who.subject) and admits(job)
-    ]
+    return [job for job in call.backend.jobs if (rows is Rows.ALL or job.user == call.who.subject) and admits(job)]
 
 
 def jobs_statistics(call: Call, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -52,9 +50,9 @@ def jobs_statistics(call: Call, arguments: Mapping[str, Any]) -> list[dict[str, 
     for job in jobs:
         found.setdefault(getattr(job, _GROUPS[group]), []).append(job)
     groups = [{"id": key, "name": _name(call, group, key), **_sums(call, held)} for key, held in found.items()]
+    refused = dict.fromkeys(("histDuration", "histNumNodes", "histNumCores", "histNumAccs"), _Refused("histograms"))
     for element in groups:
-        element |= dict.fromkeys(("histDuration", "histNumNodes", "histNumCores", "histNumAccs"), _Refused("histograms"))
-        element["histMetrics"] = _Refused("metric histograms")
+        element.update(refused, histMetrics=_Refused("metric histograms"))
     if (by := arguments.get("sortBy")) is not None:
         groups.sort(key=lambda one: -one[_SORTS[by]])
     page = arguments.get("page")

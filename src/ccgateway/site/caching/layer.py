@@ -9,6 +9,7 @@ What has to be read in one moment (the several pages of one second), and what is
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from hashlib import sha256
 from typing import TypeVar
 
 import msgspec
@@ -19,12 +20,14 @@ from ccgateway.cache.keys import Key
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.model import JobRow
+from ccgateway.jobs.statistics.counting import SiteStatistics, StatisticsWanted
 from ccgateway.site.base import JobsWanted, MetricsFound
 from ccgateway.site.caching.job_metrics import CachedMetrics
 from ccgateway.site.caching.responses import CLUSTERS, JOBS, USERS, ResponseCache, audience_of, person_of
 from ccgateway.site.exchange import SiteAnswer, Visit
 from ccgateway.site.instance import Instance
 from ccgateway.site.listing import ListQuery
+from ccgateway.site.queries.statistics import describe
 from ccgateway.site.reading import ROW_BYTES
 from ccgateway.site.releases import Dialect, ListPage, Window
 
@@ -122,6 +125,24 @@ class CachingSite:
         """See ``Site``."""
         # who lists users, a site may decide by its own table: that one token is accepted says nothing of another
         return await self._items(visit, (USERS, ""), person_of(visit.credential), list[User], self.origin.users)
+
+    async def statistics(self, visit: Visit, wanted: StatisticsWanted, *, budget: int) -> SiteStatistics:
+        """See ``Site``: what was read ``cache.list_for`` seconds ago at the most."""
+        ttl = self._responses.settings.list_for
+        person = person_of(visit.credential)
+        if person is None or not ttl:
+            return await self.origin.statistics(visit, wanted, budget=budget)
+        question = sha256(msgspec.json.encode([describe(wanted), budget])).hexdigest()
+        key = Key(self.name, JOBS, person, f"statistics {question}", __version__)
+
+        async def fill(keys: Sequence[Key], visit: Visit) -> Mapping[Key, Filled]:
+            payload = msgspec.msgpack.encode(await self.origin.statistics(visit, wanted, budget=budget))
+            return dict.fromkeys(keys, Filled(payload, ttl if len(payload) <= LARGEST_PAGE else 0.0))
+
+        def decode(_key: Key, entry: Entry) -> tuple[SiteStatistics, int]:
+            return msgspec.msgpack.decode(entry.payload, type=SiteStatistics), DECODED * len(entry.payload)
+
+        return (await self._responses.fetch([key], fill, View(decode), visit, within=self.settings.timeout))[key].value
 
     async def _items(
         self, visit: Visit, what: tuple[str, str], audience: str | None, kind: type[list[T]],

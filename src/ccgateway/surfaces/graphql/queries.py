@@ -12,7 +12,16 @@ from ccgateway.jobs.model import JobRow
 from ccgateway.surfaces.graphql.clusters import Cluster
 from ccgateway.surfaces.graphql.context import Info
 from ccgateway.surfaces.graphql.fields import computed
-from ccgateway.surfaces.graphql.inputs import JobFilter, OrderByInput, PageRequest, Policy, filter_values, time_value
+from ccgateway.surfaces.graphql.inputs import (
+    JobFilter,
+    OrderByInput,
+    PageRequest,
+    Policy,
+    PolicyArgument,
+    SitesArgument,
+    filter_values,
+    time_value,
+)
 from ccgateway.surfaces.graphql.joblist import JobResultList
 from ccgateway.surfaces.graphql.jobs import Job, Tag
 from ccgateway.surfaces.graphql.metrics import (
@@ -26,6 +35,7 @@ from ccgateway.surfaces.graphql.metrics import (
 from ccgateway.surfaces.graphql.scalars import Int64, Time
 from ccgateway.surfaces.graphql.selection import row_attributes
 from ccgateway.surfaces.graphql.sites import Site
+from ccgateway.surfaces.graphql.statistics import JobsStatistics, jobs_statistics
 from ccgateway.surfaces.graphql.tagging import list_tags
 from ccgateway.surfaces.graphql.users import User
 
@@ -35,8 +45,6 @@ __all__ = ["DEFAULT_PAGE", "Query"]
 DEFAULT_PAGE = 50
 
 argument = strawberry.argument
-SitesArgument = Annotated[list[str] | None, argument(description="Names of the sites to ask; all of them if left out.")]
-PolicyArgument = Annotated[Policy, argument(description="What to do when a site does not answer.")]
 AfterArgument = Annotated[str | None, argument(description="Give what comes after this cursor (`pageInfo.endCursor`).")]
 PageArgument = Annotated[PageRequest | None, argument(description="A page by its number; not together with `first` or `after`.")]
 OrderArgument = Annotated[OrderByInput | None, argument(description="The order; by start time, newest first, if left out.")]
@@ -147,6 +155,11 @@ class Query:
     )
     scoped_job_stats: list[NamedStatsWithScope] = computed(
         scoped_job_stats, description="What the metrics of one job come to at each of its places."
+    )
+    jobs_statistics: list[JobsStatistics] = computed(
+        jobs_statistics,
+        description="Figures of the jobs that match, at all sites together: one element, or one for each group of `groupBy`. "
+        "`exactness` tells how far each figure can be trusted.",
     )
     clusters: list[Cluster] = computed(_clusters, description="The clusters of all sites.")
     users: list[User] = computed(
