@@ -27,15 +27,15 @@ RELEASES = ["1.2", "1.3", "1.4", "1.5", "howto"]
 HTML = SiteAnswer(200, "text/html", b"<html>Forbidden</html>")
 
 Job = Mapping[str, Any]
+#: release, whether its own GraphQL is blocked, and jobs of each site
+Split = list[tuple[str, bool, list[dict[str, Any]]]]
 
 
 @st.composite
-def splits(draw: st.DrawFn) -> list[tuple[str, bool, list[dict[str, Any]]]]:
+def splits(draw: st.DrawFn) -> Split:
     """Sites: release, whether its own GraphQL is blocked, jobs."""
     jobs = draw(rows())
-    sites: list[tuple[str, bool, list[dict[str, Any]]]] = [
-        (draw(st.sampled_from(RELEASES)), draw(st.integers(0, 4)) == 0, []) for _ in range(draw(st.integers(1, 4)))
-    ]
+    sites: Split = [(draw(st.sampled_from(RELEASES)), draw(st.integers(0, 4)) == 0, []) for _ in range(draw(st.integers(1, 4)))]
     for job in jobs:
         sites[draw(st.integers(0, len(sites) - 1))][2].append(job)
     return sites
@@ -48,7 +48,9 @@ def ask(sites: Sequence[tuple[str, bool, Sequence[Job]]], question: StatisticsQu
             wire = wire_over(f"s{n}", release, list(jobs))
             wire.instead = HTML if is_blocked else None
             wires.append(wire)
-        async with gateway_over([instance_of(wire, n, url=f"http://s{n}") for n, wire in enumerate(wires, 1)], **limits) as gateway:
+        async with gateway_over(
+            [instance_of(wire, n, url=f"http://s{n}") for n, wire in enumerate(wires, 1)], **limits
+        ) as gateway:
             (outcome,) = await gateway.statistics([question], CALLER)
             if isinstance(outcome, GatewayError):
                 raise outcome
@@ -80,9 +82,7 @@ def held_against(answer: StatisticsAnswer, truth: Mapping[str, Mapping[Figure, i
 
 @settings(max_examples=150, deadline=None)
 @given(splits(), st.sampled_from([None, *GroupBy]), st.booleans())
-def test_merged_figures_are_those_of_the_union(
-    sites: list[tuple[str, bool, list[dict[str, Any]]]], group: GroupBy | None, exact: bool
-) -> None:
+def test_merged_figures_are_those_of_the_union(sites: Split, group: GroupBy | None, exact: bool) -> None:
     answer = ask(sites, StatisticsQuestion(figures=FIGURES, group_by=group, exact=exact))
     union = [(f"s{n}", job) for n, (_, _, jobs) in enumerate(sites) for job in jobs]
     held_against(answer, counted(union, group), is_grouped=group is not None)
@@ -109,7 +109,10 @@ FILTERS: dict[str, tuple[JobFilter, Any]] = {
     "states": (JobFilter(state=("running", "suspended")), lambda job: job["jobState"] == "running"),
     "ended": (JobFilter(state=("completed", "stopped")), lambda job: job["jobState"] == "completed"),
     "none": (JobFilter(state=("suspended",)), lambda _: False),
-    "times": (JobFilter(start_time=TimeRange(NOW - 399_990, NOW - 100)), lambda job: NOW - 399_990 <= job["startTime"] <= NOW - 100),
+    "times": (
+        JobFilter(start_time=TimeRange(NOW - 399_990, NOW - 100)),
+        lambda job: NOW - 399_990 <= job["startTime"] <= NOW - 100,
+    ),
     "name": (JobFilter(job_name=StringInput(eq="x")), lambda _: True),
     "names": (JobFilter(job_name=StringInput(in_=("y",))), lambda _: False),
     "number": (JobFilter(job_id=StringInput(eq="01003")), lambda job: job["jobId"] == 1003),
@@ -129,9 +132,7 @@ FILTERS: dict[str, tuple[JobFilter, Any]] = {
 @settings(max_examples=15, deadline=None)
 @pytest.mark.parametrize("name", FILTERS)
 @given(sites=splits(), group=st.sampled_from([None, GroupBy.USER]))
-def test_every_filter_means_the_same_at_every_release(
-    name: str, sites: list[tuple[str, bool, list[dict[str, Any]]]], group: GroupBy | None
-) -> None:
+def test_every_filter_means_the_same_at_every_release(name: str, sites: Split, group: GroupBy | None) -> None:
     wanted, test = FILTERS[name]
     if test is None:
         union = [
@@ -147,14 +148,19 @@ def test_every_filter_means_the_same_at_every_release(
 
 @settings(max_examples=60, deadline=None)
 @given(splits(), st.sampled_from([None, "1m", "10m", "1h", "6h", "12h", "24h", "x"]))
-def test_merged_histograms_are_those_of_the_union(sites: list[tuple[str, bool, list[dict[str, Any]]]], word: str | None) -> None:
+def test_merged_histograms_are_those_of_the_union(sites: Split, word: str | None) -> None:
     names = frozenset({"histDuration", "histNumNodes", "histNumCores", "histNumAccs"})
     answer = ask(sites, StatisticsQuestion(histograms=names, num_duration_bins=word))
     union = [job for _, _, jobs in sites for job in jobs]
     (item,) = answer.items
-    count, size = {"1m": (60, 60), "10m": (72, 600), None: (48, 3600), "1h": (48, 3600), "6h": (12, 21_600), "12h": (14, 43_200)}.get(
-        word, (24, 3600)
-    )
+    count, size = {
+        "1m": (60, 60),
+        "10m": (72, 600),
+        None: (48, 3600),
+        "1h": (48, 3600),
+        "6h": (12, 21_600),
+        "12h": (14, 43_200),
+    }.get(word, (24, 3600))
     by_bin = Counter(lasted(job) // size + 1 for job in union)
     assert item.histograms["histDuration"] == [(n * size, by_bin[n]) for n in range(1, count + 1)]
     assert item.overflow == sum(jobs for bin_, jobs in by_bin.items() if bin_ > count)
@@ -164,7 +170,7 @@ def test_merged_histograms_are_those_of_the_union(sites: list[tuple[str, bool, l
 
 @settings(max_examples=60, deadline=None)
 @given(splits(), st.sampled_from([1, 5, 10, 25]))
-def test_merged_histograms_of_metrics_are_those_of_the_union(sites: list[tuple[str, bool, list[dict[str, Any]]]], bins: int) -> None:
+def test_merged_histograms_of_metrics_are_those_of_the_union(sites: Split, bins: int) -> None:
     """Sites that keep metrics where nobody can count them refuse, and so does the whole."""
     question = StatisticsQuestion(histograms=frozenset({METRICS}), metrics=("flops_any",), num_metric_bins=bins)
     answer = ask(sites, question)

@@ -67,7 +67,9 @@ def rows(draw: st.DrawFn, most: int = 25) -> list[dict[str, Any]]:
             "footprint": None if value is None else {"flops_any_avg": value, "mem_used_max": 3.0},
         }
         if value is not None:
-            changes["statistics"] = {"flops_any": {"unit": {"base": "F/s", "prefix": "G"}, "avg": value, "min": 0.0, "max": value}}
+            changes["statistics"] = {
+                "flops_any": {"unit": {"base": "F/s", "prefix": "G"}, "avg": value, "min": 0.0, "max": value}
+            }
         else:
             changes["statistics"] = None
         if draw(st.integers(0, 5)) == 0:
@@ -86,7 +88,9 @@ def counted(jobs: Sequence[tuple[str, Mapping[str, Any]]], group: GroupBy | None
     """Every figure by group, of (site, job)."""
     groups: dict[str, Counter[Figure]] = defaultdict(Counter)
     users: dict[str, set[str]] = defaultdict(set)
-    seconds = {Figure.WALLTIME: None, Figure.NODE_HOURS: "numNodes", Figure.CORE_HOURS: "numHwthreads", Figure.ACC_HOURS: "numAcc"}
+    sums_of = {Figure.NODES: "numNodes", Figure.CORES: "numHwthreads", Figure.ACCS: "numAcc"}
+    weights = dict(zip((Figure.NODE_HOURS, Figure.CORE_HOURS, Figure.ACC_HOURS), sums_of.values(), strict=True))
+    seconds: dict[Figure, str | None] = {Figure.WALLTIME: None, **weights}
     for site, job in jobs:
         key = "" if group is None else site if group is GroupBy.SITE else job[_KEYS[group]]
         sums = groups[key]
@@ -95,7 +99,7 @@ def counted(jobs: Sequence[tuple[str, Mapping[str, Any]]], group: GroupBy | None
         sums[Figure.SHORT] += lasted(job) < 300
         for figure, weight in seconds.items():
             sums[figure] += lasted(job) * (job[weight] if weight else 1)
-        for figure, name in ((Figure.NODES, "numNodes"), (Figure.CORES, "numHwthreads"), (Figure.ACCS, "numAcc")):
+        for figure, name in sums_of.items():
             sums[figure] += job[name]
         users[key].add(job["user"])
     found = {}

@@ -9,6 +9,13 @@ from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import GatewayError
 from ccgateway.federation.audit import AuditFile
 from ccgateway.federation.closing import Closing
+from ccgateway.federation.footprints import (
+    FootprintsAnswer,
+    HeatmapAnswer,
+    JobFootprints,
+    MetricsQuestion,
+    SummariesAnswer,
+)
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
@@ -33,6 +40,7 @@ from ccgateway.federation.writes import Writes
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.model import JobKey, JobRow
+from ccgateway.jobs.statistics.footprints import HeatmapWanted
 from ccgateway.settings import LimitSettings, WriteSettings
 from ccgateway.site.registry import Registry
 from ccgateway.telemetry import Trouble, Troubles
@@ -72,6 +80,7 @@ class Gateway:
         self._lookups = Lookups(registry, twins, limits, self._joblist, provisionals)
         self._metrics = JobMetrics(registry, provisionals)
         self._statistics = Statistics(self._lookups)
+        self._footprints = JobFootprints(self._lookups)
         self._writes = Writes(
             registry,
             limits,
@@ -160,6 +169,18 @@ class Gateway:
     ) -> list[StatisticsAnswer | GatewayError]:
         """Figures of the jobs of all sites asked, one outcome for each question, in their order."""
         return await self._statistics.many(questions, caller)
+
+    async def footprints(self, question: MetricsQuestion, metrics: Sequence[str], caller: Principal) -> FootprintsAnswer:
+        """One average of each metric for every job that matches, at all sites asked."""
+        return await self._footprints.footprints(question, metrics, caller)
+
+    async def heatmap(self, question: MetricsQuestion, wanted: HeatmapWanted, caller: Principal) -> HeatmapAnswer:
+        """The samples of every job that matches, by intensity and performance, at all sites asked."""
+        return await self._footprints.heatmap(question, wanted, caller)
+
+    async def summaries(self, question: MetricsQuestion, metrics: Sequence[str] | None, caller: Principal) -> SummariesAnswer:
+        """The statistics of every job that matches, oldest first; of all its metrics for ``None``."""
+        return await self._footprints.summaries(question, metrics, caller)
 
     @property
     def writes(self) -> Writes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from ccgateway.errors import Code, FederationError, GatewayError, RequestError, SiteError
 from ccgateway.federation.lookups import Lookups
-from ccgateway.federation.questions import EVERYTHING, PageRequest, Policy, ReportStatus, SiteReport
+from ccgateway.federation.questions import EVERYTHING, PageRequest, Policy, SiteReport
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import Cluster, MetricConfig
 from ccgateway.jobs.conditions import check_patterns, conditions_of
@@ -32,8 +33,20 @@ from ccgateway.jobs.statistics.figures import (
 from ccgateway.jobs.statistics.histograms import MOST_BINS, Durations, MetricAxis, MetricPeak, align, duration_bins
 from ccgateway.site.base import Site
 from ccgateway.site.exchange import Visit
+from ccgateway.site.registry import Registry
+from ccgateway.tasks import side_by_side
 
-__all__ = ["METRICS", "JobStatistics", "MetricHistogram", "Statistics", "StatisticsAnswer", "StatisticsQuestion"]
+__all__ = [
+    "METRICS",
+    "JobStatistics",
+    "MetricHistogram",
+    "Statistics",
+    "StatisticsAnswer",
+    "StatisticsQuestion",
+    "configs_of",
+    "insist",
+    "report_counted",
+]
 
 #: the field with the histograms of metrics
 METRICS = "histMetrics"
@@ -123,17 +136,20 @@ class Statistics:
 
     async def many(self, questions: Sequence[StatisticsQuestion], caller: Principal) -> list[StatisticsAnswer | GatewayError]:
         """One outcome for each. Those over the same jobs in the same groups are one question to the sites."""
-        outcomes: list[StatisticsAnswer | GatewayError | None] = [None] * len(questions)
-        for alike in _alike(questions):
+        outcomes: dict[int, StatisticsAnswer | GatewayError] = {}
+
+        async def answer(alike: Sequence[int]) -> None:
             try:
                 merged = await self._merged(_together([questions[n] for n in alike]), caller)
             except GatewayError as error:
-                for n in alike:
-                    outcomes[n] = error
+                outcomes.update(dict.fromkeys(alike, error))
             else:
-                for n in alike:
-                    outcomes[n] = _answer(questions[n], merged)
-        return [one for one in outcomes if one is not None]
+                outcomes.update({n: _answer(questions[n], merged) for n in alike})
+
+        async with side_by_side() as group:
+            for alike in _alike(questions):
+                group.create_task(answer(alike), name="statistics over the same jobs")
+        return [outcomes[n] for n in range(len(questions))]
 
     async def _merged(self, question: StatisticsQuestion, caller: Principal) -> _Merged:
         check_patterns(question.filters)
@@ -170,8 +186,9 @@ class Statistics:
         parts = [part for (part,) in found.values()]
         for report in reports:
             if report.site in found:
-                _report(report, found[report.site][0], is_hidden=hidden[report.site])
-        self._check_budget(reports, question.policy)
+                part = found[report.site][0]
+                report_counted(report, part, _jobs_in(part), is_hidden=hidden[report.site])
+        insist(reports, registry, question.policy)
         return _Merged(
             merge_groups(group for part in parts for group in part.groups),
             {name: merge_histograms([part.histograms[name] for part in parts]) for name in wanted.histograms},
@@ -180,18 +197,6 @@ class Statistics:
             durations,
             reports,
         )
-
-    def _check_budget(self, reports: Sequence[SiteReport], policy: Policy) -> None:
-        """A list goes on by its cursor where a budget was spent; a sum without a site is not what was insisted on."""
-        registry = self.lookups.registry
-        spent = [
-            SiteError(report.code, report.site, report.message or "")
-            for report in reports
-            if report.code is Code.SCAN_BUDGET and (policy is Policy.STRICT or registry.one(report.site).settings.required)
-        ]
-        if spent:
-            names = ", ".join(str(error.site) for error in spent)
-            raise FederationError(Code.INCOMPLETE, f"Not complete without {names}, which must not be missing.", spent)
 
     async def _axes(self, question: StatisticsQuestion, caller: Principal) -> dict[str, MetricAxis | str]:
         """The bins of every metric, from what the sites' clusters say of it."""
@@ -226,7 +231,7 @@ _USUAL_STATS = {"mem_used": "max"}
 
 
 def _peak(site: str, metric: str, clusters: Sequence[Cluster]) -> MetricPeak | str | None:
-    configs = [config for cluster in clusters for config in _configs(cluster) if config.name == metric]
+    configs = [config for cluster in clusters for config in configs_of(cluster) if config.name == metric]
     if not configs:
         return None
     units = {(config.unit.prefix or "", config.unit.base) for config in configs}
@@ -237,7 +242,8 @@ def _peak(site: str, metric: str, clusters: Sequence[Cluster]) -> MetricPeak | s
     return MetricPeak(site, base, prefix, widest.peak, widest.footprint or _USUAL_STATS.get(metric, "avg"))
 
 
-def _configs(cluster: Cluster) -> Iterable[MetricConfig]:
+def configs_of(cluster: Cluster) -> Iterable[MetricConfig]:
+    """The metrics of a cluster; of its sub-clusters, where they are not told for the whole."""
     if cluster.metric_config:
         return cluster.metric_config
     return (config for part in cluster.sub_clusters or () for config in part.metric_config or ())
@@ -265,16 +271,34 @@ def _jobs_in(found: SiteStatistics) -> int:
     return sum(group.amounts[Figure.JOBS.value].value for group in found.groups)
 
 
-def _report(report: SiteReport, part: SiteStatistics, *, is_hidden: bool) -> None:
-    report.scanned, report.notes = part.scanned, list(part.notes)
-    report.returned = _jobs_in(part)
-    if is_hidden:  # how many there were would tell of other people's jobs
+def insist(reports: Sequence[SiteReport], registry: Registry, policy: Policy) -> None:
+    """Raises ``FederationError`` where a site is missing for its budget that must not be missing: a list would go on by its
+    cursor, a sum cannot."""
+    spent = [
+        SiteError(report.code, report.site, report.message or "")
+        for report in reports
+        if report.code is Code.SCAN_BUDGET and (policy is Policy.STRICT or registry.one(report.site).settings.required)
+    ]
+    if spent:
+        names = ", ".join(str(error.site) for error in spent)
+        raise FederationError(Code.INCOMPLETE, f"Not complete without {names}, which must not be missing.", spent)
+
+
+class _Counted(Protocol):
+    scanned: int
+    missed: int
+    notes: list[str]
+
+
+def report_counted(report: SiteReport, part: _Counted, returned: int, *, is_hidden: bool) -> None:
+    """What a site's part says of how it was read. ``returned``: its jobs in the answer. ``is_hidden``: other people's jobs are
+    dropped from what it sends, so that nothing may tell how many there were."""
+    report.scanned, report.notes, report.returned = part.scanned, list(part.notes), returned
+    if is_hidden:
         report.calls = min(report.calls, 1)
     if part.missed:
         what = "Some jobs may be" if is_hidden else "1 job is" if part.missed == 1 else f"{part.missed} jobs are"
         report.note_gap(Code.UNREADABLE_JOBS, f"{what} missing from the figures, as the site cannot read them.")
-    if report.status is ReportStatus.SKIPPED:
-        report.returned = 0
 
 
 def _answer(question: StatisticsQuestion, merged: _Merged) -> StatisticsAnswer:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from ccgateway.simulator.querying.statistics_sdl import STATISTICS
 from ccgateway.simulator.release import Release
 
 __all__ = ["sdl"]
@@ -22,25 +23,6 @@ scalar JobState
 
 enum SortDirectionEnum { DESC ASC }
 
-enum Aggregate {
-  USER
-  PROJECT
-  CLUSTER
-  SUBCLUSTER  # 1.5
-}
-
-enum SortByAggregate {
-  TOTALWALLTIME
-  TOTALJOBS
-  TOTALUSERS  # 1.5
-  TOTALNODES
-  TOTALNODEHOURS
-  TOTALCORES
-  TOTALCOREHOURS
-  TOTALACCS
-  TOTALACCHOURS
-}
-
 type Query {
   clusters: [Cluster!]!
   tags: [Tag!]!
@@ -49,20 +31,6 @@ type Query {
   jobMetrics(id: ID!, metrics: [String!], scopes: [MetricScope!], resolution: Int): [JobMetricWithName!]!  # 1.4+
   jobs(filter: [JobFilter!], page: PageRequest, order: OrderByInput): JobResultList!
   allocatedNodes(cluster: String!): [Count!]!
-  jobsStatistics(
-    filter: [JobFilter!]
-    metrics: [String!]  # 1.3+
-    page: PageRequest
-    sortBy: SortByAggregate
-    groupBy: Aggregate
-    numDurationBins: String  # 1.4+
-    numMetricBins: Int  # 1.4+
-  ): [JobsStatistics!]!
-  jobsMetricStats(filter: [JobFilter!], metrics: [String!]): [JobStats!]!  # 1.5
-  jobsFootprints(filter: [JobFilter!], metrics: [String!]!): Footprints
-  rooflineHeatmap(
-    filter: [JobFilter!]!, rows: Int!, cols: Int!, minX: Float!, minY: Float!, maxX: Float!, maxY: Float!
-  ): [[Float!]!]!
 }
 
 type Mutation {
@@ -239,80 +207,6 @@ type MetricStatistics {
   max: Float!
 }
 
-type JobsStatistics {
-  id: ID!
-  name: String!
-  totalUsers: Int!  # 1.5
-  totalJobs: Int!
-  runningJobs: Int!
-  shortJobs: Int!
-  totalWalltime: Int!
-  totalNodes: Int!
-  totalNodeHours: Int!
-  totalCores: Int!
-  totalCoreHours: Int!
-  totalAccs: Int!
-  totalAccHours: Int!
-  histDuration: [HistoPoint!]!
-  histNumNodes: [HistoPoint!]!
-  histNumCores: [HistoPoint!]!
-  histNumAccs: [HistoPoint!]!
-  histMetrics: [MetricHistoPoints!]!  # 1.3+
-}
-
-type HistoPoint {
-  count: Int!
-  value: Int!
-}
-
-type MetricHistoPoints {
-  metric: String!
-  unit: String!
-  stat: String  # 1.4+
-  data: [MetricHistoPoint!]
-}
-
-type MetricHistoPoint {
-  bin: Int
-  count: Int!
-  min: Int
-  max: Int
-}
-
-type Footprints {
-  timeWeights: TimeWeights!
-  metrics: [MetricFootprints!]!
-}
-
-type TimeWeights {
-  nodeHours: [NullableFloat]!
-  accHours: [NullableFloat]!
-  coreHours: [NullableFloat]!
-}
-
-type MetricFootprints {
-  metric: String!
-  data: [NullableFloat]!
-}
-
-type NamedStats {
-  name: String!
-  data: MetricStatistics!
-}
-
-type JobStats {
-  id: Int!
-  jobId: String!
-  startTime: Int!
-  duration: Int!
-  cluster: String!
-  subCluster: String!
-  numNodes: Int!
-  numHWThreads: Int
-  numAccelerators: Int
-  stats: [NamedStats!]!
-}
-
 input JobFilter {
   tags: [ID!]
   dbId: [ID!]  # 1.5
@@ -389,7 +283,7 @@ input PageRequest {
 def sdl(release: Release) -> str:
     """The schema of *release*; the how-to page says nothing about GraphQL, so it gets 1.5's."""
     name = "1.5" if release.howto else release.name
-    return "\n".join(line for line in _TEXT.splitlines() if _belongs(line, name))
+    return "\n".join(line for line in (_TEXT + STATISTICS).splitlines() if _belongs(line, name))
 
 
 def _belongs(line: str, name: str) -> bool:

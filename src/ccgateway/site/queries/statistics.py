@@ -9,26 +9,25 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import conditions_of
 from ccgateway.jobs.filters import JobFilter
 from ccgateway.jobs.statistics.counting import DURATIONS, Counter, Histogram, SiteStatistics, StatisticsWanted, merge_histograms
-from ccgateway.jobs.statistics.figures import ADDED, HOURS, Amount, Figure, Group, GroupBy, merge_groups
+from ccgateway.jobs.statistics.figures import ADDED, Figure, Group, GroupBy, merge_groups
 from ccgateway.jobs.statistics.histograms import SiteBins, spread
 from ccgateway.site.exchange import Visit
 from ccgateway.site.queries.scanning import Scan, beyond_budget
+from ccgateway.site.queries.told_statistics import ELEMENTS, Element, ToldStatistics
 from ccgateway.site.releases import Dialect
-from ccgateway.site.releases.query import QueryFailedError, QueryReply
+from ccgateway.site.releases.query import QueryFailedError
 from ccgateway.site.releases.query_filters import NotPushedError, PushedFilter, push_filter
 
 if TYPE_CHECKING:
     from ccgateway.site.instance import Instance
 
-__all__ = ["FALLS_BACK", "describe", "pushed", "read_statistics"]
+__all__ = ["FALLS_BACK", "pushed", "read_statistics"]
 
 #: what a site that answers no such question, or not as it should, comes to: then rows are counted
 FALLS_BACK = frozenset(
@@ -37,51 +36,6 @@ FALLS_BACK = frozenset(
 #: groups whose users are asked for one by one, and how many of them in one document
 MOST_GROUPS, AT_ONCE = 400, 40
 
-_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-
-
-class _Point(msgspec.Struct):
-    count: _Count
-    value: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-
-
-class _MetricPoint(msgspec.Struct):
-    bin: int
-    count: _Count
-    max: int | None = None
-
-
-class _MetricPoints(msgspec.Struct):
-    metric: str
-    unit: str
-    stat: str | None = None
-    data: list[_MetricPoint] | None = None
-
-
-class _Element(msgspec.Struct, rename="camel"):
-    """One element of an answer. Of what was asked for, nothing may be missing or null."""
-
-    id: str | None = None
-    name: str = ""
-    total_jobs: _Count | None = None
-    running_jobs: _Count | None = None
-    short_jobs: _Count | None = None
-    total_walltime: _Count | None = None
-    total_nodes: _Count | None = None
-    total_node_hours: _Count | None = None
-    total_cores: _Count | None = None
-    total_core_hours: _Count | None = None
-    total_accs: _Count | None = None
-    total_acc_hours: _Count | None = None
-    hist_duration: list[_Point] | None = None
-    hist_num_nodes: list[_Point] | None = None
-    hist_num_cores: list[_Point] | None = None
-    hist_num_accs: list[_Point] | None = None
-    hist_metrics: list[_MetricPoints] | None = None
-
-
-_ELEMENTS = msgspec.json.Decoder(QueryReply[dict[str, list[_Element]]], strict=False)
-_ATTRIBUTES = dict(zip(_Element.__struct_encode_fields__, _Element.__struct_fields__, strict=True))
 _FIELDS = {GroupBy.PROJECT: "project", GroupBy.CLUSTER: "cluster", GroupBy.SUBCLUSTER: "subCluster"}
 _ANSWER = {GroupBy.USER, GroupBy.PROJECT, GroupBy.CLUSTER}
 
@@ -171,7 +125,7 @@ class _Question:
         wanted, elements = self.wanted, list(filters.elements)
         document, variables = self._document(elements)
         answer = await self._elements(document, variables)
-        told = _Told(answer, self.site.name)
+        told = ToldStatistics(answer, self.site.name)
         result = told.statistics(wanted, fixed_bins=self.dialect.filtering.fixed_bins)
         if Figure.USERS in wanted.figures:
             if wanted.group in (None, GroupBy.SITE):
@@ -216,13 +170,13 @@ class _Question:
             filters = {f"f{n}": [*elements, {key: {"eq": group.id}}] for n, group in enumerate(some)}
             declared = ",".join(f"${name}:[JobFilter!]" for name in filters)
             parts = " ".join(f"u{n}:jobsStatistics(filter:$f{n},groupBy:USER){{id totalJobs}}" for n in range(len(some)))
-            told = _Told(await self._elements(f"query({declared}){{{parts}}}", filters), self.site.name)
+            told = ToldStatistics(await self._elements(f"query({declared}){{{parts}}}", filters), self.site.name)
             for n, group in enumerate(some):
                 group.users = {str(one.id) for one in told.all(f"u{n}")}
         return True
 
-    async def _elements(self, document: str, variables: Mapping[str, object]) -> dict[str, list[_Element]]:
-        return await self.site.query(self.visit, document, variables, _ELEMENTS)
+    async def _elements(self, document: str, variables: Mapping[str, object]) -> dict[str, list[Element]]:
+        return await self.site.query(self.visit, document, variables, ELEMENTS)
 
     # --- metrics
 
@@ -254,10 +208,10 @@ class _Question:
         declared = ",".join(f"$n{n}:[String!]" for n in range(len(bins)))
         variables: dict[str, object] = {f"n{n}": [one.metric] for n, one in enumerate(bins)}
         answer = await self._elements(f"query($f:[JobFilter!],{declared}){{{' '.join(parts)}}}", variables | {"f": elements})
-        told = _Told(answer, self.site.name)
+        told = ToldStatistics(answer, self.site.name)
         return {one.metric: self._histogram(told.one(f"m{n}"), one) for n, one in enumerate(bins)}
 
-    def _histogram(self, element: _Element, bins: SiteBins) -> Histogram:
+    def _histogram(self, element: Element, bins: SiteBins) -> Histogram:
         points = next((one for one in element.hist_metrics or () if one.metric == bins.metric), None)
         name = self.site.name
         if points is None or points.data is None:
@@ -285,7 +239,7 @@ class _Question:
             filters = {f"f{n}": [*elements, {column: one}] for n, one in enumerate(some)}
             declared = ",".join(f"${name}:[JobFilter!]" for name in filters)
             parts = " ".join(f"b{n}:jobsStatistics(filter:$f{n}){{totalJobs}}" for n in range(len(some)))
-            told = _Told(await self._elements(f"query({declared}){{{parts}}}", filters), self.site.name)
+            told = ToldStatistics(await self._elements(f"query({declared}){{{parts}}}", filters), self.site.name)
             counts |= {start + n + 1: told.value(told.one(f"b{n}"), Figure.JOBS) for n in range(len(some))}
         return Histogram({place: jobs for place, jobs in counts.items() if jobs})
 
@@ -334,94 +288,3 @@ def _both(one: SiteStatistics, other: SiteStatistics) -> SiteStatistics:
         one.missed + other.missed,
         one.notes + other.notes,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """An answer, every part of which has to be there."""
-
-    answer: Mapping[str, list[_Element]]
-    site: str
-
-    def all(self, key: str) -> list[_Element]:
-        """The elements of one part."""
-        found = self.answer.get(key)
-        if found is None or any(one.id is None for one in found if key[0] != "t" and key[0] != "b" and key[0] != "m"):
-            raise self._misfit()
-        return found
-
-    def one(self, key: str) -> _Element:
-        """The only element of one part."""
-        found = self.all(key)
-        if len(found) != 1:
-            raise self._misfit()
-        return found[0]
-
-    def value(self, element: _Element, figure: Figure) -> int:
-        """One figure."""
-        found: int | None = getattr(element, _ATTRIBUTES[figure.value])
-        if found is None:
-            raise self._misfit()
-        return found
-
-    def statistics(self, wanted: StatisticsWanted, *, fixed_bins: bool) -> SiteStatistics:
-        """The figures, groups and histograms, without users and metrics."""
-        is_grouped = wanted.group is not None and wanted.group is not GroupBy.SITE
-        groups = []
-        for element in self.all("t") if is_grouped else [self.one("t")]:
-            if is_grouped and element.id is None:
-                raise self._misfit()
-            key = str(element.id) if is_grouped else self.site if wanted.group is GroupBy.SITE else ""
-            groups.append(self._group(element, wanted, key, is_grouped=is_grouped))
-        if wanted.group is GroupBy.SITE and not groups[0].amounts[Figure.JOBS.value].value:
-            groups = []
-        histograms = {} if is_grouped else self._histograms(self.one("t"), wanted, fixed_bins=fixed_bins)
-        return SiteStatistics(groups, histograms)
-
-    def _group(self, element: _Element, wanted: StatisticsWanted, key: str, *, is_grouped: bool) -> Group:
-        amounts = {}
-        for figure in wanted.figures | {Figure.JOBS}:
-            if figure is Figure.USERS:
-                continue
-            if figure in ADDED and not is_grouped:
-                amounts[figure.value] = Amount.exact(sum(self.value(one, figure) for one in self.all("c")))
-                continue
-            value = self.value(element, figure)
-            if figure in HOURS:
-                amounts[figure.value] = Amount.whole_hours(value)
-            elif figure is Figure.SHORT:
-                amounts[figure.value] = Amount(value, max(0, value - self.value(element, Figure.RUNNING)), value)
-            else:
-                amounts[figure.value] = Amount.exact(value)
-        return Group(key, element.name if is_grouped else "", amounts, {}, None, [self.site])
-
-    def _histograms(self, element: _Element, wanted: StatisticsWanted, *, fixed_bins: bool) -> dict[str, Histogram]:
-        found = {}
-        for name in wanted.histograms:
-            points: list[_Point] | None = getattr(element, _ATTRIBUTES[name])
-            if points is None:
-                raise self._misfit()
-            counts: dict[int, int] = {}
-            for point in points:
-                counts[point.value] = counts.get(point.value, 0) + point.count
-            overflow = 0
-            if name == DURATIONS:
-                counts = counts if fixed_bins else wanted.durations.from_hours(counts) or {}
-                edges = {edge for edge, _ in wanted.durations.points({})}
-                if not counts.keys() <= edges:
-                    raise self._misfit()
-                # both were counted one after the other, while jobs may have started
-                overflow = max(0, self.value(element, Figure.JOBS) - sum(counts.values()))
-            found[name] = Histogram({value: jobs for value, jobs in counts.items() if jobs}, overflow)
-        return found
-
-    def _misfit(self) -> SiteError:
-        return SiteError(Code.WRONG_RELEASE, self.site, "The site's own GraphQL left out what was asked for.")
-
-
-def describe(wanted: StatisticsWanted) -> Any:
-    """Everything that decides the answer, ready to be encoded."""
-    return msgspec.to_builtins(
-        [wanted.filters, wanted.group, sorted(wanted.figures), sorted(wanted.histograms), wanted.durations, wanted.bins,
-         wanted.is_exact]
-    )  # fmt: skip

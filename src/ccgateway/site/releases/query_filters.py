@@ -40,8 +40,8 @@ class FilterFacts:
     ``more``: fields that it evaluates rightly beside those that every release does. ``open_ends``: an end of a range that is 0 is
     open; else both ends are taken as they stand. ``live_durations``: the duration of a job that runs is that of now.
     ``exclusive``: ``shared`` is a number there. ``columns``: what its job table keeps of metrics instead of footprints: key →
-    field. ``subclusters``: whether jobs can be grouped by sub-cluster. ``fixed_bins``: whether histograms have the bins that are
-    asked for.
+    field. ``subclusters``: whether jobs can be grouped by sub-cluster. ``summaries``: whether it tells
+    the statistics of many jobs. ``fixed_bins``: whether histograms have the bins that are asked for.
     """
 
     more: frozenset[str] = frozenset()
@@ -50,6 +50,7 @@ class FilterFacts:
     exclusive: bool = True
     columns: Mapping[str, str] = field(default_factory=dict)
     subclusters: bool = False
+    summaries: bool = False
     fixed_bins: bool = True
 
     @property

@@ -22,6 +22,7 @@ V1_5 = Dialect(
         open_ends=True,
         exclusive=False,
         subclusters=True,
+        summaries=True,
     ),
     # what it writes
     shared_key="shared",

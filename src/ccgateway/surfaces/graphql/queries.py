@@ -12,6 +12,7 @@ from ccgateway.jobs.model import JobRow
 from ccgateway.surfaces.graphql.clusters import Cluster
 from ccgateway.surfaces.graphql.context import Info
 from ccgateway.surfaces.graphql.fields import computed
+from ccgateway.surfaces.graphql.footprints import Footprints, JobStats, jobs_footprints, jobs_metric_stats, roofline_heatmap
 from ccgateway.surfaces.graphql.inputs import (
     JobFilter,
     OrderByInput,
@@ -160,6 +161,20 @@ class Query:
         jobs_statistics,
         description="Figures of the jobs that match, at all sites together: one element, or one for each group of `groupBy`. "
         "`exactness` tells how far each figure can be trusted.",
+    )
+    jobs_metric_stats: list[JobStats] = computed(
+        jobs_metric_stats,
+        description="What the metrics of each job that matches come to, oldest job first. Jobs that have none are left out.",
+    )
+    jobs_footprints: Footprints | None = computed(
+        jobs_footprints,
+        description="One average of each metric for every job that matches, at all sites together, in no particular order.",
+    )
+    roofline_heatmap: list[list[float]] = computed(
+        roofline_heatmap,
+        description="How many samples of the jobs that match fall into each cell. Columns are by the logarithm of `flops_any` "
+        "for each byte of `mem_bw`, rows by that of `flops_any`, smallest first. Sites whose own GraphQL cannot be asked are "
+        "missing.",
     )
     clusters: list[Cluster] = computed(_clusters, description="The clusters of all sites.")
     users: list[User] = computed(
