@@ -6,8 +6,16 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from ccgateway.cache.ttl_store import TtlStore
+from ccgateway.errors import GatewayError
 from ccgateway.federation.audit import AuditFile
 from ccgateway.federation.closing import Closing
+from ccgateway.federation.footprints import (
+    FootprintsAnswer,
+    HeatmapAnswer,
+    JobFootprints,
+    MetricsQuestion,
+    SummariesAnswer,
+)
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
@@ -26,11 +34,13 @@ from ccgateway.federation.questions import (
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.readahead import ParkedWalks
+from ccgateway.federation.statistics import Statistics, StatisticsAnswer, StatisticsQuestion
 from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.federation.writes import Writes
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.model import JobKey, JobRow
+from ccgateway.jobs.statistics.footprints import HeatmapWanted
 from ccgateway.settings import LimitSettings, WriteSettings
 from ccgateway.site.registry import Registry
 from ccgateway.telemetry import Trouble, Troubles
@@ -69,6 +79,8 @@ class Gateway:
         self._joblist = JobList(registry, twins, limits, self._parked)
         self._lookups = Lookups(registry, twins, limits, self._joblist, provisionals)
         self._metrics = JobMetrics(registry, provisionals)
+        self._statistics = Statistics(self._lookups)
+        self._footprints = JobFootprints(self._lookups)
         self._writes = Writes(
             registry,
             limits,
@@ -151,6 +163,24 @@ class Gateway:
     async def tags(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteTag]:
         """The tags of every site asked, as far as its credential there may see them: one tag per type, name and scope."""
         return await self._lookups.tags(caller, sites=sites, policy=policy)
+
+    async def statistics(
+        self, questions: Sequence[StatisticsQuestion], caller: Principal
+    ) -> list[StatisticsAnswer | GatewayError]:
+        """Figures of the jobs of all sites asked, one outcome for each question, in their order."""
+        return await self._statistics.many(questions, caller)
+
+    async def footprints(self, question: MetricsQuestion, metrics: Sequence[str], caller: Principal) -> FootprintsAnswer:
+        """One average of each metric for every job that matches, at all sites asked."""
+        return await self._footprints.footprints(question, metrics, caller)
+
+    async def heatmap(self, question: MetricsQuestion, wanted: HeatmapWanted, caller: Principal) -> HeatmapAnswer:
+        """The samples of every job that matches, by intensity and performance, at all sites asked."""
+        return await self._footprints.heatmap(question, wanted, caller)
+
+    async def summaries(self, question: MetricsQuestion, metrics: Sequence[str] | None, caller: Principal) -> SummariesAnswer:
+        """The statistics of every job that matches, oldest first; of all its metrics for ``None``."""
+        return await self._footprints.summaries(question, metrics, caller)
 
     @property
     def writes(self) -> Writes:

@@ -12,6 +12,8 @@ from ccgateway.simulator.call import Call, FieldError
 from ccgateway.simulator.gate import Rows, rows_of
 from ccgateway.simulator.job import Job
 from ccgateway.simulator.messages import GoError, parse_int
+from ccgateway.simulator.querying.footprints import jobs_footprints, jobs_metric_stats, roofline_heatmap
+from ccgateway.simulator.querying.statistics import jobs_statistics
 from ccgateway.simulator.writing.mutations import readable_tags
 from ccgateway.simulator.writing.refusing import NO_ROWS
 
@@ -45,7 +47,15 @@ def job(call: Call, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return _fields(call, found)
 
 
-QUERIES: dict[str, Callable[[Call, Mapping[str, Any]], object]] = {"clusters": clusters, "tags": tags, "job": job}
+QUERIES: dict[str, Callable[[Call, Mapping[str, Any]], object]] = {
+    "clusters": clusters,
+    "tags": tags,
+    "job": job,
+    "jobsStatistics": jobs_statistics,
+    "jobsFootprints": jobs_footprints,
+    "jobsMetricStats": jobs_metric_stats,
+    "rooflineHeatmap": roofline_heatmap,
+}
 
 
 def _fields(call: Call, found: Job) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from ccgateway.simulator.querying.statistics_sdl import STATISTICS
 from ccgateway.simulator.release import Release
 
 __all__ = ["sdl"]
@@ -218,6 +219,12 @@ input JobFilter {
   subCluster: StringInput  # 1.5
   partition: StringInput
   duration: IntRange
+  energy: FloatRange  # 1.4+
+  metricStats: [MetricStatItem!]  # 1.4+
+  flopsAnyAvg: FloatRange  # <=1.3
+  memBwAvg: FloatRange  # <=1.3
+  loadAvg: FloatRange  # <=1.3
+  memUsedMax: FloatRange  # <=1.3
   minRunningFor: Int  # <=1.4
   numNodes: IntRange
   numAccelerators: IntRange
@@ -244,6 +251,16 @@ input IntRange {
   to: Int!
 }
 
+input FloatRange {
+  from: Float!
+  to: Float!
+}
+
+input MetricStatItem {
+  metricName: String!
+  range: FloatRange!
+}
+
 input TimeRange {
   range: String  # 1.4+
   from: Time
@@ -266,7 +283,7 @@ input PageRequest {
 def sdl(release: Release) -> str:
     """The schema of *release*; the how-to page says nothing about GraphQL, so it gets 1.5's."""
     name = "1.5" if release.howto else release.name
-    return "\n".join(line for line in _TEXT.splitlines() if _belongs(line, name))
+    return "\n".join(line for line in (_TEXT + STATISTICS).splitlines() if _belongs(line, name))
 
 
 def _belongs(line: str, name: str) -> bool:

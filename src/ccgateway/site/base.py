@@ -20,6 +20,8 @@ from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.conditions import Conditions
 from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
 from ccgateway.jobs.model import JobRow
+from ccgateway.jobs.statistics.counting import SiteStatistics, StatisticsWanted
+from ccgateway.jobs.statistics.footprints import Footprints, FootprintsWanted, HeatmapWanted, JobSummaries, SummariesWanted
 from ccgateway.settings import SiteSettings
 from ccgateway.site.credentials import Credential, Proofs
 from ccgateway.site.exchange import Visit
@@ -131,6 +133,22 @@ class Site(Protocol):
 
     async def users(self, visit: Visit) -> list[User]:
         """The site's user table; needs an admin's token."""
+        ...
+
+    async def statistics(self, visit: Visit, wanted: StatisticsWanted, *, budget: int) -> SiteStatistics:
+        """Figures of the jobs that match. ``budget``: jobs that may be read for it; ``SCAN_BUDGET`` where that takes more."""
+        ...
+
+    async def footprints(self, visit: Visit, wanted: FootprintsWanted, *, budget: int) -> Footprints:
+        """Averages of metrics of every job that matches; ``SCAN_BUDGET`` for more jobs than ``budget``."""
+        ...
+
+    async def heatmap(self, visit: Visit, wanted: HeatmapWanted, *, budget: int) -> list[list[float]]:
+        """Samples of every job that matches; ``UNSUPPORTED`` where the site tells none, ``SCAN_BUDGET`` as ``footprints``."""
+        ...
+
+    async def summaries(self, visit: Visit, wanted: SummariesWanted, *, budget: int) -> JobSummaries:
+        """Statistics of metrics of every job that matches, oldest first; ``SCAN_BUDGET`` as ``footprints``."""
         ...
 
     async def greet(self, visit: Visit) -> None:

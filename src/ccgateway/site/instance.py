@@ -18,6 +18,8 @@ from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.conditions import EARLIEST, LATEST, Conditions
 from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted, in_order_of
 from ccgateway.jobs.model import ALWAYS, JobRow
+from ccgateway.jobs.statistics.counting import SiteStatistics, StatisticsWanted
+from ccgateway.jobs.statistics.footprints import Footprints, FootprintsWanted, HeatmapWanted, JobSummaries, SummariesWanted
 from ccgateway.settings import SiteSettings
 from ccgateway.site.base import JobsWanted, MetricsFound, PageFailedError
 from ccgateway.site.credentials import Credential, Credentials, Proofs
@@ -26,6 +28,8 @@ from ccgateway.site.guard import Noting
 from ccgateway.site.health import SiteHealth
 from ccgateway.site.listing import ListQuery
 from ccgateway.site.outages import RememberedFailureError
+from ccgateway.site.queries.footprints import read_footprints, read_heatmap, read_summaries
+from ccgateway.site.queries.statistics import read_statistics
 from ccgateway.site.release import SiteRelease
 from ccgateway.site.releases import Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
 from ccgateway.site.releases.metric_answers import metrics_not_found
@@ -221,6 +225,22 @@ class Instance:
                 return dialect.users(await self._exchange.exchange(dialect.users_request(), visit), self.name)
 
         return await self.in_dialect(visit, ask)
+
+    async def statistics(self, visit: Visit, wanted: StatisticsWanted, *, budget: int) -> SiteStatistics:
+        """See ``Site``."""
+        return await read_statistics(self, visit, wanted, budget)
+
+    async def footprints(self, visit: Visit, wanted: FootprintsWanted, *, budget: int) -> Footprints:
+        """See ``Site``."""
+        return await read_footprints(self, visit, wanted, budget)
+
+    async def heatmap(self, visit: Visit, wanted: HeatmapWanted, *, budget: int) -> list[list[float]]:
+        """See ``Site``."""
+        return await read_heatmap(self, visit, wanted, budget)
+
+    async def summaries(self, visit: Visit, wanted: SummariesWanted, *, budget: int) -> JobSummaries:
+        """See ``Site``."""
+        return await read_summaries(self, visit, wanted, budget)
 
     async def greet(self, visit: Visit) -> None:
         """See ``Site``."""

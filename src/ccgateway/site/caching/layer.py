@@ -9,7 +9,8 @@ What has to be read in one moment (the several pages of one second), and what is
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from hashlib import sha256
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -19,6 +20,8 @@ from ccgateway.cache.keys import Key
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.model import JobRow
+from ccgateway.jobs.statistics.counting import SiteStatistics, StatisticsWanted
+from ccgateway.jobs.statistics.footprints import Footprints, FootprintsWanted, HeatmapWanted, JobSummaries, SummariesWanted
 from ccgateway.site.base import JobsWanted, MetricsFound
 from ccgateway.site.caching.job_metrics import CachedMetrics
 from ccgateway.site.caching.responses import CLUSTERS, JOBS, USERS, ResponseCache, audience_of, person_of
@@ -31,6 +34,16 @@ from ccgateway.site.releases import Dialect, ListPage, Window
 __all__ = ["CachingSite"]
 
 T = TypeVar("T")
+W = TypeVar("W")
+W_contra = TypeVar("W_contra", contravariant=True)
+T_co = TypeVar("T_co", covariant=True)
+
+
+class _Counting(Protocol[W_contra, T_co]):
+    """A question about all jobs that match."""
+
+    async def __call__(self, visit: Visit, wanted: W_contra, *, budget: int) -> T_co: ...
+
 
 #: bytes of a page that is kept: larger ones are nobody's start page
 LARGEST_PAGE = 4 << 20
@@ -122,6 +135,39 @@ class CachingSite:
         """See ``Site``."""
         # who lists users, a site may decide by its own table: that one token is accepted says nothing of another
         return await self._items(visit, (USERS, ""), person_of(visit.credential), list[User], self.origin.users)
+
+    async def statistics(self, visit: Visit, wanted: StatisticsWanted, *, budget: int) -> SiteStatistics:
+        """See ``Site``: what was read ``cache.list_for`` seconds ago at the most."""
+        return await self._counted(visit, wanted, budget, SiteStatistics, self.origin.statistics)
+
+    async def footprints(self, visit: Visit, wanted: FootprintsWanted, *, budget: int) -> Footprints:
+        """See ``Site``, as ``statistics``."""
+        return await self._counted(visit, wanted, budget, Footprints, self.origin.footprints)
+
+    async def heatmap(self, visit: Visit, wanted: HeatmapWanted, *, budget: int) -> list[list[float]]:
+        """See ``Site``, as ``statistics``."""
+        return await self._counted(visit, wanted, budget, list[list[float]], self.origin.heatmap)
+
+    async def summaries(self, visit: Visit, wanted: SummariesWanted, *, budget: int) -> JobSummaries:
+        """See ``Site``, as ``statistics``."""
+        return await self._counted(visit, wanted, budget, JobSummaries, self.origin.summaries)
+
+    async def _counted(self, visit: Visit, wanted: W, budget: int, kind: type[T], ask: _Counting[W, T]) -> T:
+        ttl = self._responses.settings.list_for
+        person = person_of(visit.credential)
+        if person is None or not ttl:
+            return await ask(visit, wanted, budget=budget)
+        question = sha256(msgspec.json.encode([wanted, budget], order="sorted")).hexdigest()
+        key = Key(self.name, JOBS, person, f"{type(wanted).__name__} {question}", __version__)
+
+        async def fill(keys: Sequence[Key], visit: Visit) -> Mapping[Key, Filled]:
+            payload = msgspec.msgpack.encode(await ask(visit, wanted, budget=budget))
+            return dict.fromkeys(keys, Filled(payload, ttl if len(payload) <= LARGEST_PAGE else 0.0))
+
+        def decode(_key: Key, entry: Entry) -> tuple[T, int]:
+            return msgspec.msgpack.decode(entry.payload, type=kind), DECODED * len(entry.payload)
+
+        return (await self._responses.fetch([key], fill, View(decode), visit, within=self.settings.timeout))[key].value
 
     async def _items(
         self, visit: Visit, what: tuple[str, str], audience: str | None, kind: type[list[T]],

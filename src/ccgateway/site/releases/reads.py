@@ -28,6 +28,7 @@ from ccgateway.site.releases.metric_answers import (
     route_for,
 )
 from ccgateway.site.releases.query import Complaint, QueryReply, clusters_request, query_data, query_request
+from ccgateway.site.releases.query_filters import FilterFacts
 from ccgateway.site.replies import decode
 
 __all__ = ["ListPage", "ReadPlan", "Reads", "Window"]
@@ -119,6 +120,8 @@ class Reads:
     no_job: frozenset[int] = frozenset({422})
     #: whether any token may use the site's own GraphQL, ``POST /query``
     has_query: bool = True
+    #: what its own GraphQL makes of filters, and how it groups and bins
+    filtering: FilterFacts = field(default_factory=FilterFacts)
     #: whether ``GET clusters/`` exists
     clusters_by_rest: bool = True
     #: whether its GraphQL has the settings of metrics within subclusters; else they stand above them

@@ -9,6 +9,7 @@ import msgspec
 from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, Epoch
 from ccgateway.site.decoding import Computed, Wire, epoch
 from ccgateway.site.releases.dialect import Dialect
+from ccgateway.site.releases.query_filters import FilterFacts
 
 __all__ = ["EXCLUSIVE", "KEYS", "OLD_STATES", "START_TEXT", "V1_2"]
 
@@ -19,6 +20,11 @@ START_TEXT = {"start_time": Computed((("startTime", Epoch | dt.datetime, msgspec
 #: the states that releases up to 1.4 know
 OLD_STATES = frozenset({"running", "completed", "failed", "cancelled", "stopped", "timeout", "preempted", "out_of_memory"})
 _BEFORE_1_4 = frozenset({"energy", "footprint"})
+
+#: what the job table keeps of metrics, and the filter by which it can be counted
+_COLUMNS = {
+    "flops_any_avg": "flopsAnyAvg", "mem_bw_avg": "memBwAvg", "cpu_load_avg": "loadAvg", "mem_used_max": "memUsedMax",
+}  # fmt: skip
 
 V1_2 = Dialect(
     name="1.2",
@@ -32,6 +38,7 @@ V1_2 = Dialect(
     job_by_get=False,
     clusters_by_rest=False,
     metrics_in_subclusters=False,
+    filtering=FilterFacts(live_durations=True, columns=_COLUMNS, fixed_bins=False),
     mixes_hosts=True,
     lacks={
         "metric_stats": "Releases up to 1.3 keep no footprints: metricStats matches none of this site's jobs.",

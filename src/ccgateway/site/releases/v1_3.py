@@ -13,6 +13,7 @@ V1_3 = replace(
     name="1.3",
     job_by_get=True,
     clusters_by_rest=True,
+    filtering=replace(V1_2.filtering, more=frozenset({"job_name"})),
     edits_meta=True,
     shows_old_meta=True,
     counts=False,

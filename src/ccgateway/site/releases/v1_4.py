@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ccgateway.site.decoding import Wire
 from ccgateway.site.releases.dialect import Dialect
+from ccgateway.site.releases.query_filters import FilterFacts
 from ccgateway.site.releases.v1_2 import EXCLUSIVE, KEYS, OLD_STATES, START_TEXT
 
 __all__ = ["V1_4"]
@@ -17,6 +18,7 @@ V1_4 = Dialect(
     pushes=frozenset({"state", "cluster"}),
     in_list=Wire(KEYS, EXCLUSIVE),
     single=Wire(KEYS, EXCLUSIVE | START_TEXT),
+    filtering=FilterFacts(frozenset({"job_name", "node", "energy", "metric_stats", "shared"})),
     mixes_hosts=True,
     # what it writes
     shows_old_meta=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ccgateway.site.decoding import Wire
 from ccgateway.site.releases.dialect import Dialect
+from ccgateway.site.releases.query_filters import FilterFacts
 from ccgateway.site.releases.v1_2 import KEYS, OLD_STATES
 
 __all__ = ["V1_5"]
@@ -16,6 +17,13 @@ V1_5 = Dialect(
     pushes=frozenset({"state", "cluster", "project"}),
     in_list=Wire(KEYS),
     single=Wire(KEYS),
+    filtering=FilterFacts(
+        frozenset({"job_name", "node", "energy", "metric_stats", "shared", "sub_cluster", "db_id"}),
+        open_ends=True,
+        exclusive=False,
+        subclusters=True,
+        summaries=True,
+    ),
     # what it writes
     shared_key="shared",
     starts_late=True,

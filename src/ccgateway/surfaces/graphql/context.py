@@ -14,13 +14,16 @@ from ccgateway.errors import GatewayError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.questions import Policy, SiteReport
+from ccgateway.federation.statistics import StatisticsAnswer, StatisticsQuestion
 from ccgateway.federation.writes import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import User
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
+from ccgateway.jobs.statistics.figures import Exactness, Quality
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.loading import MetricsLoader, Outcome
 from ccgateway.surfaces.graphql.selection import Selection
+from ccgateway.surfaces.graphql.statistics_loading import StatisticsLoader
 
 __all__ = ["Gap", "Info", "RequestContext"]
 
@@ -37,7 +40,8 @@ class Gap:
 class RequestContext:
     """One GraphQL request. While the resolvers run, ``gaps`` fills up and becomes entries of ``errors``, ``notes`` (site and
     words, each once) and becomes ``extensions.notes``, ``ages`` (site, and how old the oldest part of its answers is; ``None``:
-    all of it is new) and becomes ``extensions.cache`` for those who ask for that.
+    all of it is new) and becomes ``extensions.cache`` for those who ask for that, ``exactness`` (path and figure, and the least
+    trustworthy of its values) and becomes ``extensions.exactness``.
 
     ``bytes_written``: bytes of samples in the answer, however often a document shows the same ones. ``is_overdrawn``: they are
     too many, so there is no answer. ``call``: under which id, and with which idempotency key, it writes.
@@ -54,6 +58,8 @@ class RequestContext:
     bytes_written: int = 0
     is_overdrawn: bool = False
     metrics: MetricsLoader = field(init=False)
+    statistics: StatisticsLoader = field(init=False)
+    exactness: dict[tuple[tuple[str | int, ...], str], Exactness] = field(default_factory=dict)
     _directories: dict[str, asyncio.Task[Mapping[str, User]]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _writes: int = 0
@@ -61,6 +67,7 @@ class RequestContext:
     def __post_init__(self) -> None:
         self.budget = MetricsBudget(self.limits)
         self.metrics = MetricsLoader(self._read_metrics)
+        self.statistics = StatisticsLoader(self._read_statistics)
 
     def write(self, size: int) -> None:
         """Counts ``size`` bytes of samples. Raises ``LIMIT_EXCEEDED`` when they are more than may be read for one answer."""
@@ -93,6 +100,13 @@ class RequestContext:
             if not report.is_complete:
                 self.gaps.append(Gap(info.place, report))
 
+    def note_exactness(self, info: Info, figures: Iterable[Exactness]) -> None:
+        """Remembers the least trustworthy value of each figure, for the field that ``info`` is about."""
+        for one in figures:
+            held = self.exactness.get((info.place, one.figure))
+            if held is None or _doubt(one) > _doubt(held):
+                self.exactness[info.place, one.figure] = one
+
     async def account(self, site: str, username: str) -> User | None:
         """The account of that name in the site's own user list, which is read once per request.
 
@@ -124,15 +138,22 @@ class RequestContext:
                 outcomes.append(answer.pieces)
         return outcomes
 
+    async def _read_statistics(self, questions: Sequence[StatisticsQuestion]) -> list[StatisticsAnswer | GatewayError]:
+        return await self.gateway.statistics(questions, self.caller)
+
     async def close(self) -> None:
         """Ends what the request started and nobody waits for any more, and lets go of what came: megabytes would stay until the
         collector comes, as this and the loader know each other."""
-        tasks = [task for task in (*self._directories.values(), *self.metrics.tasks) if not task.done()]
+        tasks = [task for task in (*self._directories.values(), *self.metrics.tasks, *self.statistics.tasks) if not task.done()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.metrics.forget()
         self._directories.clear()
+
+
+def _doubt(one: Exactness) -> tuple[int, int]:
+    return list(Quality).index(one.quality), (one.at_most or 0) - (one.at_least or 0)
 
 
 class Info(strawberry.Info[RequestContext, None]):

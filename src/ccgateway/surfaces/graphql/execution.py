@@ -27,7 +27,14 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.surfaces.graphql.context import RequestContext
 from ccgateway.surfaces.graphql.documents import MOST_ERRORS, Document, Documents
 from ccgateway.surfaces.graphql.executor import PlannedExecutor
-from ccgateway.surfaces.graphql.failures import Refusal, field_entries, gap_entry, gateway_entries, request_entries
+from ccgateway.surfaces.graphql.failures import (
+    Refusal,
+    exactness_entry,
+    field_entries,
+    gap_entry,
+    gateway_entries,
+    request_entries,
+)
 from ccgateway.surfaces.graphql.limits import check_cost, check_items
 from ccgateway.surfaces.graphql.lists import items_in
 from ccgateway.surfaces.graphql.persisted import PersistedQueries
@@ -72,6 +79,8 @@ class Executions:
         extensions: dict[str, Any] = {}
         if context.notes:
             extensions["notes"] = [{"site": site, "message": words} for site, words in context.notes]
+        if context.exactness:
+            extensions["exactness"] = [exactness_entry(path, one) for (path, _), one in context.exactness.items()]
         if request.tells_ages:
             extensions["cache"] = [{"site": site, "age": age} for site, age in context.ages.items()]
         if extensions:

@@ -14,9 +14,19 @@ from typing import Any, TypeAlias
 from graphql import GraphQLError
 
 from ccgateway.errors import CODES, Code, FederationError, GatewayError
+from ccgateway.jobs.statistics.figures import Exactness
 from ccgateway.surfaces.graphql.context import Gap
 
-__all__ = ["Entry", "Refusal", "field_entries", "gap_entry", "gateway_entries", "internal_entry", "request_entries"]
+__all__ = [
+    "Entry",
+    "Refusal",
+    "exactness_entry",
+    "field_entries",
+    "gap_entry",
+    "gateway_entries",
+    "internal_entry",
+    "request_entries",
+]
 
 Entry: TypeAlias = dict[str, Any]
 
@@ -43,6 +53,12 @@ class Refusal(Exception):  # noqa: N818 - not a fault of the program
     def because(cls, code: Code, message: str, *, status: int | None = None) -> Refusal:
         """The refusal with one entry."""
         return cls(code, [_entry(code, message)], status=status)
+
+
+def exactness_entry(path: Sequence[str | int], one: Exactness) -> Entry:
+    """How far one figure of a field can be trusted; ``offBy``: how much the true value may differ, if that is known."""
+    off_by = None if one.at_least is None or one.at_most is None else one.at_most - one.at_least
+    return {"path": list(path), "figure": one.figure, "quality": one.quality.value, "offBy": off_by, "reason": one.reason}
 
 
 def request_entries(code: Code, errors: Iterable[GraphQLError]) -> list[Entry]:

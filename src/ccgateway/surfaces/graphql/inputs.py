@@ -6,7 +6,7 @@ Every input has ``to_value()``. Absent and ``null`` mean the same everywhere: no
 from __future__ import annotations
 
 from enum import Enum
-from typing import Literal
+from typing import Annotated, Literal
 
 import strawberry
 
@@ -16,8 +16,8 @@ from ccgateway.jobs import filters as values
 from ccgateway.surfaces.graphql.scalars import NO_TIME, JobState, Time
 
 __all__ = [
-    "FloatRange", "IntRange", "JobFilter", "MetricStatItem", "OrderByInput", "PageRequest", "Policy", "SortDirection",
-    "StringInput", "TimeRange", "filter_values", "time_value",
+    "FloatRange", "IntRange", "JobFilter", "MetricStatItem", "OrderByInput", "PageRequest", "Policy",
+    "PolicyArgument", "SitesArgument", "SortDirection", "StringInput", "TimeRange", "filter_values", "time_value",
 ]  # fmt: skip
 
 
@@ -30,6 +30,12 @@ class Policy(Enum):
 
     def to_value(self) -> PolicyValue:
         return PolicyValue[self.name]
+
+
+SitesArgument = Annotated[
+    list[str] | None, strawberry.argument(description="Names of the sites to ask; all of them if left out.")
+]
+PolicyArgument = Annotated[Policy, strawberry.argument(description="What to do when a site does not answer.")]
 
 
 @strawberry.enum(name="SortDirectionEnum", description="In which direction a list is sorted.")

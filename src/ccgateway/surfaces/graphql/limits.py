@@ -12,6 +12,8 @@ included, as
 ``users``             1000 + 100 * fields of one user
 ``sites``             100 + 10 * fields of one site
 ``tags``              500 + 50 * fields of one tag
+``jobsStatistics``    500 + 50 * fields of one element
+``jobsMetricStats``   5000 + 50 * fields of one job, as ``jobsFootprints`` and ``rooflineHeatmap``
 mutations             100 + 10 for every order (object of a list that is an argument), a tenth of the fields of its result, and
                       10 more if those of its ``job`` are among them, + 1 for every other item of the lists in an argument
 ``jobMetrics`` …      10 + metrics + fields of one metric / 10, as ``scopedJobStats`` and ``jobStats``
@@ -77,6 +79,10 @@ LIST_COSTS = {
     "users": (1000, 100),
     "tags": (500, 50),
     "sites": (100, 10),
+    "jobsStatistics": (500, 50),
+    "jobsMetricStats": (5000, 50),
+    "jobsFootprints": (5000, 50),
+    "rooflineHeatmap": (5000, 50),
     "__schema": (1000, 100),
     "__type": (1000, 100),
     "__typename": (0, 0),

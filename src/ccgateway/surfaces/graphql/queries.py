@@ -12,7 +12,17 @@ from ccgateway.jobs.model import JobRow
 from ccgateway.surfaces.graphql.clusters import Cluster
 from ccgateway.surfaces.graphql.context import Info
 from ccgateway.surfaces.graphql.fields import computed
-from ccgateway.surfaces.graphql.inputs import JobFilter, OrderByInput, PageRequest, Policy, filter_values, time_value
+from ccgateway.surfaces.graphql.footprints import Footprints, JobStats, jobs_footprints, jobs_metric_stats, roofline_heatmap
+from ccgateway.surfaces.graphql.inputs import (
+    JobFilter,
+    OrderByInput,
+    PageRequest,
+    Policy,
+    PolicyArgument,
+    SitesArgument,
+    filter_values,
+    time_value,
+)
 from ccgateway.surfaces.graphql.joblist import JobResultList
 from ccgateway.surfaces.graphql.jobs import Job, Tag
 from ccgateway.surfaces.graphql.metrics import (
@@ -26,6 +36,7 @@ from ccgateway.surfaces.graphql.metrics import (
 from ccgateway.surfaces.graphql.scalars import Int64, Time
 from ccgateway.surfaces.graphql.selection import row_attributes
 from ccgateway.surfaces.graphql.sites import Site
+from ccgateway.surfaces.graphql.statistics import JobsStatistics, jobs_statistics
 from ccgateway.surfaces.graphql.tagging import list_tags
 from ccgateway.surfaces.graphql.users import User
 
@@ -35,8 +46,6 @@ __all__ = ["DEFAULT_PAGE", "Query"]
 DEFAULT_PAGE = 50
 
 argument = strawberry.argument
-SitesArgument = Annotated[list[str] | None, argument(description="Names of the sites to ask; all of them if left out.")]
-PolicyArgument = Annotated[Policy, argument(description="What to do when a site does not answer.")]
 AfterArgument = Annotated[str | None, argument(description="Give what comes after this cursor (`pageInfo.endCursor`).")]
 PageArgument = Annotated[PageRequest | None, argument(description="A page by its number; not together with `first` or `after`.")]
 OrderArgument = Annotated[OrderByInput | None, argument(description="The order; by start time, newest first, if left out.")]
@@ -147,6 +156,25 @@ class Query:
     )
     scoped_job_stats: list[NamedStatsWithScope] = computed(
         scoped_job_stats, description="What the metrics of one job come to at each of its places."
+    )
+    jobs_statistics: list[JobsStatistics] = computed(
+        jobs_statistics,
+        description="Figures of the jobs that match, at all sites together: one element, or one for each group of `groupBy`. "
+        "`exactness` tells how far each figure can be trusted.",
+    )
+    jobs_metric_stats: list[JobStats] = computed(
+        jobs_metric_stats,
+        description="What the metrics of each job that matches come to, oldest job first. Jobs that have none are left out.",
+    )
+    jobs_footprints: Footprints | None = computed(
+        jobs_footprints,
+        description="One average of each metric for every job that matches, at all sites together, in no particular order.",
+    )
+    roofline_heatmap: list[list[float]] = computed(
+        roofline_heatmap,
+        description="How many samples of the jobs that match fall into each cell. Columns are by the logarithm of `flops_any` "
+        "for each byte of `mem_bw`, rows by that of `flops_any`, smallest first. Sites whose own GraphQL cannot be asked are "
+        "missing.",
     )
     clusters: list[Cluster] = computed(_clusters, description="The clusters of all sites.")
     users: list[User] = computed(
