@@ -9,6 +9,8 @@ from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import GatewayError
 from ccgateway.federation.audit import AuditFile
 from ccgateway.federation.closing import Closing
+from ccgateway.federation.configuration import Configurations
+from ccgateway.federation.details import Details
 from ccgateway.federation.footprints import (
     FootprintsAnswer,
     HeatmapAnswer,
@@ -19,6 +21,7 @@ from ccgateway.federation.footprints import (
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
+from ccgateway.federation.nodes import Nodes
 from ccgateway.federation.page_cursors import PageCursorStore
 from ccgateway.federation.placing import WriteRouter
 from ccgateway.federation.provisional import Provisionals
@@ -66,6 +69,7 @@ class Gateway:
         writes: WriteSettings | None = None,
         idempotency_store: TtlStore | None = None,
         ttl_store: TtlStore | None = None,
+        configuration_store: TtlStore | None = None,
         troubles: Troubles | None = None,
         audit_file: AuditFile | None = None,
     ) -> None:
@@ -81,10 +85,14 @@ class Gateway:
         self._metrics = JobMetrics(registry, provisionals)
         self._statistics = Statistics(self._lookups)
         self._footprints = JobFootprints(self._lookups)
+        router = WriteRouter(registry, limits.scan_budget, provisionals)
+        self._nodes = Nodes(self._lookups, router)
+        self._details = Details(self._lookups)
+        self._configurations = Configurations(configuration_store or TtlStore("configuration"))
         self._writes = Writes(
             registry,
             limits,
-            WriteRouter(registry, limits.scan_budget, provisionals),
+            router,
             self.invalidate,
             writes or WriteSettings.model_validate({}),
             idempotency_store or TtlStore("once"),
@@ -181,6 +189,21 @@ class Gateway:
     async def summaries(self, question: MetricsQuestion, metrics: Sequence[str] | None, caller: Principal) -> SummariesAnswer:
         """The statistics of every job that matches, oldest first; of all its metrics for ``None``."""
         return await self._footprints.summaries(question, metrics, caller)
+
+    @property
+    def nodes(self) -> Nodes:
+        """The use cases about nodes and what is measured on them."""
+        return self._nodes
+
+    @property
+    def details(self) -> Details:
+        """The use cases about what belongs to jobs and people and is asked for only where it is shown."""
+        return self._details
+
+    @property
+    def configurations(self) -> Configurations:
+        """What callers' own front ends keep here."""
+        return self._configurations
 
     @property
     def writes(self) -> Writes:

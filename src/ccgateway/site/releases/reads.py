@@ -122,6 +122,8 @@ class Reads:
     has_query: bool = True
     #: what its own GraphQL makes of filters, and how it groups and bins
     filtering: FilterFacts = field(default_factory=FilterFacts)
+    #: what of cc-backend's schema it answers there beside jobs, clusters and tags: fields, and parts of them after a point
+    answers: frozenset[str] = frozenset()
     #: whether ``GET clusters/`` exists
     clusters_by_rest: bool = True
     #: whether its GraphQL has the settings of metrics within subclusters; else they stand above them

@@ -39,6 +39,7 @@ V1_2 = Dialect(
     clusters_by_rest=False,
     metrics_in_subclusters=False,
     filtering=FilterFacts(live_durations=True, columns=_COLUMNS, fixed_bins=False),
+    answers=frozenset({"allocatedNodes", "concurrentJobs", "nodeMetrics", "user"}),
     mixes_hosts=True,
     lacks={
         "metric_stats": "Releases up to 1.3 keep no footprints: metricStats matches none of this site's jobs.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ccgateway.site.decoding import Wire
 from ccgateway.site.releases.dialect import Dialect
 from ccgateway.site.releases.query_filters import FilterFacts
-from ccgateway.site.releases.v1_2 import EXCLUSIVE, KEYS, OLD_STATES, START_TEXT
+from ccgateway.site.releases.v1_2 import EXCLUSIVE, KEYS, OLD_STATES, START_TEXT, V1_2
 
 __all__ = ["V1_4"]
 
@@ -20,6 +20,7 @@ V1_4 = Dialect(
     single=Wire(KEYS, EXCLUSIVE | START_TEXT),
     filtering=FilterFacts(frozenset({"job_name", "node", "energy", "metric_stats", "shared"})),
     mixes_hosts=True,
+    answers=V1_2.answers | {"energyFootprint", "globalMetrics", "jobMetrics.resolution", "median", "nodeMetricsList"},
     # what it writes
     shows_old_meta=True,
 )

@@ -6,6 +6,7 @@ from ccgateway.site.decoding import Wire
 from ccgateway.site.releases.dialect import Dialect
 from ccgateway.site.releases.query_filters import FilterFacts
 from ccgateway.site.releases.v1_2 import KEYS, OLD_STATES
+from ccgateway.site.releases.v1_4 import V1_4
 
 __all__ = ["V1_5"]
 
@@ -24,6 +25,8 @@ V1_5 = Dialect(
         subclusters=True,
         summaries=True,
     ),
+    answers=V1_4.answers
+    | {"node", "nodeStates", "nodeStatesTimed", "nodes", "nodesWithMeta", "nodeMetrics.nodeState", "nodeMetricsList.stateFilter"},
     # what it writes
     shared_key="shared",
     starts_late=True,

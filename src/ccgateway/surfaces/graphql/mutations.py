@@ -14,6 +14,7 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.federation.writes import WriteCall
 from ccgateway.jobs import writes as values
 from ccgateway.jobs.writes import DeleteBefore, RemoveTags, TagJob
+from ccgateway.surfaces.graphql.configuration import update_configuration
 from ccgateway.surfaces.graphql.context import Info
 from ccgateway.surfaces.graphql.fields import computed
 from ccgateway.surfaces.graphql.inputs import time_value
@@ -72,19 +73,19 @@ async def _stop_jobs(
     jobs: Annotated[list[StopJobInput], argument(description="The jobs, and how each ended.")],
     idempotency_key: KeyArgument = None,
 ) -> Results:
-    orders = [one.to_value() for one in jobs]
+    orders = [one.to_value(info.context.ids) for one in jobs]
     return await info.context.gateway.writes.stop_jobs(orders, info.context.caller, _call(info, idempotency_key))
 
 
 async def _tag_jobs(info: Info, jobs: JobsArgument, tags: TagsArgument, idempotency_key: KeyArgument = None) -> Results:
     wanted = tag_values(tags)
-    orders = [TagJob(target=one.to_value(), tags=wanted) for one in jobs]
+    orders = [TagJob(target=one.to_value(info.context.ids), tags=wanted) for one in jobs]
     return await info.context.gateway.writes.tag_jobs(orders, info.context.caller, _call(info, idempotency_key))
 
 
 async def _untag_jobs(info: Info, jobs: JobsArgument, tags: TagsArgument, idempotency_key: KeyArgument = None) -> Results:
     wanted = tag_values(tags)
-    orders = [TagJob(target=one.to_value(), tags=wanted) for one in jobs]
+    orders = [TagJob(target=one.to_value(info.context.ids), tags=wanted) for one in jobs]
     return await info.context.gateway.writes.untag_jobs(orders, info.context.caller, _call(info, idempotency_key))
 
 
@@ -93,14 +94,14 @@ async def _edit_jobs_meta(
     jobs: Annotated[list[JobMetaInput], argument(description="The jobs, and what to write into the metadata of each.")],
     idempotency_key: KeyArgument = None,
 ) -> Results:
-    orders = [one.to_value() for one in jobs]
+    orders = [one.to_value(info.context.ids) for one in jobs]
     return await info.context.gateway.writes.edit_meta(orders, info.context.caller, _call(info, idempotency_key))
 
 
 async def _delete_jobs(
     info: Info, *, jobs: JobsArgument, dry_run: DryRunArgument = False, idempotency_key: KeyArgument = None
 ) -> Results:
-    targets = [one.to_value() for one in jobs]
+    targets = [one.to_value(info.context.ids) for one in jobs]
     writes = info.context.gateway.writes
     return await writes.delete_jobs(targets, info.context.caller, _call(info, idempotency_key), dry_run=dry_run)
 
@@ -174,4 +175,9 @@ class Mutation:
     )
     remove_tag_from_list: list[strawberry.ID] = computed(
         remove_tag_from_list, description="Removes tags altogether, and gives back their ids. For results by site: `removeTags`."
+    )
+    update_configuration: str | None = computed(
+        update_configuration,
+        description="Keeps a setting of the caller's own front end, for that caller alone; always null. No site is told. "
+        "`configuration` reads them; they are lost 90 days after the last change.",
     )
