@@ -359,11 +359,11 @@ input JobFilter {
   duration: IntRange
   energy: FloatRange  # 1.4+
   metricStats: [MetricStatItem!]  # 1.4+
+  minRunningFor: Int  # <=1.4
   flopsAnyAvg: FloatRange  # <=1.3
   memBwAvg: FloatRange  # <=1.3
   loadAvg: FloatRange  # <=1.3
   memUsedMax: FloatRange  # <=1.3
-  minRunningFor: Int  # <=1.4
   numNodes: IntRange
   numAccelerators: IntRange
   numHWThreads: IntRange

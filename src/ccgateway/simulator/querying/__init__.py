@@ -1,9 +1,12 @@
-"""Root fields of ``POST /query`` beside clusters, tags and single jobs, per release.
+"""Root fields of ``POST /query`` beside clusters and tags, per release.
 
-filters      which jobs a list of filters admits
-statistics   ``jobsStatistics``
-statistics_sdl   their part of the schema
-footprints   ``jobsFootprints``, ``rooflineHeatmap``, ``jobsMetricStats``
-nodes        nodes in use, their states, what is measured on them
-details      accounts, jobs beside a job, its energy, its metrics and statistics
+job_filters    ``JobFilter``: which jobs each release finds, with what it ignores and gets wrong
+job_fields     ``Job``: its fields as GraphQL writes them
+job_lists      ``jobs``: filter, order, page, count
+filters        which jobs a list of filters admits, in statistics
+statistics     ``jobsStatistics``
+statistics_sdl its part of the schema
+footprints     ``jobsFootprints``, ``rooflineHeatmap``, ``jobsMetricStats``
+nodes          nodes in use, their states, what is measured on them
+details        accounts, jobs beside a job, its energy, its metrics and statistics
 """

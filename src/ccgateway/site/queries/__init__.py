@@ -1,7 +1,13 @@
 """Questions that a site answers by its own GraphQL (``POST /query``), each in the document of its release.
-Some of them the gateway answers by reading its jobs, where it must.
 
-asking           what a release answers at all, what a refusal means
+Lists of jobs are read that way beside REST, with the same jobs and the same values; other questions only that way, or by reading
+jobs where it must be.
+
+filters          a filter in words of one release: what its site evaluates rightly, what it narrows, what is left to the gateway
+documents        one question for jobs: document, variables, and its answer decoded into rows
+ways             which way a question goes at a site, and for how long a site that refused one is read the other way
+reader           pages, counts and the first jobs in any order, asked and checked
+asking           what a release answers at all beside jobs, what a refusal means
 scanning         every job that matches, read within the budget and handed on page by page
 windows          windows of start times that hold few enough jobs for one question
 statistics       figures, groups and histograms of the jobs that match

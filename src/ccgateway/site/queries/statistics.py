@@ -61,7 +61,7 @@ async def read_statistics(site: Instance, visit: Visit, wanted: StatisticsWanted
 
 def pushed(dialect: Dialect, visit: Visit, filters: Sequence[JobFilter], site: str) -> PushedFilter:
     """The filters as the site takes them, kept to what the credential may see. Raises ``NotPushedError``."""
-    if not dialect.has_query:
+    if dialect.query is None:
         raise NotPushedError("anything, as there is no way to ask it")
     credential = visit.credential
     owner = None if dialect.isolates or credential.sees_all else credential.user or ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ccgateway.site.decoding import Wire
 from ccgateway.site.releases.dialect import Dialect
+from ccgateway.site.releases.query_facts import QUERY_KEYS, QUERY_KINDS, QueryFacts
 from ccgateway.site.releases.query_filters import FilterFacts
 from ccgateway.site.releases.v1_2 import EXCLUSIVE, KEYS, OLD_STATES, START_TEXT, V1_2
 
@@ -21,6 +22,7 @@ V1_4 = Dialect(
     filtering=FilterFacts(frozenset({"job_name", "node", "energy", "metric_stats", "shared"})),
     mixes_hosts=True,
     answers=V1_2.answers | {"energyFootprint", "globalMetrics", "jobMetrics.resolution", "median", "nodeMetricsList"},
+    query=QueryFacts(wire=Wire(QUERY_KEYS, EXCLUSIVE, kinds=QUERY_KINDS), shares="exclusive"),
     # what it writes
     shows_old_meta=True,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ccgateway.site.decoding import Wire
 from ccgateway.site.releases.dialect import Dialect
+from ccgateway.site.releases.query_facts import QUERY_KEYS, QUERY_KINDS, QueryFacts, columns, texts
 from ccgateway.site.releases.query_filters import FilterFacts
 from ccgateway.site.releases.v1_2 import KEYS, OLD_STATES
 from ccgateway.site.releases.v1_4 import V1_4
@@ -27,6 +28,13 @@ V1_5 = Dialect(
     ),
     answers=V1_4.answers
     | {"node", "nodeStates", "nodeStatesTimed", "nodes", "nodesWithMeta", "nodeMetrics.nodeState", "nodeMetricsList.stateFilter"},
+    query=QueryFacts(
+        wire=Wire(QUERY_KEYS, kinds=QUERY_KINDS),
+        columns=columns(shared="shared"),
+        texts=texts(sub_cluster="subCluster"),
+        literal_ranges=False,
+        shares="shared",
+    ),
     # what it writes
     shared_key="shared",
     starts_late=True,
