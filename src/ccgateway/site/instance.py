@@ -5,7 +5,6 @@ Finds the release where the settings say ``auto``, remembers it, and looks again
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -32,7 +31,6 @@ from ccgateway.site.health import SiteHealth
 from ccgateway.site.listing import ListQuery
 from ccgateway.site.outages import RememberedFailureError
 from ccgateway.site.queries.documents import Counted, QueriedList
-from ccgateway.site.queries.filters import QueryPlan, plan_for
 from ccgateway.site.queries.footprints import read_footprints, read_heatmap, read_summaries
 from ccgateway.site.queries.reader import FirstJobs, QueryReader, Tally
 from ccgateway.site.queries.statistics import read_statistics
@@ -135,7 +133,7 @@ class Instance:
         """One page, read the way that takes less work: of lists that ``listed`` has from this site, or remembers."""
 
         async def ask(dialect: Dialect) -> ListPage:
-            plan = self._plan(dialect, visit.credential, wanted)
+            plan = self._ways.plan(dialect, visit.credential, wanted)
             if plan is not None:
                 try:
                     return await self._reader.page(plan, window, listed, size=size, page=page)
@@ -147,15 +145,6 @@ class Instance:
             return query.page([] if query.plan.never else await listed(query))
 
         return await self.in_dialect(visit, ask)
-
-    def _plan(self, dialect: Dialect, credential: Credential, wanted: JobsWanted) -> QueryPlan | None:
-        """How a list, newest first, is asked for by the site's own GraphQL; ``None``: by REST."""
-        if self._ways.is_by_rest(wanted, hides=not dialect.isolates and not credential.sees_all):
-            return None
-        if not self._ways.way(dialect, credential).by_query:
-            return None
-        plan = plan_for(dialect, wanted, credential)
-        return plan if plan is not None and self._ways.takes(plan) else None
 
     def reads(self, credential: Credential) -> ReadingWay:
         """See ``Site``."""
@@ -175,19 +164,7 @@ class Instance:
 
     async def _by_query(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T | None]]) -> T | None:
         """What the site's own GraphQL says; ``None`` where that way is not open, or comes to nothing."""
-
-        async def try_it(dialect: Dialect) -> T | None:
-            if not self._ways.way(dialect, visit.credential).by_query:
-                return None
-            try:
-                return await ask(dialect)
-            except SiteError as error:
-                if not self._ways.gives_way(visit.credential, error):
-                    raise
-                error.forget_frames()
-                return None
-
-        return await self.in_dialect(visit, try_it)
+        return await self.in_dialect(visit, lambda dialect: self._ways.tried(dialect, visit.credential, lambda: ask(dialect)))
 
     async def counted(self, query: QueriedList, visit: Visit) -> Counted[JobRow]:
         """What the site's own GraphQL gives: rows, and how many there are altogether."""
@@ -217,7 +194,6 @@ class Instance:
 
     async def job(self, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
         """See ``Site``."""
-
         return await self.in_dialect(visit, lambda dialect: self._job(dialect, visit, db_id, attributes))
 
     async def _job(self, dialect: Dialect, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
@@ -232,8 +208,7 @@ class Instance:
         if not plan.matching([row]):
             return None
         if missing:
-            same_second = JobsWanted(Conditions(), attributes)
-            listed = await self.second(visit, same_second, row.start_time)
+            listed = await self._second(visit, JobsWanted(Conditions(), attributes), row.start_time)
             return next((other for other in listed.rows if other.id == db_id), None)
         return row
 
@@ -271,9 +246,7 @@ class Instance:
 
     async def metrics_route(self, visit: Visit) -> MetricsRoute:
         """Which way metrics are asked for with the visit's credential; asks the site only where its release is not known."""
-        dialect = await self._release.current(visit)
-        self._check_identity(dialect, visit.credential)
-        return dialect.metrics_route(visit.credential)
+        return (await self._release.heard(visit)).metrics_route(visit.credential)
 
     def arranged(self, visit: Visit, wanted: MetricsWanted, pieces: Sequence[MetricPiece]) -> MetricsFound:
         """The pieces in the order asked for, and what there is to know about them; once the release is known."""
@@ -283,7 +256,7 @@ class Instance:
         route = self._dialect.metrics_route(visit.credential)
         return MetricsFound(ordered, (*((route.note,) if route.note else ()), *self._dialect.metric_notes(ordered)))
 
-    async def second(self, visit: Visit, wanted: JobsWanted, second: int) -> ListPage:
+    async def _second(self, visit: Visit, wanted: JobsWanted, second: int) -> ListPage:
         """Every job that started in one second, in one page however many they are."""
         size = 32
         while size <= MOST_OF_A_SECOND:
@@ -358,9 +331,7 @@ class Instance:
 
     async def dialect(self, visit: Visit) -> Dialect:
         """The dialect that the site speaks. Raises ``NO_CREDENTIAL`` where the gateway could not tell whose jobs to hide."""
-        dialect = await self._release.current(visit)
-        self._check_identity(dialect, visit.credential)
-        return dialect
+        return await self._release.heard(visit)
 
     async def send(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
         """Sends one request as it is."""
@@ -402,7 +373,7 @@ class Instance:
     async def in_dialect(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T]]) -> T:
         """What ``ask`` comes to in the dialect that the site speaks; once more if it turns out to speak another by now."""
         try:
-            found = await self._in_its_dialect(visit, ask)
+            found = await self._release.speaking(visit, ask)
         except RememberedFailureError:
             raise  # that is no news of the site
         except SiteError as error:
@@ -415,50 +386,14 @@ class Instance:
         self.health.note(None)
         return found
 
-    async def _in_its_dialect(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T]]) -> T:
-        begun, release = time.monotonic(), self._release
-        dialect = await release.current(visit)
-        self._check_identity(dialect, visit.credential)
-        try:
-            return await ask(dialect)
-        except SiteError as error:
-            if error.code not in _MISFITS and not (release.is_auto and _is_shut_out(error, dialect)):
-                raise
-            if not release.is_auto:
-                raise self._explained(error) from None
-            if release.found_at >= begun and release.dialect is dialect:
-                raise
-            again = await release.search(visit) if release.dialect is dialect else await release.current(visit)
-            if again is dialect:
-                raise
-            self._check_identity(again, visit.credential)
-            return await ask(again)
-
-    def _check_identity(self, dialect: Dialect, credential: Credential) -> None:
-        """Where the gateway itself must hide other people's jobs, it has to know whose the token is."""
-        if not dialect.isolates and credential.user is None and not credential.sees_all:
-            message = f"Release {dialect.name} shows every token everything, and this token does not say whose it is: not asked."
-            raise SiteError(Code.NO_CREDENTIAL, self.name, message)
-
     def hides_others(self, credential: Credential) -> bool:
         """See ``Site``."""
         return self._dialect is not None and not self._dialect.isolates and not credential.sees_all
-
-    def _explained(self, error: SiteError) -> SiteError:
-        hint = f"It is configured as release {self.settings.release}; ccgateway check tells which one answers there."
-        return SiteError(error.code, self.name, f"{error.message.rstrip('.')}. {hint}", retryable=error.retryable)
-
-
-def _is_shut_out(error: SiteError, dialect: Dialect) -> bool:
-    """Whether a site that isolated nobody, and so let everybody into ``/api``, may have become one that does not."""
-    return error.code is Code.SITE_UNAUTHORIZED and not dialect.isolates
 
 
 #: jobs of one second that are looked through for one of them
 MOST_OF_A_SECOND = 32_768
 
-#: failures that a site of another release than thought would show
-_MISFITS = frozenset({Code.WRONG_RELEASE, Code.SITE_REFUSED})
 #: failures that say nothing of the site itself
 _OF_THE_CALLER = frozenset({Code.SITE_UNAUTHORIZED, Code.NO_CREDENTIAL, Code.NOT_FOUND})
 #: failures that go with a site being restarted

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
@@ -22,6 +23,8 @@ from ccgateway.site.releases.probing import find_release
 from ccgateway.traffic.scopes import begin_fetch
 
 __all__ = ["SiteRelease"]
+
+T = TypeVar("T")
 
 #: seconds for which a release that was found is taken for granted, and after which one looks again if that could not be found out
 REMEMBERED_FOR, RETRIED_AFTER = 300.0, 10.0
@@ -71,6 +74,41 @@ class SiteRelease:
             self._retry_at = time.monotonic() + RETRIED_AFTER
             return known
 
+    async def heard(self, visit: Visit) -> Dialect:
+        """As ``current``. Raises ``NO_CREDENTIAL`` where the gateway could not tell whose jobs to hide."""
+        dialect = await self.current(visit)
+        self._check_identity(dialect, visit.credential)
+        return dialect
+
+    async def speaking(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T]]) -> T:
+        """What ``ask`` comes to in the dialect that the site speaks; once more if it turns out to speak another by now."""
+        begun = time.monotonic()
+        dialect = await self.heard(visit)
+        try:
+            return await ask(dialect)
+        except SiteError as error:
+            if error.code not in _MISFITS and not (self.is_auto and _is_shut_out(error, dialect)):
+                raise
+            if not self.is_auto:
+                raise self._explained(error) from None
+            if self.found_at >= begun and self.dialect is dialect:
+                raise
+            again = await self.search(visit) if self.dialect is dialect else await self.current(visit)
+            if again is dialect:
+                raise
+            self._check_identity(again, visit.credential)
+            return await ask(again)
+
+    def _check_identity(self, dialect: Dialect, credential: Credential) -> None:
+        """Where the gateway itself must hide other people's jobs, it has to know whose the token is."""
+        if not dialect.isolates and credential.user is None and not credential.sees_all:
+            message = f"Release {dialect.name} shows every token everything, and this token does not say whose it is: not asked."
+            raise SiteError(Code.NO_CREDENTIAL, self._settings.name, message)
+
+    def _explained(self, error: SiteError) -> SiteError:
+        hint = f"It is configured as release {self._settings.release}; ccgateway check tells which one answers there."
+        return SiteError(error.code, self._settings.name, f"{error.message.rstrip('.')}. {hint}", retryable=error.retryable)
+
     async def search(self, visit: Visit) -> Dialect:
         """Asks the site which release it is, once for all who wait with the same credential."""
         key = visit.credential, visit.insists
@@ -114,3 +152,12 @@ class SiteRelease:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _is_shut_out(error: SiteError, dialect: Dialect) -> bool:
+    """Whether a site that isolated nobody, and so let everybody into ``/api``, may have become one that does not."""
+    return error.code is Code.SITE_UNAUTHORIZED and not dialect.isolates
+
+
+#: failures that a site of another release than thought would show
+_MISFITS = frozenset({Code.WRONG_RELEASE, Code.SITE_REFUSED})

@@ -86,8 +86,8 @@ def node_states(call: Call) -> Response:
     call.backend.changes.note("nodes", None, call.request.body.decode(errors="replace"))
     told = msgspec.json.decode(call.request.body, type=_Told)
     for node in told.nodes:
-        part = next((c for c in call.backend.clusters if c["name"] == told.cluster), {"subClusters": []})
-        named = next((s["name"] for s in part["subClusters"] if holds_node(s["nodes"], node.hostname)), "")
+        parts = [part for c in call.backend.clusters if c["name"] == told.cluster for part in c["subClusters"]]
+        named = next((part["name"] for part in parts if holds_node(part["nodes"], node.hostname)), "")
         call.backend.nodes.tell(told.cluster, named, node.hostname, node.states, call.backend.now)
     return Response(200)
 

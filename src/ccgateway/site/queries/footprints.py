@@ -114,8 +114,13 @@ async def _told_or(
     site: Instance, visit: Visit, told: Callable[[Dialect], Awaitable[T | str]], counted: Callable[[str], Awaitable[T]]
 ) -> T:
     """What the site tells; what its rows come to, where it does not."""
+
+    async def told_if_asked(dialect: Dialect) -> T | str:
+        way = site.reads(visit.credential)
+        return await told(dialect) if way.by_query else way.reason
+
     try:
-        found = await site.in_dialect(visit, told)
+        found = await site.in_dialect(visit, told_if_asked)
     except SiteError as error:
         if error.code not in FALLS_BACK | {Code.UNSUPPORTED}:
             raise

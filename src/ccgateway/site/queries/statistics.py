@@ -84,6 +84,9 @@ class _Question:
         """What the site tells, or why it is not asked."""
         self.dialect = dialect
         wanted = self.wanted
+        way = self.site.reads(self.visit.credential)
+        if not way.by_query:
+            return way.reason
         try:
             filters = pushed(dialect, self.visit, wanted.filters, self.site.name)
         except NotPushedError as error:

@@ -7,7 +7,9 @@ while without trying the other first. That is kept for each credential, as it ma
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cachetools import TLRUCache
 
@@ -15,10 +17,12 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.site.base import JobsWanted
 from ccgateway.site.credentials import Credential
 from ccgateway.site.outages import RememberedFailureError
-from ccgateway.site.queries.filters import QueryPlan
+from ccgateway.site.queries.filters import QueryPlan, plan_for
 from ccgateway.site.releases import Dialect
 
 __all__ = ["ReadingWay", "Ways"]
+
+T = TypeVar("T")
 
 #: credentials of one site whose refusals are known at any one time
 MOST_KNOWN = 1024
@@ -40,6 +44,11 @@ class ReadingWay:
     by_query: bool
     why: str
     gave_way: bool = False
+
+    @property
+    def reason(self) -> str:
+        """``why``, to go on a sentence with."""
+        return self.why[0].lower() + self.why[1:].rstrip(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +82,26 @@ class Ways:
             return ReadingWay(by_query=False, why=f"The site's own GraphQL is left alone for now: {refusal.why}", gave_way=True)
         return ReadingWay(by_query=True, why="Filters, counts and orders that REST does not have go by the site's own GraphQL.")
 
-    def is_by_rest(self, wanted: JobsWanted, *, hides: bool) -> bool:
-        """Whether a list, newest first, is one that REST gives without a row too many. ``hides``: other people's are dropped."""
-        return self._setting != "query" and not hides and not wanted.conditions.items
+    def plan(self, dialect: Dialect, credential: Credential, wanted: JobsWanted) -> QueryPlan | None:
+        """How a list, newest first, is asked for by the site's own GraphQL; ``None``: by REST, where that takes no more work."""
+        is_set = self._setting == "query"
+        hides = not dialect.isolates and not credential.sees_all
+        if not (is_set or hides or wanted.conditions.items) or not self.way(dialect, credential).by_query:
+            return None
+        plan = plan_for(dialect, wanted, credential)
+        return plan if plan is not None and (is_set or plan.narrows) else None
 
-    def takes(self, plan: QueryPlan) -> bool:
-        """Whether a list, newest first, goes that way, where it is open: REST takes less work for what it has filters for."""
-        return self._setting == "query" or plan.narrows
+    async def tried(self, dialect: Dialect, credential: Credential, ask: Callable[[], Awaitable[T | None]]) -> T | None:
+        """What ``ask`` comes to; ``None`` where the site's own GraphQL is not asked, or what came leads to REST."""
+        if not self.way(dialect, credential).by_query:
+            return None
+        try:
+            return await ask()
+        except SiteError as error:
+            if not self.gives_way(credential, error):
+                raise
+            error.forget_frames()
+            return None
 
     def gives_way(self, credential: Credential, error: SiteError) -> bool:
         """Whether REST is to be asked instead, after that failure; it is remembered."""

@@ -59,7 +59,9 @@ class JobStats:
 
 
 def _question(info: Info, filters: list[JobFilter] | None, sites: list[str] | None, policy: Policy) -> MetricsQuestion:
-    return MetricsQuestion(filters=filter_values(filters), sites=sites, policy=policy.to_value().of(info.context.caller))
+    return MetricsQuestion(
+        filters=filter_values(filters, info.context.ids), sites=sites, policy=policy.to_value().of(info.context.caller)
+    )
 
 
 async def jobs_footprints(
@@ -101,7 +103,7 @@ async def roofline_heatmap(
     policy: PolicyArgument = Policy.PARTIAL,
 ) -> list[list[float]]:
     context = info.context
-    wanted = HeatmapWanted(filter_values(filter), rows, cols, min_x, min_y, max_x, max_y)
+    wanted = HeatmapWanted(filter_values(filter, context.ids), rows, cols, min_x, min_y, max_x, max_y)
     answer = await context.gateway.heatmap(_question(info, filter, sites, policy), wanted, context.caller)
     context.note_gaps(info, answer.reports)
     return answer.cells

@@ -150,7 +150,7 @@ async def jobs_statistics(
 ) -> list[JobsStatistics]:
     names = {child.name for child in info.selection.children}
     question = StatisticsQuestion(
-        filters=filter_values(filter),
+        filters=filter_values(filter, info.context.ids),
         figures=frozenset(FIGURES[name] for name in names if name in FIGURES),
         histograms=_histograms(names),
         metrics=tuple(metrics or ()),
