@@ -8,6 +8,8 @@ page_cursors where the next of a list's numbered pages begins
 joblist     the one exact job list: planned, walked, cut into pages, reported
 lookups     one job by id or key; clusters; users; the sites themselves
 metrics     the metrics of one job or of many, each job an outcome of its own
+statistics  figures of the jobs of all sites, merged, sorted and cut
+footprints  averages, samples and statistics of metrics of many jobs
 writes      every write, many orders at once, each with a result of its own
 orders      orders are carried out, in chains by job
 placing     which site an order goes to, and which job is meant

@@ -10,5 +10,6 @@ metrics     measured series of a job: what is asked for, and the pieces that com
 packing     these pieces as bytes, for a cache
 times       when a job can have begun and ended
 provisional ids of jobs that have none yet
+statistics  figures of many jobs: how those of sites become one, and how exact it is
 writes      what callers may change at sites, and what became of it
 """

@@ -2,6 +2,6 @@
 
 filters      which jobs a list of filters admits, release by release
 statistics   ``jobsStatistics``
-statistics_sdl   their part of the schema
+statistics_sdl  their part of the schema
 footprints   ``jobsFootprints``, ``rooflineHeatmap``, ``jobsMetricStats``
 """
