@@ -11,6 +11,8 @@ metrics     the metrics of one job or of many, each job an outcome of its own
 nodes       states of nodes, and what is measured on them
 details     jobs beside a job, its energy, accounts: asked for only where they are shown
 configuration what a caller's own front end keeps
+statistics  figures of the jobs of all sites, merged, sorted and cut
+footprints  averages, samples and statistics of metrics of many jobs
 writes      every write, many orders at once, each with a result of its own
 orders      orders are carried out, in chains by job
 placing     which site an order goes to, and which job is meant

@@ -12,5 +12,6 @@ details     what belongs to a job and is no part of its row
 packing     these pieces as bytes, for a cache
 times       when a job can have begun and ended
 provisional ids of jobs that have none yet
+statistics  figures of many jobs: how those of sites become one, and how exact it is
 writes      what callers may change at sites, and what became of it
 """

@@ -17,6 +17,7 @@ instance     the ``Site`` that asks, every time
 caching      the ``Site`` that stands before one and keeps its answers for a while
 queries      questions that only the site's own GraphQL answers
 reading      a site's jobs, newest first, without losing or doubling one
+queries      questions about all jobs that match: told by the site's own GraphQL, or counted from its jobs
 registry     all configured sites
 
 writing      the site as writes see it: the façade over what follows

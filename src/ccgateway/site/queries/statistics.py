@@ -118,7 +118,7 @@ class _Question:
                 raise beyond_budget(self.site.name, self.budget)
             return await self._scanned(self.wanted)
         except SiteError as error:
-            if error.code is not Code.SCAN_BUDGET:
+            if error.code is not Code.SCAN_BUDGET and error.code not in FALLS_BACK:
                 raise
             for group in told.groups:
                 group.refuse([figure for figure in inexact if not _is_exact(group, figure)], f"{self.site.name}: {error.message}")
@@ -197,7 +197,7 @@ class _Question:
         try:
             counted = await self._scanned(replace(self.wanted, figures=frozenset(), histograms=frozenset(), group=None))
         except SiteError as error:
-            if error.code is not Code.SCAN_BUDGET:
+            if error.code is not Code.SCAN_BUDGET and error.code not in FALLS_BACK:
                 raise
             return {one.metric: Histogram(refused=f"{self.site.name}: {error.message}") for one in bins}
         return counted.metrics

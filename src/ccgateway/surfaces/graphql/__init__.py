@@ -7,6 +7,7 @@ verbatim    decoded values that are encoded as they are to what a selection show
 plans       an operation worked out once: its cost, and how to answer it
 context     what the resolvers of one request share
 loading     the metrics of many jobs in few questions
+statistics_loading  statistics that are asked for in the same moment, as one question
 documents   query texts → parsed and validated documents, remembered
 merging     fields of one answer that may stand together, found out in linear time
 persisted   texts of documents that callers ask for by their hash

@@ -6,6 +6,7 @@
     inputs                      what callers write, translated into the gateway's values
     jobs  joblist               Job and what hangs on it; one page of jobs
     metrics                     JobMetricWithName, statistics, and the fields that give them
+    statistics  footprints      figures and metrics of many jobs
     clusters  users  sites      the other types
     queries                     the root fields of Query
     orders                      what callers order, translated into the gateway's values

@@ -1,0 +1,374 @@
+"""Statistics over several sites: who is counted for whom, what a broken site cannot make wrong, budgets, and what is asked once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from pydantic import SecretStr
+
+from ccgateway.errors import Code, FederationError, GatewayError, RequestError
+from ccgateway.federation.gateway import Gateway
+from ccgateway.federation.questions import PageRequest, Policy, ReportStatus
+from ccgateway.federation.statistics import METRICS, StatisticsAnswer, StatisticsQuestion
+from ccgateway.identity.principal import Principal
+from ccgateway.jobs.filters import JobFilter, StringInput
+from ccgateway.jobs.statistics.figures import Figure, GroupBy, Quality
+from ccgateway.settings import SiteSettings
+from ccgateway.simulator.clusters import synthetic_cluster
+from ccgateway.simulator.release import RELEASES
+from ccgateway.site.credentials import Credential, OneToken
+from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.instance import Instance
+from support.caching import Clock, cache_of
+from support.figures import FIGURES, Answering, counted, made, wire_over
+from support.walking import gateway_over
+from support.written import instance_of
+
+CALLER = Principal("tester")
+REAL = ["1.2", "1.3", "1.4", "1.5"]
+HISTOGRAMS = frozenset({"histDuration", "histNumNodes", "histNumCores", "histNumAccs"})
+
+
+def jobs(*, count: int = 12) -> list[dict[str, Any]]:
+    """Jobs of three people."""
+    return [
+        made(n, user=("alice", "bob", "mona")[n % 3], project="p_ab"[: 3 + n % 2], numNodes=n % 4 + 1, duration=1000 * n)
+        for n in range(1, count + 1)
+    ]
+
+
+async def one(gateway: Gateway, question: StatisticsQuestion) -> StatisticsAnswer:
+    (outcome,) = await gateway.statistics([question], CALLER)
+    if isinstance(outcome, GatewayError):
+        raise outcome
+    return outcome
+
+
+def shown_as(wire: Answering, user: str, roles: Sequence[str], number: int = 1, **settings: Any) -> Instance:
+    """The site as somebody with these roles sees it."""
+    site = wire.site
+    values = {"name": site.name, "number": number, "url": f"http://{site.name}", "release": site.release.name, "timeout": 10}
+    credential = Credential.from_token(SecretStr(site.mint(user, roles)))
+    return Instance(SiteSettings.model_validate(values | settings), wire, OneToken(credential))
+
+
+# --- who is counted for whom
+
+ROLES = {
+    "admin": ("admin", "api"), "support": ("support", "api"), "manager": ("manager", "api"), "user": ("user", "api"),
+    "api": ("api",), "nobody": (),
+}  # fmt: skip
+QUESTIONS = {
+    "totals": StatisticsQuestion(figures=FIGURES),
+    "exact": StatisticsQuestion(figures=FIGURES, exact=True),
+    "users": StatisticsQuestion(figures=FIGURES, group_by=GroupBy.USER, sort_by=Figure.JOBS),
+    "projects": StatisticsQuestion(figures=FIGURES, group_by=GroupBy.PROJECT),
+    "clusters": StatisticsQuestion(figures=FIGURES, group_by=GroupBy.CLUSTER),
+    "sub-clusters": StatisticsQuestion(figures=FIGURES, group_by=GroupBy.SUBCLUSTER),
+    "sites": StatisticsQuestion(figures=FIGURES, group_by=GroupBy.SITE),
+    "histograms": StatisticsQuestion(histograms=HISTOGRAMS),
+    "metrics": StatisticsQuestion(histograms=frozenset({METRICS}), metrics=("flops_any",)),
+    "somebody else": StatisticsQuestion(filters=(JobFilter(user=StringInput(eq="bob")),), figures=FIGURES),
+    "by rows": StatisticsQuestion(filters=(JobFilter(sub_cluster=StringInput(eq="main"), tags=None),), figures=FIGURES),
+}
+
+
+@pytest.mark.parametrize("release", [*REAL, "howto"])
+@pytest.mark.parametrize("role", ROLES)
+async def test_nobody_counts_more_than_their_own_token_shows(release: str, role: str) -> None:
+    """What a site says to somebody is what it says where there is nothing that they may not see: figures, groups, reports."""
+    whole, own = jobs(), [job for job in jobs() if job["user"] == "mona"]
+    told: list[dict[str, object]] = []
+    for held in (whole, own):
+        wire = wire_over("s1", release, held, clusters=[synthetic_cluster("aurora", RELEASES[release])])
+        async with gateway_over([shown_as(wire, "mona", ROLES[role])]) as gateway:
+            told.append({name: await _said(gateway, question) for name, question in QUESTIONS.items()})
+    sees_all = role in ("admin", "support", "api")
+    for name in QUESTIONS:
+        assert (told[0][name] == told[1][name]) or sees_all, name
+    # and whoever sees all does: the test can tell
+    assert (told[0]["totals"] != told[1]["totals"]) is (sees_all and not (role == "support" and release == "howto"))
+
+
+async def _said(gateway: Gateway, question: StatisticsQuestion) -> object:
+    """Everything that an answer says, but for how long it took."""
+    try:
+        answer = await one(gateway, question)
+    except GatewayError as error:
+        return str(error)
+    reports = [replace(report, elapsed=0.0) for report in answer.reports]
+    return str(answer.items), str(reports)
+
+
+# --- broken sites
+
+
+def told(value: object, status: int = 200) -> SiteAnswer:
+    return SiteAnswer(status, "application/json", msgspec.json.encode(value))
+
+
+ELEMENT = {figure.value: 1 for figure in Figure} | {"id": "", "name": ""}
+HOSTILE = {
+    "a web page": SiteAnswer(200, "text/html", b"<html>Forbidden</html>"),
+    "a proxy that blocks the path": SiteAnswer(403, "text/html", b"<html>Forbidden</html>"),
+    "no such path": SiteAnswer(404, "text/plain", b"404 page not found"),
+    "nothing": SiteAnswer(200, "", b""),
+    "null": told(None),
+    "no data": told({"data": None}),
+    "null figures": told({"data": {"t": [ELEMENT | dict.fromkeys((figure.value for figure in Figure), None)], "c": [], "u": []}}),
+    "negative figures": told({"data": {"t": [ELEMENT | {"totalJobs": -5}], "c": [ELEMENT], "u": [ELEMENT]}}),
+    "fractions": told({"data": {"t": [ELEMENT | {"totalWalltime": 1.5}], "c": [ELEMENT], "u": [ELEMENT]}}),
+    "words": told({"data": {"t": [ELEMENT | {"totalJobs": "many"}], "c": [ELEMENT], "u": [ELEMENT]}}),
+    "half of it": told({"data": {"t": [ELEMENT]}}),
+    "no element": told({"data": {"t": [], "c": [], "u": []}}),
+    "two elements": told({"data": {"t": [ELEMENT, ELEMENT], "c": [ELEMENT], "u": [ELEMENT]}}),
+    "groups without ids": told({"data": {"t": [ELEMENT], "c": [ELEMENT | {"id": None}], "u": [ELEMENT | {"id": None}]}}),
+    "errors": told({"data": None, "errors": [{"message": "MAIN > Panic caused by: x"}]}),
+    "errors beside data": told({"data": {"t": [ELEMENT], "c": [ELEMENT], "u": [ELEMENT]}, "errors": [{"message": "x"}]}),
+    "a million errors": SiteAnswer(
+        200, "application/json", b'{"data":null,"errors":[' + b",".join([b'{"message":"x"}'] * 1_000_000) + b"]}"
+    ),
+    "an unknown question": told({"errors": [{"message": "Cannot query field"}], "data": None}, 422),
+    "too large a number": told({"data": {"t": [ELEMENT | {"totalJobs": 2**70}], "c": [ELEMENT], "u": [ELEMENT]}}),
+    "a cost limit": told({"data": None, "errors": [{"message": "operation has complexity 1", "extensions": {}}]}),
+}
+
+
+@pytest.mark.parametrize("release", REAL)
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_what_a_broken_site_says_of_its_jobs_never_makes_a_figure_wrong(name: str, release: str) -> None:
+    """Its jobs are counted one by one instead, and it says so."""
+    broken, sound = wire_over("s1", release, jobs()), wire_over("s2", "1.5", jobs(count=5))
+    broken.instead = HOSTILE[name]
+    async with gateway_over([instance_of(broken, 1, url="http://a"), instance_of(sound, 2, url="http://b")]) as gateway:
+        answer = await one(gateway, StatisticsQuestion(figures=FIGURES))
+    (item,) = answer.items
+    truth = counted([("s1", job) for job in jobs()] + [("s2", job) for job in jobs(count=5)], None)[""]
+    for figure in Figure:
+        amount = item.group.amount(figure)
+        assert amount is not None and amount.low <= truth[figure] <= amount.high
+    assert broken.queries
+    assert any("one by one" in note for note in answer.reports[0].notes)
+    assert answer.reports[1].notes == []
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_broken_site_that_cannot_be_counted_either_is_missing_and_says_so(name: str) -> None:
+    broken, sound = wire_over("s1", "1.5", jobs()), wire_over("s2", "1.5", jobs(count=5))
+    broken.instead = HOSTILE[name]
+    sites = [instance_of(broken, 1, url="http://a"), instance_of(sound, 2, url="http://b")]
+    async with gateway_over(sites, scan_budget=6) as gateway:
+        answer = await one(gateway, StatisticsQuestion(figures=FIGURES))
+        with pytest.raises(FederationError) as strict:
+            await one(gateway, StatisticsQuestion(figures=FIGURES, policy=Policy.STRICT))
+    assert strict.value.code is Code.INCOMPLETE
+    amount = answer.items[0].group.amount(Figure.JOBS)
+    assert amount is not None and amount.value == 5
+    assert not answer.complete
+    assert (answer.reports[0].status, answer.reports[0].code) == (ReportStatus.FAILED, Code.SCAN_BUDGET)
+    assert "limits.scan_budget" in (answer.reports[0].message or "")
+
+
+BINS = [{"bin": n, "count": 1, "max": 50 * n} for n in range(1, 11)]
+LYING = {
+    "another unit": {"metric": "flops_any", "unit": "TF/s", "stat": "avg", "data": BINS},
+    "another statistic": {"metric": "flops_any", "unit": "GF/s", "stat": "max", "data": BINS},
+    "other bins": {"metric": "flops_any", "unit": "GF/s", "stat": "avg", "data": BINS[:9]},
+    "another peak": {"metric": "flops_any", "unit": "GF/s", "stat": "avg", "data": [one | {"max": one["max"] * 2} for one in BINS]},
+    "another metric": {"metric": "mem_bw", "unit": "GF/s", "stat": "avg", "data": BINS},
+    "nothing": {"metric": "flops_any", "unit": "GF/s", "stat": "avg", "data": None},
+}
+
+
+@pytest.mark.parametrize("name", LYING)
+async def test_a_histogram_in_other_bins_than_asked_for_is_refused_with_a_reason(name: str) -> None:
+    wire = wire_over("s1", "1.5", jobs())
+    question = StatisticsQuestion(histograms=frozenset({METRICS}), figures=frozenset({Figure.JOBS}), metrics=("flops_any",))
+
+    def instead(request: SiteRequest, visit: Visit) -> SiteAnswer:
+        if b"histMetrics" in (request.body or b""):
+            return told({"data": {"m0": [{"totalJobs": 12, "histMetrics": [LYING[name]]}]}})
+        return Answering._answer(wire, request, visit)
+
+    wire._answer = instead  # type: ignore[method-assign]
+    async with gateway_over([instance_of(wire)]) as gateway:
+        answer = await one(gateway, question)
+    (item,) = answer.items
+    assert item.metrics[0].points is None
+    refusal = next(one for one in item.exactness if one.figure == "histMetrics.flops_any")
+    assert refusal.quality is Quality.REFUSED and "s1" in (refusal.reason or "")
+
+
+async def test_a_site_that_hangs_is_missing_after_its_time() -> None:
+    class Hanging(Answering):
+        async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+            if request.path == "/query":
+                await asyncio.sleep(60)
+            return await super().exchange(request, visit)
+
+    hanging, sound = Hanging(wire_over("s1", "1.5", jobs()).site), wire_over("s2", "1.5", jobs(count=5))
+    sites = [instance_of(hanging, 1, url="http://a", timeout=1), instance_of(sound, 2, url="http://b")]
+    async with gateway_over(sites) as gateway:
+        answer = await one(gateway, StatisticsQuestion(figures=frozenset({Figure.JOBS})))
+    assert (answer.reports[0].status, answer.reports[0].code) == (ReportStatus.FAILED, Code.TIMEOUT)
+    amount = answer.items[0].group.amount(Figure.JOBS)
+    assert amount is not None and amount.value == 5 and not answer.complete
+
+
+# --- groups, budgets, what is asked once
+
+
+async def test_the_largest_groups_are_those_over_all_sites() -> None:
+    """Each site's own largest group is not the largest of all."""
+    first = [made(n, user="alice" if n <= 3 else "carol") for n in range(1, 6)]
+    second = [made(n, user="bob" if n <= 3 else "carol") for n in range(1, 6)]
+    sites = [instance_of(wire_over(f"s{n}", "1.4", held), n, url=f"http://s{n}") for n, held in ((1, first), (2, second))]
+    question = StatisticsQuestion(
+        figures=frozenset({Figure.JOBS}), group_by=GroupBy.USER, sort_by=Figure.JOBS, page=PageRequest(1, 2)
+    )
+    async with gateway_over(sites) as gateway:
+        answer = await one(gateway, question)
+        second_page = await one(gateway, replace(question, page=PageRequest(2, 2)))
+    assert [item.group.id for item in answer.items] == ["carol", "alice"]
+    assert [item.group.id for item in second_page.items] == ["bob"]
+    assert answer.items[0].group.sites == ["s1", "s2"]
+
+
+async def test_fields_over_the_same_jobs_are_one_question_to_a_site() -> None:
+    wire = wire_over("s1", "1.5", jobs())
+    by_jobs = StatisticsQuestion(figures=frozenset({Figure.JOBS}), group_by=GroupBy.USER, sort_by=Figure.JOBS)
+    by_hours = replace(by_jobs, figures=frozenset({Figure.CORE_HOURS}), sort_by=Figure.CORE_HOURS, page=PageRequest(1, 1))
+    async with gateway_over([instance_of(wire)]) as gateway:
+        outcomes = await gateway.statistics([by_jobs, by_hours, replace(by_jobs, group_by=GroupBy.PROJECT)], CALLER)
+    assert [len(one.items) for one in outcomes if isinstance(one, StatisticsAnswer)] == [3, 1, 2]
+    assert wire.queries == 2
+
+
+async def test_what_cannot_be_exact_within_the_budget_is_refused_and_the_rest_is_told() -> None:
+    sites = [instance_of(wire_over(f"s{n}", "1.5", jobs()), n, url=f"http://s{n}") for n in (1, 2)]
+    figures = frozenset({Figure.JOBS, Figure.CORE_HOURS})
+    async with gateway_over(sites, scan_budget=5) as gateway:
+        answer = await one(gateway, StatisticsQuestion(figures=figures, exact=True))
+    (item,) = answer.items
+    jobs_of_all = item.group.amount(Figure.JOBS)
+    assert jobs_of_all is not None and jobs_of_all.value == 24
+    assert item.group.amount(Figure.CORE_HOURS) is None
+    refusal = next(one for one in item.exactness if one.figure == "totalCoreHours")
+    assert refusal.quality is Quality.REFUSED and "limits.scan_budget" in (refusal.reason or "")
+
+
+async def test_users_of_a_group_are_united_over_sites() -> None:
+    sites = [
+        instance_of(wire_over(f"s{n}", release, [made(1, user="alice"), made(2, user=f"u{n}")]), n, url=f"http://s{n}")
+        for n, release in enumerate(REAL, 1)
+    ]
+    async with gateway_over(sites) as gateway:
+        answer = await one(gateway, StatisticsQuestion(figures=frozenset({Figure.USERS}), group_by=GroupBy.PROJECT))
+    amount = answer.items[0].group.amount(Figure.USERS)
+    assert amount is not None and amount.value == 5 and amount.is_exact
+
+
+def clusters(release: str, peak: float, prefix: str) -> list[dict[str, Any]]:
+    """One cluster whose ``flops_any`` is measured so."""
+    cluster = synthetic_cluster("aurora", RELEASES[release])
+    for metric in cluster["metricConfig"]:
+        if metric["name"] == "flops_any":
+            metric |= {"peak": peak, "unit": {"base": "F/s", "prefix": prefix}}
+    return [cluster]
+
+
+async def test_bins_of_sites_with_other_peaks_and_units_are_aligned() -> None:
+    values = [10.0, 260.0, 499.0, 740.0, 990.0]
+    first = [made(n, footprint={"flops_any_avg": value}) for n, value in enumerate(values[:3], 1)]
+    second = [made(n, footprint={"flops_any_avg": value / 1000}) for n, value in enumerate(values, 1)]
+    sites = [
+        instance_of(wire_over("s1", "1.4", first, clusters=clusters("1.4", 500, "G")), 1, url="http://a"),
+        instance_of(wire_over("s2", "1.5", second, clusters=clusters("1.5", 1.0, "T")), 2, url="http://b"),
+    ]
+    question = StatisticsQuestion(histograms=frozenset({METRICS}), metrics=("flops_any",), num_metric_bins=4)
+    async with gateway_over(sites) as gateway:
+        answer = await one(gateway, question)
+    (histogram,) = answer.items[0].metrics
+    assert histogram.points is not None, answer.items[0].exactness
+    assert (histogram.unit, [count for *_, count in histogram.points]) == ("TF/s", [2, 4, 1, 1])
+
+
+@pytest.mark.parametrize(("base", "peak"), [("Flops", 500.0), ("F/s", 333.331)])
+async def test_bins_that_cannot_be_aligned_are_refused(base: str, peak: float) -> None:
+    odd = clusters("1.5", peak, "G")
+    next(one for one in odd[0]["metricConfig"] if one["name"] == "flops_any")["unit"] = {"base": base, "prefix": "G"}
+    sites = [
+        instance_of(wire_over("s1", "1.4", jobs(), clusters=clusters("1.4", 500, "G")), 1, url="http://a"),
+        instance_of(wire_over("s2", "1.5", jobs(), clusters=odd), 2, url="http://b"),
+    ]
+    question = StatisticsQuestion(histograms=frozenset({METRICS}), metrics=("flops_any",))
+    async with gateway_over(sites) as gateway:
+        answer = await one(gateway, question)
+    (item,) = answer.items
+    assert item.metrics[0].points is None
+    assert item.exactness[0].quality is Quality.REFUSED and item.exactness[0].reason
+
+
+# --- the cache
+
+
+async def test_statistics_are_kept_for_a_moment_with_their_age_and_forgotten_after_writes() -> None:
+    clock = Clock()
+    wire = wire_over("s1", "1.5", jobs())
+    question = StatisticsQuestion(figures=FIGURES)
+    async with gateway_over([instance_of(wire)], cache_of(clock, list_for=30)) as gateway:
+        await one(gateway, question)
+        first = wire.queries
+        again = await one(gateway, question)
+        assert wire.queries == first
+        assert again.reports[0].cache_age is not None
+        other = await one(gateway, replace(question, filters=(JobFilter(user=StringInput(eq="bob")),)))
+        assert wire.queries == first + 1
+        assert other.items[0].group.amount(Figure.JOBS) != again.items[0].group.amount(Figure.JOBS)
+        await gateway.invalidate("s1", ())
+        await one(gateway, question)
+        assert wire.queries == first + 2
+
+
+async def test_what_was_counted_for_one_person_is_shown_to_nobody_else() -> None:
+    wire = wire_over("s1", "1.5", jobs())
+
+    class ByName:
+        at_once = True
+
+        async def of(self, caller: Principal, _deadline: object) -> Credential:
+            return Credential.from_token(SecretStr(wire.site.mint(caller.subject, ("user", "api"))))
+
+    instance = instance_of(wire)
+    instance._credentials = ByName()  # type: ignore[assignment]
+    question = StatisticsQuestion(figures=frozenset({Figure.JOBS, Figure.WALLTIME}))
+    async with gateway_over([instance], cache_of(Clock(), list_for=30)) as gateway:
+        found: Mapping[str, list[StatisticsAnswer | GatewayError]] = {
+            name: await gateway.statistics([question], Principal(name)) for name in ("alice", "bob", "alice")
+        }
+    told_to = {name: str(answers[0].items) for name, answers in found.items() if isinstance(answers[0], StatisticsAnswer)}
+    assert len(told_to) == 2 and told_to["alice"] != told_to["bob"]
+
+
+# --- questions that cannot be answered
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"group_by": GroupBy.USER, "histograms": HISTOGRAMS},
+        {"num_metric_bins": 0},
+        {"num_metric_bins": 1001},
+        {"group_by": GroupBy.USER, "page": PageRequest(0, 5)},
+        {"group_by": GroupBy.USER, "page": PageRequest(1, 0)},
+    ],
+)
+def test_questions_without_an_answer_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(RequestError) as refused:
+        StatisticsQuestion(**changes)
+    assert refused.value.code is Code.BAD_REQUEST
