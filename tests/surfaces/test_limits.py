@@ -150,10 +150,10 @@ COSTS = [
     ('{ jobs(first: 100, order: {field: "startTime", order: DESC}) { complete } }', None, 110),
     ('query($o: OrderByInput) { jobs(order: $o) { complete } }', {"o": {"field": "flops_any_avg", "type": "foot"}}, 5060),
     # lists in arguments
-    ('{ jobs(filter: [{dbId: ["1", "2"]}, {user: {in: ["a"]}}]) { complete } }', None, 60 + 2 * 100 + 3 * 10 + 2 * 2 * 10),
+    ('{ jobs(filter: [{dbId: ["1", "2"]}, {user: {in: ["a"]}}]) { complete } }', None, 60 + 2 * 100 + 3 * 10 + 2 * 10),
     ("query($f: [JobFilter!]) { a: jobs(filter: $f) { complete } b: jobs(filter: $f) { complete } }",
      {"f": [{"state": ["failed"], "metricStats": [{"metricName": "m", "range": {}}]}]}, 2 * (60 + 2 * 100 + 10)),
-    ("query($i: [ID!] = [1, 2]) { jobs(first: 100, filter: {dbId: $i}) { complete } }", None, 110 + 2 * 10 + 2 * 2 * 10),
+    ("query($i: [ID!] = [1, 2]) { jobs(first: 100, filter: {dbId: $i}) { complete } }", None, 110 + 2 * 10 + 2 * 10),
     ("query($f: JobFilter!, $i: ID!) { jobs(filter: [$f, {tags: [$i]}]) { complete } }", {"f": {}, "i": "1"}, 60 + 2 * 100 + 10),
     ('{ clusters(sites: ["a", "b"]) { name } }', None, 550 + 2 * 10),
     # one job with one field is 11.1, rounded up
@@ -176,7 +176,7 @@ COSTS = [
     ('{ jobs(first: 10) { items { metrics { name } b: metrics(metrics: ["a"]) { name } } } }', None, 10 + 10 * 1.4 + 10 * 210),
     ('{ jobs(first: 10) { items { metrics(metrics: [], scopes: [node, core]) { name } } } }', None, 10 + 10 * 1.2 + 10 * 20),
     ('{ jobs(first: 10, filter: {dbId: [1]}) { count items { metrics(metrics: "a") { name } } } }', None,
-     10 + 10 * 1.2 + 10 * 10 + 5000 + 10 + 2 * 10),
+     10 + 10 * 1.2 + 10 * 10 + 5000 + 10 + 10),
     ('{ job(id: "aurora:1") { metrics { name } } }', None, 10 + 2 + 200),
     ("{ __schema { description types { ...T } } } fragment T on __Type { name a: fields { name } }", None, 1000 + 100 * 5),
 ]  # fmt: skip

@@ -123,7 +123,7 @@ async def test_a_job_is_named_in_many_ways(world: World, named: str) -> None:
     ("field", "arguments", "words"),
     [
         ("tagJobs", 'jobs: [{}], tags: [{type: "a", name: "b"}]', "Name the job"),
-        ("tagJobs", 'jobs: [{id: "7"}], tags: [{type: "a", name: "b"}]', "not a job id"),
+        ("tagJobs", 'jobs: [{id: "seven"}], tags: [{type: "a", name: "b"}]', "not a job id"),
         ("tagJobs", 'jobs: [{id: "aurora:1", site: "borealis"}], tags: [{type: "a", name: "b"}]', "not one of site"),
         ("tagJobs", 'jobs: [{cluster: "aurora"}], tags: [{type: "a", name: "b"}]', "Name the job"),
         ("tagJobs", 'jobs: [{id: "aurora:1"}], tags: []', "No tags"),

@@ -21,6 +21,7 @@ from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.loading import MetricsLoader, Outcome
 from ccgateway.surfaces.graphql.selection import Selection
+from ccgateway.surfaces.ids import Ids
 
 __all__ = ["Gap", "Info", "RequestContext"]
 
@@ -61,6 +62,11 @@ class RequestContext:
     def __post_init__(self) -> None:
         self.budget = MetricsBudget(self.limits)
         self.metrics = MetricsLoader(self._read_metrics)
+
+    @property
+    def ids(self) -> Ids:
+        """How integer ids are read."""
+        return Ids(self.gateway.numbers)
 
     def write(self, size: int) -> None:
         """Counts ``size`` bytes of samples. Raises ``LIMIT_EXCEEDED`` when they are more than may be read for one answer."""

@@ -87,10 +87,8 @@ class Documents:
     """The least recently used documents, plans and all, go first when there are more than ``most`` or they take more than
     ``most_bytes``."""
 
-    def __init__(
-        self, schema: GraphQLSchema, limits: LimitSettings, *, sites: int = 1, most: int = 500, most_bytes: int = 64 << 20
-    ) -> None:
-        self._schema, self._limits, self._sites = schema, limits, sites
+    def __init__(self, schema: GraphQLSchema, limits: LimitSettings, *, most: int = 500, most_bytes: int = 64 << 20) -> None:
+        self._schema, self._limits = schema, limits
         self._most = most
         self._held: LRUCache[str, Document] = LRUCache(most_bytes, getsizeof=lambda document: document.weight)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="documents")  # starts none before it is used
@@ -139,7 +137,7 @@ class Documents:
         plan = document.plans.get(key)
         if plan is None:
             request = SelectionRequest(self._schema, document.fragments, variables)
-            plan = Plan(request, operation, self._limits, sites=self._sites)
+            plan = Plan(request, operation, self._limits)
             if self._held.get(document.text) is document:
                 if len(document.plans) >= MOST_PLANS:
                     document.weight -= sum(one.weight for one in document.plans.values())

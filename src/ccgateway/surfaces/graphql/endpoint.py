@@ -29,11 +29,14 @@ from ccgateway.surfaces.graphql.wire import (
 )  # fmt: skip
 from ccgateway.surfaces.presence import WhileConnected
 from ccgateway.surfaces.requests import begin_request
+from ccgateway.surfaces.rest.openapi import RELEASED
 from ccgateway.traffic.admission import Sending, Traffic
 
 __all__ = ["PATH", "graphql_routes"]
 
 PATH = "/graphql"
+#: where clients of cc-backend ask, which has no page there and answers ``POST`` only
+QUERY_PATHS = ("/query", f"{RELEASED}/query")
 METHODS = b"GET, POST"
 CLOSE = {b"connection": b"close"}
 
@@ -41,12 +44,13 @@ CLOSE = {b"connection": b"close"}
 def graphql_routes(
     gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, *, graphiql: bool, traffic: Traffic | None = None
 ) -> list[Route]:
-    """The routes: ``/graphql``, and with ``graphiql`` the page for browsers and its files.
+    """The routes: ``/graphql`` and its aliases, and with ``graphiql`` the page for browsers and its files.
 
     ``caller_of`` says who asks; a ``GatewayError`` that it raises is the answer, with the HTTP status of its code.
     """
     endpoint = _Endpoint(gateway, caller_of, limits, traffic or Traffic(limits), graphiql=graphiql)
     routes = [Route(PATH, endpoint, methods=["GET", "POST"], name="graphql")]
+    routes += [Route(path, endpoint, methods=["POST"]) for path in QUERY_PATHS]
     if graphiql:
         routes.append(Route(PATH + "/static/{name}", GRAPHIQL.file, methods=["GET"], name="graphiql_static"))
     return routes
@@ -59,7 +63,7 @@ class _Endpoint:
         self._gateway, self._caller_of, self._limits, self._graphiql = gateway, caller_of, limits, graphiql
         self._traffic = traffic
         schema = core_schema()
-        self._executions = Executions(schema, Documents(schema, limits, sites=len(gateway.numbers)))
+        self._executions = Executions(schema, Documents(schema, limits))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # what the answer was made of is let go of before it is sent: a slow reader holds its body and no more

@@ -14,6 +14,7 @@ from ccgateway.federation.questions import PageRequest as PageValue
 from ccgateway.federation.questions import Policy as PolicyValue
 from ccgateway.jobs import filters as values
 from ccgateway.surfaces.graphql.scalars import NO_TIME, JobState, Time
+from ccgateway.surfaces.ids import Ids
 
 __all__ = [
     "FloatRange", "IntRange", "JobFilter", "MetricStatItem", "OrderByInput", "PageRequest", "Policy", "SortDirection",
@@ -123,7 +124,8 @@ class JobFilter:
         description="Any of these tags, by `Tag.id`. A site's own tag number works as `site:7`, or as `7` at every site.",
     )
     db_id: list[strawberry.ID] | None = strawberry.field(
-        default=None, description="One of these jobs, by `Job.id` (`site:7`). A bare `7` means that number at every site."
+        default=None,
+        description="One of these jobs, by `Job.id` (`site:7`), or by its number as the REST faces give it (`7001`).",
     )
     job_id: StringInput | None = strawberry.field(default=None, description="The scheduler's job number, as text.")
     array_job_id: int | None = strawberry.field(default=None, description="Exactly this array job; 0 means jobs outside arrays.")
@@ -157,12 +159,12 @@ class JobFilter:
     )
     node: StringInput | None = strawberry.field(default=None, description="Name of at least one of the job's hosts.")
 
-    def to_value(self) -> values.JobFilter:
+    def to_value(self, ids: Ids) -> values.JobFilter:
         texts = {name: None if one is None else one.to_value() for name, one in self._texts().items()}
         return values.JobFilter(
             **texts,
             tags=None if self.tags is None else tuple(self.tags),
-            db_id=None if self.db_id is None else tuple(self.db_id),
+            db_id=None if self.db_id is None else ids.all_named(self.db_id),
             array_job_id=self.array_job_id,
             duration=None if self.duration is None else self.duration.to_value(),
             energy=None if self.energy is None else self.energy.to_value(),
@@ -181,9 +183,9 @@ class JobFilter:
         return {name: getattr(self, name) for name in names}
 
 
-def filter_values(filters: list[JobFilter] | None) -> tuple[values.JobFilter, ...]:
+def filter_values(filters: list[JobFilter] | None, ids: Ids) -> tuple[values.JobFilter, ...]:
     """The filters of an argument as values; none for ``null``."""
-    return tuple(one.to_value() for one in filters or ())
+    return tuple(one.to_value(ids) for one in filters or ())
 
 
 @strawberry.input(description="In which order jobs come.")

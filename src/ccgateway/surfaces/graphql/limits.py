@@ -16,7 +16,7 @@ mutations             100 + 10 for every order (object of a list that is an argu
                       10 more if those of its ``job`` are among them, + 1 for every other item of the lists in an argument
 ``jobMetrics`` …      10 + metrics + fields of one metric / 10, as ``scopedJobStats`` and ``jobStats``
 ``__schema`` …        1000 + 100 * fields
-``jobs`` by ``dbId``   + 10 for every id and site that it may be at: all of them for a number without a site
+``jobs`` by ``dbId``   + 10 for every id
 ``jobByKey``          + 1500 without ``startTime``, as it reads on until it finds the job
 any query             + 100 for every filter, and + 10 for every other item, in the lists of its arguments
 ====================  ==========================================================================================
@@ -207,12 +207,12 @@ def check_cost(cost: int, limits: LimitSettings) -> None:
         raise _over("costs", cost, "(jobs times fields, and the like)", limits.query_cost, "query_cost")
 
 
-def operation_cost(roots: Sequence[Selection], variables: VariableValues, limits: LimitSettings, sites: int = 1) -> int:
-    """The cost of an operation with these root fields, by the formula above, where there are so many ``sites``."""
-    return sum(_root_cost(root, variables, limits, sites) for root in roots)
+def operation_cost(roots: Sequence[Selection], variables: VariableValues, limits: LimitSettings) -> int:
+    """The cost of an operation with these root fields, by the formula above."""
+    return sum(_root_cost(root, variables, limits) for root in roots)
 
 
-def _root_cost(root: Selection, variables: VariableValues, limits: LimitSettings, sites: int) -> int:
+def _root_cost(root: Selection, variables: VariableValues, limits: LimitSettings) -> int:
     items = items_in(root.written, variables.coerced)
     if root.parent.name == "Mutation":
         orders = orders_in(root.written, variables.coerced)
@@ -229,21 +229,18 @@ def _root_cost(root: Selection, variables: VariableValues, limits: LimitSettings
     users = USER_LIST_COST if any(row.name == "userData" for row in rows) else 0
     fields = sum(row.size for row in rows)
     metrics = sum(_metrics_cost(row, variables) for row in rows if row.name == "metrics")
-    calls = _lookups_cost(root, variables, sites)
+    calls = _lookups_cost(root, variables)
     return ROOT_COST + skipped + jobs + _tenth(jobs * fields) + jobs * metrics + users + scan + lists + calls
 
 
-def _lookups_cost(root: Selection, variables: VariableValues, sites: int) -> int:
+def _lookups_cost(root: Selection, variables: VariableValues) -> int:
     try:
         if root.name == "jobByKey":
             return SEARCH_COST if root.arguments(("startTime",), variables).get("startTime") is None else 0
-        arguments = root.arguments(("filter", "sites"), variables) if root.name == "jobs" else {}
+        arguments = root.arguments(("filter",), variables) if root.name == "jobs" else {}
     except GraphQLError:  # execution comes to the same error and reports it
         return 0
-    named = arguments.get("sites")
-    at = sites if named is None else min(len(named), sites)
-    ids = [one for each in arguments.get("filter") or () for one in each.get("dbId") or ()]
-    return LOOKUP_COST * sum(1 if ":" in str(one) else at for one in ids)
+    return LOOKUP_COST * sum(len(one.get("dbId") or ()) for one in arguments.get("filter") or ())
 
 
 def _metrics_cost(selection: Selection, variables: VariableValues) -> int:

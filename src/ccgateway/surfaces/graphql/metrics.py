@@ -20,12 +20,14 @@ from ccgateway.surfaces.graphql.context import Info, RequestContext
 from ccgateway.surfaces.graphql.scalars import MetricScope, NullableFloat
 
 __all__ = [
-    "JobMetric", "JobMetricWithName", "MetricStatistics", "NamedStats", "NamedStatsWithScope", "ScopedStats", "Series",
-    "StatsSeries", "job_metrics", "job_stats", "load_metrics", "metrics_of_row", "scoped_job_stats",
+    "IdArgument", "JobMetric", "JobMetricWithName", "MetricStatistics", "NamedStats", "NamedStatsWithScope", "ScopedStats",
+    "Series", "StatsSeries", "job_metrics", "job_stats", "load_metrics", "metrics_of_row", "scoped_job_stats",
 ]  # fmt: skip
 
 argument = strawberry.argument
-IdArgument = Annotated[strawberry.ID, argument(description="The job's id, `site:number`.")]
+IdArgument = Annotated[
+    strawberry.ID, argument(description="The job's id, `site:number`; a number as the REST faces give it works too.")
+]
 NamesArgument = Annotated[
     list[str] | None, argument(description="Names of metrics; all of them if left out, none if the list is empty.")
 ]
@@ -134,7 +136,7 @@ async def job_metrics(
 async def job_stats(info: Info, id: IdArgument, metrics: NamesArgument = None) -> list[NamedStats]:  # noqa: A002
     context = info.context
     wanted = MetricsWanted.of(metrics, ("node",))
-    answer = await context.gateway.job_metrics(id, wanted, context.caller, budget=context.budget)
+    answer = await context.gateway.job_metrics(context.ids.named(id), wanted, context.caller, budget=context.budget)
     context.note_age(answer.report)
     by_name: dict[str, list[MetricPiece]] = {}
     for piece in answer.pieces:
@@ -167,7 +169,7 @@ def _shown(statistics: values.Statistics) -> MetricStatistics:
 
 async def _pieces(info: Info, job_id: str, wanted: MetricsWanted) -> list[MetricPiece]:
     context = info.context
-    answer = await context.gateway.job_metrics(job_id, wanted, context.caller, budget=context.budget)
+    answer = await context.gateway.job_metrics(context.ids.named(job_id), wanted, context.caller, budget=context.budget)
     context.note(answer.report)
     return answer.pieces
 

@@ -72,19 +72,19 @@ async def _stop_jobs(
     jobs: Annotated[list[StopJobInput], argument(description="The jobs, and how each ended.")],
     idempotency_key: KeyArgument = None,
 ) -> Results:
-    orders = [one.to_value() for one in jobs]
+    orders = [one.to_value(info.context.ids) for one in jobs]
     return await info.context.gateway.writes.stop_jobs(orders, info.context.caller, _call(info, idempotency_key))
 
 
 async def _tag_jobs(info: Info, jobs: JobsArgument, tags: TagsArgument, idempotency_key: KeyArgument = None) -> Results:
     wanted = tag_values(tags)
-    orders = [TagJob(target=one.to_value(), tags=wanted) for one in jobs]
+    orders = [TagJob(target=one.to_value(info.context.ids), tags=wanted) for one in jobs]
     return await info.context.gateway.writes.tag_jobs(orders, info.context.caller, _call(info, idempotency_key))
 
 
 async def _untag_jobs(info: Info, jobs: JobsArgument, tags: TagsArgument, idempotency_key: KeyArgument = None) -> Results:
     wanted = tag_values(tags)
-    orders = [TagJob(target=one.to_value(), tags=wanted) for one in jobs]
+    orders = [TagJob(target=one.to_value(info.context.ids), tags=wanted) for one in jobs]
     return await info.context.gateway.writes.untag_jobs(orders, info.context.caller, _call(info, idempotency_key))
 
 
@@ -93,14 +93,14 @@ async def _edit_jobs_meta(
     jobs: Annotated[list[JobMetaInput], argument(description="The jobs, and what to write into the metadata of each.")],
     idempotency_key: KeyArgument = None,
 ) -> Results:
-    orders = [one.to_value() for one in jobs]
+    orders = [one.to_value(info.context.ids) for one in jobs]
     return await info.context.gateway.writes.edit_meta(orders, info.context.caller, _call(info, idempotency_key))
 
 
 async def _delete_jobs(
     info: Info, *, jobs: JobsArgument, dry_run: DryRunArgument = False, idempotency_key: KeyArgument = None
 ) -> Results:
-    targets = [one.to_value() for one in jobs]
+    targets = [one.to_value(info.context.ids) for one in jobs]
     writes = info.context.gateway.writes
     return await writes.delete_jobs(targets, info.context.caller, _call(info, idempotency_key), dry_run=dry_run)
 

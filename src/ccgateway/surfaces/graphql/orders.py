@@ -12,6 +12,7 @@ from ccgateway.jobs import model, writes
 from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE
 from ccgateway.surfaces.graphql.inputs import time_value
 from ccgateway.surfaces.graphql.scalars import AnyValue, Int64, JobState, Time
+from ccgateway.surfaces.ids import Ids
 
 __all__ = ["JobMetaInput", "JobTarget", "OmitTagged", "ResourceInput", "StartJobInput", "StopJobInput", "TagInput", "tag_values"]
 
@@ -41,15 +42,18 @@ class OmitTagged(Enum):
     "without `site`, the site is the one that has the cluster."
 )
 class JobTarget:
-    id: strawberry.ID | None = strawberry.field(default=None, description="The job's id, `site:number`.")
+    id: strawberry.ID | None = strawberry.field(
+        default=None, description="The job's id, `site:number`, or its number as the REST faces give it."
+    )
     site: str | None = strawberry.field(default=None, description="The site that holds it.")
     cluster: str | None = strawberry.field(default=None, description="The cluster it runs on.")
     job_id: Int64 | None = strawberry.field(default=None, description="The scheduler's job number.")
     start_time: Time | None = strawberry.field(default=None, description="When it started.")
 
-    def to_value(self) -> writes.Target:
+    def to_value(self, ids: Ids) -> writes.Target:
+        named = None if self.id is None else ids.named(self.id)
         return writes.Target.of(
-            self.id, site=self.site, cluster=self.cluster, job_id=self.job_id, start_time=time_value(self.start_time)
+            named, site=self.site, cluster=self.cluster, job_id=self.job_id, start_time=time_value(self.start_time)
         )
 
 
@@ -145,11 +149,11 @@ class StopJobInput:
         default=JobState("completed"), description="What became of it. A site refuses states that its release does not know."
     )
 
-    def to_value(self) -> writes.StopJob:
+    def to_value(self, ids: Ids) -> writes.StopJob:
         stop_time = time_value(self.stop_time)
         if stop_time is None:
             raise RequestError(Code.BAD_REQUEST, "stopTime is empty.")
-        return writes.StopJob(target=self.job.to_value(), stop_time=stop_time, state=self.state)
+        return writes.StopJob(target=self.job.to_value(ids), stop_time=stop_time, state=self.state)
 
 
 @strawberry.input(description="What to write into a job's metadata.")
@@ -160,11 +164,11 @@ class JobMetaInput:
         "taken away."
     )
 
-    def to_value(self) -> writes.EditMeta:
+    def to_value(self, ids: Ids) -> writes.EditMeta:
         found = _texts(self.values, "values")
         if not found:
             raise RequestError(Code.BAD_REQUEST, "values names no key.")
-        return writes.EditMeta(target=self.job.to_value(), values=found)
+        return writes.EditMeta(target=self.job.to_value(ids), values=found)
 
 
 def _texts(value: object, name: str) -> Mapping[str, str]:

@@ -117,20 +117,18 @@ class Plan:
     what graphql-core executes, by the nodes of their field. ``weight``: estimated bytes that all of this takes.
     """
 
-    def __init__(
-        self, request: SelectionRequest, operation: OperationDefinitionNode, limits: LimitSettings, *, sites: int = 1
-    ) -> None:
+    def __init__(self, request: SelectionRequest, operation: OperationDefinitionNode, limits: LimitSettings) -> None:
         self.roots = operation_selections(request, operation)
         sum(root.size for root in self.roots)  # looks at all of them, so that too many are refused
         self.fields = _fields_of(self.roots) if operation.operation is OperationType.QUERY else None
         self.lists: dict[Hashable, Projection | None] = {}
-        self._limits, self._sites = limits, sites
-        self._cost = None if any(map(_has_variables, self.roots)) else operation_cost(self.roots, NO_VARIABLES, limits, sites)
+        self._limits = limits
+        self._cost = None if any(map(_has_variables, self.roots)) else operation_cost(self.roots, NO_VARIABLES, limits)
         self.weight = BYTES_PER_STEP * request.steps
 
     def cost(self, variables: VariableValues) -> int:
         """The cost of the operation with these variables."""
-        return operation_cost(self.roots, variables, self._limits, self._sites) if self._cost is None else self._cost
+        return operation_cost(self.roots, variables, self._limits) if self._cost is None else self._cost
 
 
 #: what a plan takes for every selection that was looked at for it (measured: 0.4 to 3.0 KB)

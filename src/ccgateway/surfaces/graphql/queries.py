@@ -16,6 +16,7 @@ from ccgateway.surfaces.graphql.inputs import JobFilter, OrderByInput, PageReque
 from ccgateway.surfaces.graphql.joblist import JobResultList
 from ccgateway.surfaces.graphql.jobs import Job, Tag
 from ccgateway.surfaces.graphql.metrics import (
+    IdArgument,
     JobMetricWithName,
     NamedStats,
     NamedStatsWithScope,
@@ -58,7 +59,7 @@ async def _jobs(
     if wanted is None and first is None:
         first = min(DEFAULT_PAGE, info.context.limits.page_jobs)
     question = JobListQuestion(
-        filters=filter_values(filter),
+        filters=filter_values(filter, info.context.ids),
         order=order.to_value() if order else JobOrder(),
         first=first,
         after=after,
@@ -73,12 +74,9 @@ async def _jobs(
     return answer
 
 
-async def _job(
-    info: Info,
-    id: Annotated[strawberry.ID, argument(description="The job's id, `site:number`.")],  # noqa: A002
-) -> JobRow:
+async def _job(info: Info, id: IdArgument) -> JobRow:  # noqa: A002
     fields = row_attributes(info.selection.children)
-    return await info.context.gateway.job(id, info.context.caller, fields=fields)
+    return await info.context.gateway.job(info.context.ids.named(id), info.context.caller, fields=fields)
 
 
 async def _job_by_key(

@@ -17,11 +17,11 @@ from ccgateway.jobs.conditions import decode_tag_id
 from ccgateway.jobs.writes import RemoveTags, TagJob, Target, WriteOutcome, WriteResult
 from ccgateway.surfaces.graphql.context import Info
 from ccgateway.surfaces.graphql.inputs import Policy
+from ccgateway.surfaces.graphql.metrics import IdArgument
 
 __all__ = ["add_tags_to_job", "create_tag", "delete_tag", "list_tags", "remove_tag_from_list", "remove_tags_from_job"]
 
 argument = strawberry.argument
-JobArgument = Annotated[strawberry.ID, argument(description="The job's id, `site:number`.")]
 TagIdsArgument = Annotated[list[strawberry.ID], argument(description="The tags, by `Tag.id`.")]
 SitesArgument = Annotated[list[str] | None, argument(description="Names of the sites; all of them if left out.")]
 NamedSitesArgument = Annotated[
@@ -68,24 +68,24 @@ async def remove_tag_from_list(info: Info, tag_ids: TagIdsArgument, sites: Named
     return tag_ids
 
 
-async def add_tags_to_job(info: Info, job: JobArgument, tag_ids: TagIdsArgument) -> Sequence[model.Tag]:
+async def add_tags_to_job(info: Info, job: IdArgument, tag_ids: TagIdsArgument) -> Sequence[model.Tag]:
     if tag_ids:
-        order = TagJob(target=Target.of(job), tags=_tags(tag_ids))
+        order = TagJob(target=Target.of(info.context.ids.named(job)), tags=_tags(tag_ids))
         _check(await info.context.gateway.writes.tag_jobs([order], info.context.caller, info.context.next_call()))
         return await _tags_after(info, job)
     return await _tags_of(info, job)
 
 
-async def remove_tags_from_job(info: Info, job: JobArgument, tag_ids: TagIdsArgument) -> Sequence[model.Tag]:
+async def remove_tags_from_job(info: Info, job: IdArgument, tag_ids: TagIdsArgument) -> Sequence[model.Tag]:
     if tag_ids:
-        order = TagJob(target=Target.of(job), tags=_tags(tag_ids))
+        order = TagJob(target=Target.of(info.context.ids.named(job)), tags=_tags(tag_ids))
         _check(await info.context.gateway.writes.untag_jobs([order], info.context.caller, info.context.next_call()))
         return await _tags_after(info, job)
     return await _tags_of(info, job)
 
 
 async def _tags_of(info: Info, job: str) -> Sequence[model.Tag]:
-    row = await info.context.gateway.job(job, info.context.caller, fields=frozenset({"tags"}))
+    row = await info.context.gateway.job(info.context.ids.named(job), info.context.caller, fields=frozenset({"tags"}))
     return row.tags or ()
 
 

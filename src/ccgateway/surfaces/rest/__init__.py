@@ -12,7 +12,6 @@ howto        what is asked, answered and refused as the how-to page has it; howt
 release      the same as cc-backend 1.5.4 has it; release_results likewise
 go_compat    JSON and integers as Go's standard library reads and writes them, and its words for what it refuses
 calls        what an operation gets and gives
-ids          integer job ids over all sites
 jobs         a job as JSON, in the form of each face
 metrics      metrics as JSON
 clusters     clusters and users as JSON

@@ -18,7 +18,7 @@ from ccgateway.federation.writes import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.callers import CHALLENGE
-from ccgateway.surfaces.rest.ids import Ids
+from ccgateway.surfaces.ids import Ids
 from ccgateway.traffic.admission import Traffic
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, JobRow, Tag
-from ccgateway.surfaces.rest.ids import Ids
+from ccgateway.surfaces.ids import Ids
 
 __all__ = ["IN_LIST", "SINGLE", "DocumentedJob", "Job", "documented_job", "job"]
 

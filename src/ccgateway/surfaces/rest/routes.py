@@ -13,12 +13,12 @@ from ccgateway.federation.questions import Policy
 from ccgateway.settings import LimitSettings
 from ccgateway.settings.base import Partial
 from ccgateway.surfaces.callers import CallerOf
+from ccgateway.surfaces.ids import Ids
 from ccgateway.surfaces.rest.access import AccessRule, may_use_api, may_use_userapi
 from ccgateway.surfaces.rest.calls import AppState, Format
 from ccgateway.surfaces.rest.docs import docs_routes
 from ccgateway.surfaces.rest.endpoints import Table
 from ccgateway.surfaces.rest.howto import HowtoFormat
-from ccgateway.surfaces.rest.ids import Ids
 from ccgateway.surfaces.rest.listing import COMPLETE
 from ccgateway.surfaces.rest.openapi import RELEASED
 from ccgateway.surfaces.rest.operations import API, RELEASED_API, RELEASED_USERAPI, USERAPI

@@ -1,8 +1,12 @@
-"""Integer job ids over all sites: the site's own database id times 1000, plus the number of the site."""
+"""Integer job ids over all sites: the site's own database id times 1000, plus the number of the site.
+
+The REST faces know no others; GraphQL gives ``"site:dbid"`` and takes both, so that an id from one face works in the other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ccgateway.errors import Code, RequestError
@@ -10,6 +14,7 @@ from ccgateway.errors import Code, RequestError
 __all__ = ["Ids"]
 
 SITES = 1000
+_NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +39,14 @@ class Ids:
         """``"site:dbid"`` of the job with that integer id. ``NOT_FOUND`` likewise."""
         site, db_id = self.place(number)
         return f"{site}:{db_id}"
+
+    def named(self, text: str) -> str:
+        """``"site:dbid"`` of what may be an integer id as text. ``NOT_FOUND`` likewise."""
+        return self.job_id(int(text)) if _NUMBER.fullmatch(text) else text
+
+    def all_named(self, texts: Iterable[str]) -> tuple[str, ...]:
+        """Those of them that may be a job's: an integer id of no site is left out."""
+        return tuple(self.named(text) for text in texts if not _NUMBER.fullmatch(text) or self._has_site(int(text)))
+
+    def _has_site(self, number: int) -> bool:
+        return number % SITES in self.numbers.values()
