@@ -32,7 +32,7 @@ from ccgateway.traffic.admission import Traffic
 
 __all__ = ["Application", "create_app"]
 
-#: bytes of places of pages and of provisional ids that a process keeps: some ten thousand
+#: bytes of places of pages and of provisional ids that a process keeps: some ten thousand; and of settings of front ends
 NOTES_BYTES = 4 << 20
 
 
@@ -61,6 +61,7 @@ def create_app(settings: Settings) -> Application:
         writes=settings.writes,
         idempotency_store=TtlStore("once", redis),
         ttl_store=TtlStore("note", redis, most_bytes=NOTES_BYTES),
+        configuration_store=TtlStore("configuration", redis, most_bytes=NOTES_BYTES),
         troubles=troubles,
         audit_file=audit_file,
     )

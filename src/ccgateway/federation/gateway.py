@@ -8,9 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.federation.audit import AuditFile
 from ccgateway.federation.closing import Closing
+from ccgateway.federation.configuration import Configurations
+from ccgateway.federation.details import Details
 from ccgateway.federation.joblist import JobList
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
+from ccgateway.federation.nodes import Nodes
 from ccgateway.federation.page_cursors import PageCursorStore
 from ccgateway.federation.placing import WriteRouter
 from ccgateway.federation.provisional import Provisionals
@@ -56,6 +59,7 @@ class Gateway:
         writes: WriteSettings | None = None,
         idempotency_store: TtlStore | None = None,
         ttl_store: TtlStore | None = None,
+        configuration_store: TtlStore | None = None,
         troubles: Troubles | None = None,
         audit_file: AuditFile | None = None,
     ) -> None:
@@ -69,10 +73,14 @@ class Gateway:
         self._joblist = JobList(registry, twins, limits, self._parked)
         self._lookups = Lookups(registry, twins, limits, self._joblist, provisionals)
         self._metrics = JobMetrics(registry, provisionals)
+        router = WriteRouter(registry, limits.scan_budget, provisionals)
+        self._nodes = Nodes(self._lookups, router)
+        self._details = Details(self._lookups)
+        self._configurations = Configurations(configuration_store or TtlStore("configuration"))
         self._writes = Writes(
             registry,
             limits,
-            WriteRouter(registry, limits.scan_budget, provisionals),
+            router,
             self.invalidate,
             writes or WriteSettings.model_validate({}),
             idempotency_store or TtlStore("once"),
@@ -151,6 +159,21 @@ class Gateway:
     async def tags(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteTag]:
         """The tags of every site asked, as far as its credential there may see them: one tag per type, name and scope."""
         return await self._lookups.tags(caller, sites=sites, policy=policy)
+
+    @property
+    def nodes(self) -> Nodes:
+        """The use cases about nodes and what is measured on them."""
+        return self._nodes
+
+    @property
+    def details(self) -> Details:
+        """The use cases about what belongs to jobs and people and is asked for only where it is shown."""
+        return self._details
+
+    @property
+    def configurations(self) -> Configurations:
+        """What callers' own front ends keep here."""
+        return self._configurations
 
     @property
     def writes(self) -> Writes:

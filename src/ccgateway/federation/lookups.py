@@ -103,8 +103,8 @@ class Lookups:
         async def ask(site: Site, visit: Visit) -> list[Cluster]:
             return await site.clusters(visit, with_partitions=with_partitions)
 
-        found, reports = await self._of_each(caller, sites, policy, ask)
-        self._drop_twins(found, reports)
+        found, reports = await self.of_each(caller, sites, policy, ask)
+        self.drop_twins(found, reports)
         items = [SiteCluster(name, cluster) for name, clusters in found.items() for cluster in clusters]
         return Answer(items, reports)
 
@@ -114,13 +114,13 @@ class Lookups:
         async def ask(site: Site, visit: Visit) -> list[User]:
             return await site.users(visit)
 
-        found, reports = await self._of_each(caller, sites, policy, ask)
-        self._drop_twins(found, reports)
+        found, reports = await self.of_each(caller, sites, policy, ask)
+        self.drop_twins(found, reports)
         return Answer([SiteUser(name, user) for name, users in found.items() for user in users], reports)
 
     async def tags(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteTag]:
         """Every tag once, by type, name and scope, and the sites that have it."""
-        found, reports = await self._of_each(caller, sites, policy, list_tags)
+        found, reports = await self.of_each(caller, sites, policy, list_tags)
         having: dict[Tag, list[str]] = {}
         for name, tags in found.items():
             for tag in tags:
@@ -165,9 +165,10 @@ class Lookups:
         answered = await scatter(asks, patience=patience_of(policy, self.limits))
         return {one.name: answered[one.name] for one in instances}
 
-    async def _of_each(
+    async def of_each(
         self, caller: Principal, sites: Sequence[str] | None, policy: Policy, ask: Callable[[Site, Visit], Awaitable[list[T]]]
     ) -> tuple[dict[str, list[T]], list[SiteReport]]:
+        """What every site gives to ``ask``, by name, and a report of each. Raises ``FederationError`` as ``judge``."""
         loop = asyncio.get_running_loop()
         instances = self.registry.chosen(sites, caller)
         reports = {one.name: SiteReport(one.name, one.number) for one in instances}
@@ -188,7 +189,7 @@ class Lookups:
         judge(list(reports.values()), self.registry, policy, is_empty=not any(found.values()))
         return found, list(reports.values())
 
-    def _drop_twins(self, found: dict[str, list[T]], reports: list[SiteReport]) -> None:
+    def drop_twins(self, found: dict[str, list[T]], reports: list[SiteReport]) -> None:
         """What one and the same instance gave twice is given once."""
         for report in reports:
             others = [self.registry.one(site) for site in found if site != report.site]

@@ -142,13 +142,7 @@ class WriteRouter:
 
     async def of_cluster(self, cluster: str, caller: Principal, deadline: Deadline) -> Site:
         """The one site that has the cluster. A site that cannot be asked and never could be is taken to have others."""
-        believed = asyncio.get_running_loop().time() - BELIEVED
-        await self._learn([one for one in self.registry if self._known_at(one) < believed], caller, deadline)
-        found = self._having(cluster)
-        if not found:
-            doubted = asyncio.get_running_loop().time() - DOUBTED
-            await self._learn([one for one in self.registry if self._known_at(one) < doubted], caller, deadline)
-            found = self._having(cluster)
+        found = await self.having(cluster, caller, deadline)
         if len(found) > 1:
             names = ", ".join(one.name for one in found)
             raise RequestError(Code.AMBIGUOUS_CLUSTER, f"Sites {names} have a cluster {cluster[:60]!r}: name the site.")
@@ -159,6 +153,17 @@ class WriteRouter:
             message = f"No site is known to have a cluster {cluster[:60]!r}.{more}"
             raise RequestError(Code.UNKNOWN_CLUSTER, message, retryable=retryable)
         return found[0]
+
+    async def having(self, cluster: str, caller: Principal, deadline: Deadline) -> list[Site]:
+        """The sites that have the cluster, as far as that is known or can be asked."""
+        believed = asyncio.get_running_loop().time() - BELIEVED
+        await self._learn([one for one in self.registry if self._known_at(one) < believed], caller, deadline)
+        found = self._having(cluster)
+        if not found:
+            doubted = asyncio.get_running_loop().time() - DOUBTED
+            await self._learn([one for one in self.registry if self._known_at(one) < doubted], caller, deadline)
+            found = self._having(cluster)
+        return found
 
     def _having(self, cluster: str) -> list[Site]:
         """By the settings where they tell, whatever other sites claim; else by the sites' own lists."""

@@ -7,6 +7,8 @@ patterns    text patterns of filters: bounded, and linear to match
 ordering    the total order, cursors, the merge of many sites' rows
 clusters    clusters, their metrics and nodes; users
 metrics     measured series of a job: what is asked for, and the pieces that come
+nodes       states of nodes, and what is measured on them
+details     what belongs to a job and is no part of its row
 packing     these pieces as bytes, for a cache
 times       when a job can have begun and ended
 provisional ids of jobs that have none yet

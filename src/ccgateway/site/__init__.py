@@ -15,6 +15,7 @@ base         the protocol ``Site``: what can be asked of a site, and the values 
 listing      one page of a list: how the site is asked for it, and what its answer says
 instance     the ``Site`` that asks, every time
 caching      the ``Site`` that stands before one and keeps its answers for a while
+queries      questions that only the site's own GraphQL answers
 reading      a site's jobs, newest first, without losing or doubling one
 registry     all configured sites
 

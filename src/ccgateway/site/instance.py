@@ -30,7 +30,7 @@ from ccgateway.site.release import SiteRelease
 from ccgateway.site.releases import Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
 from ccgateway.site.releases.metric_answers import metrics_not_found
 from ccgateway.site.releases.probing import find_release
-from ccgateway.site.releases.query import QueryReply, query_data, query_request
+from ccgateway.site.releases.query import QueryReply, query_data, query_reply, query_request
 from ccgateway.site.replies import refuse
 from ccgateway.traffic.scopes import in_turn
 
@@ -262,6 +262,17 @@ class Instance:
         with self.proofs.proving(visit.credential):
             answer = await self._exchange.exchange(query_request(document, variables), visit)
             return await in_turn(lambda: query_data(answer, decoder, self.name))
+
+    async def query_reply(
+        self,
+        visit: Visit,
+        document: str,
+        variables: Mapping[str, object],
+        decoder: msgspec.json.Decoder[QueryReply[T]],
+    ) -> QueryReply[T]:
+        """The same with the errors that stand beside the data, whichever there are."""
+        answer = await self._exchange.exchange(query_request(document, variables), visit)
+        return await in_turn(lambda: query_reply(answer, decoder, self.name))
 
     def doubt_release(self) -> None:
         """Has the next question find out again which release answers."""

@@ -18,8 +18,9 @@ from ccgateway.site.releases.write_replies import TAG_PATTERNS, Reply, understan
 from ccgateway.site.replies import decode, reason_of
 
 __all__ = [
-    "Complaint", "QueryFailedError", "QueryReply", "add_tags_request", "clusters_request", "create_tag_request", "mutated",
-    "query_data", "query_request", "remove_from_job_request", "remove_from_list_request", "tags_of", "tags_request",
+    "Complaint", "QueryFailedError", "QueryReply", "add_tags_request", "clusters_request", "create_tag_request",
+    "mutated", "query_data", "query_reply", "query_request", "remove_from_job_request", "remove_from_list_request",
+    "tags_of", "tags_request",
 ]  # fmt: skip
 
 
@@ -27,9 +28,10 @@ T = TypeVar("T")
 
 
 class Complaint(msgspec.Struct):
-    """One of the errors of an answer."""
+    """One of the errors of an answer, and to which part of it that belongs."""
 
     message: str = ""
+    path: list[str | int] | None = None
 
 
 class QueryReply(msgspec.Struct, Generic[T]):
@@ -67,14 +69,20 @@ def query_request(document: str, variables: Mapping[str, object] | None = None) 
 
 def query_data(answer: SiteAnswer, decoder: msgspec.json.Decoder[QueryReply[T]], site: str) -> T:
     """The data of an answer that has no errors. ``QueryFailedError`` for one that has, also where there is data beside them;
-    ``WRONG_RELEASE`` where the site's schema does not know what was asked for (HTTP 422), or its answer does not fit."""
-    if answer.status == 422:
-        message = f"The site's own GraphQL does not know the question (HTTP 422): {reason_of(answer) or 'it gave no reason'}"
-        raise SiteError(Code.WRONG_RELEASE, site, message)
-    told = decode(answer, decoder, site)
+    else as ``query_reply``."""
+    told = query_reply(answer, decoder, site)
     if told.data is None or told.errors:
         raise QueryFailedError(told.errors, site)
     return told.data
+
+
+def query_reply(answer: SiteAnswer, decoder: msgspec.json.Decoder[QueryReply[T]], site: str) -> QueryReply[T]:
+    """Data and errors of an answer. ``WRONG_RELEASE`` where the site's schema does not know what was asked for (HTTP 422), or its
+    answer does not fit."""
+    if answer.status == 422:
+        message = f"The site's own GraphQL does not know the question (HTTP 422): {reason_of(answer) or 'it gave no reason'}"
+        raise SiteError(Code.WRONG_RELEASE, site, message)
+    return decode(answer, decoder, site)
 
 
 def clusters_request(*, metrics_in_subclusters: bool) -> SiteRequest:

@@ -119,6 +119,8 @@ class Reads:
     no_job: frozenset[int] = frozenset({422})
     #: whether any token may use the site's own GraphQL, ``POST /query``
     has_query: bool = True
+    #: what of cc-backend's schema it answers there beside jobs, clusters and tags: fields, and parts of them after a point
+    answers: frozenset[str] = frozenset()
     #: whether ``GET clusters/`` exists
     clusters_by_rest: bool = True
     #: whether its GraphQL has the settings of metrics within subclusters; else they stand above them

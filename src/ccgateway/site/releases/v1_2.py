@@ -32,6 +32,7 @@ V1_2 = Dialect(
     job_by_get=False,
     clusters_by_rest=False,
     metrics_in_subclusters=False,
+    answers=frozenset({"allocatedNodes", "concurrentJobs", "nodeMetrics", "user"}),
     mixes_hosts=True,
     lacks={
         "metric_stats": "Releases up to 1.3 keep no footprints: metricStats matches none of this site's jobs.",

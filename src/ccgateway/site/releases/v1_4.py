@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ccgateway.site.decoding import Wire
 from ccgateway.site.releases.dialect import Dialect
-from ccgateway.site.releases.v1_2 import EXCLUSIVE, KEYS, OLD_STATES, START_TEXT
+from ccgateway.site.releases.v1_2 import EXCLUSIVE, KEYS, OLD_STATES, START_TEXT, V1_2
 
 __all__ = ["V1_4"]
 
@@ -18,6 +18,7 @@ V1_4 = Dialect(
     in_list=Wire(KEYS, EXCLUSIVE),
     single=Wire(KEYS, EXCLUSIVE | START_TEXT),
     mixes_hosts=True,
+    answers=V1_2.answers | {"energyFootprint", "globalMetrics", "jobMetrics.resolution", "median", "nodeMetricsList"},
     # what it writes
     shows_old_meta=True,
 )

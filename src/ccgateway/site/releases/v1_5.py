@@ -5,6 +5,7 @@ from __future__ import annotations
 from ccgateway.site.decoding import Wire
 from ccgateway.site.releases.dialect import Dialect
 from ccgateway.site.releases.v1_2 import KEYS, OLD_STATES
+from ccgateway.site.releases.v1_4 import V1_4
 
 __all__ = ["V1_5"]
 
@@ -16,6 +17,8 @@ V1_5 = Dialect(
     pushes=frozenset({"state", "cluster", "project"}),
     in_list=Wire(KEYS),
     single=Wire(KEYS),
+    answers=V1_4.answers
+    | {"node", "nodeStates", "nodeStatesTimed", "nodes", "nodesWithMeta", "nodeMetrics.nodeState", "nodeMetricsList.stateFilter"},
     # what it writes
     shared_key="shared",
     starts_late=True,

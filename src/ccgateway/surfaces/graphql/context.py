@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import strawberry
 
@@ -19,7 +20,7 @@ from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import User
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.settings import LimitSettings
-from ccgateway.surfaces.graphql.loading import MetricsLoader, Outcome
+from ccgateway.surfaces.graphql.loading import AccountsLoader, MetricsLoader, Outcome
 from ccgateway.surfaces.graphql.selection import Selection
 from ccgateway.surfaces.ids import Ids
 
@@ -56,6 +57,7 @@ class RequestContext:
     is_overdrawn: bool = False
     metrics: MetricsLoader = field(init=False)
     _directories: dict[str, asyncio.Task[Mapping[str, User]]] = field(default_factory=dict)
+    _accounts: dict[str, AccountsLoader] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _writes: int = 0
 
@@ -99,22 +101,33 @@ class RequestContext:
             if not report.is_complete:
                 self.gaps.append(Gap(info.place, report))
 
-    async def account(self, site: str, username: str) -> User | None:
-        """The account of that name in the site's own user list, which is read once per request.
+    async def account(self, site: str, username: str, *, in_list: bool) -> User | None:
+        """The account of that name in the site's own user list; ``in_list``: with its roles and projects, for which the whole
+        list is read, once per request. Else those whom the request asks for in the same moment are asked for together.
 
-        ``None`` if it has none. If the list cannot be read, the first to ask gets the ``GatewayError`` and later ones ``None``:
-        one error per site, not one per job.
+        ``None`` if it has none. Where accounts cannot be read, the first to ask gets the ``GatewayError`` and later ones
+        ``None``: one error per site, not one per job.
         """
-        if site not in self._directories:
-            self._directories[site] = asyncio.create_task(self._read_directory(site))
         try:
-            directory = await asyncio.shield(self._directories[site])
+            return await (self._listed(site, username) if in_list else self._asked(site, username))
         except GatewayError:
             if site in self._told:
                 return None
             self._told.add(site)
             raise
-        return directory.get(username)
+
+    async def _listed(self, site: str, username: str) -> User | None:
+        if site not in self._directories:
+            self._directories[site] = asyncio.create_task(self._read_directory(site))
+        return (await asyncio.shield(self._directories[site])).get(username)
+
+    async def _asked(self, site: str, username: str) -> User | None:
+        if site not in self._accounts:
+            self._accounts[site] = AccountsLoader(partial(self._read_accounts, site))
+        return await self._accounts[site].one(username)
+
+    async def _read_accounts(self, site: str, names: Sequence[str]) -> Mapping[str, User | GatewayError | None]:
+        return await self.gateway.details.accounts(site, names, self.caller, deadline=self.budget.deadline)
 
     async def _read_directory(self, site: str) -> Mapping[str, User]:
         answer = await self.gateway.users(self.caller, sites=[site], policy=Policy.STRICT)
@@ -133,12 +146,14 @@ class RequestContext:
     async def close(self) -> None:
         """Ends what the request started and nobody waits for any more, and lets go of what came: megabytes would stay until the
         collector comes, as this and the loader know each other."""
-        tasks = [task for task in (*self._directories.values(), *self.metrics.tasks) if not task.done()]
+        loaders = [task for one in self._accounts.values() for task in one.tasks]
+        tasks = [task for task in (*self._directories.values(), *loaders, *self.metrics.tasks) if not task.done()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.metrics.forget()
         self._directories.clear()
+        self._accounts.clear()
 
 
 class Info(strawberry.Info[RequestContext, None]):

@@ -14,12 +14,21 @@ import strawberry
 from ccgateway.jobs import model
 from ccgateway.jobs.conditions import encode_tag_id
 from ccgateway.surfaces.graphql.context import Info
+from ccgateway.surfaces.graphql.details import (
+    DETAILED,
+    EnergyFootprintValue,
+    JobLinkResultList,
+    concurrent_jobs_of_row,
+    energy_footprint_of_row,
+    load_concurrent_jobs,
+    load_energy_footprints,
+)
 from ccgateway.surfaces.graphql.fields import computed, loaded
 from ccgateway.surfaces.graphql.metrics import JobMetricWithName, load_metrics, metrics_of_row
 from ccgateway.surfaces.graphql.scalars import AnyValue, Int64, JobState, Time
-from ccgateway.surfaces.graphql.users import User
+from ccgateway.surfaces.graphql.users import User, needs_list
 
-__all__ = ["EnergyFootprintValue", "FootprintValue", "Job", "JobKey", "JobLink", "JobLinkResultList", "Resource", "Tag"]
+__all__ = ["FootprintValue", "Job", "JobKey", "Resource", "Tag"]
 
 Row = strawberry.Parent[model.JobRow]
 
@@ -61,26 +70,6 @@ class FootprintValue:
     value: float = strawberry.field(description="Its value, in the metric's unit.")
 
 
-@strawberry.type(description="One part of the energy that a job used.")
-class EnergyFootprintValue:
-    hardware: str = strawberry.field(description="What used the energy: `CPU`, `Accelerator`, `Memory`, `Core` or `Other`.")
-    metric: str = strawberry.field(description="The metric it was computed from.")
-    value: float = strawberry.field(description="Energy in kWh.")
-
-
-@strawberry.type(description="A pointer to a job.")
-class JobLink:
-    id: strawberry.ID = strawberry.field(description="The job's id.")
-    job_id: Int64 = strawberry.field(description="The scheduler's job number.")
-
-
-@strawberry.type(description="Jobs that shared a host with another job.")
-class JobLinkResultList:
-    list_query: str | None = strawberry.field(description="The same list as a query of the site's own web pages.")
-    items: list[JobLink] = strawberry.field(description="The jobs.")
-    count: int | None = strawberry.field(description="How many they are.")
-
-
 def _id(row: Row) -> str:
     return f"{row.site}:{row.id}"
 
@@ -113,12 +102,8 @@ def _footprint_value(key: str, value: float) -> FootprintValue:
     return FootprintValue(name=name, stat=stat, value=value) if mark else FootprintValue(name=key, stat="", value=value)
 
 
-def _nothing() -> None:
-    return None
-
-
 async def _user_data(row: Row, info: Info) -> User | None:
-    account = await info.context.account(row.site, row.user)
+    account = await info.context.account(row.site, row.user, in_list=needs_list(info))
     return None if account is None else User.of(row.site, account)
 
 
@@ -155,10 +140,13 @@ class Job:
         _tags, needs="tags", description="Its tags, as far as the gateway's credential at the site may see them."
     )
     resources: list[Resource] = computed(_resources, needs="resources", description="Its hosts and what it has of each.")
-    concurrent_jobs: JobLinkResultList | None = computed(
-        _nothing,
-        description="Jobs that shared a host with this one. Always null so far: the sites' REST interface, which the gateway "
-        "reads, does not tell.",
+    concurrent_jobs: JobLinkResultList | None = loaded(
+        concurrent_jobs_of_row,
+        load_concurrent_jobs,
+        needs=DETAILED,
+        description="Jobs that shared a host with this one, as far as the gateway's credential at the site may see them; null "
+        "for a job that shared none, or ran for less than ten minutes. Null with an error where the site does not tell, or the "
+        "gateway itself hides other people's jobs (ordinary users up to 1.3). Each hundred jobs of a site cost it a request.",
     )
     footprint: list[FootprintValue | None] | None = computed(
         _footprint,
@@ -166,10 +154,12 @@ class Job:
         description="Averages and the like that the site keeps with the job; null if it keeps none. The site's keys are split at "
         "their last `_` into metric and statistic.",
     )
-    energy_footprint: list[EnergyFootprintValue | None] | None = computed(
-        _nothing,
-        description="The energy of the job by kind of hardware. Always null so far: the sites' REST interface, which the gateway "
-        "reads, does not tell.",
+    energy_footprint: list[EnergyFootprintValue | None] | None = loaded(
+        energy_footprint_of_row,
+        load_energy_footprints,
+        needs=DETAILED,
+        description="The energy of the job by kind of hardware; null at sites up to 1.3. Each hundred jobs of a site cost it "
+        "a request.",
     )
     meta_data: AnyValue | None = strawberry.field(
         description="What the site keeps with the job (`jobName`, `jobScript`, `slurmInfo`, …): an object of texts, or null."
@@ -185,5 +175,5 @@ class Job:
         _user_data,
         needs="user",
         description="The account of the job's owner in the site's own user list; null if it has none. Null with an error where "
-        "the gateway's credential at the site may not read that list. Each site's list is read once per request.",
+        "the gateway's credential at the site may not read it. Each site is asked once for all accounts of a list of jobs.",
     )

@@ -1,5 +1,5 @@
-"""The metrics of many jobs in few questions: those that fields of one request ask for in the same moment go to the gateway
-together.
+"""The metrics of many jobs, and the accounts of many people, in few questions: those that fields of one request ask for in the
+same moment go to the gateway together.
 
 What was asked for once is not asked for again in the same request. A list that is written by a projection asks for all its jobs
 at once (``many``); where fields are executed one by one, each asks for its own job (``one``), and they are gathered.
@@ -12,14 +12,15 @@ the same for 500 one by one (``one``: 4.1).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ccgateway.errors import GatewayError
+from ccgateway.jobs.clusters import User
 from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
 
-__all__ = ["MetricsLoader", "Outcome"]
+__all__ = ["AccountsLoader", "MetricsLoader", "Outcome"]
 
 Outcome: TypeAlias = list[MetricPiece] | GatewayError
 _Question: TypeAlias = tuple[JobRef, MetricsWanted]
@@ -69,3 +70,34 @@ class MetricsLoader:
     def tasks(self) -> set[asyncio.Task[list[Outcome]]]:
         """Everything that was begun."""
         return {task for task, _ in self._asked.values()}
+
+
+@dataclass(slots=True)
+class AccountsLoader:
+    """The accounts of one site's users: ``ask`` gives what each of these names came to, those asked for in one moment together.
+    Raises what it came to for that name, or for all."""
+
+    ask: Callable[[Sequence[str]], Awaitable[Mapping[str, User | GatewayError | None]]]
+    _asked: dict[str, asyncio.Task[Mapping[str, User | GatewayError | None]]] = field(default_factory=dict)
+    _waiting: dict[str, None] = field(default_factory=dict)
+
+    async def one(self, name: str) -> User | None:
+        """The account of that name; ``None`` if there is none."""
+        if name not in self._asked:
+            self._waiting[name] = None
+            await asyncio.sleep(0)  # the other jobs of the list ask in this turn of the loop
+            if self._waiting:
+                names, self._waiting = list(self._waiting), {}
+                self._asked.update(dict.fromkeys(names, asyncio.create_task(self._answer(names))))
+        found = (await asyncio.shield(self._asked[name])).get(name)
+        if isinstance(found, GatewayError):
+            raise found
+        return found
+
+    async def _answer(self, names: Sequence[str]) -> Mapping[str, User | GatewayError | None]:
+        return await self.ask(names)
+
+    @property
+    def tasks(self) -> set[asyncio.Task[Mapping[str, User | GatewayError | None]]]:
+        """Everything that was begun."""
+        return set(self._asked.values())

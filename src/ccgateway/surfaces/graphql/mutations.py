@@ -14,6 +14,7 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.federation.writes import WriteCall
 from ccgateway.jobs import writes as values
 from ccgateway.jobs.writes import DeleteBefore, RemoveTags, TagJob
+from ccgateway.surfaces.graphql.configuration import update_configuration
 from ccgateway.surfaces.graphql.context import Info
 from ccgateway.surfaces.graphql.fields import computed
 from ccgateway.surfaces.graphql.inputs import time_value
@@ -174,4 +175,9 @@ class Mutation:
     )
     remove_tag_from_list: list[strawberry.ID] = computed(
         remove_tag_from_list, description="Removes tags altogether, and gives back their ids. For results by site: `removeTags`."
+    )
+    update_configuration: str | None = computed(
+        update_configuration,
+        description="Keeps a setting of the caller's own front end, for that caller alone; always null. No site is told. "
+        "`configuration` reads them; they are lost 90 days after the last change.",
     )

@@ -312,6 +312,8 @@ _KNOWN: Mapping[str, Column] = {
     "Int64": _unchanged,
     "JobState": _unchanged,
     "MetricScope": _unchanged,
+    "SchedulerState": _unchanged,
+    "MonitoringState": _unchanged,
     "Any": _unchanged,
 }
 

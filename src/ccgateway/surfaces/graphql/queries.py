@@ -9,7 +9,10 @@ import strawberry
 from ccgateway.federation.questions import JobListAnswer, JobListQuestion, SiteCluster, SiteStatus
 from ccgateway.jobs.filters import JobOrder
 from ccgateway.jobs.model import JobRow
+from ccgateway.surfaces.graphql import nodes as node_fields
+from ccgateway.surfaces.graphql.arguments import PolicyArgument, SitesArgument
 from ccgateway.surfaces.graphql.clusters import Cluster
+from ccgateway.surfaces.graphql.configuration import ConfigurationItem, configuration
 from ccgateway.surfaces.graphql.context import Info
 from ccgateway.surfaces.graphql.fields import computed
 from ccgateway.surfaces.graphql.inputs import JobFilter, OrderByInput, PageRequest, Policy, filter_values, time_value
@@ -28,7 +31,7 @@ from ccgateway.surfaces.graphql.scalars import Int64, Time
 from ccgateway.surfaces.graphql.selection import row_attributes
 from ccgateway.surfaces.graphql.sites import Site
 from ccgateway.surfaces.graphql.tagging import list_tags
-from ccgateway.surfaces.graphql.users import User
+from ccgateway.surfaces.graphql.users import User, user_named
 
 __all__ = ["DEFAULT_PAGE", "Query"]
 
@@ -36,8 +39,6 @@ __all__ = ["DEFAULT_PAGE", "Query"]
 DEFAULT_PAGE = 50
 
 argument = strawberry.argument
-SitesArgument = Annotated[list[str] | None, argument(description="Names of the sites to ask; all of them if left out.")]
-PolicyArgument = Annotated[Policy, argument(description="What to do when a site does not answer.")]
 AfterArgument = Annotated[str | None, argument(description="Give what comes after this cursor (`pageInfo.endCursor`).")]
 PageArgument = Annotated[PageRequest | None, argument(description="A page by its number; not together with `first` or `after`.")]
 OrderArgument = Annotated[OrderByInput | None, argument(description="The order; by start time, newest first, if left out.")]
@@ -151,6 +152,51 @@ class Query:
         _users,
         description="The accounts in the user lists of all sites. A site shows its list to administrators only; where the "
         "gateway's credential is less than that, the site is reported as failed.",
+    )
+    user: User | None = computed(
+        user_named,
+        description="The account of that name in a site's own user list, at the first site that has one; null if none has. A "
+        "site shows it to administrators, support and managers, and to the person.",
+    )
+    global_metrics: list[node_fields.GlobalMetricListItem] = computed(
+        node_fields.global_metrics, description="The metrics of all clusters, each once, and which clusters have it."
+    )
+    allocated_nodes: list[node_fields.Count] = computed(
+        node_fields.allocated_nodes,
+        description="How many nodes of a cluster run jobs, by sub-cluster. These are everybody's jobs, so only those who see all "
+        "jobs are told.",
+    )
+    node: node_fields.Node | None = computed(
+        node_fields.node, description="One node, to administrators and support; null with an error if there is none."
+    )
+    nodes: node_fields.NodeStateResultList = computed(
+        node_fields.nodes,
+        description="The nodes of all sites and their latest states, to administrators and support; sites of the series 1.5 "
+        "know them.",
+    )
+    nodes_with_meta: node_fields.NodeStateResultList = computed(
+        node_fields.nodes_with_meta, description="The same with what the sites keep beside the states."
+    )
+    node_states: list[node_fields.NodeStates] = computed(
+        node_fields.node_states, description="How many nodes are in which state, added over all sites."
+    )
+    node_states_timed: list[node_fields.NodeStatesTimed] = computed(
+        node_fields.node_states_timed, description="How many nodes were in which state over time."
+    )
+    node_metrics: list[node_fields.NodeMetrics] = computed(
+        node_fields.node_metrics,
+        description="What is measured on the nodes of a cluster, to administrators and support (up to 1.3 to administrators).",
+    )
+    node_metrics_list: node_fields.NodesResultList = computed(
+        node_fields.node_metrics_list, description="The same page by page. Releases up to 1.3 cannot."
+    )
+    cluster_metrics: node_fields.ClusterMetrics = computed(
+        node_fields.cluster_metrics,
+        description="What is measured on all nodes of a cluster, added up by the gateway, as cc-backend's own sum leaves a node "
+        "out and loses small numbers. In the unit in which it is measured.",
+    )
+    configuration: list[ConfigurationItem] = computed(
+        configuration, description="What the caller's own front end has set with `updateConfiguration`."
     )
     tags: list[Tag] = computed(
         list_tags,

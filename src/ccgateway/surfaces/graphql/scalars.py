@@ -19,12 +19,25 @@ from strawberry.types.scalar import ScalarDefinition
 from ccgateway.jobs.metrics import SCOPES
 from ccgateway.jobs.model import STATES
 
-__all__ = ["NO_TIME", "SCALARS", "AnyValue", "Int64", "JobState", "MetricScope", "NullableFloat", "Time"]
+__all__ = [
+    "NO_TIME",
+    "SCALARS",
+    "AnyValue",
+    "Int64",
+    "JobState",
+    "MetricScope",
+    "MonitoringState",
+    "NullableFloat",
+    "SchedulerState",
+    "Time",
+]
 
 Time = NewType("Time", int)
 Int64 = NewType("Int64", int)
 JobState = NewType("JobState", str)
 MetricScope = NewType("MetricScope", str)
+SchedulerState = NewType("SchedulerState", str)
+MonitoringState = NewType("MonitoringState", str)
 NullableFloat = NewType("NullableFloat", float)
 AnyValue = NewType("AnyValue", object)
 
@@ -125,6 +138,13 @@ def read_scope(value: object) -> MetricScope:
     raise GraphQLError(f"MetricScope cannot represent {_shown(value)}: it is one of {', '.join(SCOPES)}.")
 
 
+def read_word(value: object) -> str:
+    """A word that some site may know."""
+    if isinstance(value, str):
+        return value
+    raise GraphQLError(f"A state cannot be {_shown(value)}: write a word.")
+
+
 def write_word(value: object) -> str:
     """A word as the site said it; a release newer than this gateway may know words that it does not."""
     if not isinstance(value, str):
@@ -166,6 +186,18 @@ SCALARS: dict[object, ScalarDefinition] = {
         description=f"What one series of a metric measures: {', '.join(f'`{scope}`' for scope in SCOPES)}.",
         serialize=write_word,
         parse_value=read_scope,
+    ),
+    SchedulerState: strawberry.scalar(
+        name="SchedulerState",
+        description="What the scheduler says of a node: `allocated`, `reserved`, `idle`, `mixed`, `down` or `unknown`.",
+        serialize=write_word,
+        parse_value=read_word,
+    ),
+    MonitoringState: strawberry.scalar(
+        name="MonitoringState",
+        description="How much of what is to be measured on a node comes: `full`, `partial` or `failed`.",
+        serialize=write_word,
+        parse_value=read_word,
     ),
     NullableFloat: strawberry.scalar(
         name="NullableFloat",

@@ -1,0 +1,253 @@
+"""Nodes over all sites: their states, added where they can be, and what is measured on the nodes of one cluster.
+
+A cluster names its site, as for writes (``placing``). What several sites answer is merged like this:
+
+* lists of nodes and of metrics stand one after the other, sites by number; a metric has the unit, scope and footprint of the
+  first cluster that has it;
+* counts of nodes by state are added;
+* counts over time are added where their times are the very same at every site; else each site's stand beside the others',
+  as nothing is known of a site's nodes between its times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from ccgateway.deadline import Deadline
+from ccgateway.errors import Code, RequestError, SiteError
+from ccgateway.federation.lookups import Lookups
+from ccgateway.federation.metrics import MetricsBudget
+from ccgateway.federation.placing import WriteRouter
+from ccgateway.federation.questions import Answer, Policy, SiteReport
+from ccgateway.identity.principal import Principal
+from ccgateway.jobs.clusters import Cluster
+from ccgateway.jobs.nodes import (
+    STATE_KINDS,
+    ClusterMetrics,
+    Count,
+    GlobalMetric,
+    Node,
+    NodeFilter,
+    NodeListWanted,
+    NodeMetrics,
+    NodeMetricsPage,
+    NodeMetricsWanted,
+    StateCount,
+    StateTimeline,
+    cluster_named,
+    sum_over_nodes,
+)  # fmt: skip
+from ccgateway.site.base import Site
+from ccgateway.site.exchange import Visit
+from ccgateway.site.queries import nodes as queries
+
+__all__ = ["Nodes"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """The use cases."""
+
+    lookups: Lookups
+    router: WriteRouter
+
+    # --- over all sites
+
+    async def nodes(
+        self,
+        filters: Sequence[NodeFilter],
+        caller: Principal,
+        *,
+        sites: Sequence[str] | None,
+        policy: Policy,
+        with_meta: bool,
+    ) -> Answer[Node]:
+        """The nodes that match, sites by number; ``with_meta``: with what is kept beside their states."""
+        ask = partial(queries.list_nodes, filters=filters, with_meta=with_meta)
+        found, reports = await self._states(filters, caller, sites, policy, ask)
+        return Answer([_of_site(one, site) for site, some in found.items() for one in some], reports)
+
+    async def node_states(
+        self, filters: Sequence[NodeFilter], caller: Principal, *, sites: Sequence[str] | None, policy: Policy
+    ) -> Answer[StateCount]:
+        """How many nodes are in which state, over all sites."""
+        found, reports = await self._states(filters, caller, sites, policy, partial(queries.node_states, filters=filters))
+        total: dict[str, int] = {}
+        for some in found.values():
+            for one in some:
+                total[one.state] = total.get(one.state, 0) + one.count
+        return Answer([StateCount(state, count) for state, count in total.items()], reports)
+
+    async def node_states_over_time(
+        self, filters: Sequence[NodeFilter], kind: str, caller: Principal, *, sites: Sequence[str] | None, policy: Policy
+    ) -> Answer[StateTimeline]:
+        """The same over time, of ``kind`` ``node`` (the scheduler's states) or ``health`` (the monitoring's)."""
+        if kind not in STATE_KINDS:
+            raise RequestError(Code.BAD_REQUEST, f"type is one of {', '.join(STATE_KINDS)}.")
+        ask = partial(queries.node_states_over_time, filters=filters, kind=kind)
+        found, reports = await self._states(filters, caller, sites, policy, ask)
+        return Answer(_merged(found), reports)
+
+    async def global_metrics(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[GlobalMetric]:
+        """Every metric once, by name, and the clusters of all sites that have it."""
+        found, reports = await self.lookups.of_each(caller, sites, policy, queries.global_metrics)
+        self.lookups.drop_twins(found, reports)
+        merged: dict[str, GlobalMetric] = {}
+        for site, some in found.items():
+            for one in some:
+                kept = merged.setdefault(one.name, GlobalMetric(one.name, one.unit, one.scope, one.footprint, []))
+                for part in one.availability:
+                    part.site = site
+                kept.availability += one.availability
+        return Answer([merged[name] for name in sorted(merged)], reports)
+
+    async def _states(
+        self,
+        filters: Sequence[NodeFilter],
+        caller: Principal,
+        sites: Sequence[str] | None,
+        policy: Policy,
+        ask: Callable[[Site, Visit], Awaitable[list[T]]],
+    ) -> tuple[dict[str, list[T]], list[SiteReport]]:
+        cluster = cluster_named(filters)
+        if sites is None and cluster is not None:
+            deadline = Deadline.after(self.lookups.limits.request_timeout)
+            open_to = {one.name for one in self.lookups.registry.open_to(caller)}
+            sites = [one.name for one in await self.router.having(cluster, caller, deadline) if one.name in open_to] or None
+        found, reports = await self.lookups.of_each(caller, sites, policy, ask)
+        self.lookups.drop_twins(found, reports)
+        return found, reports
+
+    # --- at one site
+
+    async def node(self, site: str, db_id: int, caller: Principal) -> Node:
+        """The node with that number of the site. ``NOT_FOUND`` if there is none."""
+
+        async def ask(instance: Site, visit: Visit) -> Node | None:
+            return await queries.node_by_id(instance, visit, db_id)
+
+        node = await self._at(self.lookups.registry.one(site), caller, Deadline.after(self.lookups.limits.request_timeout), ask)
+        if node is None:
+            raise RequestError(Code.NOT_FOUND, f"Site {site} has no node {db_id}.")
+        return _of_site(node, site)
+
+    async def node_named(self, site: str, cluster: str, hostname: str, caller: Principal) -> Node:
+        """The node of that name. ``NOT_FOUND`` if there is none."""
+        wanted = NodeFilter.of_node(cluster, hostname)
+
+        async def ask(instance: Site, visit: Visit) -> list[Node]:
+            return await queries.list_nodes(instance, visit, [wanted], with_meta=True)
+
+        deadline = Deadline.after(self.lookups.limits.request_timeout)
+        for node in await self._at(self.lookups.registry.one(site), caller, deadline, ask):
+            if (node.cluster, node.hostname) == (cluster, hostname):
+                return _of_site(node, site)
+        raise RequestError(Code.NOT_FOUND, f"Site {site} has no node {hostname[:60]!r} of cluster {cluster[:60]!r}.")
+
+    async def allocated_nodes(self, cluster: str, site: str | None, caller: Principal) -> list[Count]:
+        """How many nodes of the cluster run jobs, by sub-cluster: to those who see everybody's jobs."""
+
+        async def ask(instance: Site, visit: Visit, _cluster: Cluster) -> list[Count]:
+            return await queries.allocated_nodes(instance, visit, cluster)
+
+        return await self._of_cluster(cluster, site, caller, ask, Deadline.after(self.lookups.limits.request_timeout))
+
+    async def node_metrics(
+        self, wanted: NodeMetricsWanted, site: str | None, caller: Principal, *, budget: MetricsBudget
+    ) -> list[NodeMetrics]:
+        """What is measured on each of the nodes, by their names."""
+
+        async def ask(instance: Site, visit: Visit, _cluster: Cluster) -> list[NodeMetrics]:
+            return _taken(budget, instance.name, await queries.node_metrics(instance, visit, wanted))
+
+        _check_time(wanted)
+        found = await self._of_cluster(wanted.cluster, site, caller, ask, budget.deadline)
+        return sorted(found, key=lambda one: one.host)
+
+    async def node_metrics_page(
+        self, wanted: NodeListWanted, site: str | None, caller: Principal, *, budget: MetricsBudget
+    ) -> NodeMetricsPage:
+        """One page of that, by the nodes' names."""
+
+        async def ask(instance: Site, visit: Visit, cluster: Cluster) -> NodeMetricsPage:
+            if wanted.sub_cluster and wanted.sub_cluster not in {one.name for one in cluster.sub_clusters or ()}:
+                message = f"Cluster {cluster.name!r} has no sub-cluster {wanted.sub_cluster[:60]!r}."
+                raise RequestError(Code.BAD_REQUEST, message)
+            page = await queries.node_metrics_page(instance, visit, wanted)
+            _taken(budget, instance.name, page.items)
+            return page
+
+        _check_time(wanted.wanted)
+        most = self.lookups.limits.page_jobs
+        if wanted.page < 1 or not 1 <= wanted.size <= most:
+            message = f"page: the number starts at 1; itemsPerPage is 1 to {most}, the largest page (limits.page_jobs)."
+            raise RequestError(Code.BAD_REQUEST, message)
+        return await self._of_cluster(wanted.wanted.cluster, site, caller, ask, budget.deadline)
+
+    async def cluster_metrics(
+        self, wanted: NodeMetricsWanted, site: str | None, caller: Principal, *, budget: MetricsBudget
+    ) -> ClusterMetrics:
+        """What is measured, added up over the nodes."""
+        return sum_over_nodes(await self.node_metrics(wanted, site, caller, budget=budget))
+
+    async def _of_cluster(
+        self,
+        cluster: str,
+        site: str | None,
+        caller: Principal,
+        ask: Callable[[Site, Visit, Cluster], Awaitable[T]],
+        deadline: Deadline,
+    ) -> T:
+        """Asks the site of the cluster, once it is known to have that: releases fail on one that they do not know."""
+
+        async def asked(instance: Site, visit: Visit) -> T:
+            known = {one.name: one for one in await instance.clusters(visit, with_partitions=False)}
+            if cluster not in known:
+                raise RequestError(Code.UNKNOWN_CLUSTER, f"Site {instance.name} has no cluster {cluster[:60]!r}.")
+            return await ask(instance, visit, known[cluster])
+
+        return await self._at(await self.router.site_of(site, cluster, caller, deadline), caller, deadline, asked)
+
+    async def _at(self, instance: Site, caller: Principal, deadline: Deadline, ask: Callable[[Site, Visit], Awaitable[T]]) -> T:
+        until = deadline.within(instance.settings.timeout)
+        try:
+            async with until.limit():
+                return await ask(instance, await instance.visit(caller, until))
+        except TimeoutError:
+            raise SiteError(Code.TIMEOUT, instance.name, "The site did not answer in time.") from None
+
+
+def _of_site(node: Node, site: str) -> Node:
+    node.site = site
+    return node
+
+
+def _taken(budget: MetricsBudget, site: str, nodes: Sequence[NodeMetrics]) -> list[NodeMetrics]:
+    budget.expect(site)
+    budget.take(site, [piece for node in nodes for piece in node.metrics])
+    return list(nodes)
+
+
+def _check_time(wanted: NodeMetricsWanted) -> None:
+    if wanted.start >= wanted.end:
+        raise RequestError(Code.BAD_REQUEST, "from: it has to be before to.")
+
+
+def _merged(found: dict[str, list[StateTimeline]]) -> list[StateTimeline]:
+    by_state: dict[str, list[tuple[str, StateTimeline]]] = {}
+    for site, some in found.items():
+        for one in some:
+            by_state.setdefault(one.state, []).append((site, one))
+    merged: list[StateTimeline] = []
+    for state, parts in by_state.items():
+        if all(one.times == parts[0][1].times for _, one in parts):
+            counts = [sum(column) for column in zip(*(one.counts for _, one in parts), strict=True)]
+            merged.append(StateTimeline(state, counts, parts[0][1].times, tuple(site for site, _ in parts)))
+        else:
+            merged += [StateTimeline(state, one.counts, one.times, (site,)) for site, one in parts]
+    return merged
