@@ -17,6 +17,7 @@ from ccgateway.simulator.clusters import Hardware, hardware_of, synthetic_cluste
 from ccgateway.simulator.gate import Principal, Rows, rows_of
 from ccgateway.simulator.generated import GeneratedJobs
 from ccgateway.simulator.job import Job, job_from, job_to
+from ccgateway.simulator.nodes import NodeTable
 from ccgateway.simulator.release import Release
 from ccgateway.simulator.scopes import CacheMemory
 from ccgateway.simulator.shapes import View
@@ -86,6 +87,7 @@ class Backend:
         self._hardware = {str(c["name"]): hardware_of(c) for c in self.clusters}
         self.cache = CacheMemory()
         self.tags = TagTable()
+        self.nodes = NodeTable()
         if isinstance(source, LoadedJobs):
             for job in self.jobs:
                 self.tags.learn(job)

@@ -12,7 +12,7 @@ from typing import Any
 
 from ccgateway.simulator.release import Release
 
-__all__ = ["Hardware", "Metric", "hardware_of", "holds_node", "nodes_in", "synthetic_cluster"]
+__all__ = ["Hardware", "Metric", "hardware_of", "holds_node", "names_in", "nodes_in", "synthetic_cluster"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,15 @@ def hardware_of(cluster: Mapping[str, Any]) -> Hardware:
 def nodes_in(compact: str) -> int:
     """How many nodes a list such as ``an[001-064,070],login1`` names."""
     return sum(last - first + 1 for _, first, last, _ in _spans(compact))
+
+
+def names_in(compact: str) -> list[str]:
+    """The nodes that such a list names, in its order."""
+    return [
+        f"{prefix}{number:0{width}d}" if width else prefix
+        for prefix, first, last, width in _spans(compact)
+        for number in range(first, last + 1)
+    ]
 
 
 def holds_node(compact: str, host: str) -> bool:

@@ -1,4 +1,6 @@
-"""The root fields of GraphQL that the simulator answers, apart from the mutations: clusters, tags, single jobs."""
+"""The root fields of GraphQL that the simulator answers, apart from the mutations: clusters, tags, single jobs, and those of
+:mod:`.querying`.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,11 @@ from typing import Any
 
 import msgspec
 
-from ccgateway.simulator.call import Call, FieldError
-from ccgateway.simulator.gate import Rows, rows_of
+from ccgateway.simulator.call import Call
 from ccgateway.simulator.job import Job
-from ccgateway.simulator.messages import GoError, parse_int
+from ccgateway.simulator.querying.details import DETAIL_QUERIES, account_of, concurrent_jobs, energy_footprint, seen_job
+from ccgateway.simulator.querying.nodes import NODE_QUERIES
 from ccgateway.simulator.writing.mutations import readable_tags
-from ccgateway.simulator.writing.refusing import NO_ROWS
 
 __all__ = ["QUERIES"]
 
@@ -31,21 +32,16 @@ def tags(call: Call, _arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def job(call: Call, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """One job, if the caller may see it whole."""
-    release = call.release
-    if release.row_visibility and rows_of(release, call.who) is Rows.NONE:
-        raise FieldError("user has no or unknown roles")
-    try:
-        found = call.backend.visible_job(call.who, parse_int(str(arguments["id"])))
-    except GoError as bad:
-        raise FieldError(str(bad)) from bad
-    if found is None:
-        raise FieldError(NO_ROWS)
-    if not call.who.may_read_metrics_of(found.user):
-        raise FieldError("you are not allowed to see this job")
-    return _fields(call, found)
+    return _fields(call, seen_job(call, arguments["id"]))
 
 
-QUERIES: dict[str, Callable[[Call, Mapping[str, Any]], object]] = {"clusters": clusters, "tags": tags, "job": job}
+QUERIES: dict[str, Callable[[Call, Mapping[str, Any]], object]] = {
+    "clusters": clusters,
+    "tags": tags,
+    "job": job,
+    **NODE_QUERIES,
+    **DETAIL_QUERIES,
+}
 
 
 def _fields(call: Call, found: Job) -> dict[str, Any]:
@@ -77,6 +73,9 @@ def _fields(call: Call, found: Job) -> dict[str, Any]:
         "resources": msgspec.json.decode(found.resources),
         "footprint": _footprint(found),
         "metaData": found.meta_data,
+        "userData": lambda: account_of(call, found.user),
+        "concurrentJobs": lambda: concurrent_jobs(call, found),
+        "energyFootprint": lambda: energy_footprint(call, found),
     }
 
 

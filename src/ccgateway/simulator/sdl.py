@@ -19,6 +19,8 @@ scalar Any
 scalar NullableFloat
 scalar MetricScope
 scalar JobState
+scalar SchedulerState  # 1.5
+scalar MonitoringState  # 1.5
 
 enum SortDirectionEnum { DESC ASC }
 
@@ -30,6 +32,20 @@ type Query {
   jobMetrics(id: ID!, metrics: [String!], scopes: [MetricScope!], resolution: Int): [JobMetricWithName!]!  # 1.4+
   jobs(filter: [JobFilter!], page: PageRequest, order: OrderByInput): JobResultList!
   allocatedNodes(cluster: String!): [Count!]!
+  globalMetrics: [GlobalMetricListItem!]!  # 1.4+
+  user(username: String!): User
+  node(id: ID!): Node  # 1.5
+  nodes(filter: [NodeFilter!], order: OrderByInput): NodeStateResultList!  # 1.5
+  nodesWithMeta(filter: [NodeFilter!], order: OrderByInput): NodeStateResultList!  # 1.5
+  nodeStates(filter: [NodeFilter!]): [NodeStates!]!  # 1.5
+  nodeStatesTimed(filter: [NodeFilter!], type: String!): [NodeStatesTimed!]!  # 1.5
+  jobStats(id: ID!, metrics: [String!]): [JobStats!]!  # 1.4
+  jobStats(id: ID!, metrics: [String!]): [NamedStats!]!  # 1.5
+  scopedJobStats(id: ID!, metrics: [String!], scopes: [MetricScope!]): [NamedStatsWithScope!]!  # 1.4+
+  nodeMetrics(cluster: String!, nodes: [String!], scopes: [MetricScope!], metrics: [String!], from: Time!, to: Time!): [NodeMetrics!]!
+  nodeMetricsList(cluster: String!, subCluster: String!, nodeFilter: String!, scopes: [MetricScope!], metrics: [String!], from: Time!, to: Time!, page: PageRequest, resolution: Int): NodesResultList!  # 1.4
+  nodeMetricsList(cluster: String!, subCluster: String!, stateFilter: String!, nodeFilter: String!, scopes: [MetricScope!], metrics: [String!], from: Time!, to: Time!, page: PageRequest, resolution: Int): NodesResultList!  # 1.5
+  clusterMetrics(cluster: String!, metrics: [String!], from: Time!, to: Time!): ClusterMetrics!  # 1.5
 }
 
 type Mutation {
@@ -138,6 +154,8 @@ type Job {
   tags: [Tag!]!
   resources: [Resource!]!
   footprint: [FootprintValue]  # 1.4+
+  energyFootprint: [EnergyFootprintValue]  # 1.4+
+  concurrentJobs: JobLinkResultList
   metaData: Any
   userData: User
 }
@@ -146,6 +164,125 @@ type FootprintValue {
   name: String!
   stat: String!
   value: Float!
+}
+
+type EnergyFootprintValue {
+  hardware: String!
+  metric: String!
+  value: Float!
+}
+
+type JobLink {
+  id: ID!
+  jobId: Int!
+}
+
+type JobLinkResultList {
+  listQuery: String
+  items: [JobLink!]!
+  count: Int
+}
+
+type GlobalMetricListItem {
+  name: String!
+  unit: Unit!
+  scope: MetricScope!
+  footprint: String
+  availability: [ClusterSupport!]!
+}
+
+type ClusterSupport {
+  cluster: String!
+  subClusters: [String!]!
+}
+
+type JobStats {
+  name: String!
+  stats: MetricStatistics!  # 1.4
+}
+
+type NamedStats {
+  name: String!
+  data: MetricStatistics!
+}
+
+type NamedStatsWithScope {
+  name: String!
+  scope: MetricScope!
+  stats: [ScopedStats!]!
+}
+
+type ScopedStats {
+  hostname: String!
+  id: String
+  data: MetricStatistics!
+}
+
+type StatsSeries {
+  mean: [NullableFloat]!
+  median: [NullableFloat]!  # 1.4+
+  min: [NullableFloat]!
+  max: [NullableFloat]!
+}
+
+type Node {
+  id: ID!
+  hostname: String!
+  cluster: String!
+  subCluster: String!
+  jobsRunning: Int!
+  cpusAllocated: Int
+  memoryAllocated: Int
+  gpusAllocated: Int
+  schedulerState: SchedulerState!  # 1.5
+  healthState: MonitoringState!  # 1.5
+  metaData: Any
+  healthData: Any
+}
+
+type NodeStates {
+  state: String!
+  count: Int!
+}
+
+type NodeStatesTimed {
+  state: String!
+  counts: [Int!]!
+  times: [Int!]!
+}
+
+type NodeStateResultList {
+  items: [Node!]!
+  count: Int
+}
+
+type NodeMetrics {
+  host: String!
+  nodeState: String!  # 1.5
+  metricHealth: String!  # 1.5
+  subCluster: String!
+  metrics: [JobMetricWithName!]!
+}
+
+type NodesResultList {
+  items: [NodeMetrics!]!
+  offset: Int
+  limit: Int
+  count: Int
+  totalNodes: Int
+  hasNextPage: Boolean
+}
+
+type ClusterMetrics {
+  nodeCount: Int!
+  metrics: [ClusterMetricWithName!]!
+}
+
+type ClusterMetricWithName {
+  name: String!
+  unit: Unit
+  timestep: Int!
+  data: [NullableFloat]!
 }
 
 type Resource {
@@ -191,13 +328,14 @@ type JobMetric {
   unit: Unit
   timestep: Int!
   series: [Series!]
+  statisticsSeries: StatsSeries
 }
 
 type Series {
   hostname: String!
   id: String
   statistics: MetricStatistics
-  data: [NullableFloat!]!
+  data: [NullableFloat]!
 }
 
 type MetricStatistics {
@@ -228,6 +366,15 @@ input JobFilter {
   shared: String  # 1.5
   schedule: String  # 1.5
   node: StringInput
+}
+
+input NodeFilter {
+  hostname: StringInput
+  cluster: StringInput
+  subCluster: StringInput
+  schedulerState: SchedulerState  # 1.5
+  healthState: MonitoringState  # 1.5
+  timeStart: Int
 }
 
 input StringInput {

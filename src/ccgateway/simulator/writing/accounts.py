@@ -12,6 +12,7 @@ import msgspec
 
 from ccgateway.simulator.backend import User
 from ccgateway.simulator.call import Call
+from ccgateway.simulator.clusters import holds_node
 from ccgateway.simulator.messages import JSON, TEXT, GoError, Response, json_error, json_response, text_response
 from ccgateway.simulator.writing.bodies import UserChange, bodies_of
 from ccgateway.simulator.writing.refusing import NO_ROWS, bad_body
@@ -19,6 +20,16 @@ from ccgateway.simulator.writing.refusing import NO_ROWS, bad_body
 __all__ = ["change_user", "create_user", "delete_user", "node_states", "write_metrics"]
 
 _ROLES = frozenset({"user", "manager", "support", "admin", "api"})
+
+
+class _NodeTold(msgspec.Struct):
+    hostname: str = ""
+    states: list[str] = []
+
+
+class _Told(msgspec.Struct):
+    cluster: str = ""
+    nodes: list[_NodeTold] = []
 
 
 class AccountError(Exception):
@@ -67,12 +78,17 @@ def change_user(call: Call) -> Response:
 
 
 def node_states(call: Call) -> Response:
-    """What the scheduler says of nodes: read, and not kept."""
+    """What the scheduler says of nodes."""
     try:
         bodies_of(call.release.name).check_nodes(call.request.body)
     except GoError as bad:
         return bad_body(bad)
     call.backend.changes.note("nodes", None, call.request.body.decode(errors="replace"))
+    told = msgspec.json.decode(call.request.body, type=_Told)
+    for node in told.nodes:
+        part = next((c for c in call.backend.clusters if c["name"] == told.cluster), {"subClusters": []})
+        named = next((s["name"] for s in part["subClusters"] if holds_node(s["nodes"], node.hostname)), "")
+        call.backend.nodes.tell(told.cluster, named, node.hostname, node.states, call.backend.now)
     return Response(200)
 
 

@@ -17,6 +17,7 @@ mutations             100 + 10 for every order (object of a list that is an argu
 ``jobMetrics`` …      10 + metrics + fields of one metric / 10, as ``scopedJobStats`` and ``jobStats``
 ``__schema`` …        1000 + 100 * fields
 ``jobs`` by ``dbId``   + 10 for every id
+a job                  + 10 with ``concurrentJobs``, and with ``energyFootprint``: each is looked up
 ``jobByKey``          + 1500 without ``startTime``, as it reads on until it finds the job
 any query             + 100 for every filter, and + 10 for every other item, in the lists of its arguments
 ====================  ==========================================================================================
@@ -55,6 +56,7 @@ from ccgateway.federation.questions import EVERYTHING
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.inputs import SortDirection
 from ccgateway.surfaces.graphql.lists import Items, items_in, orders_in
+from ccgateway.surfaces.graphql.nodes import DEFAULT_PAGE as DEFAULT_NODES
 from ccgateway.surfaces.graphql.queries import DEFAULT_PAGE
 from ccgateway.surfaces.graphql.selection import Selection
 
@@ -77,14 +79,29 @@ LIST_COSTS = {
     "users": (1000, 100),
     "tags": (500, 50),
     "sites": (100, 10),
+    "globalMetrics": (500, 50),
+    "nodes": (500, 50),
+    "nodesWithMeta": (500, 50),
+    "nodeStates": (500, 50),
+    "nodeStatesTimed": (500, 50),
+    "node": (100, 10),
+    "user": (100, 10),
+    "allocatedNodes": (100, 10),
     "__schema": (1000, 100),
     "__type": (1000, 100),
     "__typename": (0, 0),
 }
 USER_LIST_COST = 1000
+#: what needs the whole list of users
+OF_USER_LIST = frozenset({"roles", "projects"})
+#: all nodes of a cluster, and what is measured on them
+NODES_COST = 1000
+#: what of a job is looked up job by job
+LOOKED_UP = frozenset({"concurrentJobs", "energyFootprint"})
 #: one metric of one job at one scope, and how many metrics a job has when nobody says which
 METRIC_COST, ALL_METRICS = 10, 20
 METRIC_FIELDS = frozenset({"jobMetrics", "jobStats", "scopedJobStats"})
+NODES_FIELDS = frozenset({"nodeMetrics", "clusterMetrics"})
 SCAN_COST = 5000
 #: a filter is some twenty fields to coerce, and is looked at for every job read
 FILTER_COST = 100
@@ -221,7 +238,14 @@ def _root_cost(root: Selection, variables: VariableValues, limits: LimitSettings
     lists = FILTER_COST * items.objects + ITEM_COST * items.others
     if root.name in LIST_COSTS:
         as_such, each = LIST_COSTS[root.name]
-        return as_such + each * (root.size - 1) + lists
+        listed = USER_LIST_COST if root.name == "user" and any(map(root.selects, OF_USER_LIST)) else 0
+        return as_such + each * (root.size - 1) + lists + listed
+    if root.name in NODES_FIELDS:
+        return NODES_COST + _metrics_cost(root, variables) + _tenth(root.size - 1) + lists
+    if root.name == "nodeMetricsList":
+        nodes = _page_size(root, variables, limits)
+        fields = sum(one.size for one in root.below("items"))
+        return ROOT_COST + nodes + nodes * _metrics_cost(root, variables) + _tenth(nodes * fields) + lists
     if root.name in METRIC_FIELDS:
         return ROOT_COST + _metrics_cost(root, variables) + _tenth(root.size - 1) + lists
     rows = root.below("items") if root.name == "jobs" else root.children
@@ -229,7 +253,7 @@ def _root_cost(root: Selection, variables: VariableValues, limits: LimitSettings
     users = USER_LIST_COST if any(row.name == "userData" for row in rows) else 0
     fields = sum(row.size for row in rows)
     metrics = sum(_metrics_cost(row, variables) for row in rows if row.name == "metrics")
-    calls = _lookups_cost(root, variables)
+    calls = _lookups_cost(root, variables) + LOOKUP_COST * jobs * sum(row.name in LOOKED_UP for row in rows)
     return ROOT_COST + skipped + jobs + _tenth(jobs * fields) + jobs * metrics + users + scan + lists + calls
 
 
@@ -250,6 +274,15 @@ def _metrics_cost(selection: Selection, variables: VariableValues) -> int:
         arguments = {}
     names, scopes = arguments.get("metrics"), arguments.get("scopes")
     return METRIC_COST * (ALL_METRICS if names is None else max(1, len(names))) * max(1, len(scopes or ()))
+
+
+def _page_size(selection: Selection, variables: VariableValues, limits: LimitSettings) -> int:
+    """Of a page of nodes."""
+    try:
+        page = selection.arguments(("page",), variables).get("page")
+    except GraphQLError:  # execution comes to the same error and reports it
+        return 0
+    return min(max(page["itemsPerPage"], 0), limits.page_jobs) if isinstance(page, dict) else DEFAULT_NODES
 
 
 def _tenth(number: int) -> int:
