@@ -17,7 +17,7 @@ from functools import partial
 from typing import TypeVar
 
 from ccgateway.deadline import Deadline
-from ccgateway.errors import Code, RequestError, SiteError
+from ccgateway.errors import Code, FederationError, RequestError, SiteError
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.placing import WriteRouter
@@ -119,9 +119,20 @@ class Nodes:
             deadline = Deadline.after(self.lookups.limits.request_timeout)
             open_to = {one.name for one in self.lookups.registry.open_to(caller)}
             sites = [one.name for one in await self.router.having(cluster, caller, deadline) if one.name in open_to] or None
-        found, reports = await self.lookups.of_each(caller, sites, policy, ask)
+        try:
+            found, reports = await self.lookups.of_each(caller, sites, policy, ask)
+        except FederationError as error:
+            # whoever asks for more in the same document is told the rest
+            if policy is Policy.STRICT or any(cause.code is not Code.UNSUPPORTED for cause in error.causes):
+                raise
+            return {}, [self._lacking(cause) for cause in error.causes]
         self.lookups.drop_twins(found, reports)
         return found, reports
+
+    def _lacking(self, cause: SiteError) -> SiteReport:
+        report = SiteReport(cause.site, self.lookups.registry.one(cause.site).number)
+        report.note_failure(cause)
+        return report
 
     # --- at one site
 

@@ -138,7 +138,7 @@ def _resolve(source: object, info: GraphQLResolveInfo[Any], **arguments: Any) ->
         return nodes_in(source["nodes"])
     if (parent, name) == ("Unit", "prefix"):
         return source.get("prefix", "")
-    if name in {"subClusters", "footprint", "metricConfig"}:
+    if name in {"subClusters", "footprint", "metricConfig"} and parent != "GlobalMetricListItem":
         return source.get(name) or []
     return source.get(name)
 

@@ -5,13 +5,13 @@ Samples are made up, a pure function of cluster, node, metric, place and time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
 from ccgateway.simulator.clusters import Hardware, Metric, names_in
 
-__all__ = ["NodeTable", "StoredNode", "sampled"]
+__all__ = ["NodeTable", "StoredNode", "nodes_of", "places_of", "sampled"]
 
 STATES = frozenset({"allocated", "reserved", "idle", "mixed", "down"})
 
@@ -50,17 +50,17 @@ class NodeTable:
     def find(self, cluster: str, hostname: str) -> StoredNode | None:
         return self._rows.get((cluster, hostname))
 
-    def tell(self, cluster: str, sub_cluster: str, hostname: str, states: list[str], at: int, health: str = "full") -> None:
-        """The scheduler says something of a node: the first word that the site knows counts."""
+    def tell(self, cluster: str, sub_cluster: str, hostname: str, states: Sequence[str], at: int) -> None:
+        """The scheduler says something of a node: the first word that the site knows counts. Everything is measured there."""
         new = StoredNode(len(self._rows) + 1, cluster, sub_cluster, hostname)
         row = self._rows.setdefault((cluster, hostname), new)
-        row.history.append((at, next((one for one in states if one in STATES), "unknown"), health))
+        row.history.append((at, next((one for one in states if one in STATES), "unknown"), "full"))
 
 
-def sampled(metric: Metric, cluster: str, host: str, place: str, first: int, last: int) -> list[float]:
-    """One sample for every time step between the two (epoch seconds)."""
+def sampled(metric: Metric, place: str, first: int, last: int) -> list[float]:
+    """One sample for every time step between the two (epoch seconds) at ``place``, a text that no other place has."""
     steps = range(first // metric.timestep, last // metric.timestep)
-    seed = f"{cluster}/{host}/{metric.name}/{place}"
+    seed = f"{metric.name}/{place}"
     return [round(metric.peak * (0.2 + crc32(f"{seed}/{step}".encode()) % 600 / 1000), 2) for step in steps]
 
 

@@ -424,7 +424,7 @@ input PageRequest {
   itemsPerPage: Int!
   page: Int!
 }
-"""
+"""  # noqa: E501 - a line begins and ends what a release has
 
 
 def sdl(release: Release) -> str:

@@ -81,8 +81,8 @@ def node_metrics(call: Call, arguments: Mapping[str, Any]) -> list[dict[str, Any
     if call.release.chi:
         hosts = [host for host in hosts if host in known]
     metrics = _metrics(call, arguments)
-    first, last = _span(arguments, strict=call.release.chi)
-    return [_measured(call, host, known.get(host, ""), metrics, first, last) for host in hosts] if metrics else []
+    span = _span(arguments, strict=call.release.chi)
+    return [_measured(call, host, known.get(host, ""), metrics, span) for host in hosts] if metrics else []
 
 
 def node_metrics_list(call: Call, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,8 +109,8 @@ def node_metrics_list(call: Call, arguments: Mapping[str, Any]) -> dict[str, Any
     if (start > len(found) and not from_table) or start < 0:
         raise FieldError(f"{_PANIC}runtime error: slice bounds out of range [{start}:{len(found)}]")
     metrics = _metrics(call, arguments)
-    first, last = _span(arguments, strict=False)
-    items = [_measured(call, host, sub, metrics, first, last) for host, sub in found[start : start + size]]
+    span = _span(arguments, strict=False)
+    items = [_measured(call, host, sub, metrics, span) for host, sub in found[start : start + size]]
     if not call.release.chi and not metrics:
         items = []
     return {"items": items, "totalNodes": len(found), "hasNextPage": start + size < len(found)}
@@ -201,7 +201,7 @@ def _seconds(text: str) -> int:
     return int(datetime.fromisoformat(re.sub(r"Z$", "+00:00", text)).timestamp())
 
 
-def _measured(call: Call, host: str, part: str, metrics: Sequence[Metric], first: int, last: int) -> dict[str, Any]:
+def _measured(call: Call, host: str, part: str, metrics: Sequence[Metric], span: tuple[int, int]) -> dict[str, Any]:
     backend = call.backend
     cluster = next((str(c["name"]) for c in backend.clusters if host in dict(nodes_of(c))), "")
     stored = backend.nodes.find(cluster, host)
@@ -210,17 +210,14 @@ def _measured(call: Call, host: str, part: str, metrics: Sequence[Metric], first
         "subCluster": part,
         "nodeState": stored.state if stored else "",
         "metricHealth": stored.health if stored else "",
-        "metrics": [
-            {"name": metric.name, "scope": "node", "metric": _metric(call, metric, cluster, host, first, last)}
-            for metric in metrics
-        ],
+        "metrics": [{"name": one.name, "scope": "node", "metric": _metric(call, one, cluster, host, span)} for one in metrics],
     }
 
 
-def _metric(call: Call, metric: Metric, cluster: str, host: str, first: int, last: int) -> dict[str, Any]:  # noqa: PLR0917
+def _metric(call: Call, metric: Metric, cluster: str, host: str, span: tuple[int, int]) -> dict[str, Any]:
     series = []
     for place in places_of(metric, call.backend.hardware(cluster)):
-        data = sampled(metric, cluster, host, place or "", first, last)
+        data = sampled(metric, f"{cluster}/{host}/{place}", *span)
         statistics = {"avg": round(sum(data) / len(data), 2), "min": min(data), "max": max(data)} if data else None
         series.append({"hostname": host, "id": place, "statistics": statistics, "data": data})
     return {"unit": metric.unit, "timestep": metric.timestep, "series": series, "statisticsSeries": None}

@@ -19,10 +19,11 @@ from ccgateway.federation.statistics import StatisticsAnswer, StatisticsQuestion
 from ccgateway.federation.writes import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import User
+from ccgateway.jobs.details import EnergyPart, JobLinks
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.statistics.figures import Exactness, Quality
 from ccgateway.settings import LimitSettings
-from ccgateway.surfaces.graphql.loading import AccountsLoader, MetricsLoader, Outcome
+from ccgateway.surfaces.graphql.loading import BatchLoader, MetricsLoader, Outcome
 from ccgateway.surfaces.graphql.selection import Selection
 from ccgateway.surfaces.graphql.statistics_loading import StatisticsLoader
 from ccgateway.surfaces.ids import Ids
@@ -62,8 +63,10 @@ class RequestContext:
     metrics: MetricsLoader = field(init=False)
     statistics: StatisticsLoader = field(init=False)
     exactness: dict[tuple[tuple[str | int, ...], str], Exactness] = field(default_factory=dict)
+    concurrent_jobs: BatchLoader[JobRef, JobLinks | None] = field(init=False)
+    energy_footprints: BatchLoader[JobRef, list[EnergyPart] | None] = field(init=False)
     _directories: dict[str, asyncio.Task[Mapping[str, User]]] = field(default_factory=dict)
-    _accounts: dict[str, AccountsLoader] = field(default_factory=dict)
+    _accounts: dict[str, BatchLoader[str, User | None]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _writes: int = 0
 
@@ -71,6 +74,8 @@ class RequestContext:
         self.budget = MetricsBudget(self.limits)
         self.metrics = MetricsLoader(self._read_metrics)
         self.statistics = StatisticsLoader(self._read_statistics)
+        self.concurrent_jobs = BatchLoader(self._read_concurrent_jobs)
+        self.energy_footprints = BatchLoader(self._read_energy_footprints)
 
     @property
     def ids(self) -> Ids:
@@ -137,11 +142,19 @@ class RequestContext:
 
     async def _asked(self, site: str, username: str) -> User | None:
         if site not in self._accounts:
-            self._accounts[site] = AccountsLoader(partial(self._read_accounts, site))
+            self._accounts[site] = BatchLoader(partial(self._read_accounts, site))
         return await self._accounts[site].one(username)
 
     async def _read_accounts(self, site: str, names: Sequence[str]) -> Mapping[str, User | GatewayError | None]:
         return await self.gateway.details.accounts(site, names, self.caller, deadline=self.budget.deadline)
+
+    async def _read_concurrent_jobs(self, jobs: Sequence[JobRef]) -> Mapping[JobRef, JobLinks | GatewayError | None]:
+        found = await self.gateway.details.concurrent_jobs(jobs, self.caller, deadline=self.budget.deadline)
+        return dict(zip(jobs, found, strict=True))
+
+    async def _read_energy_footprints(self, jobs: Sequence[JobRef]) -> Mapping[JobRef, list[EnergyPart] | GatewayError | None]:
+        found = await self.gateway.details.energy_footprints(jobs, self.caller, deadline=self.budget.deadline)
+        return dict(zip(jobs, found, strict=True))
 
     async def _read_directory(self, site: str) -> Mapping[str, User]:
         answer = await self.gateway.users(self.caller, sites=[site], policy=Policy.STRICT)
@@ -163,7 +176,7 @@ class RequestContext:
     async def close(self) -> None:
         """Ends what the request started and nobody waits for any more, and lets go of what came: megabytes would stay until the
         collector comes, as this and the loader know each other."""
-        loaders = [task for one in self._accounts.values() for task in one.tasks]
+        loaders = [task for one in (*self._accounts.values(), self.concurrent_jobs, self.energy_footprints) for task in one.tasks]
         known = (*self._directories.values(), *loaders, *self.metrics.tasks, *self.statistics.tasks)
         tasks = [task for task in known if not task.done()]
         for task in tasks:
@@ -172,6 +185,8 @@ class RequestContext:
         self.metrics.forget()
         self._directories.clear()
         self._accounts.clear()
+        self.concurrent_jobs.forget()
+        self.energy_footprints.forget()
 
 
 def _doubt(one: Exactness) -> tuple[int, int]:

@@ -52,16 +52,13 @@ async def load_concurrent_jobs(
     arguments: Mapping[str, Any],  # noqa: ARG001 - it has none
 ) -> list[JobLinkResultList | GatewayError | None]:
     """The jobs beside each of these."""
-    refs = [JobRef.of(row) for row in rows]
-    found = await context.gateway.details.concurrent_jobs(refs, context.caller, deadline=context.budget.deadline)
+    found = await context.concurrent_jobs.many([JobRef.of(row) for row in rows])
     return [_links(row, one) if isinstance(one, values.JobLinks) else one for row, one in zip(rows, found, strict=True)]
 
 
 async def concurrent_jobs_of_row(row: Row, info: Info) -> JobLinkResultList | None:
-    (found,) = await load_concurrent_jobs(info.context, [row], {})
-    if isinstance(found, GatewayError):
-        raise found
-    return found
+    found = await info.context.concurrent_jobs.one(JobRef.of(row))
+    return None if found is None else _links(row, found)
 
 
 async def load_energy_footprints(
@@ -70,15 +67,11 @@ async def load_energy_footprints(
     arguments: Mapping[str, Any],  # noqa: ARG001 - it has none
 ) -> list[list[values.EnergyPart] | GatewayError | None]:
     """The energy of each of these jobs."""
-    refs = [JobRef.of(row) for row in rows]
-    return await context.gateway.details.energy_footprints(refs, context.caller, deadline=context.budget.deadline)
+    return await context.energy_footprints.many([JobRef.of(row) for row in rows])
 
 
 async def energy_footprint_of_row(row: Row, info: Info) -> list[values.EnergyPart] | None:
-    (found,) = await load_energy_footprints(info.context, [row], {})
-    if isinstance(found, GatewayError):
-        raise found
-    return found
+    return await info.context.energy_footprints.one(JobRef.of(row))
 
 
 def _links(row: model.JobRow, links: values.JobLinks) -> JobLinkResultList:

@@ -12,15 +12,14 @@ the same for 500 one by one (``one``: 4.1).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from ccgateway.errors import GatewayError
-from ccgateway.jobs.clusters import User
 from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
 
-__all__ = ["AccountsLoader", "MetricsLoader", "Outcome"]
+__all__ = ["BatchLoader", "MetricsLoader", "Outcome"]
 
 Outcome: TypeAlias = list[MetricPiece] | GatewayError
 _Question: TypeAlias = tuple[JobRef, MetricsWanted]
@@ -72,32 +71,49 @@ class MetricsLoader:
         return {task for task, _ in self._asked.values()}
 
 
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+
 @dataclass(slots=True)
-class AccountsLoader:
-    """The accounts of one site's users: ``ask`` gives what each of these names came to, those asked for in one moment together.
-    Raises what it came to for that name, or for all."""
+class BatchLoader(Generic[K, T]):
+    """What belongs to each of many keys: those asked for in one moment are asked for together. ``ask`` gives what each of them
+    came to; raises what it came to for all."""
 
-    ask: Callable[[Sequence[str]], Awaitable[Mapping[str, User | GatewayError | None]]]
-    _asked: dict[str, asyncio.Task[Mapping[str, User | GatewayError | None]]] = field(default_factory=dict)
-    _waiting: dict[str, None] = field(default_factory=dict)
+    ask: Callable[[Sequence[K]], Awaitable[Mapping[K, T | GatewayError]]]
+    _asked: dict[K, asyncio.Task[Mapping[K, T | GatewayError]]] = field(default_factory=dict)
+    _waiting: dict[K, None] = field(default_factory=dict)
 
-    async def one(self, name: str) -> User | None:
-        """The account of that name; ``None`` if there is none."""
-        if name not in self._asked:
-            self._waiting[name] = None
+    async def one(self, key: K) -> T:
+        """What belongs to that key. Raises what that came to."""
+        if key not in self._asked:
+            self._waiting[key] = None
             await asyncio.sleep(0)  # the other jobs of the list ask in this turn of the loop
-            if self._waiting:
-                names, self._waiting = list(self._waiting), {}
-                self._asked.update(dict.fromkeys(names, asyncio.create_task(self._answer(names))))
-        found = (await asyncio.shield(self._asked[name])).get(name)
+            self._begin()
+        found = (await asyncio.shield(self._asked[key]))[key]
         if isinstance(found, GatewayError):
             raise found
         return found
 
-    async def _answer(self, names: Sequence[str]) -> Mapping[str, User | GatewayError | None]:
-        return await self.ask(names)
+    async def many(self, keys: Sequence[K]) -> list[T | GatewayError]:
+        """What belongs to each of these keys, in their order."""
+        self._waiting.update((key, None) for key in keys if key not in self._asked)
+        self._begin()
+        return [(await asyncio.shield(self._asked[key]))[key] for key in keys]
+
+    def _begin(self) -> None:
+        if self._waiting:
+            keys, self._waiting = list(self._waiting), {}
+            self._asked.update(dict.fromkeys(keys, asyncio.create_task(self._answer(keys))))
+
+    async def _answer(self, keys: Sequence[K]) -> Mapping[K, T | GatewayError]:
+        return await self.ask(keys)
+
+    def forget(self) -> None:
+        """Lets go of everything."""
+        self._asked.clear()
 
     @property
-    def tasks(self) -> set[asyncio.Task[Mapping[str, User | GatewayError | None]]]:
+    def tasks(self) -> set[asyncio.Task[Mapping[K, T | GatewayError]]]:
         """Everything that was begun."""
         return set(self._asked.values())

@@ -72,7 +72,7 @@ class NodeFilter:
     sub_cluster: StringInput | None = strawberry.field(default=None, description="Name of the sub-cluster.")
     scheduler_state: SchedulerState | None = strawberry.field(default=None, description="What the scheduler says of it.")
     health_state: MonitoringState | None = strawberry.field(default=None, description="What the monitoring says of it.")
-    time_start: Int64 | None = strawberry.field(
+    time_start: int | None = strawberry.field(
         default=None, description="Epoch seconds: states since then, where they are asked for over time."
     )
 

@@ -8,6 +8,10 @@
     metrics                     JobMetricWithName, statistics, and the fields that give them
     statistics  footprints      figures and metrics of many jobs
     clusters  users  sites      the other types
+    nodes                       nodes and what is measured on them; metrics over all clusters
+    details                     jobs beside a job, its energy
+    configuration               settings of a caller's own front end
+    arguments                   arguments that several root fields have
     queries                     the root fields of Query
     orders                      what callers order, translated into the gateway's values
     results                     what orders came to
