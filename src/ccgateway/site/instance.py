@@ -30,6 +30,7 @@ from ccgateway.site.guard import Noting
 from ccgateway.site.health import SiteHealth
 from ccgateway.site.listing import ListQuery
 from ccgateway.site.outages import RememberedFailureError
+from ccgateway.site.queries.completing import Completed, complete
 from ccgateway.site.queries.documents import Counted, QueriedList
 from ccgateway.site.queries.footprints import read_footprints, read_heatmap, read_summaries
 from ccgateway.site.queries.reader import FirstJobs, QueryReader, Tally
@@ -145,6 +146,10 @@ class Instance:
             return query.page([] if query.plan.never else await listed(query))
 
         return await self.in_dialect(visit, ask)
+
+    async def complete(self, visit: Visit, rows: Sequence[JobRow], attributes: frozenset[str]) -> Completed:
+        """See ``Site``."""
+        return await complete(self, visit, rows, attributes)
 
     def reads(self, credential: Credential) -> ReadingWay:
         """See ``Site``."""
