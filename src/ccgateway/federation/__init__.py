@@ -8,6 +8,7 @@ page_cursors where the next of a list's numbered pages begins
 joblist     the one exact job list: planned, walked, cut into pages, reported
 lookups     one job by id or key; clusters; users; the sites themselves
 metrics     the metrics of one job or of many, each job an outcome of its own
+batches     the whole list, and the metrics of many jobs, read piece by piece
 writes      every write, many orders at once, each with a result of its own
 orders      orders are carried out, in chains by job
 placing     which site an order goes to, and which job is meant

@@ -26,14 +26,14 @@ class GrpcSettings(Frozen):
     message_bytes: int = Field(
         32 << 20,
         ge=1 << 20,
-        description="Largest answer in one message, in bytes; requests are bounded by limits.body_bytes. Clients take 4 MB unless "
-        "they are told to take more.",
+        description="Largest answer in one message, in bytes; requests are bounded by limits.body_bytes. Clients take 4 MB "
+        "unless they are told to take more.",
     )
     calls: int = Field(512, ge=1, description="Calls by gRPC at any one time, in each process; more are refused.")
     streams_per_caller: int = Field(
         32, ge=1, description="Streams of one caller at any one time, in each process; more are refused."
     )
-    keep_alive: Seconds = Field(60.0, description="Seconds without traffic after which it is found out whether a client is there.")
+    keep_alive: Seconds = Field(60.0, description="Seconds without traffic after which a client is asked whether it is there.")
     stalled_after: Seconds = Field(
         30.0, description="Seconds that a client may leave a message untaken; then its call ends. A stream can be taken up again."
     )
