@@ -43,11 +43,9 @@ NOW = 1_760_000_000
 RELEASES = {"aurora": "1.5", "borealis": "1.4", "cygnus": "1.3", "draco": "1.2"}
 COUNT = 60
 
-LIST = (
-    "query L($filter: [JobFilter!], $after: String, $first: Int, $order: OrderByInput, $sites: [String!]) {"
-    " jobs(filter: $filter, after: $after, first: $first, order: $order, sites: $sites) { items {%s}"
-    " pageInfo { endCursor hasNextPage } complete count } }" % JOB  # noqa: UP031 - it has braces
-)
+LIST = """query L($filter: [JobFilter!], $after: String, $first: Int, $order: OrderByInput, $sites: [String!]) {
+  jobs(filter: $filter, after: $after, first: $first, order: $order, sites: $sites) {
+    items { JOB } pageInfo { endCursor hasNextPage } complete count } }""".replace("JOB", JOB)
 
 
 def site(name: str, release: str) -> SimulatedSite:

@@ -33,7 +33,7 @@ T = TypeVar("T")
 Request = TypeVar("Request", bound=Message)
 
 #: of the time that a caller waits, what is kept for the way of a partial answer: a part, and at most so many seconds
-MARGIN, LARGEST_MARGIN = 0.1, 0.25
+MARGIN, LARGEST_MARGIN = 0.1, 1.0
 #: seconds after which a caller that was refused for too many calls may try again
 RETRY_AFTER = 1.0
 

@@ -39,7 +39,7 @@ from ccgateway.v1.metrics_pb2 import JobMetric, Series, SeriesStatistics, Unit
 __all__ = ["Metrics", "packed"]
 
 #: bytes of one message of a stream that are not gone beyond, unless one series alone is larger
-MESSAGE_BYTES = 1 << 20
+MESSAGE_BYTES = 1_000_000
 #: bytes of samples that are read without letting others have their turn
 AT_ONCE = 256 << 10
 
@@ -152,6 +152,9 @@ async def _groups(piece: MetricPiece, site: str, *, most: int | None) -> AsyncIt
             parts, size = [head], len(head)
         parts += written
         size += more
+    if most is not None and size + sum(map(len, over_all)) > most and len(parts) > 1:
+        yield parts
+        parts = [head]
     yield parts + over_all
 
 
