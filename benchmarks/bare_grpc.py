@@ -18,7 +18,7 @@ async def main(answer: bytes) -> None:
         return answer
 
     server = grpc.aio.server(options=[("grpc.max_send_message_length", -1)])
-    handlers = {"Get": grpc.unary_unary_rpc_method_handler(give)}
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {"Get": grpc.unary_unary_rpc_method_handler(give)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bare", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
