@@ -1,4 +1,4 @@
-"""``python -m benchmarks [lists] [metrics] [rest] [stampede] [slow] [down] [fair] [calls] [walk] [--quick]``: prints Markdown."""
+"""``python -m benchmarks [lists] [metrics] [rest] [grpc] [stampede] [slow] [down] [fair] [calls] [walk] [--quick]``: Markdown."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import uvloop
 from benchmarks.calls import calls_of_requests
 from benchmarks.down import sites_that_are_down
 from benchmarks.fairness import one_greedy_script
+from benchmarks.grpc import grpc_and_others
 from benchmarks.lists import lists_of_jobs
 from benchmarks.metrics import metrics_of_jobs
 from benchmarks.processes import pin_to_upstream
@@ -20,7 +21,7 @@ from benchmarks.slow_site import one_slow_site
 from benchmarks.stampede import stampede
 from benchmarks.walk import walk_over_a_million
 
-ALL = ("lists", "metrics", "rest", "stampede", "slow", "down", "fair", "calls", "walk")
+ALL = ("lists", "metrics", "rest", "grpc", "stampede", "slow", "down", "fair", "calls", "walk")
 
 
 async def main(chosen: list[str], *, quick: bool) -> None:
@@ -34,6 +35,8 @@ async def main(chosen: list[str], *, quick: bool) -> None:
         await metrics_of_jobs(rounds=1 if quick else 3, seconds=1.0 if quick else 2.0)
     if "rest" in chosen:
         await rest_and_graphql(rounds=2 if quick else 5, seconds=1.0 if quick else 2.0)
+    if "grpc" in chosen:
+        await grpc_and_others(jobs=100_000 if quick else 1_000_000, rounds=2 if quick else 5, requests=50 if quick else 200)
     if "stampede" in chosen:
         await stampede()
     if "slow" in chosen:

@@ -79,10 +79,11 @@ def _options(jobs: int, release: str, cluster: str, seed: int, latency: float) -
 
 @dataclass(frozen=True)
 class GatewayProcess:
-    """A served gateway, of one process or several."""
+    """A served gateway, of one process or several. ``grpc``: where it is called by gRPC, if it is."""
 
     url: str
     process: psutil.Process
+    grpc: str = ""
 
     @property
     def cpu_seconds(self) -> float:
@@ -124,9 +125,10 @@ def ours(
     limits: Mapping[str, float] | None = None,
     cache: Mapping[str, str | int] | None = None,
     keys: Mapping[str, str] | None = None,
+    grpc: bool = False,
 ) -> Iterator[GatewayProcess]:
     """``ccgateway serve`` in front of ``sites``; ``limits`` and ``cache`` go into the settings; ``keys``: an administrator's API
-    key for each name."""
+    key for each name; ``grpc``: whether it is served, too."""
     with TemporaryDirectory() as folder:
         config = Path(folder) / "ccgateway.toml"
         text, environment = "[limits]\n" + "".join(f"{name} = {value}\n" for name, value in (limits or {}).items()), {}
@@ -142,6 +144,7 @@ def ours(
         environment |= {f"CCGATEWAY_CACHE__{key.upper()}": str(value) for key, value in (cache or {}).items()}
         config.write_text(text)
         arguments = ["serve", "--config", str(config), "--port", "0", "--log-level", "error"]
+        arguments += ["--grpc-port", "0"] if grpc else []
         with python("ccgateway", environment, Path(folder), *arguments) as gateway:
             yield gateway
 
@@ -182,7 +185,8 @@ def started(
             if process.poll() is not None:
                 raise RuntimeError(f"{command} ended: {said.read_text()}")
             time.sleep(0.02)
-        yield GatewayProcess(found, psutil.Process(process.pid))
+        by_grpc = re.search(r"by gRPC at ([\d.]+:\d+)", said.read_text())
+        yield GatewayProcess(found, psutil.Process(process.pid), by_grpc[1] if by_grpc else "")
     finally:
         process.terminate()
         process.wait(timeout=20)

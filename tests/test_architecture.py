@@ -12,7 +12,8 @@ import ccgateway
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(ccgateway.__file__).parent
-MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+#: but what protoc made
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_pb2" not in path.name)
 ROOMS = sorted(path.parent for path in MODULES if path.name == "__init__.py" and path.parent != PACKAGE)
 
 #: lines beyond which a module owns more than one noun

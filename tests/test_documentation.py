@@ -95,21 +95,28 @@ def test_the_unit_starts_a_command_that_exists() -> None:
 
 
 @pytest.fixture(scope="module")
-def demo() -> Iterator[str]:
-    """A running demo's address."""
-    command = [sys.executable, "-u", "-m", "ccgateway", "demo", "--port", "0"]
+def running_demo() -> Iterator[tuple[str, str]]:
+    """A running demo's address, and what it writes."""
+    command = [sys.executable, "-u", "-m", "ccgateway", "demo", "--port", "0", "--grpc-port", "0"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            found = None
+            written, found = "", None
             for line in process.stdout:
+                written += line
                 found = found or re.search(r"(http://127\.0\.0\.1:\d+)/graphql", line)
                 if "Ctrl-C" in line:
                     break
             assert found is not None
-            yield found[1]
+            yield found[1], written
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="module")
+def demo(running_demo: tuple[str, str]) -> str:
+    """A running demo's address."""
+    return running_demo[0]
 
 
 def asked(url: str, body: bytes) -> dict[str, Any]:
@@ -143,12 +150,38 @@ def test_the_example_for_the_shell_works_in_the_demo(demo: str) -> None:
 
 
 def test_the_example_that_reads_everything_works_in_the_demo(demo: str) -> None:
-    (program,) = blocks("python")
+    (program,) = [block for block in blocks("python") if "/graphql" in block]
     written = io.StringIO()
     with contextlib.redirect_stdout(written):
         exec(compile(program.replace("http://127.0.0.1:8080", demo), "docs/use/graphql.md", "exec"), {})
     count = asked(demo, b'{"query": "{ jobs(first: 1, filter: [{state: [failed]}]) { count } }"}')["data"]["jobs"]["count"]
     assert written.getvalue() == f"{count} failed jobs\n" and count > 10
+
+
+def grpc_address(written: str) -> str:
+    found = re.search(r"insecure_channel\('([\d.]+:\d+)'\)", written)
+    assert found is not None, written
+    return found[1]
+
+
+def test_the_example_client_of_grpc_works_in_the_demo(running_demo: tuple[str, str]) -> None:
+    url, written = running_demo
+    (program,) = [block for block in blocks("python") if "ListJobs" in block]
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        exec(compile(program.replace("127.0.0.1:9090", grpc_address(written)), "docs/use/grpc.md", "exec"), {})
+    count = asked(url, b'{"query": "{ jobs(first: 1, filter: [{state: [failed]}]) { count } }"}')["data"]["jobs"]["count"]
+    assert told.getvalue() == f"{count} failed jobs \n" and count > 10
+
+
+def test_the_lines_of_python_that_the_demo_prints_work(running_demo: tuple[str, str]) -> None:
+    _, written = running_demo
+    grpc_address(written)
+    lines = written[written.index("  import grpc") : written.index("\nCtrl-C")]
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        exec(compile("\n".join(line.removeprefix("  ") for line in lines.splitlines()), "demo", "exec"), {})
+    assert len(told.getvalue().splitlines()) == 3 and "grpcurl -plaintext" in written
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -30,6 +31,9 @@ from ccgateway.surfaces.spellings import with_both_spellings
 from ccgateway.telemetry import Troubles
 from ccgateway.traffic.admission import Traffic
 
+if TYPE_CHECKING:
+    from ccgateway.surfaces.grpc.server import GrpcServer
+
 __all__ = ["Application", "create_app"]
 
 #: bytes of places of pages and of provisional ids that a process keeps: some ten thousand; and of settings of front ends
@@ -37,13 +41,17 @@ NOTES_BYTES = 4 << 20
 
 
 class Application(Starlette):
-    """The gateway as an ASGI application; ``gateway`` is set by ``create_app``."""
+    """The gateway as an ASGI application; ``gateway`` is set by ``create_app``, and so is ``grpc``, the server beside it, which
+    runs as long as the application does; ``None`` if the settings want none."""
 
     gateway: Gateway
+    grpc: GrpcServer | None
 
     def stop(self, seconds: float) -> None:
         """Nothing new is begun; answers that are under way are waited for so many seconds."""
         self.gateway.stop(seconds)
+        if self.grpc is not None:
+            self.grpc.stop()
 
 
 def create_app(settings: Settings) -> Application:
@@ -66,13 +74,22 @@ def create_app(settings: Settings) -> Application:
         audit_file=audit_file,
     )
     callers, traffic = Callers(settings), Traffic(settings.limits)
+    grpc: GrpcServer | None = None
+    if settings.grpc.port is not None:
+        from ccgateway.surfaces.grpc.server import GrpcServer  # a large library, which most gateways do without
+
+        grpc = GrpcServer(gateway, callers, traffic, settings.grpc, settings.limits)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         try:
             with watched_loop():
+                if grpc is not None:
+                    await grpc.start()
                 yield
         finally:
+            if grpc is not None:
+                await grpc.aclose()
             await callers.aclose()
             await gateway.aclose()
             if audit_file is not None:
@@ -107,7 +124,7 @@ def create_app(settings: Settings) -> Application:
         middleware=[Middleware(HostCheck, allowed_hosts=allowed), Middleware(Delivery, packs=settings.server.compression)],
         lifespan=lifespan,
     )
-    app.gateway = gateway
+    app.gateway, app.grpc = gateway, grpc
     # behind a proxy that ends TLS, a redirect would have a caller repeat the request, and its token, in clear
     app.router.redirect_slashes = False
     return app

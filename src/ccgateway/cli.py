@@ -53,18 +53,20 @@ def serve(
     config: ConfigOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on, instead of the settings' own.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on, likewise; 0 picks a free one.")] = None,
+    grpc_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port for gRPC, likewise.", show_default=False)] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer: as many as there are cores for it.")] = 1,
     log_level: Annotated[LogLevel, typer.Option(help="How much to log.")] = LogLevel.WARNING,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log every request to the gateway.")] = False,
 ) -> None:
     """Serve the configured sites until Ctrl-C or SIGTERM."""
     from ccgateway.app import create_app
-    from ccgateway.operations.serving import bind, quiet_signals, refuse_without_sites, server_for, url_of
+    from ccgateway.operations.calling import grpc_address
+    from ccgateway.operations.serving import bind, quiet_signals, refuse_without_sites, reserved, server_for, url_of
     from ccgateway.operations.workers import serve_with_workers
 
-    with quiet_signals():
-        settings = _listening_on(_settings(config), host, port)
-        refuse_without_sites(settings)
+    wanted = _listening_on(_settings(config), host, port, grpc_port)
+    refuse_without_sites(wanted)
+    with quiet_signals(), reserved(wanted) as settings:
         application = create_app(settings)
         settings.cache.check_workers(workers, take_writes=settings.writes.enabled)
         with bind(settings.server) as listener:
@@ -73,6 +75,8 @@ def serve(
             def announce() -> None:
                 count = len(settings.sites)
                 where = f"{url_of(listener)}/graphql"
+                if settings.grpc.port is not None:
+                    where += f" and by gRPC at {grpc_address(settings.grpc)}"
                 console.stderr().print(f"ccgateway {__version__} serves {count} {'site' if count == 1 else 'sites'} at {where}")
 
             if workers == 1:
@@ -150,12 +154,13 @@ def cache_clear(
 def demo(
     *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the gateway; another is taken if it is in use.")] = 8080,
+    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="Its port for gRPC, likewise.")] = 9090,
     down: Annotated[list[str] | None, typer.Option(help="A site that does not answer, to see a partial answer.")] = None,
 ) -> None:
     """Run five simulated sites of different releases and the gateway in front of them."""
     from ccgateway.operations.demo import run_demo
 
-    run_demo(port=port, down=down or [], console=console.stdout())
+    run_demo(port=port, grpc_port=grpc_port, down=down or [], console=console.stdout())
 
 
 @app.command()
@@ -229,9 +234,11 @@ def _settings(config: Path | None) -> Settings:
     return load_settings(_file(config))
 
 
-def _listening_on(settings: Settings, host: str | None, port: int | None) -> Settings:
+def _listening_on(settings: Settings, host: str | None, port: int | None, grpc_port: int | None) -> Settings:
     chosen = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
-    return settings.model_copy(update={"server": settings.server.model_copy(update=chosen)})
+    grpc = {} if grpc_port is None else {"port": grpc_port}
+    update = {"server": settings.server.model_copy(update=chosen), "grpc": settings.grpc.model_copy(update=grpc)}
+    return settings.model_copy(update=update)
 
 
 def main() -> None:

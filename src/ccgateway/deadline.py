@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
-__all__ = ["Deadline"]
+__all__ = ["Deadline", "caller_waits_until"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,12 @@ class Deadline:
         """The moment ``seconds`` from now."""
         return cls(asyncio.get_running_loop().time() + seconds)
 
+    @classmethod
+    def of_request(cls, seconds: float) -> Deadline:
+        """The moment ``seconds`` from now; earlier if the caller of the running request waits no longer than that."""
+        caller = _caller.get()
+        return cls.after(seconds) if caller is None else caller.within(seconds)
+
     @property
     def remaining(self) -> float:
         """Seconds left; below 0 once it has passed."""
@@ -31,3 +40,16 @@ class Deadline:
     def limit(self) -> asyncio.Timeout:
         """For ``async with``: cancels the body when the moment comes; leaves ``TimeoutError`` to the caller."""
         return asyncio.timeout_at(self.at)
+
+
+_caller: ContextVar[Deadline | None] = ContextVar("caller's deadline", default=None)
+
+
+@contextmanager
+def caller_waits_until(deadline: Deadline | None) -> Iterator[None]:
+    """For the length of a request whose caller has said until when it waits (``None``: it has not)."""
+    token = _caller.set(deadline)
+    try:
+        yield
+    finally:
+        _caller.reset(token)

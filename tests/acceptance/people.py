@@ -17,7 +17,7 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ccgateway.app import create_app
+from ccgateway.app import Application, create_app
 from ccgateway.identity.keys import mint
 from ccgateway.settings import Settings
 from ccgateway.simulator import SimulatedSite, serve
@@ -115,6 +115,7 @@ class Gate:
     url: str
     session: aiohttp.ClientSession
     key: Ed25519PrivateKey
+    app: Application
     people: Mapping[str, Sequence[str]] = field(default_factory=lambda: PEOPLE)
 
     def caller(self, name: str | None, roles: Sequence[str] | None = None, **headers: str) -> Caller:
@@ -167,14 +168,15 @@ async def gateway_for(
             section.update({**(each or {}), **(extra or {}).get(name, {})})
         issuers = {"robots": {"key_file": str(public)}}
         settings = Settings(**{"issuers": issuers, **made, **sections})
-        server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_config=None, timeout_graceful_shutdown=2))
+        app = create_app(settings)
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=2))
         serving = asyncio.create_task(server.serve())
         try:
             while not server.started:  # noqa: ASYNC110 - uvicorn has no event to wait for
                 await asyncio.sleep(0.01)
             port = server.servers[0].sockets[0].getsockname()[1]
             async with aiohttp.ClientSession() as session:
-                yield Gate(f"http://127.0.0.1:{port}/graphql", session, key)
+                yield Gate(f"http://127.0.0.1:{port}/graphql", session, key, app)
         finally:
             server.should_exit = True
             await serving

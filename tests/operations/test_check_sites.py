@@ -113,7 +113,7 @@ async def test_plain_http_where_the_url_says_https(start: Start, desk: Desk) -> 
 
 
 async def test_a_certificate_that_nobody_vouches_for_until_ca_file_names_it(tmp_path: Path, desk: Desk) -> None:
-    certificate, key = _self_signed(tmp_path)
+    certificate, key = self_signed(tmp_path)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificate, key)
     async with other_service(http("404 Not Found", "text/plain", "404 page not found\n"), tls) as port:
@@ -126,7 +126,7 @@ async def test_a_certificate_that_nobody_vouches_for_until_ca_file_names_it(tmp_
         assert "is not cc-backend" in one_problem(await desk.check()).problem
 
 
-def _self_signed(folder: Path) -> tuple[Path, Path]:
+def self_signed(folder: Path) -> tuple[Path, Path]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = dt.datetime.now(dt.UTC)

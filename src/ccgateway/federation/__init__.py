@@ -13,6 +13,7 @@ details     jobs beside a job, its energy, accounts: asked for only where they a
 configuration what a caller's own front end keeps
 statistics  figures of the jobs of all sites, merged, sorted and cut
 footprints  averages, samples and statistics of metrics of many jobs
+batches     the whole list, and the metrics of many jobs, read piece by piece
 writes      every write, many orders at once, each with a result of its own
 orders      orders are carried out, in chains by job
 placing     which site an order goes to, and which job is meant

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import GatewayError
 from ccgateway.federation.audit import AuditFile
+from ccgateway.federation.batches import JobBatches, MetricsBatches
 from ccgateway.federation.closing import Closing
 from ccgateway.federation.configuration import Configurations
 from ccgateway.federation.details import Details
@@ -73,7 +74,7 @@ class Gateway:
         troubles: Troubles | None = None,
         audit_file: AuditFile | None = None,
     ) -> None:
-        self._registry = registry
+        self._registry, self._limits = registry, limits
         ttl_store = ttl_store or TtlStore("note")
         self.page_cursors = PageCursorStore(ttl_store)
         provisionals = Provisionals(ttl_store)
@@ -111,6 +112,10 @@ class Gateway:
         answer = await self._joblist.page(question, caller)
         logger.debug("jobs for %s: %d rows, complete=%s", caller.subject, len(answer.rows), answer.complete)
         return answer
+
+    def job_batches(self, question: JobListQuestion, caller: Principal, *, size: int, most: int | None = None) -> JobBatches:
+        """All jobs that ``question`` asks for, from its cursor on, ``size`` at a time and ``most`` in all."""
+        return JobBatches(self._joblist, question, caller, size, most)
 
     async def job(self, job_id: str, caller: Principal, *, fields: frozenset[str]) -> JobRow:
         """The job with that ``"site:dbid"``; ``NOT_FOUND`` if the site has none or does not show it."""
@@ -152,6 +157,10 @@ class Gateway:
     ) -> list[Outcome]:
         """The same metrics of many jobs, one outcome for each, in their order: an answer, or the error it came to."""
         return await self._metrics.many(jobs, wanted, caller, budget)
+
+    def metrics_batches(self, ids: Sequence[str], wanted: MetricsWanted, caller: Principal) -> MetricsBatches:
+        """The same metrics of many jobs by ``"site:dbid"``, some jobs at a time."""
+        return MetricsBatches(self._metrics, self._limits, ids, wanted, caller)
 
     async def clusters(
         self,

@@ -56,7 +56,7 @@ class JobList:
             caller,
             digest,
             Cursor.decode(self.registry.seal.open(question.after), digest) if question.after is not None else None,
-            Deadline.after(self.limits.request_timeout),
+            Deadline.of_request(self.limits.request_timeout),
             *self._extent(question),
         )
         answer = await (self._in_total_order(asked) if plan.is_total else self._sorted(asked, plan))

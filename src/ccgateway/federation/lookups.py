@@ -56,7 +56,7 @@ class Lookups:
         """One job by ``"site:dbid"``. ``NOT_FOUND`` also where it may not be seen; ``SiteError`` if the site does not answer."""
         name, db_id = parse_job_id(job_id)
         instance = self.registry.one(name)
-        deadline = Deadline.after(self.limits.request_timeout).within(instance.settings.timeout)
+        deadline = Deadline.of_request(self.limits.request_timeout).within(instance.settings.timeout)
         visit = await instance.visit(caller, deadline)
         if is_provisional(db_id):
             return await self.provisionals.row(instance, visit, db_id, fields)
@@ -162,7 +162,7 @@ class Lookups:
         ask: Callable[[Site, Visit], Awaitable[T]],
         policy: Policy,
     ) -> dict[str, T | SiteError]:
-        deadline = Deadline.after(self.limits.request_timeout)
+        deadline = Deadline.of_request(self.limits.request_timeout)
         asks: list[Ask[T]] = []
         for instance in instances:
             own = deadline.within(instance.settings.timeout)

@@ -37,7 +37,7 @@ class MetricsBudget:
     """Until when, and how many bytes of samples, the fields of one request may take together. Made when the request begins."""
 
     def __init__(self, limits: LimitSettings) -> None:
-        self.deadline = Deadline.after(limits.request_timeout)
+        self.deadline = Deadline.of_request(limits.request_timeout)
         self._most, self._taken = limits.metrics_bytes, 0
         self._sites: set[str] = set()
         self.is_shared = False

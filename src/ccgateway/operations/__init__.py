@@ -14,6 +14,8 @@ minting    tokens and API keys for those who have no identity provider
 caching    the cache's Redis: whether it is good, how it stands, what is to go from it
 check      prove a settings file good
 rendering  a check's result as a table or JSON
+calling    how the gateway is called by gRPC, in lines to copy
 demo       simulated sites and the gateway in front of them, in one process
+protos     the Python of the gRPC interface, made from its ``.proto`` files
 published  the files under ``schema/``, and tables of the documents
 """

@@ -22,6 +22,7 @@ from ccgateway.federation.twins import address_of, look_alike
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import Conditions
 from ccgateway.operations.caching import judge
+from ccgateway.operations.calling import how_to_call
 from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
 from ccgateway.operations.identities import check_identities, check_signing, ways_of
 from ccgateway.operations.refusals import ISSUE, advise
@@ -68,6 +69,9 @@ async def check(settings: Settings, path: Path | None) -> CheckResult:
             "Let the gateway's user write to it, also after it is rotated.",
         )
         result.findings.append(Finding(Level.PROBLEM, "writes.audit_file", problem, remedy))
+    result.findings += _check_grpc(settings)
+    if settings.grpc.port is not None:
+        result.grpc = how_to_call(settings.grpc, authenticates=settings.authenticates and not settings.caller.anonymous)
     held = await check_identities(settings)
     result.findings += held.findings
     async with AsyncExitStack() as stack:
@@ -287,6 +291,20 @@ def _judge_transport(site: SiteSettings, found: SiteCheck) -> None:
     host = split.hostname or ""
     if split.scheme == "http" and not is_loopback(host):
         found.warn("url", "the token and all answers cross the network unencrypted", "Use https:// if the site offers it.")
+
+
+def _check_grpc(settings: Settings) -> list[Finding]:
+    grpc = settings.grpc
+    if grpc.port is None:
+        return []
+    try:
+        has_tls = grpc.read_tls() is not None
+    except SettingsError as error:
+        return [Finding.of(error)]
+    if has_tls or grpc.is_loopback():
+        return []
+    remedy = "Set cert_file and key_file, or let a proxy in front of it end TLS."
+    return [Finding(Level.WARNING, "grpc.cert_file", "tokens and answers cross the network unencrypted", remedy)]
 
 
 async def _find_twins(asked: list[_Asked]) -> None:

@@ -6,6 +6,7 @@ import json
 import shlex
 import socket
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 
 from pydantic import SecretStr
 from rich.console import Console
@@ -13,8 +14,9 @@ from rich.markup import escape
 
 from ccgateway.app import create_app
 from ccgateway.errors import SettingsError
-from ccgateway.operations.serving import bind, quiet_signals, run, server_for, url_of
-from ccgateway.settings import CallerSettings, LimitSettings, ServerSettings, Settings, SiteSettings
+from ccgateway.operations.calling import how_to_call
+from ccgateway.operations.serving import bind, quiet_signals, reserved, run, server_for, url_of
+from ccgateway.settings import CallerSettings, GrpcSettings, LimitSettings, ServerSettings, Settings, SiteSettings
 from ccgateway.simulator import Address, SimulatedSite, demo_sites, serve
 from ccgateway.telemetry import configure_logging
 
@@ -31,7 +33,7 @@ query Jobs($after: String) {
 }"""
 
 
-def run_demo(*, port: int, down: Sequence[str], console: Console) -> None:
+def run_demo(*, port: int, grpc_port: int, down: Sequence[str], console: Console) -> None:
     """Serves until Ctrl-C or SIGTERM. ``down``: sites that do not answer. Raises ``SettingsError`` for one that is none."""
     sites = demo_sites()
     names = [site.name for site in sites]
@@ -40,8 +42,9 @@ def run_demo(*, port: int, down: Sequence[str], console: Console) -> None:
             raise SettingsError("--down", f"there is no site {name} in the demo", f"Choose among {', '.join(names)}.")
     listener = listener_for(port, console)
     configure_logging("error")
-    with quiet_signals(), listener:
-        run(_serve_all(sites, down, listener, console))
+    with quiet_signals(), listener, ExitStack() as stack:
+        grpc = _grpc_on(grpc_port, stack, console)
+        run(_serve_all(sites, down, listener, grpc, console))
 
 
 def listener_for(port: int, console: Console) -> socket.socket:
@@ -53,7 +56,20 @@ def listener_for(port: int, console: Console) -> socket.socket:
         return bind(ServerSettings(port=0))  # type: ignore[call-arg]
 
 
-def settings_for(sites: Iterable[SimulatedSite], running: Mapping[str, Address]) -> Settings:
+def _grpc_on(port: int, stack: ExitStack, console: Console) -> GrpcSettings:
+    """gRPC on that port, or on a free one, saying so, if it is taken; kept until ``stack`` ends."""
+    for one in (port, 0):
+        wanted = Settings.model_construct(grpc=GrpcSettings.model_validate({"port": one}))
+        try:
+            return stack.enter_context(reserved(wanted)).grpc
+        except SettingsError as error:
+            if not one:
+                raise
+            console.print(f"[yellow]{escape(error.problem)}: the demo takes another port for gRPC.[/]")
+    raise AssertionError("one of them was returned or raised")
+
+
+def settings_for(sites: Iterable[SimulatedSite], running: Mapping[str, Address], grpc: GrpcSettings | None = None) -> Settings:
     """The gateway's settings for these sites, whatever stands in files and the environment."""
     sections = {
         site.name: SiteSettings(
@@ -65,20 +81,25 @@ def settings_for(sites: Iterable[SimulatedSite], running: Mapping[str, Address])
         server=ServerSettings(),  # type: ignore[call-arg]
         caller=CallerSettings(),  # type: ignore[call-arg]
         limits=LimitSettings(),  # type: ignore[call-arg]
+        grpc=grpc or GrpcSettings.model_validate({}),
         sites=sections,
     )
 
 
-async def _serve_all(sites: Sequence[SimulatedSite], down: Sequence[str], listener: socket.socket, console: Console) -> None:
+async def _serve_all(
+    sites: Sequence[SimulatedSite], down: Sequence[str], listener: socket.socket, grpc: GrpcSettings, console: Console
+) -> None:
     async with serve(*sites) as running:
         for name in down:
             await running[name].stop()
-        app = create_app(settings_for(sites, running))
-        server = server_for(app, when_listening=lambda: _invite(sites, running, url_of(listener), console))
+        app = create_app(settings_for(sites, running, grpc))
+        server = server_for(app, when_listening=lambda: _invite(sites, running, url_of(listener), grpc, console))
         await server.serve(sockets=[listener])
 
 
-def _invite(sites: Sequence[SimulatedSite], running: Mapping[str, Address], url: str, console: Console) -> None:
+def _invite(
+    sites: Sequence[SimulatedSite], running: Mapping[str, Address], url: str, grpc: GrpcSettings, console: Console
+) -> None:
     def line(text: str = "") -> None:
         console.print(text, soft_wrap=True)
 
@@ -93,4 +114,7 @@ def _invite(sites: Sequence[SimulatedSite], running: Mapping[str, Address], url:
     line(f"\nOr in another shell:\n  {escape(command)}")
     line("\nA query to paste; hand pageInfo.endCursor back as variable after to read on:\n")
     line(escape("\n".join(f"  {row}" for row in QUERY.splitlines())))
+    line("\nBy gRPC, which speaks the .proto files in schema/ccgateway/v1 (and by reflection tells what it speaks):\n")
+    for row in how_to_call(grpc, authenticates=False):
+        line(escape(f"  {row}" if row else ""))
     line("\nCtrl-C stops everything.")

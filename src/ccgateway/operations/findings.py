@@ -79,12 +79,14 @@ class SiteCheck:
 
 @dataclass(slots=True)
 class CheckResult:
-    """The whole check: the sites by number, findings about the rest of the file, and the Redis that it names, if it names one."""
+    """The whole check: the sites by number, findings about the rest of the file, the Redis that it names, if it names one, and
+    lines that call the gateway by gRPC, if it is served."""
 
     path: str | None
     sites: list[SiteCheck]
     findings: list[Finding] = field(default_factory=list)
     redis: RedisStats | None = None
+    grpc: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Finding]:
         yield from self.findings

@@ -1,4 +1,5 @@
-"""What the gateway publishes of itself, made from the code: the files under ``schema/`` and the tables of the documents."""
+"""What the gateway publishes of itself, made from the code: the files under ``schema/`` and the tables of the documents; and the
+Python that is made of the ``.proto`` files there."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ccgateway.errors import CODES
+from ccgateway.operations.protos import generated
 from ccgateway.settings import Settings
 from ccgateway.surfaces.graphql.schema import sdl
 from ccgateway.surfaces.rest.openapi import documented_openapi, released_openapi
@@ -27,6 +29,7 @@ def _published(project: Path) -> Mapping[str, str]:
         "schema/openapi.json": _pretty(documented_openapi()),
         "schema/openapi-cc-backend-1.5.json": _pretty(released_openapi()),
         **{path: _filled(_read(project / path), table) for path, table in _tables().items()},
+        **generated(project),
     }
 
 

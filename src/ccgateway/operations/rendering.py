@@ -29,6 +29,11 @@ def show(result: CheckResult, console: Console) -> None:
     for finding in sorted(result, key=lambda finding: finding.level is Level.WARNING):
         console.print(f"{_MARKS[finding.level]} [bold]{shown(finding.key)}[/]: {shown(finding.problem)}", soft_wrap=True)
         console.print(f"  → {shown(finding.remedy)}", soft_wrap=True)
+    if result.grpc:
+        console.print("The gateway is called by gRPC so:\n", soft_wrap=True)
+        for line in result.grpc:
+            console.print(shown(f"  {line}") if line else "", soft_wrap=True, highlight=False)
+        console.print()
     problems = sum(finding.level is Level.PROBLEM for finding in result)
     name = shown(result.path or "the settings in the environment")
     if problems:

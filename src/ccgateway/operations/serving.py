@@ -22,8 +22,8 @@ from ccgateway.operations.stopping import GRACE, Stoppable
 from ccgateway.settings import ServerSettings, Settings
 
 __all__ = [
-    "GatewayServer", "bind", "quiet_signals", "refuse_without_sites", "run", "server_config", "server_for", "set_log_levels",
-    "url_of",
+    "GatewayServer", "bind", "quiet_signals", "refuse_without_sites", "reserved", "run", "server_config", "server_for",
+    "set_log_levels", "url_of",
 ]  # fmt: skip
 
 #: seconds that an unused connection stays open: longer than the callers' pools keep theirs, so that they close first
@@ -64,6 +64,37 @@ def bind(server: ServerSettings) -> socket.socket:
             raise SettingsError("server.port", f"{server.port} is in use on {host}", remedy) from None
         problem = f"cannot listen on {host}, port {server.port} ({error.strerror})"
         raise SettingsError("server.host", problem, "Choose an address of this machine and a port you may use.") from None
+
+
+@contextmanager
+def reserved(settings: Settings) -> Iterator[Settings]:
+    """The settings with the port that gRPC listens on, kept for this gateway while its processes come and go: nobody else gets
+    it, and they share it. Raises ``SettingsError`` if it cannot be had."""
+    grpc = settings.grpc
+    if grpc.port is None:
+        yield settings
+        return
+    host = grpc.host.strip("[]")
+    try:
+        found = socket.getaddrinfo(host, grpc.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        if grpc.port:
+            # whoever listens there might share it with anybody of the same user: free is what nobody shares
+            socket.create_server(address[:2], family=family).close()
+        holder = socket.socket(family)
+    except socket.gaierror:
+        raise SettingsError("grpc.host", f"{host} is not an address of this machine", "Use 127.0.0.1 or ::1.") from None
+    except OSError as error:
+        if error.errno == EADDRINUSE:
+            remedy = "Stop what listens there, or choose another port (0 picks a free one)."
+            raise SettingsError("grpc.port", f"{grpc.port} is in use on {host}", remedy) from None
+        problem = f"cannot listen on {host}, port {grpc.port} ({error.strerror})"
+        raise SettingsError("grpc.host", problem, "Choose an address of this machine and a port you may use.") from None
+    with holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(address[:2])
+        port = holder.getsockname()[1]
+        yield settings.model_copy(update={"grpc": grpc.model_copy(update={"port": port})})
 
 
 def url_of(listener: socket.socket) -> str:

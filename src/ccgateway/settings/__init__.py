@@ -6,6 +6,7 @@ globally. Every refusal names the key, what is wrong with its value, and the rem
 
 base        what all sections share, and where secrets are found
 cache       ``[cache]``
+grpc        ``[grpc]``
 identities  the sections about who may ask, and as whom each is shown to the sites
 limits      ``[limits]``
 rest        ``[rest]``
@@ -28,6 +29,7 @@ from pydantic_settings import SettingsError as UnreadableVariableError
 from ccgateway.errors import SettingsError
 from ccgateway.settings.base import Frozen, Seconds, is_loopback
 from ccgateway.settings.cache import CacheSettings
+from ccgateway.settings.grpc import GrpcSettings
 from ccgateway.settings.identities import (
     ApiKeySettings,
     CallerSettings,
@@ -47,6 +49,7 @@ __all__ = [
     "CacheSettings",
     "CallerSettings",
     "ExchangeSettings",
+    "GrpcSettings",
     "IdentitySettings",
     "IssuerSettings",
     "LimitSettings",
@@ -162,6 +165,7 @@ class Settings(BaseSettings):
     caller: CallerSettings = CallerSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     rest: RestSettings = RestSettings()  # type: ignore[call-arg]
+    grpc: GrpcSettings = GrpcSettings()  # type: ignore[call-arg]
     cache: CacheSettings = CacheSettings()  # type: ignore[call-arg]
     issuers: dict[str, IssuerSettings] = Field(default_factory=dict)
     api_keys: dict[str, ApiKeySettings] = Field(default_factory=dict)
@@ -251,11 +255,16 @@ class Settings(BaseSettings):
                 'with "*" every page that somebody opens could ask, and change, whatever callers without a token can',
                 "Name the origins of the pages that are meant, or configure an issuer whose tokens callers have to show.",
             )
-        if self.server.is_loopback() or self.server.serve_unauthenticated or (self.authenticates and not self.caller.anonymous):
+        if self.server.serve_unauthenticated or (self.authenticates and not self.caller.anonymous):
             return
+        listening = {"server.host": self.server.host} | ({} if self.grpc.port is None else {"grpc.host": self.grpc.host})
+        exposed = next(((key, host) for key, host in listening.items() if not is_loopback(host)), None)
+        if exposed is None:
+            return
+        key, host = exposed
         raise SettingsError(
-            "server.host",
-            f"{self.server.host} can be reached from other machines, and callers are not authenticated",
+            key,
+            f"{host} can be reached from other machines, and callers are not authenticated",
             "Listen on 127.0.0.1, or configure an issuer whose tokens callers have to show, or set "
             "server.serve_unauthenticated = true if all who can reach it may read all jobs.",
         )
@@ -372,6 +381,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "caller": CallerSettings,
     "limits": LimitSettings,
     "rest": RestSettings,
+    "grpc": GrpcSettings,
     "cache": CacheSettings,
     "issuers": IssuerSettings,
     "api_keys": ApiKeySettings,
