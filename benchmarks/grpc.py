@@ -148,9 +148,9 @@ async def _metrics(rounds: int, requests: int) -> None:
                 answer = await stub.GetJobMetrics(request)
                 with bare(answer.SerializeToString()) as server:
                     other = await _channel(server)
-                    raw = other.unary_unary("/bare/Get")
+                    raw: Any = other.unary_unary("/bare/Get")
                     # the client does not read what comes: it is on the core of the sites
-                    mine = channel.unary_unary(
+                    mine: Any = channel.unary_unary(
                         "/ccgateway.v1.JobsService/GetJobMetrics",
                         request_serializer=jobs_service_pb2.GetJobMetricsRequest.SerializeToString,
                     )

@@ -1,4 +1,4 @@
-"""Statistics over several sites: who is counted for whom, what a broken site cannot make wrong, budgets, and what is asked once."""
+"""Statistics over several sites: who is counted for whom, what broken sites cannot make wrong, budgets, what is asked once."""
 
 from __future__ import annotations
 
@@ -179,7 +179,12 @@ LYING = {
     "another unit": {"metric": "flops_any", "unit": "TF/s", "stat": "avg", "data": BINS},
     "another statistic": {"metric": "flops_any", "unit": "GF/s", "stat": "max", "data": BINS},
     "other bins": {"metric": "flops_any", "unit": "GF/s", "stat": "avg", "data": BINS[:9]},
-    "another peak": {"metric": "flops_any", "unit": "GF/s", "stat": "avg", "data": [one | {"max": one["max"] * 2} for one in BINS]},
+    "another peak": {
+        "metric": "flops_any",
+        "unit": "GF/s",
+        "stat": "avg",
+        "data": [one | {"max": one["max"] * 2} for one in BINS],
+    },
     "another metric": {"metric": "mem_bw", "unit": "GF/s", "stat": "avg", "data": BINS},
     "nothing": {"metric": "flops_any", "unit": "GF/s", "stat": "avg", "data": None},
 }

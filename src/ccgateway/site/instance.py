@@ -343,11 +343,7 @@ class Instance:
         return await self._exchange.exchange(request, visit)
 
     async def query(
-        self,
-        visit: Visit,
-        document: str,
-        variables: Mapping[str, object],
-        decoder: msgspec.json.Decoder[QueryReply[T]],
+        self, visit: Visit, document: str, variables: Mapping[str, object], decoder: msgspec.json.Decoder[QueryReply[T]]
     ) -> T:
         """The data of one question to the site's own GraphQL; for use within ``in_dialect``. Raises as ``query_data``."""
         with self.proofs.proving(visit.credential):
@@ -355,11 +351,7 @@ class Instance:
             return await in_turn(lambda: query_data(answer, decoder, self.name))
 
     async def query_reply(
-        self,
-        visit: Visit,
-        document: str,
-        variables: Mapping[str, object],
-        decoder: msgspec.json.Decoder[QueryReply[T]],
+        self, visit: Visit, document: str, variables: Mapping[str, object], decoder: msgspec.json.Decoder[QueryReply[T]]
     ) -> QueryReply[T]:
         """The same with the errors that stand beside the data, whichever there are."""
         answer = await self._exchange.exchange(query_request(document, variables), visit)

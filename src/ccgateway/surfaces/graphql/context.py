@@ -176,8 +176,9 @@ class RequestContext:
     async def close(self) -> None:
         """Ends what the request started and nobody waits for any more, and lets go of what came: megabytes would stay until the
         collector comes, as this and the loader know each other."""
-        loaders = [task for one in (*self._accounts.values(), self.concurrent_jobs, self.energy_footprints) for task in one.tasks]
-        known = (*self._directories.values(), *loaders, *self.metrics.tasks, *self.statistics.tasks)
+        accounts = [task for one in self._accounts.values() for task in one.tasks]
+        details = (*accounts, *self.concurrent_jobs.tasks, *self.energy_footprints.tasks)
+        known = (*self._directories.values(), *details, *self.metrics.tasks, *self.statistics.tasks)
         tasks = [task for task in known if not task.done()]
         for task in tasks:
             task.cancel()
