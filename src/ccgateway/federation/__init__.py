@@ -2,6 +2,7 @@
 
 questions   what callers ask and what they get: questions, answers, one report per site
 scatter     ask many sites at once, each within its own limit
+part        one site's part in one answer: its stream, its time, its report
 walk        one walk down the merged list: streams of many sites, cut where all of them are complete
 readahead   walks kept open between two pages
 page_cursors where the next of a list's numbered pages begins

@@ -11,11 +11,12 @@ from operator import attrgetter
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
+from ccgateway.federation.part import Part, Told
 from ccgateway.federation.questions import EVERYTHING, JobListAnswer, JobListQuestion, Policy, ReportStatus, SiteReport
 from ccgateway.federation.readahead import ParkedWalks
 from ccgateway.federation.scatter import must_answer, patience_of
 from ccgateway.federation.twins import DuplicateSiteDetector
-from ccgateway.federation.walk import Part, Told, Walk, have_told
+from ccgateway.federation.walk import Walk, have_told
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import LATEST, check_patterns, conditions_of
 from ccgateway.jobs.model import JOB_TEXTS, JobRow

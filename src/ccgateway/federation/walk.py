@@ -10,167 +10,27 @@ from dataclasses import dataclass, field, replace
 
 from ccgateway.cache.facade import Mark
 from ccgateway.deadline import Deadline
-from ccgateway.errors import Code, SiteError
-from ccgateway.federation.questions import SiteReport
+from ccgateway.errors import SiteError
+from ccgateway.federation.part import Part, Told
 from ccgateway.federation.scatter import Ask, scatter
 from ccgateway.federation.twins import DuplicateSiteDetector
-from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import EARLIEST
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.ordering import Position, in_total_order, position_of, take_through
-from ccgateway.site.base import Site
-from ccgateway.site.exchange import Meter
 from ccgateway.site.queries.completing import Completed
-from ccgateway.site.reading import JobStream, Unreadable
+from ccgateway.site.reading import JobStream
 from ccgateway.traffic.scopes import RequestScope, current_scope
 
-__all__ = ["Part", "Told", "Walk", "have_told"]
+__all__ = ["Walk", "have_told"]
 
 #: the first page when everything is wanted
 FIRST_PAGE = 1000
 #: rows asked for beyond those of interest, as a page's last second is put aside: of large pages so many, else one in sixteen
 CUT_OFF = 10
-#: seconds that one page may take a site, by the pace it showed so far, and rows that a page has at least
-PAGE_SECONDS, LEAST_PAGE = 1.0, 20
 #: the first page of a scan, when nothing is known of how many rows will match
 FIRST_SCAN = 100
 #: jobs read beyond which a walk is a deep one
 DEEP = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a site says for itself: how many of its jobs match, or which come first in the order asked for; ``scanned``: jobs that
-    it sent for that."""
-
-    scanned: int
-    count: int = 0
-    rows: Sequence[JobRow] = ()
-
-
-@dataclass(slots=True)
-class Part:
-    """One site's part in one answer.
-
-    ``deadline``: of the request; the site itself has its own timeout for the time that it is asked (``spent``, s). ``stream`` is
-    ``None`` if the site could not even be asked. ``share``: which part of the list's newest jobs are expected to be this site's.
-    ``notes``: on the question as such, for this site. ``told``: what the site itself answered, so that its jobs need not be read.
-    """
-
-    instance: Site
-    caller: Principal
-    report: SiteReport
-    deadline: Deadline
-    stream: JobStream | None = None
-    share: float = 1.0
-    failed: bool = False
-    last_size: int = 0
-    twin: Site | None = None
-    repeats: Site | None = None
-    notes: Sequence[str] = ()
-    spent: float = 0.0
-    read_at: float = 0.0
-    told: Told | None = None
-
-    @property
-    def live(self) -> JobStream | None:
-        """The stream, while more has to be read from it."""
-        is_over = self.stream is None or self.failed or self.stream.done or self.told is not None
-        return None if is_over else self.stream
-
-    @property
-    def has_gaps(self) -> bool:
-        """Whether the site's part is known to be incomplete."""
-        return bool(self.stream and self.stream.unreadable) or not self.report.is_complete
-
-    @property
-    def hides_others(self) -> bool:
-        """Whether the gateway drops other people's jobs from what the site sends: then nothing about them may be told."""
-        return self.stream is not None and self.instance.hides_others(self.stream.visit.credential)
-
-    def again(self, deadline: Deadline) -> Part:
-        """The same site's part in the next page of the same walk."""
-        report = SiteReport(self.instance.name, self.instance.number)
-        part = Part(self.instance, self.caller, report, deadline, self.stream, self.share)
-        part.twin, part.repeats, part.notes, part.read_at = self.twin, self.repeats, self.notes, self.read_at
-        if self.stream is not None:
-            self.stream.begin(replace(self.stream.visit, deadline=deadline, meter=Meter()))
-            self.stream.site = self.instance.origin  # who comes this far walks alone
-        return part
-
-    async def is_still_welcome(self, stream: JobStream) -> bool:
-        """Whether the caller is proved to be whom it was when ``stream``, this part's own, began; by a new token, maybe."""
-        try:
-            credential = (await self.instance.visit(self.caller, self.due)).credential
-        except SiteError:
-            return False
-        before = stream.visit.credential
-        if credential is not before:
-            stream.visit = replace(stream.visit, credential=credential)
-        return self.instance.proofs.holds(credential) and credential.stands_as(before)
-
-    @property
-    def due(self) -> Deadline:
-        """By when the site must answer now: what others took does not count against it."""
-        return self.deadline.within(max(0.0, self.instance.settings.timeout - self.spent))
-
-    async def read(self, stream: JobStream, size: int, down_to: int) -> bool:
-        """Reads on in ``stream``, this part's own, on this site's time. Whether anything had to be read for that."""
-        clock, meter = asyncio.get_running_loop().time, stream.visit.meter
-        begun, calls, recalled = clock(), meter.calls, meter.recalled
-        stream.visit = replace(stream.visit, deadline=self.due)
-        try:
-            await stream.read(size, down_to=down_to)
-        finally:
-            self.spent += clock() - begun
-            self.read_at = clock() if meter.oldest is None else meter.oldest
-        return meter.calls > calls or meter.recalled > recalled
-
-    def at_pace(self, rows: int) -> int:
-        """``rows``, or as many as the site gives in ``PAGE_SECONDS``: one long page would run into the time limits."""
-        scanned = self.stream.scanned if self.stream is not None else 0
-        if not scanned or not self.spent:
-            return rows
-        return min(rows, max(int(scanned / self.spent * PAGE_SECONDS), LEAST_PAGE))
-
-    def fail(self, error: SiteError) -> None:
-        """Ends the part with ``error``; what was read before stays."""
-        self.failed = True
-        self.report.note_failure(error)
-
-    def settle(self) -> None:
-        """Writes what the stream went through into the report."""
-        if self.stream is None:
-            return
-        way = self.instance.reads(self.stream.visit.credential)
-        self.report.notes = [*self.notes, *([f"reads: by REST. {way.why}"] if way.gave_way else [])]
-        if self.repeats is not None:
-            both = f"{self.repeats.name} and {self.instance.name}"
-            words = f"sites {both} give the same jobs, and nothing proves that they are one instance: both are listed."
-            self.report.notes.append(f"{Code.DUPLICATE_SITE}: {words}")
-        if self.twin is not None:
-            self.report.code = Code.DUPLICATE_SITE
-            self.report.message = f"The same instance as site {self.twin.name}: jobs that both give are listed once, there."
-        hidden, calls = self.hides_others, self.stream.visit.meter.calls
-        self.report.elapsed = self.spent
-        # how many pages there were would tell, by halving, when other people's jobs began
-        self.report.calls = min(calls, 1) if hidden else calls
-        given = len(self.told.rows) if self.told is not None and hidden else self.told.scanned if self.told is not None else 0
-        self.report.scanned = (self.stream.matched if hidden else self.stream.scanned) + given
-        if missed := self.stream.unreadable:
-            what = "1 job was" if len(missed) == 1 else f"{len(missed)} jobs were"
-            shown = "; ".join(str(one) for one in missed[:5]) + ("; …" if len(missed) > 5 else "")
-            if any(one.is_beyond and one.key is None for one in missed):
-                what = "Some jobs were"
-            if hidden:  # somebody else's, for all that is known
-                what, shown = "Some jobs may have been", "whose they are is not known"
-            self.report.note_gap(Code.UNREADABLE_JOBS, f"{what} left out, as {_why(missed)}: {shown}.")
-
-
-def _why(missed: Sequence[Unreadable]) -> str:
-    beyond = sum(one.is_beyond for one in missed)
-    archive, time = "the site cannot read the archive entry", "no job starts at such a time (is it in milliseconds?)"
-    return time if beyond == len(missed) else f"{archive}, or {time}" if beyond else archive
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from ccgateway.simulator.querying.nodes_sdl import NODES
 from ccgateway.simulator.querying.statistics_sdl import STATISTICS
 from ccgateway.simulator.release import Release
 
@@ -35,18 +36,9 @@ type Query {
   allocatedNodes(cluster: String!): [Count!]!
   globalMetrics: [GlobalMetricListItem!]!  # 1.4+
   user(username: String!): User
-  node(id: ID!): Node  # 1.5
-  nodes(filter: [NodeFilter!], order: OrderByInput): NodeStateResultList!  # 1.5
-  nodesWithMeta(filter: [NodeFilter!], order: OrderByInput): NodeStateResultList!  # 1.5
-  nodeStates(filter: [NodeFilter!]): [NodeStates!]!  # 1.5
-  nodeStatesTimed(filter: [NodeFilter!], type: String!): [NodeStatesTimed!]!  # 1.5
   jobStats(id: ID!, metrics: [String!]): [JobStats!]!  # 1.4
   jobStats(id: ID!, metrics: [String!]): [NamedStats!]!  # 1.5
   scopedJobStats(id: ID!, metrics: [String!], scopes: [MetricScope!]): [NamedStatsWithScope!]!  # 1.4+
-  nodeMetrics(cluster: String!, nodes: [String!], scopes: [MetricScope!], metrics: [String!], from: Time!, to: Time!): [NodeMetrics!]!
-  nodeMetricsList(cluster: String!, subCluster: String!, nodeFilter: String!, scopes: [MetricScope!], metrics: [String!], from: Time!, to: Time!, page: PageRequest, resolution: Int): NodesResultList!  # 1.4
-  nodeMetricsList(cluster: String!, subCluster: String!, stateFilter: String!, nodeFilter: String!, scopes: [MetricScope!], metrics: [String!], from: Time!, to: Time!, page: PageRequest, resolution: Int): NodesResultList!  # 1.5
-  clusterMetrics(cluster: String!, metrics: [String!], from: Time!, to: Time!): ClusterMetrics!  # 1.5
 }
 
 type Mutation {
@@ -197,16 +189,6 @@ type ClusterSupport {
   subClusters: [String!]!
 }
 
-type JobStats {
-  name: String!
-  stats: MetricStatistics!  # 1.4
-}
-
-type NamedStats {
-  name: String!
-  data: MetricStatistics!
-}
-
 type NamedStatsWithScope {
   name: String!
   scope: MetricScope!
@@ -224,66 +206,6 @@ type StatsSeries {
   median: [NullableFloat]!  # 1.4+
   min: [NullableFloat]!
   max: [NullableFloat]!
-}
-
-type Node {
-  id: ID!
-  hostname: String!
-  cluster: String!
-  subCluster: String!
-  jobsRunning: Int!
-  cpusAllocated: Int
-  memoryAllocated: Int
-  gpusAllocated: Int
-  schedulerState: SchedulerState!  # 1.5
-  healthState: MonitoringState!  # 1.5
-  metaData: Any
-  healthData: Any
-}
-
-type NodeStates {
-  state: String!
-  count: Int!
-}
-
-type NodeStatesTimed {
-  state: String!
-  counts: [Int!]!
-  times: [Int!]!
-}
-
-type NodeStateResultList {
-  items: [Node!]!
-  count: Int
-}
-
-type NodeMetrics {
-  host: String!
-  nodeState: String!  # 1.5
-  metricHealth: String!  # 1.5
-  subCluster: String!
-  metrics: [JobMetricWithName!]!
-}
-
-type NodesResultList {
-  items: [NodeMetrics!]!
-  offset: Int
-  limit: Int
-  count: Int
-  totalNodes: Int
-  hasNextPage: Boolean
-}
-
-type ClusterMetrics {
-  nodeCount: Int!
-  metrics: [ClusterMetricWithName!]!
-}
-
-type ClusterMetricWithName {
-  name: String!
-  unit: Unit
-  timestep: Int!
-  data: [NullableFloat]!
 }
 
 type Resource {
@@ -424,13 +346,13 @@ input PageRequest {
   itemsPerPage: Int!
   page: Int!
 }
-"""  # noqa: E501 - a line begins and ends what a release has
+"""
 
 
 def sdl(release: Release) -> str:
     """The schema of *release*; the how-to page says nothing about GraphQL, so it gets 1.5's."""
     name = "1.5" if release.howto else release.name
-    return "\n".join(line for line in (_TEXT + STATISTICS).splitlines() if _belongs(line, name))
+    return "\n".join(line for line in (_TEXT + NODES + STATISTICS).splitlines() if _belongs(line, name))
 
 
 def _belongs(line: str, name: str) -> bool:

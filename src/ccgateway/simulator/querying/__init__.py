@@ -8,5 +8,6 @@ statistics     ``jobsStatistics``
 statistics_sdl its part of the schema
 footprints     ``jobsFootprints``, ``rooflineHeatmap``, ``jobsMetricStats``
 nodes          nodes in use, their states, what is measured on them
+nodes_sdl      their part of the schema
 details        accounts, jobs beside a job, its energy, its metrics and statistics
 """

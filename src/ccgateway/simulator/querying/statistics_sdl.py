@@ -103,15 +103,17 @@ type NamedStats {
 }
 
 type JobStats {
-  id: Int!
-  jobId: String!
-  startTime: Int!
-  duration: Int!
-  cluster: String!
-  subCluster: String!
-  numNodes: Int!
-  numHWThreads: Int
-  numAccelerators: Int
-  stats: [NamedStats!]!
+  name: String!  # <=1.4
+  stats: MetricStatistics!  # 1.4
+  id: Int!  # 1.5
+  jobId: String!  # 1.5
+  startTime: Int!  # 1.5
+  duration: Int!  # 1.5
+  cluster: String!  # 1.5
+  subCluster: String!  # 1.5
+  numNodes: Int!  # 1.5
+  numHWThreads: Int  # 1.5
+  numAccelerators: Int  # 1.5
+  stats: [NamedStats!]!  # 1.5
 }
 """
