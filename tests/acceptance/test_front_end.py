@@ -35,7 +35,8 @@ class Site(WatchedSite):
         """What the site says to that person's own token."""
         headers = (("x-auth-token", self.token(person)), ("content-type", "application/json"))
         body = msgspec.json.encode({"query": document})
-        return json.loads(super().answer(Request("POST", "/query", "", headers, body)).body)
+        answer: dict[str, Any] = json.loads(super().answer(Request("POST", "/query", "", headers, body)).body)
+        return answer
 
 
 def site_of(release: str, name: str = "") -> Site:

@@ -350,7 +350,7 @@ async def test_what_was_counted_for_one_person_is_shown_to_nobody_else() -> None
             return Credential.from_token(SecretStr(wire.site.mint(caller.subject, ("user", "api"))))
 
     instance = instance_of(wire)
-    instance._credentials = ByName()  # type: ignore[assignment]
+    instance._credentials = ByName()
     question = StatisticsQuestion(figures=frozenset({Figure.JOBS, Figure.WALLTIME}))
     async with gateway_over([instance], cache_of(Clock(), list_for=30)) as gateway:
         found: Mapping[str, list[StatisticsAnswer | GatewayError]] = {

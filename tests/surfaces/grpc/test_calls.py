@@ -65,11 +65,11 @@ async def refused(call: Any) -> Any:
 async def test_what_is_no_message_is_refused_in_words() -> None:
     async with faces(site()) as found, nothing_left(found):
         for method in ("JobsService/GetJob", "WritesService/StartJobs", "DirectoryService/ListSites"):
-            call = found.channel.unary_unary(f"/ccgateway.v1.{method}")
+            call: Any = found.channel.unary_unary(f"/ccgateway.v1.{method}")
             for body in (b"\xff", b"\x0a\xff\xff\xff\xff\x0f", b"<html>"):
                 failure = await refused(call(body))
                 assert (failure.status, failure.reason) == ("INVALID_ARGUMENT", "BAD_REQUEST")
-        stream = found.channel.unary_stream("/ccgateway.v1.JobsService/ListJobs")
+        stream: Any = found.channel.unary_stream("/ccgateway.v1.JobsService/ListJobs")
         assert (await refused(stream(b"\x0a\xff"))).reason == "BAD_REQUEST"
         with pytest.raises(grpc.aio.AioRpcError) as failed:
             await found.channel.unary_unary("/ccgateway.v1.JobsService/Nonsense")(b"")
@@ -295,12 +295,17 @@ async def _failure(call: Any) -> Any:
 # --- health, reflection, and the end
 
 
+def reflection_of(channel: Any) -> Any:
+    """Stubs are typed for channels that are not asynchronous."""
+    return reflection_pb2_grpc.ServerReflectionStub(channel)
+
+
 async def test_health_and_reflection_tell_every_service_without_a_token() -> None:
     async with faces(site()) as both:
-        stub = health_pb2_grpc.HealthStub(both.channel)
+        stub: Any = health_pb2_grpc.HealthStub(both.channel)
         for name in ("", *SERVICES):
             assert (await stub.Check(health_pb2.HealthCheckRequest(service=name))).status == 1
-        told = reflection_pb2_grpc.ServerReflectionStub(both.channel)
+        told = reflection_of(both.channel)
         question = reflection_pb2.ServerReflectionRequest(list_services="")
         async for answer in told.ServerReflectionInfo(iter([question])):
             names = {one.name for one in answer.list_services_response.service}
@@ -310,7 +315,7 @@ async def test_health_and_reflection_tell_every_service_without_a_token() -> Non
 
 async def test_reflection_can_be_switched_off() -> None:
     async with faces(site(), grpc={"reflection": False}) as both:
-        told = reflection_pb2_grpc.ServerReflectionStub(both.channel)
+        told = reflection_of(both.channel)
         with pytest.raises(grpc.aio.AioRpcError) as failed:
             async for _ in told.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")])):
                 pass
@@ -327,7 +332,7 @@ async def test_a_stop_in_the_middle_of_a_stream_is_told_and_the_stream_goes_on_e
         async with grpc.aio.insecure_channel(both.address, options=options) as channel:
             stream = type(both)(both.app, both.http, channel, both.sites).jobs.ListJobs(ListJobsRequest(page_size=100))
             got = [await stream.read()]
-            health = health_pb2_grpc.HealthStub(both.channel)
+            health: Any = health_pb2_grpc.HealthStub(both.channel)
             both.app.stop(1.0)
             await settled(lambda: both.app.grpc is not None and both.app.grpc.calls.is_stopping)
             assert (await health.Check(health_pb2.HealthCheckRequest())).status == 2  # NOT_SERVING

@@ -116,7 +116,7 @@ FILTERS: dict[str, tuple[JobFilter, dict[str, Any]]] = {
         JobFilter(states=[job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_TIMEOUT]), {"state": ["failed", "timeout"]},
     ),
     **{
-        f"state {state}": (JobFilter(states=[job_pb2.JobState.Value(f"JOB_STATE_{state.upper()}")]), {"state": [state]})
+        f"state {state}": (JobFilter(states=[f"JOB_STATE_{state.upper()}"]), {"state": [state]})
         for state in STATES
     },
     "footprint": (

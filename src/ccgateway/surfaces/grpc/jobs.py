@@ -9,6 +9,7 @@ from ccgateway.surfaces.grpc.calls import Call
 from ccgateway.surfaces.grpc.costs import check_filters
 from ccgateway.surfaces.grpc.messages import ALL_FIELDS, IN_LIST, JobWriter, report_message, unreachable_in
 from ccgateway.surfaces.grpc.requests import bad, filters_of, masked, order_of, policy_of, sites_of, time_of
+from ccgateway.surfaces.ids import Ids
 from ccgateway.v1 import job_pb2
 from ccgateway.v1.jobs_service_pb2 import (
     CountJobsRequest,
@@ -41,7 +42,7 @@ class Jobs:
         fields = masked(request.read_mask, job_pb2.Job, IN_LIST)
         writer = JobWriter(fields)
         question = JobListQuestion(
-            filters=filters_of(request.filters),
+            filters=filters_of(request.filters, Ids(self._gateway.numbers)),
             order=order_of(request.order),
             after=request.page_token or None,
             sites=sites_of(request.sites),
@@ -78,7 +79,7 @@ class Jobs:
         """How many jobs match."""
         check_filters(request)
         question = JobListQuestion(
-            filters=filters_of(request.filters),
+            filters=filters_of(request.filters, Ids(self._gateway.numbers)),
             first=0,
             sites=sites_of(request.sites),
             policy=policy_of(request.policy, call.caller),
@@ -95,7 +96,7 @@ class Jobs:
     async def get_job(self, request: GetJobRequest, call: Call) -> GetJobResponse:
         """One job by its id."""
         writer = JobWriter(masked(request.read_mask, job_pb2.Job, ALL_FIELDS))
-        row = await self._gateway.job(request.id, call.caller, fields=writer.needs)
+        row = await self._gateway.job(Ids(self._gateway.numbers).named(request.id), call.caller, fields=writer.needs)
         return GetJobResponse(job=writer.one(row))
 
     async def get_job_by_key(self, request: GetJobByKeyRequest, call: Call) -> GetJobByKeyResponse:

@@ -28,6 +28,7 @@ from ccgateway.surfaces.grpc.costs import check_metrics
 from ccgateway.surfaces.grpc.messages import report_message
 from ccgateway.surfaces.grpc.requests import bad, metrics_wanted
 from ccgateway.surfaces.grpc.statuses import error_message
+from ccgateway.surfaces.ids import Ids
 from ccgateway.v1.jobs_service_pb2 import (
     GetJobMetricsRequest,
     GetJobMetricsResponse,
@@ -77,7 +78,7 @@ class Metrics:
         wanted = metrics_wanted(request.selection)
         check_metrics(1, wanted, self._limits)
         budget = MetricsBudget(self._limits)
-        answer = await self._gateway.job_metrics(request.id, wanted, call.caller, budget=budget)
+        answer = await self._gateway.job_metrics(Ids(self._gateway.numbers).named(request.id), wanted, call.caller, budget=budget)
         parts: list[bytes] = []
         for piece in answer.pieces:
             async for found in _groups(piece, answer.report.site, most=None):

@@ -20,6 +20,7 @@ from ccgateway.jobs import filters as values
 from ccgateway.jobs.metrics import SCOPES, MetricsWanted
 from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, STATES, Tag
 from ccgateway.jobs.writes import Target
+from ccgateway.surfaces.ids import Ids
 from ccgateway.v1 import filter_pb2, job_pb2, metrics_pb2, report_pb2, writes_service_pb2
 
 __all__ = [
@@ -106,19 +107,19 @@ def order_of(order: filter_pb2.JobOrder) -> values.JobOrder:
 # --- filters
 
 
-def filters_of(filters: Iterable[filter_pb2.JobFilter]) -> tuple[values.JobFilter, ...]:
-    """The filters, of which all must hold."""
-    return tuple(map(_filter, filters))
+def filters_of(filters: Iterable[filter_pb2.JobFilter], ids: Ids) -> tuple[values.JobFilter, ...]:
+    """The filters, of which all must hold; ``ids``: how integer ids are read."""
+    return tuple(_filter(one, ids) for one in filters)
 
 
-def _filter(one: filter_pb2.JobFilter) -> values.JobFilter:
+def _filter(one: filter_pb2.JobFilter, ids: Ids) -> values.JobFilter:
     texts: dict[str, Any] = {name: _text(getattr(one, name)) for name in _TEXTS if one.HasField(name)}
     ranges: dict[str, Any] = {own: _integers(getattr(one, name)) for name, own in _RANGES.items() if one.HasField(name)}
     return values.JobFilter(
         **texts,
         **ranges,
         tags=tuple(one.tag_ids) or None,
-        db_id=tuple(one.ids) or None,
+        db_id=ids.all_named(one.ids) if one.ids else None,
         array_job_id=one.array_job_id if one.HasField("array_job_id") else None,
         energy=_numbers(one.energy_kwh) if one.HasField("energy_kwh") else None,
         start_time=_times(one.start_time) if one.HasField("start_time") else None,
