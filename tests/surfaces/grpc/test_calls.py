@@ -164,7 +164,7 @@ async def test_a_slow_reader_holds_no_more_than_what_is_on_the_way_and_the_sites
         # with a window of 64 KB, and no reading ahead of messages by the client
         options = [("grpc.http2.lookahead_bytes", 65_535), ("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1)]
         async with grpc.aio.insecure_channel(both.address, options=options) as channel:
-            call = channel.unary_stream(
+            call: Any = channel.unary_stream(
                 "/ccgateway.v1.JobsService/ListJobs",
                 request_serializer=ListJobsRequest.SerializeToString,
             )(ListJobsRequest(page_size=500))
@@ -193,7 +193,7 @@ async def test_a_reader_that_takes_nothing_is_let_go() -> None:
     async with faces(many, grpc={"stalled_after": 1.0}) as both:
         options = [("grpc.http2.lookahead_bytes", 65_535), ("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1)]
         async with grpc.aio.insecure_channel(both.address, options=options) as channel:
-            call = channel.unary_stream(
+            call: Any = channel.unary_stream(
                 "/ccgateway.v1.JobsService/ListJobs",
                 request_serializer=ListJobsRequest.SerializeToString,
             )(ListJobsRequest(page_size=500))
