@@ -109,6 +109,16 @@ async def test_jobs_can_be_made_to_cost_time() -> None:
         assert time.perf_counter() - begun >= 4 * 0.03
 
 
+async def test_jobs_cost_what_their_way_costs() -> None:
+    site = _site(per_job_cost=2.0)
+    site.per_query_cost = 0.03
+    async with serve(site) as running, httpx.AsyncClient(headers=_auth(site)) as client:
+        begun = time.perf_counter()
+        answer = await client.post(running["aurora"].url + "/query", json={"query": "{jobs{items{id} count}}"})
+        assert answer.json()["data"]["jobs"]["count"] == 4
+        assert 4 * 0.03 <= time.perf_counter() - begun < 4 * 2.0
+
+
 async def test_keep_alive_answers_come_at_once() -> None:
     # without TCP_NODELAY every second answer on a connection waits 40 ms for an acknowledgement
     site = _site()

@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--commit", type=float, default=120.0, help="1.5: seconds until a started job shows (0: at once)")
     parser.add_argument("--archiving", type=float, default=1.0, help="seconds until a stopped job is archived")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before every answer")
-    parser.add_argument("--per-job-cost", type=float, default=0.0, help="seconds for every job in an answer")
+    parser.add_argument("--per-job-cost", type=float, default=0.0, help="seconds for every job in an answer of REST")
+    parser.add_argument("--per-query-cost", type=float, default=0.0, help="the same of POST /query")
     parser.add_argument("--while-stdin-is-open", action="store_true", help="end when standard input is closed")
     given = parser.parse_args(arguments)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -66,6 +67,7 @@ async def _run(given: argparse.Namespace) -> None:
     )
     site.latency = given.latency
     site.per_job_cost = given.per_job_cost
+    site.per_query_cost = given.per_query_cost
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

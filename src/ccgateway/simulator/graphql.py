@@ -1,4 +1,4 @@
-"""``POST /query``: clusters, tags, single jobs and the mutations, per release; whatever else is asked gets a clear error.
+"""``POST /query``: clusters, tags, jobs and the mutations, per release; whatever else is asked gets a clear error.
 
 The schema knows more than the resolvers do (:mod:`resolving`, :mod:`.writing.mutations`), so that validation errors are those
 of the release.
@@ -19,21 +19,26 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     GraphQLInputObjectType,
+    GraphQLInt,
+    GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLScalarType,
     GraphQLSchema,
     InlineFragmentNode,
+    IntValueNode,
     NonNullTypeNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
+    ValueNode,
     build_schema,
     execute_sync,
     get_operation_ast,
     parse,
     validate,
+    value_from_ast_untyped,
 )
 
 from ccgateway.simulator.call import Call, FieldError
@@ -102,7 +107,7 @@ def query(call: Call) -> Response:
     answer: dict[str, Any] = {"data": result.data}
     if result.errors:
         answer["errors"] = [_failed(error, release) for error in result.errors]
-    return json_response(answer)
+    return json_response(answer, jobs=_jobs_in(result.data))
 
 
 def _resolve(source: object, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
@@ -138,7 +143,46 @@ def _schema(release: str) -> GraphQLSchema:
         kind = schema.type_map[name]
         if isinstance(kind, GraphQLObjectType):
             kind.fields["id"].type = GraphQLNonNull(GraphQLScalarType("NumericID"))
+    _lengthen(schema)
     return schema
+
+
+def _lengthen(schema: GraphQLSchema) -> None:
+    """``Int`` has 64 bits here, and takes texts of digits."""
+
+    def read(value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]+", value):
+            return int(value)
+        raise GraphQLError(f"cannot use {value!r} as Int")
+
+    def read_literal(node: ValueNode, _variables: object = None) -> int:
+        return read(int(node.value) if isinstance(node, IntValueNode) else value_from_ast_untyped(node))
+
+    long = GraphQLScalarType("Long", parse_value=read, parse_literal=read_literal)
+    long.name = "Int"  # which graphql-core keeps to itself
+
+    def lengthened(kind: Any) -> Any:
+        if isinstance(kind, GraphQLNonNull):
+            return GraphQLNonNull(lengthened(kind.of_type))
+        if isinstance(kind, GraphQLList):
+            return GraphQLList(lengthened(kind.of_type))
+        return long if kind is GraphQLInt else kind
+
+    for kind in schema.type_map.values():
+        if isinstance(kind, GraphQLObjectType | GraphQLInputObjectType):
+            for field in kind.fields.values():
+                field.type = lengthened(field.type)
+                for argument in getattr(field, "args", {}).values():
+                    argument.type = lengthened(argument.type)
+    schema.type_map["Int"] = long
+
+
+def _jobs_in(data: object) -> int:
+    """Jobs of lists in an answer."""
+    parts = data.values() if isinstance(data, dict) else ()
+    return sum(len(part["items"]) for part in parts if isinstance(part, dict) and isinstance(part.get("items"), list))
 
 
 def _read(request: Request, release: Release) -> Ask | Response:

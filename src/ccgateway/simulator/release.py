@@ -140,6 +140,13 @@ class Release:
     query_by_get: bool
     order_needs_type: bool
     located_resolver_errors: bool
+    zero_is_open: bool  #: ranges: an end that is 0 is open, a negative one lifts the condition; False: both are literal
+    filters_live_duration: bool  #: by duration: running jobs by how long they run; False: by what is stored
+    filters_exclusive: bool
+    filters_hosts: bool  #: by node: host by host; False: in the text of all resources
+    job_name_is_text: bool  #: by job name: in the text of all metadata
+    doubles_tagged: bool  #: a job counts, and comes, once for each of its tags that is asked for
+    tells_next_page: bool
 
     @property
     def howto(self) -> bool:
@@ -246,6 +253,13 @@ _V12 = Release(
     query_by_get=True,
     order_needs_type=False,
     located_resolver_errors=False,
+    zero_is_open=False,
+    filters_live_duration=True,
+    filters_exclusive=False,
+    filters_hosts=False,
+    job_name_is_text=True,
+    doubles_tagged=True,
+    tells_next_page=False,
 )
 _V13 = replace(
     _V12,
@@ -257,6 +271,7 @@ _V13 = replace(
     edit_meta=frozenset({"POST", "PATCH"}),
     bare_post_meta=False,
     counts_deleted=False,
+    job_name_is_text=False,
 )
 _V14 = replace(
     _V13,
@@ -283,6 +298,11 @@ _V14 = replace(
     introspection=False,
     query_by_get=False,
     order_needs_type=True,
+    filters_live_duration=False,
+    filters_exclusive=True,
+    filters_hosts=True,
+    doubles_tagged=False,
+    tells_next_page=True,
 )
 _V15 = replace(
     _V14,
@@ -319,6 +339,8 @@ _V15 = replace(
     omits_tagged=True,
     user_json=True,
     located_resolver_errors=True,
+    zero_is_open=True,
+    filters_exclusive=False,
 )
 _HOWTO = replace(
     _V15,

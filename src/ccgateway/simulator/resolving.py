@@ -1,17 +1,17 @@
-"""The root fields of GraphQL that the simulator answers, apart from the mutations: clusters, tags, single jobs."""
+"""The root fields of GraphQL that the simulator answers, apart from the mutations: clusters, tags, jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from ccgateway.simulator.call import Call, FieldError
 from ccgateway.simulator.gate import Rows, rows_of
-from ccgateway.simulator.job import Job
 from ccgateway.simulator.messages import GoError, parse_int
+from ccgateway.simulator.querying.job_fields import JobFields
+from ccgateway.simulator.querying.job_lists import jobs
 from ccgateway.simulator.writing.mutations import readable_tags
 from ccgateway.simulator.writing.refusing import NO_ROWS
 
@@ -29,7 +29,7 @@ def tags(call: Call, _arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [msgspec.to_builtins(t) for t in readable_tags(call, list(call.backend.tags))]
 
 
-def job(call: Call, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def job(call: Call, arguments: Mapping[str, Any]) -> JobFields:
     """One job, if the caller may see it whole."""
     release = call.release
     if release.row_visibility and rows_of(release, call.who) is Rows.NONE:
@@ -42,45 +42,7 @@ def job(call: Call, arguments: Mapping[str, Any]) -> dict[str, Any]:
         raise FieldError(NO_ROWS)
     if not call.who.may_read_metrics_of(found.user):
         raise FieldError("you are not allowed to see this job")
-    return _fields(call, found)
+    return JobFields(call, found)
 
 
-QUERIES: dict[str, Callable[[Call, Mapping[str, Any]], object]] = {"clusters": clusters, "tags": tags, "job": job}
-
-
-def _fields(call: Call, found: Job) -> dict[str, Any]:
-    backend = call.backend
-    view = backend.view(call.who, metadata=True)
-    start = datetime.fromtimestamp(found.start_time, UTC).astimezone(backend.zone).isoformat()
-    return {
-        "id": found.id,
-        "jobId": found.job_id,
-        "user": found.user,
-        "project": found.project,
-        "cluster": found.cluster,
-        "subCluster": found.sub_cluster,
-        "startTime": start.replace("+00:00", "Z"),
-        "duration": view.duration(found),
-        "walltime": found.walltime,
-        "numNodes": found.num_nodes,
-        "numHWThreads": found.num_hwthreads,
-        "numAcc": found.num_acc,
-        "energy": found.energy,
-        "SMT": found.smt,
-        "shared": found.shared,
-        "exclusive": found.exclusive,
-        "partition": found.partition,
-        "arrayJobId": found.array_job_id,
-        "monitoringStatus": found.monitoring_status,
-        "state": found.state,
-        "tags": [msgspec.to_builtins(t) for t in readable_tags(call, found.tags)],
-        "resources": msgspec.json.decode(found.resources),
-        "footprint": _footprint(found),
-        "metaData": found.meta_data,
-    }
-
-
-def _footprint(found: Job) -> list[dict[str, Any]]:
-    kept: dict[str, float] = msgspec.json.decode(found.footprint) or {}
-    split = [(*key.rpartition("_"), value) for key, value in kept.items()]
-    return [{"name": name, "stat": stat, "value": value} for name, _, stat, value in split]
+QUERIES: dict[str, Callable[[Call, Mapping[str, Any]], object]] = {"clusters": clusters, "tags": tags, "job": job, "jobs": jobs}

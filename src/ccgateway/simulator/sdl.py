@@ -218,7 +218,13 @@ input JobFilter {
   subCluster: StringInput  # 1.5
   partition: StringInput
   duration: IntRange
+  energy: FloatRange  # 1.4+
+  metricStats: [MetricStatItem!]  # 1.4+
   minRunningFor: Int  # <=1.4
+  flopsAnyAvg: FloatRange  # <=1.3
+  memBwAvg: FloatRange  # <=1.3
+  loadAvg: FloatRange  # <=1.3
+  memUsedMax: FloatRange  # <=1.3
   numNodes: IntRange
   numAccelerators: IntRange
   numHWThreads: IntRange
@@ -242,6 +248,16 @@ input StringInput {
 input IntRange {
   from: Int!
   to: Int!
+}
+
+input FloatRange {
+  from: Float!
+  to: Float!
+}
+
+input MetricStatItem {
+  metricName: String!
+  range: FloatRange!
 }
 
 input TimeRange {

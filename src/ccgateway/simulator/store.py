@@ -100,6 +100,10 @@ class JobStore:
             jobs = _retied(jobs, _KEYS[tie])
         return list(islice(jobs, skip, None if limit is None else skip + limit))
 
+    def matching(self, wanted: Selection) -> Iterator[Job]:
+        """Every job that *wanted* admits, newest first, in no memory of its own."""
+        return self._descending(wanted, FOREVER)
+
     def partitions(self, cluster: str) -> list[str]:
         added = {j.partition for j in self._added.values() if j.cluster == cluster}
         return sorted(self.source.partitions(cluster) | added)
