@@ -311,6 +311,7 @@ def site_of(
         "number": number,
         "url": f"http://{name}.upstream",
         "release": release or upstream.release,
+        "reads": "rest",  # all that it knows of jobs
         **settings,
     }
     return Instance(SiteSettings.model_validate(values), upstream, OneToken(credential))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -15,7 +15,7 @@ from ccgateway.federation.questions import EVERYTHING, JobListAnswer, JobListQue
 from ccgateway.federation.readahead import ParkedWalks
 from ccgateway.federation.scatter import must_answer, patience_of
 from ccgateway.federation.twins import DuplicateSiteDetector
-from ccgateway.federation.walk import Part, Walk
+from ccgateway.federation.walk import Part, Told, Walk, have_told
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import LATEST, check_patterns, conditions_of
 from ccgateway.jobs.model import JobRow
@@ -142,16 +142,28 @@ class JobList:
 
     async def _sorted(self, asked: _Asked, plan: SortPlan) -> JobListAnswer:
         walk = await self._walk(asked, asked.question.fields | plan.needs)
+        page_end = asked.skip + asked.size
+        want = self.limits.page_jobs + 1 if asked.is_oversized else page_end + 1
+
+        async def first(part: Part, stream: JobStream) -> Told | None:
+            found = await part.instance.first(stream.visit, stream.wanted, asked.question.order, size=want, after=asked.cursor)
+            return None if found is None else Told(found.scanned, rows=found.rows)
+
+        await have_told(walk, first)
         await walk.collect(math.inf)
         if walk.stopped_at is not None:
             raise self._beyond_budget("Another order than startTime descending reads everything that matches; narrow the filter.")
-        count = self._counted(walk)
-        if len(walk.ready) <= AT_ONCE:
-            ordered = _ordered(plan, walk.ready, asked.cursor)
+        told = [row for part in walk.parts if part.told is not None for row in part.told.rows]
+        if asked.question.wants_count:
+            count = await self._count(asked) if any(part.told is not None for part in walk.parts) else self._counted(walk)
+        else:
+            count = _Count(None)
+        found = [*walk.ready, *told]
+        if len(found) <= AT_ONCE:
+            ordered = _ordered(plan, found, asked.cursor)
         else:  # hundreds of thousands take longer than other requests can wait
-            ordered = await asyncio.to_thread(_ordered, plan, walk.ready, asked.cursor)
+            ordered = await asyncio.to_thread(_ordered, plan, found, asked.cursor)
         self._refuse_too_many(asked, len(ordered))
-        page_end = asked.skip + asked.size
         rows = ordered[asked.skip : page_end]
         end = Cursor(asked.digest, position_of(rows[-1]), plan.value(rows[-1])) if rows else None
         return self._answer(asked, walk, rows, end=end, has_next=len(ordered) > page_end, count=count)
@@ -161,11 +173,24 @@ class JobList:
     async def _count_after(self, walk: Walk, asked: _Asked) -> _Count:
         if walk.exhausted and walk.after is None:
             return self._counted(walk)
+        totals = [part.stream.total for part in walk.parts if part.stream is not None]
+        if (
+            walk.after is None
+            and not any(part.twin or part.failed or part.has_gaps for part in walk.parts)
+            and None not in totals
+        ):
+            return _Count(sum(total for total in totals if total is not None))  # which the sites told with their first pages
         return await self._count(asked)
 
     async def _count(self, asked: _Asked) -> _Count:
-        """All matching jobs, counted by reading them."""
+        """All matching jobs: as their sites count them, or else by reading them."""
         walk = await self._walk(asked, frozenset())
+
+        async def count(part: Part, stream: JobStream) -> Told | None:
+            found = await part.instance.count(stream.visit, stream.wanted)
+            return None if found is None else Told(found.scanned, found.jobs)
+
+        await have_told(walk, count)
         await walk.collect(math.inf)
         return self._counted(walk)
 
@@ -173,7 +198,10 @@ class JobList:
         gaps = [f"count: unknown, as {part.instance.name} could not be read to its end." for part in walk.parts if part.has_gaps]
         if walk.stopped_at is not None:
             gaps.append(f"count: unknown, as counting takes more than the scan budget of {self.limits.scan_budget} jobs a site.")
-        return _Count(None, tuple(gaps)) if gaps else _Count(len(walk.ready))
+        if gaps:
+            return _Count(None, tuple(gaps), _costs(walk))
+        told = sum(part.told.count for part in walk.parts if part.told is not None)
+        return _Count(len(walk.ready) + told, (), _costs(walk))
 
     # --- parts
 
@@ -256,6 +284,10 @@ class JobList:
             is_from_before = part.report.returned and not meter.calls and not meter.recalled
             part.report.cache_age = now - part.read_at if is_from_before else meter.age
             part.report.notes += count.gaps
+            cost = count.costs.get(part.instance.name)
+            if cost is not None and cost is not part.report and not part.hides_others:
+                part.report.calls += cost.calls
+                part.report.scanned += cost.scanned
         reports = [part.report for part in walk.parts]
         page = asked.question.page
         return JobListAnswer(
@@ -295,6 +327,14 @@ class _Count:
 
     jobs: int | None
     gaps: tuple[str, ...] = ()
+    costs: Mapping[str, SiteReport] = field(default_factory=dict)
+
+
+def _costs(walk: Walk) -> Mapping[str, SiteReport]:
+    """What a walk took of each site."""
+    for part in walk.parts:
+        part.settle()
+    return {part.instance.name: part.report for part in walk.parts}
 
 
 def _ordered(plan: SortPlan, rows: Sequence[JobRow], cursor: Cursor | None) -> list[JobRow]:

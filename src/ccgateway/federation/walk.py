@@ -23,7 +23,7 @@ from ccgateway.site.exchange import Meter
 from ccgateway.site.reading import JobStream, Unreadable
 from ccgateway.traffic.scopes import RequestScope, current_scope
 
-__all__ = ["Part", "Walk"]
+__all__ = ["Part", "Told", "Walk", "have_told"]
 
 #: the first page when everything is wanted
 FIRST_PAGE = 1000
@@ -37,13 +37,23 @@ FIRST_SCAN = 100
 DEEP = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a site says for itself: how many of its jobs match, or which come first in the order asked for; ``scanned``: jobs that
+    it sent for that."""
+
+    scanned: int
+    count: int = 0
+    rows: Sequence[JobRow] = ()
+
+
 @dataclass(slots=True)
 class Part:
     """One site's part in one answer.
 
     ``deadline``: of the request; the site itself has its own timeout for the time that it is asked (``spent``, s). ``stream`` is
     ``None`` if the site could not even be asked. ``share``: which part of the list's newest jobs are expected to be this site's.
-    ``notes``: on the question as such, for this site.
+    ``notes``: on the question as such, for this site. ``told``: what the site itself answered, so that its jobs need not be read.
     """
 
     instance: Site
@@ -59,11 +69,13 @@ class Part:
     notes: Sequence[str] = ()
     spent: float = 0.0
     read_at: float = 0.0
+    told: Told | None = None
 
     @property
     def live(self) -> JobStream | None:
-        """The stream, while more can be read from it."""
-        return self.stream if self.stream is not None and not self.failed and not self.stream.done else None
+        """The stream, while more has to be read from it."""
+        is_over = self.stream is None or self.failed or self.stream.done or self.told is not None
+        return None if is_over else self.stream
 
     @property
     def has_gaps(self) -> bool:
@@ -129,7 +141,8 @@ class Part:
         """Writes what the stream went through into the report."""
         if self.stream is None:
             return
-        self.report.notes = list(self.notes)
+        way = self.instance.reads(self.stream.visit.credential)
+        self.report.notes = [*self.notes, *([f"reads: by REST. {way.why}"] if way.gave_way else [])]
         if self.repeats is not None:
             both = f"{self.repeats.name} and {self.instance.name}"
             words = f"sites {both} give the same jobs, and nothing proves that they are one instance: both are listed."
@@ -141,7 +154,8 @@ class Part:
         self.report.elapsed = self.spent
         # how many pages there were would tell, by halving, when other people's jobs began
         self.report.calls = min(calls, 1) if hidden else calls
-        self.report.scanned = self.stream.matched if hidden else self.stream.scanned
+        given = len(self.told.rows) if self.told is not None and hidden else self.told.scanned if self.told is not None else 0
+        self.report.scanned = (self.stream.matched if hidden else self.stream.scanned) + given
         if missed := self.stream.unreadable:
             what = "1 job was" if len(missed) == 1 else f"{len(missed)} jobs were"
             shown = "; ".join(str(one) for one in missed[:5]) + ("; …" if len(missed) > 5 else "")
@@ -290,6 +304,39 @@ class Walk:
             return batch
         two.twin = one.instance
         return [row for row in batch if row.key not in doubled]
+
+
+async def have_told(walk: Walk, ask: Callable[[Part, JobStream], Awaitable[Told | None]]) -> None:
+    """Has every site answer for itself that can: the others are still to be read. Not those that are one and the same instance as
+    another, whose jobs must be seen to be listed, and counted, once."""
+    if any(part.twin is not None for part in walk.parts):
+        return
+    questions: list[Ask[Told | None]] = []
+    parts = {part.instance.name: part for part in walk.parts}
+    for part in walk.parts:
+        if (stream := part.live) is not None:
+            questions.append(Ask(part.instance, _telling(part, stream, ask), part.due, patient=part.instance.settings.required))
+    outcomes = await scatter(questions, patience=walk.patience, is_answer=lambda told: told is not None)
+    for name, outcome in outcomes.items():
+        if isinstance(outcome, SiteError):
+            parts[name].fail(outcome)
+        else:
+            parts[name].told = outcome
+            walk.answered = walk.answered or outcome is not None
+
+
+def _telling(
+    part: Part, stream: JobStream, ask: Callable[[Part, JobStream], Awaitable[Told | None]]
+) -> Callable[[], Awaitable[Told | None]]:
+    async def run() -> Told | None:
+        begun = asyncio.get_running_loop().time()
+        stream.visit = replace(stream.visit, deadline=part.due)
+        try:
+            return await ask(part, stream)
+        finally:
+            part.spent += asyncio.get_running_loop().time() - begun
+
+    return run
 
 
 def _reading(part: Part, stream: JobStream, size: int, down_to: int) -> Callable[[], Awaitable[bool]]:

@@ -28,13 +28,18 @@ __all__ = [
     "Conditions",
     "Push",
     "Test",
+    "Wanted",
     "check_patterns",
     "conditions_of",
     "decode_tag_id",
     "encode_tag_id",
+    "range_test",
+    "text_test",
 ]
 
 Test = Callable[[JobRow], bool]
+#: the part of a filter that a condition stands for
+Wanted = StringInput | IntRange | FloatRange | MetricStat | frozenset[str] | str | int
 PushKind = Literal["state", "cluster", "project", "user", "min_nodes"]
 
 #: start times a site may be asked for; upstream parses unsigned decimal seconds
@@ -53,12 +58,16 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One restriction: the row attributes that it needs, its test, and how a site may be asked for it, if at all."""
+    """One restriction: the row attributes that it needs, its test, and how a site may be asked for it, if at all.
+
+    ``push``: in words of REST. ``wanted``: what of the filter it stands for, where that is all there is to it.
+    """
 
     name: str
     needs: frozenset[str]
     test: Test
     push: Push | None = None
+    wanted: Wanted | None = None
 
 
 @dataclass(slots=True)
@@ -162,7 +171,7 @@ def _add_text(found: Conditions, name: str, column: str, wanted: StringInput | N
         only = wanted.eq if wanted.eq is not None else _single(wanted)
         push = Push(column, only) if only else None  # type: ignore[arg-type]
     get = _getter(column)
-    found.items.append(Condition(name, frozenset({column}), lambda row: test(get(row)), push))
+    found.items.append(Condition(name, frozenset({column}), lambda row: test(get(row)), push, wanted))
 
 
 def _single(wanted: StringInput) -> str | None:
@@ -195,7 +204,7 @@ def _add_job_id(found: Conditions, wanted: StringInput | None) -> None:
         test = lambda row: row.job_id in numbers  # noqa: E731
     else:
         return
-    found.items.append(Condition("job_id", frozenset({"job_id"}), test))
+    found.items.append(Condition("job_id", frozenset({"job_id"}), test, wanted=wanted))
 
 
 def _number(text: str) -> int | None:
@@ -211,14 +220,16 @@ def _add_job_name(found: Conditions, wanted: StringInput | None) -> None:
         name = (row.meta_data or {}).get("jobName")
         return isinstance(name, str) and test(name)
 
-    found.items.append(Condition("job_name", frozenset({"meta_data"}), named))
+    found.items.append(Condition("job_name", frozenset({"meta_data"}), named, wanted=wanted))
 
 
 def _add_node(found: Conditions, wanted: StringInput | None) -> None:
     test = text_test(wanted) if wanted else None
     if test is not None:
         found.items.append(
-            Condition("node", frozenset({"resources"}), lambda row: any(test(r.hostname) for r in row.resources or ()))
+            Condition(
+                "node", frozenset({"resources"}), lambda row: any(test(r.hostname) for r in row.resources or ()), wanted=wanted
+            )
         )
 
 
@@ -248,7 +259,7 @@ def _add_range(found: Conditions, name: str, column: str, wanted: IntRange | Flo
         return
     push = Push("min_nodes", wanted.from_) if name == "num_nodes" and wanted.from_ else None
     get = _getter(column)
-    found.items.append(Condition(name, frozenset({column}), lambda row: test(get(row)), push))
+    found.items.append(Condition(name, frozenset({column}), lambda row: test(get(row)), push, wanted))
 
 
 _LAST = {"last6h": 6 * 3600, "last24h": 24 * 3600, "last7d": 7 * 86400, "last30d": 30 * 86400}
@@ -325,11 +336,15 @@ def _add_ids(found: Conditions, one: JobFilter, site: str) -> None:
         )
     if one.array_job_id is not None:
         wanted = one.array_job_id
-        found.items.append(Condition("array_job_id", frozenset({"array_job_id"}), lambda row: row.array_job_id == wanted))
+        found.items.append(
+            Condition("array_job_id", frozenset({"array_job_id"}), lambda row: row.array_job_id == wanted, wanted=wanted)
+        )
     if one.state is not None:
         states = frozenset(one.state)
         found.never = found.never or not states
-        found.items.append(Condition("state", frozenset({"state"}), lambda row: row.state in states, Push("state", states)))
+        found.items.append(
+            Condition("state", frozenset({"state"}), lambda row: row.state in states, Push("state", states), states)
+        )
 
 
 SHARED = ("none", "single_user", "multi_user")
@@ -341,7 +356,7 @@ def _add_words(found: Conditions, one: JobFilter) -> None:
         shared = one.shared
         if shared not in SHARED:
             raise _unknown_word("shared", shared, SHARED)
-        found.items.append(Condition("shared", frozenset({"shared"}), lambda row: row.shared == shared))
+        found.items.append(Condition("shared", frozenset({"shared"}), lambda row: row.shared == shared, wanted=shared))
     if one.schedule:
         if one.schedule not in SCHEDULES:
             raise _unknown_word("schedule", one.schedule, SCHEDULES)
@@ -367,4 +382,4 @@ def _add_metric_stat(found: Conditions, stat: MetricStat) -> None:
         value = row.footprint.get(key)
         return value is not None and test(value)
 
-    found.items.append(Condition("metric_stats", frozenset({"footprint"}), within))
+    found.items.append(Condition("metric_stats", frozenset({"footprint"}), within, wanted=stat))

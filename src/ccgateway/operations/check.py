@@ -121,7 +121,7 @@ class _Asked:
         )
         if token is None and signed is not None and self.found.release is not None:
             # where there is no GraphQL, clusters are told to administrators only
-            if self._judge_release(self.found.release) and DIALECTS[self.found.release].has_query:
+            if self._judge_release(self.found.release) and DIALECTS[self.found.release].query is not None:
                 await self._read(instance, signed, TokenFacts.of(signed.token))
             return
         facts = TokenFacts.of(token) if token else None

@@ -62,6 +62,9 @@ __all__ = [
 
 Release = Literal["auto", "1.2", "1.3", "1.4", "1.5", "howto"]
 
+#: how a site's jobs are read
+Reads = Literal["auto", "query", "rest"]
+
 SITE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SITE_NAME_REMEDY = "Use lower-case letters and digits, with a single '-' between them."
 PREFIX = "CCGATEWAY_"
@@ -114,6 +117,11 @@ class SiteSettings(SiteIdentitySettings):
     retries: int = Field(2, ge=0, le=10, description="How often a safe read is tried again.")
     answer_bytes: int = Field(64 << 20, ge=4096, description="Largest answer accepted from the site, in bytes, unpacked.")
     ca_file: Path | None = Field(None, description="PEM file of the authority that signed the site's certificate.")
+    reads: Reads = Field(
+        "auto",
+        description="How jobs are read: auto asks the site's own GraphQL (POST /query) for filters, counts and orders that REST "
+        "does not have; query asks it for whatever it can answer; rest never does.",
+    )
     read_only: bool = Field(default=False, description="Let nothing be written at the site.")
     tags_by_query: bool = Field(
         default=True, description="Use the site's own GraphQL for what its REST interface cannot do to tags (and to list them)."

@@ -27,7 +27,11 @@ from ccgateway.site.health import SiteHealth
 from ccgateway.site.releases import ListPage, Window
 
 if TYPE_CHECKING:
+    from ccgateway.jobs.filters import JobOrder
+    from ccgateway.jobs.ordering import Cursor
     from ccgateway.site.instance import Instance
+    from ccgateway.site.queries.reader import FirstJobs, Tally
+    from ccgateway.site.queries.ways import ReadingWay
 
 __all__ = ["JobsWanted", "MetricsFound", "PageFailedError", "Site"]
 
@@ -135,6 +139,21 @@ class Site(Protocol):
 
     async def greet(self, visit: Visit) -> None:
         """Reads at most one job, to see that the site answers and its release fits."""
+        ...
+
+    async def count(self, visit: Visit, wanted: JobsWanted) -> Tally | None:
+        """How many jobs match now, exactly; ``None`` where only reading them tells."""
+        ...
+
+    async def first(
+        self, visit: Visit, wanted: JobsWanted, order: JobOrder, *, size: int, after: Cursor | None
+    ) -> FirstJobs | None:
+        """The first ``size`` jobs after ``after`` in that order, which is not the total one; ``None`` where only reading all of
+        them tells."""
+        ...
+
+    def reads(self, credential: Credential) -> ReadingWay:
+        """How jobs are read with that credential, and why."""
         ...
 
     def lacking(self, wanted: JobsWanted) -> list[str]:

@@ -33,12 +33,14 @@ class Computed:
 class Wire:
     """How one dialect writes jobs: the key of each attribute where it differs from camel case, and what must be computed.
 
-    ``absent``: attributes that it never sends (their default holds).
+    ``absent``: attributes that it never sends (their default holds). ``kinds``: types of those that travel in another form; made
+    of that by the decoder's hook.
     """
 
     keys: Mapping[str, str] = field(default_factory=dict)
     computed: Mapping[str, Computed] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
+    kinds: Mapping[str, Any] = field(default_factory=dict)
 
     def key(self, attribute: str) -> str:
         """The JSON key of an attribute."""
@@ -77,7 +79,7 @@ def row_type(site: str, wire: Wire, attributes: frozenset[str]) -> type[JobRow]:
             namespace[attribute] = _property(computed.make, tuple(sources))
         else:
             rename[attribute] = wire.key(attribute)
-            fields.append((attribute, spec.type, spec.default))
+            fields.append((attribute, wire.kinds.get(attribute, spec.type), spec.default))
     made = msgspec.defstruct(
         "Row", fields, bases=(JobRow,), namespace=namespace, rename=rename, kw_only=True, gc=False, module=__name__
     )

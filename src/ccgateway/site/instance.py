@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
@@ -16,8 +17,10 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.conditions import EARLIEST, LATEST, Conditions
+from ccgateway.jobs.filters import JobOrder
 from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted, in_order_of
 from ccgateway.jobs.model import ALWAYS, JobRow
+from ccgateway.jobs.ordering import Cursor
 from ccgateway.settings import SiteSettings
 from ccgateway.site.base import JobsWanted, MetricsFound, PageFailedError
 from ccgateway.site.credentials import Credential, Credentials, Proofs
@@ -26,6 +29,10 @@ from ccgateway.site.guard import Noting
 from ccgateway.site.health import SiteHealth
 from ccgateway.site.listing import ListQuery
 from ccgateway.site.outages import RememberedFailureError
+from ccgateway.site.queries.documents import Counted, QueriedList
+from ccgateway.site.queries.filters import QueryPlan, plan_for
+from ccgateway.site.queries.reader import FirstJobs, QueryReader, Tally
+from ccgateway.site.queries.ways import ReadingWay, Ways
 from ccgateway.site.release import SiteRelease
 from ccgateway.site.releases import Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
 from ccgateway.site.releases.metric_answers import metrics_not_found
@@ -54,6 +61,8 @@ class Instance:
         self._exchange: Exchange = Noting(exchange, self.proofs)
         self._credentials = credentials
         self._release = SiteRelease(settings, self._exchange)
+        self._ways = Ways(settings.reads)
+        self._reader = QueryReader(self)
 
     def __repr__(self) -> str:
         return f"Instance({self.name!r}, {self.settings.url!r}, release={self.release!r})"
@@ -97,24 +106,110 @@ class Instance:
 
     async def page(self, visit: Visit, wanted: JobsWanted, window: Window, *, size: int, page: int = 1) -> ListPage:
         """See ``Site``."""
+        totals: list[int] = []
+
+        async def listed(query: ListQuery | QueriedList) -> Sequence[JobRow]:
+            if isinstance(query, ListQuery):
+                return (await self.listed(query, visit))[0]
+            told = await self.counted(query, visit)
+            totals.append(told.count)
+            return told.items
+
+        found = await self.read_page(visit, wanted, window, listed, size=size, page=page)
+        return replace(found, total=sum(totals)) if found.total is not None else found
+
+    async def read_page(
+        self,
+        visit: Visit,
+        wanted: JobsWanted,
+        window: Window,
+        listed: Callable[[ListQuery | QueriedList], Awaitable[Sequence[JobRow]]],
+        *,
+        size: int,
+        page: int,
+    ) -> ListPage:
+        """One page, read the way that takes less work: of lists that ``listed`` has from this site, or remembers."""
 
         async def ask(dialect: Dialect) -> ListPage:
+            plan = self._plan(dialect, visit.credential, wanted)
+            if plan is not None:
+                try:
+                    return await self._reader.page(plan, window, listed, size=size, page=page)
+                except SiteError as error:
+                    if not self._ways.gives_way(visit.credential, error):
+                        raise
+                    error.forget_frames()
             query = ListQuery.of(dialect, visit.credential, wanted, window, size=size, page=page)
-            return query.page([] if query.plan.never else (await self.listed(query, visit))[0])
+            return query.page([] if query.plan.never else await listed(query))
 
         return await self.in_dialect(visit, ask)
 
-    async def listed(self, query: ListQuery, visit: Visit) -> tuple[list[JobRow], bytes]:
+    def _plan(self, dialect: Dialect, credential: Credential, wanted: JobsWanted) -> QueryPlan | None:
+        """How a list, newest first, is asked for by the site's own GraphQL; ``None``: by REST."""
+        if self._ways.is_by_rest(wanted, hides=not dialect.isolates and not credential.sees_all):
+            return None
+        if not self._ways.way(dialect, credential).by_query:
+            return None
+        plan = plan_for(dialect, wanted, credential)
+        return plan if plan is not None and self._ways.takes(plan) else None
+
+    def reads(self, credential: Credential) -> ReadingWay:
+        """See ``Site``."""
+        return self._ways.way(self._dialect, credential)
+
+    async def count(self, visit: Visit, wanted: JobsWanted) -> Tally | None:
+        """See ``Site``."""
+        return await self._by_query(visit, lambda dialect: self._reader.count(dialect, visit, wanted))
+
+    async def first(
+        self, visit: Visit, wanted: JobsWanted, order: JobOrder, *, size: int, after: Cursor | None
+    ) -> FirstJobs | None:
+        """See ``Site``."""
+        return await self._by_query(
+            visit, lambda dialect: self._reader.first(dialect, visit, wanted, order, size=size, after=after)
+        )
+
+    async def _by_query(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T | None]]) -> T | None:
+        """What the site's own GraphQL says; ``None`` where that way is not open, or comes to nothing."""
+
+        async def try_it(dialect: Dialect) -> T | None:
+            if not self._ways.way(dialect, visit.credential).by_query:
+                return None
+            try:
+                return await ask(dialect)
+            except SiteError as error:
+                if not self._ways.gives_way(visit.credential, error):
+                    raise
+                error.forget_frames()
+                return None
+
+        return await self.in_dialect(visit, try_it)
+
+    async def counted(self, query: QueriedList, visit: Visit) -> Counted[JobRow]:
+        """What the site's own GraphQL gives: rows, and how many there are altogether."""
+        told, _ = await self._decoded(query, visit, query.answer)
+        self._check_size(len(told.items), query.size)
+        return told
+
+    async def listed(self, query: ListQuery | QueriedList, visit: Visit) -> tuple[list[JobRow], bytes]:
         """The rows that the site gives, and the body that they were read from; raises as ``page``."""
+        rows, body = await self._decoded(query, visit, query.rows)
+        self._check_size(len(rows), query.size)
+        return rows, body
+
+    async def _decoded(
+        self, query: ListQuery | QueriedList, visit: Visit, decode: Callable[[SiteAnswer, str], T]
+    ) -> tuple[T, bytes]:
+        due = visit.deadline if query.share == 1 else visit.deadline.within(visit.deadline.remaining * query.share)
         with self.proofs.proving(visit.credential):
-            answer = await self._exchange.exchange(query.request, visit)
+            answer = await self._exchange.exchange(query.request, replace(visit, deadline=due))
             if answer.status == 500:
                 raise PageFailedError(refuse(answer, self.name), answer.body)
-            rows = await in_turn(lambda: query.rows(answer, self.name))
-            if len(rows) > query.size:
-                message = f"The site sent {len(rows)} jobs where {query.size} were asked for."
-                raise SiteError(Code.WRONG_RELEASE, self.name, message)
-        return rows, answer.body
+            return await in_turn(lambda: decode(answer, self.name)), answer.body
+
+    def _check_size(self, rows: int, size: int) -> None:
+        if rows > size:
+            raise SiteError(Code.WRONG_RELEASE, self.name, f"The site sent {rows} jobs where {size} were asked for.")
 
     async def job(self, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
         """See ``Site``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ccgateway.jobs.model import JobRow
 from ccgateway.site.base import JobsWanted
@@ -23,6 +24,18 @@ class ListQuery:
     plan: ReadPlan
     request: SiteRequest
     size: int
+
+    share: ClassVar[float] = 1.0
+
+    @property
+    def name(self) -> str:
+        """What tells it from other lists of the site."""
+        return f"{self.dialect.name} {self.request.path}"
+
+    @property
+    def attributes(self) -> frozenset[str]:
+        """What rows have."""
+        return self.plan.attributes
 
     @classmethod
     def of(

@@ -77,6 +77,7 @@ class JobStream:
         self.scanned = 0
         self.goes_on = False
         self._seen = self._matched = self._failed_pages = 0
+        self._total: int | None = None
         self._wanted = wanted
         self._earliest = max(EARLIEST, wanted.conditions.earliest)
         self._next = min(latest, wanted.conditions.latest, LATEST)
@@ -87,6 +88,18 @@ class JobStream:
     def done(self) -> bool:
         """Whether everything that can match has been read."""
         return self._next < self._earliest or self._wanted.conditions.never
+
+    @property
+    def wanted(self) -> JobsWanted:
+        """Which jobs, and what of them."""
+        return self._wanted
+
+    @property
+    def total(self) -> int | None:
+        """How many jobs match in all, where it is known: from the first page, or as all have been read."""
+        if self.done:
+            return self._matched
+        return self._total if self._total is not None and self._total >= self._matched else None
 
     @property
     def floor(self) -> int:
@@ -192,6 +205,8 @@ class JobStream:
 
     async def _take(self, page: ListPage, window: Window, size: int) -> None:
         self._check_order(page.rows, window)
+        if not self._seen - len(page.rows) and window.earliest == self._earliest:
+            self._total = page.total  # of all that there is
         if len(page.rows) < size:
             self._keep(page.matching)
             self._next = window.earliest - 1

@@ -235,11 +235,11 @@ def _goes_by_rest(write: WriteContext, tag: Tag) -> bool:
 
 
 def _may_query(write: WriteContext) -> bool:
-    return write.instance.settings.tags_by_query and write.dialect.has_query
+    return write.instance.settings.tags_by_query and write.dialect.query is not None
 
 
 def _check_query(write: WriteContext) -> None:
-    if not write.dialect.has_query:
+    if write.dialect.query is None:
         raise write.unsupported("do that to tags")
     if not write.instance.settings.tags_by_query:
         message = (

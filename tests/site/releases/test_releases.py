@@ -60,7 +60,7 @@ def test_a_release_knows_its_own_name() -> None:
 
 
 def test_a_new_release_is_one_value_that_reads_and_writes() -> None:
-    new: Dialect = replace(V1_5, name="1.6", capabilities=(*V1_5.capabilities, "user-filter"), meta_by_key=False, has_query=False)
+    new: Dialect = replace(V1_5, name="1.6", capabilities=(*V1_5.capabilities, "user-filter"), meta_by_key=False, query=None)
     assert new.clusters_request(user_credential("alice")).path == "/api/clusters/"
     ((_, request),) = new.meta_requests(JobKey("here", "c", 1, 2), 7, {"k": "v"})
     assert request.path == "/api/jobs/edit_meta/7"

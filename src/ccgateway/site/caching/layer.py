@@ -25,8 +25,9 @@ from ccgateway.site.caching.responses import CLUSTERS, JOBS, USERS, ResponseCach
 from ccgateway.site.exchange import SiteAnswer, Visit
 from ccgateway.site.instance import Instance
 from ccgateway.site.listing import ListQuery
+from ccgateway.site.queries.documents import QueriedList
 from ccgateway.site.reading import ROW_BYTES
-from ccgateway.site.releases import Dialect, ListPage, Window
+from ccgateway.site.releases import ListPage, Window
 
 __all__ = ["CachingSite"]
 
@@ -48,6 +49,7 @@ class CachingSite:
         # of these questions no answers are kept
         self.visit, self.job, self.greet = origin.visit, origin.job, origin.greet
         self.lacking, self.hides_others = origin.lacking, origin.hides_others
+        self.count, self.first, self.reads = origin.count, origin.first, origin.reads
         self._metrics = CachedMetrics(origin, responses)
 
     def __repr__(self) -> str:
@@ -79,20 +81,20 @@ class CachingSite:
         if person is None or not self.shares_pages:
             return await self.origin.page(visit, wanted, window, size=size, page=page)
 
-        async def ask(dialect: Dialect) -> ListPage:
-            query = ListQuery.of(dialect, visit.credential, wanted, window, size=size, page=page)
-            return query.page([] if query.plan.never else await self._listed(query, person, visit))
+        async def listed(query: ListQuery | QueriedList) -> Sequence[JobRow]:
+            return await self._listed(query, person, visit)
 
-        return await self.origin.in_dialect(visit, ask)
+        found = await self.origin.read_page(visit, wanted, window, listed, size=size, page=page)
+        return ListPage(found.rows, found.matching)
 
-    async def _listed(self, query: ListQuery, person: str, visit: Visit) -> Sequence[JobRow]:
-        key = Key(self.name, JOBS, person, f"{query.dialect.name} {query.request.path}")
+    async def _listed(self, query: ListQuery | QueriedList, person: str, visit: Visit) -> Sequence[JobRow]:
+        key = Key(self.name, JOBS, person, query.name)
 
         def decode(_key: Key, entry: Entry) -> tuple[Sequence[JobRow], int]:
             rows = query.rows(SiteAnswer(200, "application/json", entry.payload), self.name)
             return rows, ROW_BYTES * len(rows)
 
-        view = View(decode, query.plan.attributes)
+        view = View(decode, query.attributes)
 
         async def fill(keys: Sequence[Key], visit: Visit) -> Mapping[Key, Filled]:
             rows, body = await self.origin.listed(query, visit)

@@ -102,7 +102,7 @@ HOWTO = _HowTo(
     in_list=_WIRE,
     single=_WIRE,
     no_job=frozenset({404, 422}),
-    has_query=False,
+    query=None,
     # what it writes
     shared_key="shared",
 )

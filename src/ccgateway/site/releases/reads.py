@@ -28,6 +28,7 @@ from ccgateway.site.releases.metric_answers import (
     route_for,
 )
 from ccgateway.site.releases.query import Complaint, QueryReply, clusters_request, query_data, query_request
+from ccgateway.site.releases.query_facts import QueryFacts
 from ccgateway.site.replies import decode
 
 __all__ = ["ListPage", "ReadPlan", "Reads", "Window"]
@@ -64,10 +65,12 @@ class ReadPlan:
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """One page as the site gave it: every row read, and those that match the question."""
+    """One page as the site gave it: every row read, and those that match the question. ``total``: how many jobs match in all of
+    the window, where the site says so."""
 
     rows: list[JobRow]
     matching: list[JobRow]
+    total: int | None = None
 
 
 #: attributes that lists show only on request
@@ -117,8 +120,8 @@ class Reads:
     job_by_get: bool = True
     #: statuses that say that there is no such job
     no_job: frozenset[int] = frozenset({422})
-    #: whether any token may use the site's own GraphQL, ``POST /query``
-    has_query: bool = True
+    #: how any token may list jobs by the site's own GraphQL, ``POST /query``; ``None``: there is none
+    query: QueryFacts | None
     #: whether ``GET clusters/`` exists
     clusters_by_rest: bool = True
     #: whether its GraphQL has the settings of metrics within subclusters; else they stand above them
@@ -231,7 +234,7 @@ class Reads:
 
     def clusters_request(self, credential: Credential) -> SiteRequest:
         """The request for the site's clusters, without their partitions: by REST where the token may use that, or must."""
-        if not self.has_query or (self.clusters_by_rest and self.root(credential) == "/api"):
+        if self.query is None or (self.clusters_by_rest and self.root(credential) == "/api"):
             return SiteRequest("GET", "/api/clusters/")
         return clusters_request(metrics_in_subclusters=self.metrics_in_subclusters)
 
@@ -248,7 +251,7 @@ class Reads:
 
     def partitions_request(self) -> SiteRequest | None:
         """The request for the partitions of every cluster, which REST does not tell; ``None`` if there is no way to ask."""
-        return query_request("{clusters{name partitions}}") if self.has_query else None
+        return query_request("{clusters{name partitions}}") if self.query is not None else None
 
     def users_request(self) -> SiteRequest:
         """The request for the site's user table."""

@@ -9,6 +9,7 @@ import msgspec
 from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, Epoch
 from ccgateway.site.decoding import Computed, Wire, epoch
 from ccgateway.site.releases.dialect import Dialect
+from ccgateway.site.releases.query_facts import QUERY_KEYS, QUERY_KINDS, QueryFacts, columns, selections
 
 __all__ = ["EXCLUSIVE", "KEYS", "OLD_STATES", "START_TEXT", "V1_2"]
 
@@ -33,6 +34,14 @@ V1_2 = Dialect(
     clusters_by_rest=False,
     metrics_in_subclusters=False,
     mixes_hosts=True,
+    query=QueryFacts(
+        wire=Wire(QUERY_KEYS, EXCLUSIVE, _BEFORE_1_4, QUERY_KINDS),
+        selections=selections(tags="tags{id type name}"),
+        columns=columns(user="user", partition="partition"),
+        types_orders=False,
+        compares_names=False,
+        compares_hosts=False,
+    ),
     lacks={
         "metric_stats": "Releases up to 1.3 keep no footprints: metricStats matches none of this site's jobs.",
         "energy": "Releases up to 1.3 do not know energy: it counts as 0.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ccgateway.site.decoding import Wire
 from ccgateway.site.releases.dialect import Dialect
+from ccgateway.site.releases.query_facts import QUERY_KEYS, QUERY_KINDS, QueryFacts
 from ccgateway.site.releases.v1_2 import EXCLUSIVE, KEYS, OLD_STATES, START_TEXT
 
 __all__ = ["V1_4"]
@@ -18,6 +19,7 @@ V1_4 = Dialect(
     in_list=Wire(KEYS, EXCLUSIVE),
     single=Wire(KEYS, EXCLUSIVE | START_TEXT),
     mixes_hosts=True,
+    query=QueryFacts(wire=Wire(QUERY_KEYS, EXCLUSIVE, kinds=QUERY_KINDS), shares="exclusive"),
     # what it writes
     shows_old_meta=True,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ccgateway.site.decoding import Wire
 from ccgateway.site.releases.dialect import Dialect
+from ccgateway.site.releases.query_facts import QUERY_KEYS, QUERY_KINDS, QueryFacts, columns, texts
 from ccgateway.site.releases.v1_2 import KEYS, OLD_STATES
 
 __all__ = ["V1_5"]
@@ -16,6 +17,13 @@ V1_5 = Dialect(
     pushes=frozenset({"state", "cluster", "project"}),
     in_list=Wire(KEYS),
     single=Wire(KEYS),
+    query=QueryFacts(
+        wire=Wire(QUERY_KEYS, kinds=QUERY_KINDS),
+        columns=columns(shared="shared"),
+        texts=texts(sub_cluster="subCluster"),
+        literal_ranges=False,
+        shares="shared",
+    ),
     # what it writes
     shared_key="shared",
     starts_late=True,

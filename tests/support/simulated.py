@@ -1,0 +1,67 @@
+"""Sites of the simulator behind the ``Exchange`` seam, without a network: read by REST, or by their own GraphQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import SecretStr
+
+from ccgateway.errors import SiteError
+from ccgateway.settings import SiteSettings
+from ccgateway.simulator import SimulatedSite
+from ccgateway.simulator.messages import Request
+from ccgateway.site.credentials import Credential, OneToken
+from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.instance import Instance
+
+__all__ = ["Simulated", "credential_of"]
+
+
+def credential_of(site: SimulatedSite, user: str = "demo") -> Credential:
+    """One of the site's users, by a token of the site's own."""
+    return Credential.from_token(SecretStr(site.token(user)))
+
+
+class Simulated:
+    """One simulated site. ``requests``: what it was asked; ``disturbs``: what stands in place of an answer to ``/query``;
+    ``before_each``: what happens there before every request."""
+
+    def __init__(self, site: SimulatedSite) -> None:
+        self.site = site
+        self.requests: list[SiteRequest] = []
+        self.disturbs: Callable[[SiteAnswer], SiteAnswer | SiteError] = lambda answer: answer
+        self.before_each: Callable[[], None] = lambda: None
+
+    @property
+    def queries(self) -> int:
+        """How often ``/query`` was asked."""
+        return sum(request.path == "/query" for request in self.requests)
+
+    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+        """The site's answer."""
+        self.requests.append(request)
+        visit.meter.calls += 1
+        await asyncio.sleep(0)
+        self.before_each()
+        path, _, query = request.path.partition("?")
+        headers = (
+            ("x-auth-token", visit.credential.token.get_secret_value()),
+            *((("content-type", request.media_type),) if request.body is not None else ()),
+        )
+        found = self.site.answer(Request(request.method, path, query, headers, request.body or b""))
+        kind = next((value for name, value in found.headers if name == "content-type"), "").partition(";")[0]
+        answer = SiteAnswer(found.status, kind, found.body)
+        if request.path != "/query":
+            return answer
+        disturbed = self.disturbs(answer)
+        if isinstance(disturbed, SiteError):
+            raise disturbed
+        return disturbed
+
+    def instance(self, number: int = 1, *, user: str = "demo", **settings: Any) -> Instance:
+        """The gateway's side of it."""
+        name = self.site.name
+        values = {"name": name, "number": number, "url": f"http://{name}.site", "release": self.site.release.name, **settings}
+        return Instance(SiteSettings.model_validate(values), self, OneToken(credential_of(self.site, user)))
