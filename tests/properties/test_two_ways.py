@@ -9,13 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccgateway.errors import Code
 from ccgateway.federation.questions import JobListAnswer, JobListQuestion, PageRequest
-from ccgateway.jobs.filters import FloatRange, IntRange, JobFilter, JobOrder, MetricStat, StringInput, TimeRange
+from ccgateway.jobs.filters import JobFilter, JobOrder
 from ccgateway.jobs.model import JOB_FIELDS
 from ccgateway.simulator import SimulatedSite
 from properties.worlds import filter_lists
@@ -134,7 +132,7 @@ users = st.sampled_from(["demo", "robot", "alice", "bob", "mona", "sam"])
     counts=st.booleans(),
     user=users,
 )
-def test_walks_are_equal(site: SimulatedSite, filters: list[JobFilter], size: int, counts: bool, user: str) -> None:  # noqa: FBT001
+def test_walks_are_equal(site: SimulatedSite, filters: list[JobFilter], size: int, counts: bool, user: str) -> None:
     if user == "sam" and site.release.name == "1.4":
         user = "demo"  # whom REST does not let in: below
     both(site, JobListQuestion(filters=filters, first=size, wants_count=counts), user)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ccgateway.deadline import Deadline
@@ -17,6 +17,7 @@ from ccgateway.federation.questions import (
     Policy,
     ReportStatus,
     SiteCluster,
+    SiteReads,
     SiteReport,
     SiteStatus,
     SiteTag,
@@ -131,18 +132,24 @@ class Lookups:
         """How every site is, found out by reading at most one job there."""
         loop = asyncio.get_running_loop()
         took: dict[str, float] = {}
+        reads: dict[str, SiteReads] = {}
 
         async def ask(instance: Site, visit: Visit) -> list[None]:
             started = loop.time()
             await instance.greet(visit)
             took[instance.name] = loop.time() - started
+            way = instance.reads(visit.credential)
+            reads[instance.name] = SiteReads("query" if way.by_query else "rest", way.why)
             return []
 
         instances = self.registry.chosen(names, caller)
         outcomes = await self._scattered(caller, instances, ask, Policy.STRICT)
         is_operator = Ability.METRICS_OF_ALL in abilities(caller.roles)
         return [
-            _status(one, outcomes[one.name], took.get(one.name), self.twins.known(one, instances), is_operator=is_operator)
+            replace(
+                _status(one, outcomes[one.name], took.get(one.name), self.twins.known(one, instances), is_operator=is_operator),
+                reads=reads.get(one.name),
+            )
             for one in instances
         ]
 

@@ -16,7 +16,7 @@ from ccgateway.jobs.model import JobRow, Tag
 
 __all__ = [
     "EVERYTHING", "Answer", "JobListAnswer", "JobListQuestion", "JobMetricsAnswer", "PageRequest", "Policy", "ReportStatus",
-    "SiteCluster", "SiteReport", "SiteStatus", "SiteTag", "SiteUser",
+    "SiteCluster", "SiteReads", "SiteReport", "SiteStatus", "SiteTag", "SiteUser",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -177,12 +177,21 @@ class SiteTag:
 
 
 @dataclass(frozen=True, slots=True)
+class SiteReads:
+    """How the caller's jobs of a site are read (``way``: ``query``, the site's own GraphQL where that takes less work, or
+    ``rest``), and ``why``."""
+
+    way: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class SiteStatus:
     """One configured site as it is now.
 
     ``release``: as configured or found (``None``: not yet known); ``reachable``: whether it just answered; ``since``: epoch
     seconds since when that is so; ``elapsed``: seconds its answer took; ``last_error``: the newest failure, ``last_error_at``
-    its time.
+    its time. ``reads``: ``None`` where the caller is not let in.
     """
 
     name: str
@@ -197,3 +206,4 @@ class SiteStatus:
     last_error_at: float | None
     capabilities: list[str]
     same_as: str | None = None
+    reads: SiteReads | None = None

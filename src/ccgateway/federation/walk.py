@@ -311,11 +311,12 @@ async def have_told(walk: Walk, ask: Callable[[Part, JobStream], Awaitable[Told 
     another, whose jobs must be seen to be listed, and counted, once."""
     if any(part.twin is not None for part in walk.parts):
         return
-    questions: list[Ask[Told | None]] = []
     parts = {part.instance.name: part for part in walk.parts}
-    for part in walk.parts:
-        if (stream := part.live) is not None:
-            questions.append(Ask(part.instance, _telling(part, stream, ask), part.due, patient=part.instance.settings.required))
+    questions = [
+        Ask(part.instance, _telling(part, stream, ask), part.due, patient=part.instance.settings.required)
+        for part in walk.parts
+        if (stream := part.live) is not None
+    ]
     outcomes = await scatter(questions, patience=walk.patience, is_answer=lambda told: told is not None)
     for name, outcome in outcomes.items():
         if isinstance(outcome, SiteError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ccgateway.errors import Code, SettingsError, SiteError
 from ccgateway.federation.audit import trouble_with
 from ccgateway.federation.twins import address_of, look_alike
 from ccgateway.identity.principal import Principal
+from ccgateway.jobs.conditions import Conditions
 from ccgateway.operations.caching import judge
 from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
 from ccgateway.operations.identities import check_identities, check_signing, ways_of
@@ -27,6 +29,7 @@ from ccgateway.operations.serving import refuse_without_sites
 from ccgateway.operations.tokens import TokenFacts, roles_wanted, token_key, token_source
 from ccgateway.settings import Settings, SiteSettings
 from ccgateway.settings.base import is_loopback
+from ccgateway.site.base import JobsWanted
 from ccgateway.site.credentials import Credential
 from ccgateway.site.credentials.table import TokenTable
 from ccgateway.site.exchange import Visit
@@ -237,6 +240,16 @@ class _Asked:
 
     # --- reading what the gateway will read
 
+    async def _try_query(self, instance: Instance, credential: Credential) -> None:
+        """Whether jobs can be read by the site's own GraphQL, where the settings let them."""
+        with contextlib.suppress(SiteError):  # whatever it is, REST has answered
+            await self._ask(instance.count(self._visit(credential), JobsWanted(Conditions(), frozenset())))
+        way = instance.reads(credential)
+        self.found.reads = "query" if way.by_query else "rest"
+        if way.gave_way:
+            remedy = 'Let the gateway reach POST /query there, or set reads = "rest": filters and counts then read whole lists.'
+            self.found.warn("reads", f"jobs can be read by REST only. {way.why}", remedy)
+
     async def _read(self, instance: Instance, credential: Credential, facts: TokenFacts) -> None:
         loop, found = asyncio.get_running_loop(), self.found
         started = loop.time()
@@ -250,6 +263,7 @@ class _Asked:
             return
         found.clusters = [cluster.name for cluster in clusters]
         self.instance = instance
+        await self._try_query(instance, credential)
         if "admin" in facts.roles:
             try:
                 found.users = len(await self._ask(instance.users(self._visit(credential))))

@@ -41,6 +41,7 @@ class SiteCheck:
 
     ``elapsed``: seconds for reading one job; ``sees``: whose jobs its token shows; ``root``: the API root it uses;
     ``users``: how many accounts the site lists; ``clusters``: their names; ``same_as``: the site that is the same instance;
+    ``reads``: how jobs are read with its token (``query``, ``rest``);
     ``ways``: how callers come to a token for it (``own``, ``signed``, ``exchanged``, ``service``).
     """
 
@@ -58,6 +59,7 @@ class SiteCheck:
     users: int | None = None
     clusters: list[str] = field(default_factory=list)
     same_as: str | None = None
+    reads: str | None = None
     ways: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 

@@ -112,6 +112,7 @@ def plan_for(dialect: Dialect, wanted: JobsWanted, credential: Credential, *, se
     parts = [states]
     if split.durations or settled is not None:
         ended, runs = states - {RUNNING}, states & {RUNNING}
+        attributes |= {"state"}
         parts = [ended, runs] if settled is None else [ended] if settled else [runs]
     branches = tuple(_branch(dialect, part, split) for part in parts if part)
     return QueryPlan(facts, branches, attributes, conditions, narrows)

@@ -141,12 +141,18 @@ class QueryReader:
             return await search.newest()  # one value for all
         if sort.needs == {"duration"}:
             return await search.with_running(by)
-        return await search.settled(by, None)
+        return await search.settled(by)
 
     async def _holds_far_ones(self, dialect: Dialect, visit: Visit) -> bool:
         """Whether there are jobs of times that no job can have: they are in no order, and to be told of."""
-        query = QueriedList.of(_facts(dialect), frozenset(), [FAR], order=NEWEST, size=1)
-        return (await self._site.counted(query, visit)).count > 0
+        plan = plan_for(dialect, JobsWanted(Conditions(), frozenset()), visit.credential)
+        if plan is None:
+            return True
+        for branch in plan.branches:
+            query = QueriedList.of(plan.facts, plan.attributes, [*branch.filters, FAR], order=NEWEST, size=1)
+            if (await self._ask(query, visit, branch)).count:
+                return True
+        return False
 
     async def top(
         self, plan: QueryPlan, visit: Visit, by: Order, more: Sequence[Filter], size: int
@@ -208,7 +214,7 @@ class _Search:
 
     async def with_running(self, by: Order) -> FirstJobs | None:
         """By a value that the site knows of jobs that have ended only: those that run are read, all of them."""
-        ended = await self.settled(by, True)
+        ended = await self.settled(by, ended=True)
         if ended is None:
             return None
         runs = self._with(JobFilter(state=(RUNNING,)))
@@ -223,10 +229,10 @@ class _Search:
         rows = self._sorted([*ended.rows, *stream.rows])
         return FirstJobs(rows[: self.size], self.scanned)
 
-    async def settled(self, by: Order, settled: bool | None) -> FirstJobs | None:  # noqa: FBT001 - three-valued
-        """By a value that the site orders by."""
+    async def settled(self, by: Order, *, ended: bool = False) -> FirstJobs | None:
+        """By a value that the site orders by; of jobs that have ended only, where it knows that of no others."""
         bounded = self._bounded()
-        plan = plan_for(self.dialect, bounded, self.visit.credential, settled=settled)
+        plan = plan_for(self.dialect, bounded, self.visit.credential, settled=True if ended else None)
         if plan is None:
             return None
         if not plan.branches:
@@ -240,7 +246,7 @@ class _Search:
         while True:
             parts = await self.reader.top(plan, self.visit, by, more, size)
             self.scanned += sum(len(told.items) for told, _ in parts)
-            found = await self._of_parts(plan, parts, size, settled)
+            found = await self._of_parts(plan, parts, size, ended=ended)
             if found is not None:
                 if by.type == "foot" and len(found) < self.size:
                     return None  # jobs without a value come next
@@ -250,11 +256,7 @@ class _Search:
                 return None
 
     async def _of_parts(
-        self,
-        plan: QueryPlan,
-        parts: list[tuple[Counted[JobRow], Branch]],
-        size: int,
-        settled: bool | None,  # noqa: FBT001
+        self, plan: QueryPlan, parts: list[tuple[Counted[JobRow], Branch]], size: int, *, ended: bool
     ) -> list[JobRow] | None:
         """Sorted, what is certain of the parts, if that is enough; ``None`` if more must be read."""
         sure: list[JobRow] = []
@@ -278,7 +280,7 @@ class _Search:
         tied = _tied(self.order, self.sort, edge)
         if tied is None:
             return None
-        if settled:
+        if ended:
             tied = replace(tied, state=tuple(sorted(self.dialect.states - {RUNNING})))
         if self.after is not None and self.after.value is not None and self._is_before(edge, self.after.value):
             return None  # the edge itself lies before the cursor: all of this was given already

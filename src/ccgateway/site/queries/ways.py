@@ -78,7 +78,7 @@ class Ways:
         return self._setting != "query" and not hides and not wanted.conditions.items
 
     def takes(self, plan: QueryPlan) -> bool:
-        """Whether a list, newest first, goes that way, where it is open: REST lists all that it has filters for with less work."""
+        """Whether a list, newest first, goes that way, where it is open: REST takes less work for what it has filters for."""
         return self._setting == "query" or plan.narrows
 
     def gives_way(self, credential: Credential, error: SiteError) -> bool:

@@ -70,7 +70,8 @@ _ERA_DAYS, _ERA_YEARS = 146_097, 400
 
 
 def read_kind(kind: type, value: object) -> object:
-    """The hook of decoders: a value of ``QUERY_KINDS`` made of what was sent. Raises ``ValueError`` for what is none."""
+    """The hook of decoders: a value of ``QUERY_KINDS`` made of what was sent. Raises ``ValueError`` or
+    ``TypeError`` for what is none."""
     if kind is QuerySecond:
         return _second(value)
     if kind is QueryFootprint:
@@ -87,7 +88,7 @@ def read_kind(kind: type, value: object) -> object:
 
 def _second(value: object) -> int:
     if not isinstance(value, str):
-        raise ValueError("a time is no text")
+        raise TypeError("a time is no text")
     try:
         moment = dt.datetime.fromisoformat(value)
     except ValueError:

@@ -55,6 +55,15 @@ def _last_error(site: strawberry.Parent[questions.SiteStatus]) -> SiteFailure | 
     return SiteFailure(code=error.code.value, message=error.message, at=at, retryable=error.retryable)
 
 
+@strawberry.type(description="How the caller's jobs of a site are read.")
+class SiteReads:
+    way: str = strawberry.field(
+        description="`query`: by the site's own GraphQL where that takes less work (filters, counts and orders that REST does "
+        "not have), else by REST. `rest`: all by REST."
+    )
+    why: str = strawberry.field(description="Why, in words; also what keeps the gateway from the other way for now.")
+
+
 @strawberry.type(description="One cc-backend instance behind the gateway, as it is now.")
 class Site:
     name: str = strawberry.field(description="The site's name, as in `Job.site` and in job ids.")
@@ -71,6 +80,9 @@ class Site:
         _last_error, description="Its newest failure; null if it had none. In words only to those who may see everything."
     )
     capabilities: list[str] = strawberry.field(description="What the release there can do that not every release can.")
+    reads: SiteReads | None = strawberry.field(
+        description="How the caller's jobs there are read; null where the caller is not let in."
+    )
     same_as: str | None = strawberry.field(
         description="The other site that is one and the same instance, if two are; only one of them is asked."
     )
