@@ -16,6 +16,7 @@ from ccgateway.federation.questions import JobListAnswer, JobListQuestion, PageR
 from ccgateway.jobs.filters import JobFilter, JobOrder
 from ccgateway.jobs.model import JOB_FIELDS
 from ccgateway.simulator import SimulatedSite
+from ccgateway.surfaces.rest.jobs import IN_LIST
 from properties.worlds import filter_lists
 from support.simulated import Simulated
 from support.walking import CALLER, gateway_over
@@ -120,6 +121,52 @@ def both(site: SimulatedSite, question: JobListQuestion, user: str = "demo") -> 
     for way in ("query", "auto"):
         by_query, _ = asyncio.run(pages(site, way, question, user))
         assert by_query == by_rest, way
+
+
+@st.composite
+def broken_sites(draw: st.DrawFn) -> SimulatedSite:
+    """Some of whose archive entries cannot be read."""
+    site = draw(sites())
+    for job in list(site.all_jobs()):
+        if job["monitoringStatus"] == 3 and draw(st.integers(0, 3)) == 0:
+            site.break_archive(job["id"])
+    return site
+
+
+@given(site=broken_sites(), filters=filter_lists(), size=st.sampled_from([1, 3, 50]))
+def test_what_only_rest_tells_is_equal_though_others_are_found(site: SimulatedSite, filters: list[JobFilter], size: int) -> None:
+    question = JobListQuestion(filters=filters, first=size, fields=IN_LIST | {"meta_data_json"})
+
+    def shown(found: list[JobListAnswer]) -> Any:
+        rows = [row for page in found for row in page.rows]
+        return [[(name, _plain(getattr(row, name))) for name in sorted(question.fields)] for row in rows]
+
+    by_rest = asyncio.run(_answers(site, "rest", question))
+    by_query = asyncio.run(_answers(site, "auto", question))
+    assert shown(by_query) == shown(by_rest)
+
+
+@given(site=broken_sites(), filters=filter_lists())
+def test_jobs_that_rest_cannot_read_are_all_that_differs(site: SimulatedSite, filters: list[JobFilter]) -> None:
+    question = JobListQuestion(filters=filters, first=50, fields=FIELDS)
+    (by_rest,), (by_query,) = (asyncio.run(_answers(site, way, question)) for way in ("rest", "query"))
+    lost = site.backend.broken_archives
+    assert [row.key for row in by_query.rows if row.id not in lost] == [row.key for row in by_rest.rows]
+    assert not lost.intersection(row.id for row in by_rest.rows)
+
+
+def _plain(value: object) -> object:
+    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else msgspec.to_builtins(value)
+
+
+async def _answers(site: SimulatedSite, reads: str, question: JobListQuestion) -> list[JobListAnswer]:
+    found: list[JobListAnswer] = []
+    async with gateway_over([Simulated(site).instance(reads=reads)]) as gateway:
+        after = None
+        while not found or (found[-1].has_next_page and len(found) < 60):
+            found.append(await gateway.jobs(replace(question, after=after), CALLER))
+            after = found[-1].end_cursor
+    return found
 
 
 users = st.sampled_from(["demo", "robot", "alice", "bob", "mona", "sam"])

@@ -18,7 +18,7 @@ from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.federation.walk import Part, Told, Walk, have_told
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import LATEST, check_patterns, conditions_of
-from ccgateway.jobs.model import JobRow
+from ccgateway.jobs.model import JOB_TEXTS, JobRow
 from ccgateway.jobs.ordering import Cursor, SortPlan, before_second, digest_of, position_of, sort_plan
 from ccgateway.settings import LimitSettings
 from ccgateway.site.base import JobsWanted, Site
@@ -85,7 +85,7 @@ class JobList:
             counting = None
             if asked.question.wants_count and asked.cursor is not None:
                 counting = group.create_task(self._count(asked), name="count")
-            await walk.collect(self.limits.page_jobs + 1 if asked.is_oversized else page_end + 1)
+            await self._collect(asked, walk, self.limits.page_jobs + 1 if asked.is_oversized else page_end + 1)
         self._refuse_short_pages(asked, walk)
         rows = walk.ready[asked.skip : page_end]
         has_next = walk.known > page_end or walk.stopped_at is not None
@@ -105,6 +105,12 @@ class JobList:
         if has_next and end is not None and walk.mark is not None and walk.is_whole:
             self._keep_open(asked, walk, len(rows), end)
         return answer
+
+    async def _collect(self, asked: _Asked, walk: Walk, want: int) -> None:
+        """Reads until there are ``want`` jobs, or all there are, of which the page's own lack nothing."""
+        await walk.collect(want)
+        while asked.later and await walk.complete(asked.later, asked.skip + asked.size):
+            await walk.collect(want)
 
     async def _resumed(self, asked: _Asked) -> Walk:
         """The walk that the cursor's page left open, or a new one from the cursor on."""
@@ -209,7 +215,8 @@ class JobList:
         self, asked: _Asked, fields: frozenset[str] | None = None, *, latest: int = LATEST, is_shared: bool = False
     ) -> Walk:
         question = asked.question
-        wanted = question.fields if fields is None else fields
+        later = asked.later if fields is None else frozenset[str]()
+        wanted = (question.fields if fields is None else fields) - later
         instances = self.registry.chosen(question.sites, asked.caller)
         patience = patience_of(question.policy, self.limits)
         parts = [Part(one, asked.caller, SiteReport(one.name, one.number), asked.deadline) for one in instances]
@@ -219,7 +226,7 @@ class JobList:
             conditions = conditions_of(question.filters, part.instance.name)
             insists = must_answer(part.instance, question.policy, len(instances))
             site = part.instance if is_shared and part.instance.shares_pages else part.instance.origin
-            await _open(part, site, JobsWanted(conditions, wanted), latest, until, insists=insists)
+            await _open(part, site, JobsWanted(conditions, wanted, later), latest, until, insists=insists)
 
         waiting = [part for part in parts if not part.instance.is_visited_at_once]
         for part in parts:
@@ -315,6 +322,14 @@ class _Asked:
     skip: int
     size: int
     is_oversized: bool
+
+    @property
+    def later(self) -> frozenset[str]:
+        """Attributes that only those jobs need to have that are shown: all, where some are REST's. Where jobs are passed over by
+        number, those that cannot be read must be known for that, too."""
+        fields = self.question.fields
+        is_short = not self.skip and not self.is_oversized
+        return fields if is_short and not fields.isdisjoint(JOB_TEXTS) else frozenset()
 
     def place(self, cursor: Cursor) -> Hashable:
         """Where a walk waits for its next page: only the same caller with the same question and attributes goes on with it."""

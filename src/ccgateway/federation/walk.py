@@ -20,6 +20,7 @@ from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.ordering import Position, in_total_order, position_of, take_through
 from ccgateway.site.base import Site
 from ccgateway.site.exchange import Meter
+from ccgateway.site.queries.completing import Completed
 from ccgateway.site.reading import JobStream, Unreadable
 from ccgateway.traffic.scopes import RequestScope, current_scope
 
@@ -209,6 +210,33 @@ class Walk:
                 await scope.deepen(self.parts[0].deadline)
             await self._read(readable, want)
 
+    async def complete(self, attributes: frozenset[str], size: int) -> bool:
+        """Completes the first ``size`` of the ready jobs where they lack some of the attributes. Whether any of them is gone."""
+        lacking: dict[str, list[JobRow]] = {}
+        shown = self.ready[:size]
+        short = {kind for kind in set(map(type, shown)) if not all(hasattr(kind, name) for name in attributes)}
+        for row in shown if short else ():
+            if type(row) in short:
+                lacking.setdefault(row.site, []).append(row)
+        if not lacking:
+            return False
+        parts = {part.instance.name: part for part in self.parts}
+        questions = [
+            Ask(part.instance, _completing(part, part.stream, rows, attributes), part.due, patient=True)
+            for name, rows in lacking.items()
+            if (part := parts[name]).stream is not None
+        ]
+        completed: dict[JobKey, JobRow] = {}
+        for name, outcome in (await scatter(questions, patience=None)).items():
+            if isinstance(outcome, SiteError):
+                parts[name].fail(outcome)
+            else:
+                completed |= outcome.rows
+        before = len(self.ready)
+        gone = {row.key for rows in lacking.values() for row in rows} - completed.keys()
+        self.ready = [completed.get(row.key, row) for row in self.ready if row.key not in gone]
+        return len(self.ready) < before
+
     @property
     def exhausted(self) -> bool:
         """Whether every site has been read to its end."""
@@ -324,6 +352,24 @@ async def have_told(walk: Walk, ask: Callable[[Part, JobStream], Awaitable[Told 
         else:
             parts[name].told = outcome
             walk.answered = walk.answered or outcome is not None
+
+
+def _completing(
+    part: Part, stream: JobStream, rows: Sequence[JobRow], attributes: frozenset[str]
+) -> Callable[[], Awaitable[Completed]]:
+    async def run() -> Completed:
+        begun = asyncio.get_running_loop().time()
+        stream.visit = replace(stream.visit, deadline=part.due)
+        try:
+            found = await part.instance.complete(stream.visit, rows, attributes)
+        finally:
+            part.spent += asyncio.get_running_loop().time() - begun
+        stream.unreadable += found.unreadable
+        if not part.hides_others:
+            stream.scanned += found.scanned
+        return found
+
+    return run
 
 
 def _telling(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ccgateway.jobs.filters import JobOrder
     from ccgateway.jobs.ordering import Cursor
     from ccgateway.site.instance import Instance
+    from ccgateway.site.queries.completing import Completed
     from ccgateway.site.queries.reader import FirstJobs, Tally
     from ccgateway.site.queries.ways import ReadingWay
 
@@ -54,10 +55,14 @@ _ENTRY = re.compile(rb"/([\w.@+-]{1,100})/(\d{1,15})/(\d{3})/(\d{1,12})/meta\.js
 
 @dataclass(frozen=True, slots=True)
 class JobsWanted:
-    """Which jobs of one site, and which attributes of them (beyond what the conditions need themselves)."""
+    """Which jobs of one site, and which attributes of them (beyond what the conditions need themselves).
+
+    ``later``: attributes that rows may lack where they take reading a job another way, to be completed in those that are shown.
+    """
 
     conditions: Conditions
     attributes: frozenset[str]
+    later: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,10 @@ class Site(Protocol):
     ) -> FirstJobs | None:
         """The first ``size`` jobs after ``after`` in that order, which is not the total one; ``None`` where only reading all of
         them tells."""
+        ...
+
+    async def complete(self, visit: Visit, rows: Sequence[JobRow], attributes: frozenset[str]) -> Completed:
+        """The jobs of these rows, read again with all of the attributes."""
         ...
 
     def reads(self, credential: Credential) -> ReadingWay:

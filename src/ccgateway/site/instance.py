@@ -29,6 +29,7 @@ from ccgateway.site.guard import Noting
 from ccgateway.site.health import SiteHealth
 from ccgateway.site.listing import ListQuery
 from ccgateway.site.outages import RememberedFailureError
+from ccgateway.site.queries.completing import Completed, complete
 from ccgateway.site.queries.documents import Counted, QueriedList
 from ccgateway.site.queries.filters import QueryPlan, plan_for
 from ccgateway.site.queries.reader import FirstJobs, QueryReader, Tally
@@ -152,6 +153,10 @@ class Instance:
             return None
         plan = plan_for(dialect, wanted, credential)
         return plan if plan is not None and self._ways.takes(plan) else None
+
+    async def complete(self, visit: Visit, rows: Sequence[JobRow], attributes: frozenset[str]) -> Completed:
+        """See ``Site``."""
+        return await complete(self, visit, rows, attributes)
 
     def reads(self, credential: Credential) -> ReadingWay:
         """See ``Site``."""

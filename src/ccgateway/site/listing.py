@@ -42,7 +42,7 @@ class ListQuery:
         cls, dialect: Dialect, credential: Credential, wanted: JobsWanted, window: Window, *, size: int, page: int
     ) -> ListQuery:
         """How a site of that dialect is asked."""
-        plan = dialect.plan(wanted.conditions, wanted.attributes, credential)
+        plan = dialect.plan(wanted.conditions, wanted.attributes | wanted.later, credential)
         return cls(dialect, plan, dialect.list_request(dialect.root(credential), plan, window, size, page), size)
 
     def rows(self, answer: SiteAnswer, site: str) -> list[JobRow]:

@@ -49,7 +49,7 @@ class CachingSite:
         # of these questions no answers are kept
         self.visit, self.job, self.greet = origin.visit, origin.job, origin.greet
         self.lacking, self.hides_others = origin.lacking, origin.hides_others
-        self.count, self.first, self.reads = origin.count, origin.first, origin.reads
+        self.count, self.first, self.reads, self.complete = origin.count, origin.first, origin.reads, origin.complete
         self._metrics = CachedMetrics(origin, responses)
 
     def __repr__(self) -> str:

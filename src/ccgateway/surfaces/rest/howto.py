@@ -157,6 +157,8 @@ class HowtoFormat:
             cluster=_text(query, "cluster"),
             user=_text(query, "user"),
             project=_text(query, "project"),
+            job_name=_text(query, "jobName"),
+            node=_text(query, "node"),
             state=tuple(dict.fromkeys(states)) or None,
             start_time=_window(query),
             num_nodes=_nodes(query),
@@ -308,7 +310,8 @@ def _single(row: JobRow, call: Call, data: Data, sites: dict[str, SiteState] | m
 
 _KNOWN = (
     "jobId", "state", "cluster", "user", "project", "startTime[from]", "startTime[to]", "start-time", "numNodes[from]",
-    "numNodes[to]", "page", "items_per_page", "items-per-page", "with_metadata", "with-metadata", "site", "cursor", "policy",
+    "numNodes[to]", "jobName", "node", "page", "items_per_page", "items-per-page", "with_metadata", "with-metadata", "site",
+    "cursor", "policy",
 )  # fmt: skip
 
 

@@ -51,7 +51,8 @@ _CURSOR = Parameter(
 )
 _JOB_ID = Parameter(
     "jobId",
-    "The scheduler's job number; several mean any of them. Sites are read for it, so name a `start-time` too where there is one.",
+    "The scheduler's job number; several mean any of them. Sites that answer no GraphQL of their own are read for it: there, "
+    "name a `start-time` too where there is one.",
     {"type": "integer", "format": "int64", "minimum": 0},
     repeats=True,
 )
@@ -75,6 +76,8 @@ DOCUMENTED_LIST = (
     Parameter("startTime[to]", "Start time, upper bound, epoch seconds.", _SECONDS),
     Parameter("numNodes[from]", "Least number of nodes.", {"type": "integer", "minimum": 0}),
     Parameter("numNodes[to]", "Highest number of nodes.", _COUNT),
+    Parameter("jobName", "Name of the job, as its metadata have it.", _TEXT),
+    Parameter("node", "Name of a host that the job uses.", _TEXT),
     _WINDOW,
     _PAGE,
     Parameter(
