@@ -80,6 +80,7 @@ FAULTS: dict[str, Disturbs] = {
     "counts text": in_jobs(lambda jobs: jobs.update(count="many")),
     "counts fewer than it sends": in_jobs(lambda jobs: jobs.update(count=0)),
     "counts jobs that it does not send": in_jobs(lambda jobs: jobs.update(items=[], count=7)),
+    "sends half of the jobs": in_jobs(lambda jobs: jobs.update(items=jobs["items"][: len(jobs["items"]) // 2])),
     "sends others' jobs": lies_of(user="mallory", numNodes=99, duration=10**6),
     "writes times another way": lies_of(startTime="yesterday"),
     "writes times as numbers": lies_of(startTime=NOW),

@@ -72,7 +72,8 @@ async def test_what_is_no_message_is_refused_in_words() -> None:
         stream: Any = found.channel.unary_stream("/ccgateway.v1.JobsService/ListJobs")
         assert (await refused(stream(b"\x0a\xff"))).reason == "BAD_REQUEST"
         with pytest.raises(grpc.aio.AioRpcError) as failed:
-            await found.channel.unary_unary("/ccgateway.v1.JobsService/Nonsense")(b"")
+            nonsense: Any = found.channel.unary_unary("/ccgateway.v1.JobsService/Nonsense")
+            await nonsense(b"")
         assert failed.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import msgspec
 
+from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import LATEST
 from ccgateway.jobs.model import ALWAYS, JobRow
 from ccgateway.site.decoding import row_type
@@ -61,6 +62,7 @@ class QueriedList:
     attributes: frozenset[str]
     request: SiteRequest
     size: int
+    page: int
     name: str
 
     #: the part that it may take of the time for a question: REST is to be asked after it
@@ -74,11 +76,17 @@ class QueriedList:
         document = _document(facts, attributes, order)
         request = query_request(document, {"f": list(filters), "n": size, "p": page})
         name = f"query {(request.body or b'').decode()}"
-        return cls(facts, attributes, SiteRequest("POST", request.path, request.body, rows=size), size, name)
+        return cls(facts, attributes, SiteRequest("POST", request.path, request.body, rows=size), size, page, name)
 
     def answer(self, answer: SiteAnswer, site: str) -> Counted[JobRow]:
-        """The page and the count. Raises ``SiteError`` for what is none."""
-        return query_data(answer, _decoder(site, self.facts, self.attributes), site).jobs
+        """The page and the count. Raises ``SiteError`` for what is none, and for a page that is not as full as the count says."""
+        told = query_data(answer, _decoder(site, self.facts, self.attributes), site).jobs
+        rows = len(told.items)
+        if rows > told.count or (self.page == 1 and rows < min(self.size, told.count)):
+            # they are counted a moment later: jobs that came or went in between are no reason to leave it alone for long
+            message = f"The site's own GraphQL sent {rows} jobs and counted {told.count}."
+            raise SiteError(Code.SITE_ERROR, site, message)
+        return told
 
     def rows(self, answer: SiteAnswer, site: str) -> list[JobRow]:
         """Every row of the answer."""
