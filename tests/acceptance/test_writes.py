@@ -57,10 +57,10 @@ async def test_the_outcome_is_the_truth(release: str, effect: str) -> None:
     }
     field, arguments = writes[effect]
 
-    async def one_after_the_other(faults: Sequence[WriteFault], *, timeout: float) -> None:
+    async def one_after_the_other(faults: Sequence[WriteFault], *, seconds: float) -> None:
         site = make_site(release)
         truth = Truth(site.backend)
-        async with gateway(site, timeout=timeout, release=release) as front:
+        async with gateway(site, timeout=seconds, release=release) as front:
             for number, fault in enumerate(faults, start=1):
                 site.faults.clear()
                 truth.forget()
@@ -71,8 +71,8 @@ async def test_the_outcome_is_the_truth(release: str, effect: str) -> None:
                 assert found["outcome"] == expected(fault), (fault, found)
 
     # only who waits for an answer that never comes needs a short limit; all others get time on a busy machine
-    await one_after_the_other([fault for fault in FAULTS if fault not in HANGING], timeout=60)
-    await asyncio.gather(*(one_after_the_other([fault], timeout=6) for fault in HANGING))
+    await one_after_the_other([fault for fault in FAULTS if fault not in HANGING], seconds=60)
+    await asyncio.gather(*(one_after_the_other([fault], seconds=6) for fault in HANGING))
 
 
 async def test_a_refused_connection_is_a_failure_that_may_be_tried_again() -> None:
