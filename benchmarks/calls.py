@@ -32,7 +32,7 @@ _METRICS = "name metric { timestep series { hostname data } }"
 
 @dataclass(frozen=True)
 class _Request:
-    """One request. ``is_cached``: it is sent once more before it is counted, so that its answer is remembered."""
+    """One request. ``is_cached``: the gateway remembers the answers that it has given; else it remembers none."""
 
     name: str
     send: Callable[[httpx2.AsyncClient], httpx2.Request]
@@ -77,7 +77,7 @@ async def calls_of_requests() -> None:
 
 
 async def _entered(request: _Request, sites: Sequence[Site]) -> Counter[CodeType]:
-    """The functions that one request enters, in a gateway that has answered another one like it, but remembers no answer."""
+    """The functions that one request enters, in a gateway that has answered two others like it."""
     entered: Counter[CodeType] = Counter()
 
     def note(frame: FrameType, event: str, _argument: object) -> None:
