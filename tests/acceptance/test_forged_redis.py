@@ -51,7 +51,7 @@ async def test_a_payload_that_nobody_can_read_is_a_miss_for_every_kind_of_entry(
         kinds.add((key.subject if "/" not in key.subject else "job", bool(key.metric)))
         return await pack(self, key, dataclasses.replace(entry, payload=payload, absent=False))
 
-    settings = {**REDIS, "redis_timeout": 5.0}
+    settings = {**REDIS, "redis_timeout": 5.0, "redis_connect_timeout": 5.0}
     async with gateway_over(running, cache={"memory_bytes": 0}) as plain:
         truth = {name: told(await plain.ask(query, **variables)) for name, (query, variables) in asked.items()}
     with Valkey(tmp_path) as valkey:

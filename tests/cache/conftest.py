@@ -39,7 +39,7 @@ async def opened() -> AsyncIterator[Callable[..., Cache]]:
     async with AsyncExitStack() as stack:
 
         def open_one(url: str | None = None, *, redis_timeout: float = 10.0, **settings: object) -> Cache:
-            values = {"redis_url": url, "redis_timeout": redis_timeout, **settings}
+            values = {"redis_url": url, "redis_timeout": redis_timeout, "redis_connect_timeout": redis_timeout, **settings}
             cache = open_cache(CacheSettings.model_validate(values))
             stack.push_async_callback(cache.aclose)
             return cache

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -28,8 +29,10 @@ async def start() -> AsyncIterator[Start]:
     """Starts a simulated site of a release on a real socket; all of them stop with the test."""
     async with AsyncExitStack() as stack:
 
+        until = int(time.time())  # the same for all, so that the same seed gives the same jobs
+
         async def one(release: str, name: str = "aurora", *, cluster: str | None = None, seed: int = 1) -> Address:
-            site = SimulatedSite(name, release, GeneratedJobs(40, cluster or name, seed=seed))
+            site = SimulatedSite(name, release, GeneratedJobs(40, cluster or name, seed=seed, until=until))
             running = await stack.enter_async_context(serve(site))
             return running[name]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import msgspec
@@ -58,10 +59,14 @@ def test_a_boundless_number_is_found_wherever_it_begins(at: int, digits: int) ->
 
 def test_texts_of_digits_take_no_longer_the_longer_they_are() -> None:
     def spent(*texts: bytes) -> float:
-        began = time.process_time()
-        check_text(b'["' + b'","'.join(texts) + b'"]')
-        return time.process_time() - began
+        """The least of several, in seconds of this process: what else the machine does only adds to it."""
+        text, least = b'["' + b'","'.join(texts) + b'"]', math.inf
+        for _ in range(5):
+            began = time.process_time()
+            check_text(text)
+            least = min(least, time.process_time() - began)
+        return least
 
-    digits = b"1" * 2_500_000
-    assert spent(8 * digits) < 40 * spent(digits)  # 64 times as much if each were looked at again for each
-    assert spent(*[digits[:3000]] * 4000) < 40 * spent(*[digits[:3000]] * 500)
+    digits = b"1" * 1_000_000
+    assert spent(16 * digits) < 120 * spent(digits)  # 256 times as much if each were looked at again for each
+    assert spent(*[digits[:3000]] * 8000) < 120 * spent(*[digits[:3000]] * 500)

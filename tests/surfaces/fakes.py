@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
+from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError, RequestError, SiteError
+from ccgateway.federation.details import Details
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget, Outcome
 from ccgateway.federation.questions import (
@@ -25,6 +27,7 @@ from ccgateway.federation.questions import (
 )  # fmt: skip
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs import clusters as cluster_values
+from ccgateway.jobs.clusters import User
 from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
 from ccgateway.jobs.model import JobKey, JobRow, Resource, Tag, parse_job_id
 
@@ -222,13 +225,37 @@ class FakeGateway(Gateway):
         return Answer(self.lists, self.reports)
 
     async def users(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
-        await self._meet((sites, policy))
+        return Answer(await self.listed((sites, policy)), self.reports)
+
+    async def listed(self, question: Any) -> list[SiteUser]:
+        """The accounts, for a question about them."""
+        await self._meet(question)
         if self.users_hang:
             await self._hang()
         if self.users_fault is not None:
             raise self.users_fault
-        return Answer(self.accounts, self.reports)
+        return self.accounts
+
+    @property
+    def details(self) -> Details:
+        return FakeDetails(self)
 
     async def sites(self, caller: Principal, *, sites: Sequence[str] | None = None) -> list[SiteStatus]:
         await self._meet(sites)
         return self.statuses
+
+
+class FakeDetails(Details):
+    """The accounts of a fake gateway by name; no other details."""
+
+    def __init__(self, gateway: FakeGateway) -> None:
+        object.__setattr__(self, "gateway", gateway)
+
+    gateway: FakeGateway
+
+    async def accounts(
+        self, site: str, names: Sequence[str], caller: Principal, *, deadline: Deadline
+    ) -> dict[str, User | SiteError | None]:
+        found = await self.gateway.listed((site, tuple(names)))
+        known: dict[str, User] = {one.user.username: one.user for one in found if one.site == site}
+        return {name: known.get(name) for name in names}

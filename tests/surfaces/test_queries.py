@@ -229,8 +229,8 @@ class TestUserData:
             ("borealis", "None"),  # alice has no account there
         }
         assert [question for question in gateway.questions if isinstance(question, tuple)] == [
-            (["aurora"], Policy.STRICT),
-            (["borealis"], Policy.STRICT),
+            ("aurora", ("alice",)),
+            ("borealis", ("alice",)),
         ]
         assert "errors" not in answer
 

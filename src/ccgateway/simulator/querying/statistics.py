@@ -49,7 +49,7 @@ def jobs_statistics(call: Call, arguments: Mapping[str, Any]) -> list[dict[str, 
     found: dict[str, list[Job]] = {}
     for job in jobs:
         found.setdefault(getattr(job, _GROUPS[group]), []).append(job)
-    groups = [{"id": key, "name": _name(call, group, key), **_sums(call, held)} for key, held in found.items()]
+    groups = [{"id": key, "name": _name(call, group, key), **_sums(call, held)} for key, held in sorted(found.items())]
     refused = dict.fromkeys(("histDuration", "histNumNodes", "histNumCores", "histNumAccs"), _Refused("histograms"))
     for element in groups:
         element.update(refused, histMetrics=_Refused("metric histograms"))
