@@ -100,7 +100,7 @@ async def test_check_says_how_to_call_it(start: Start, desk: Desk, run: Run) -> 
     desk.add("aurora", address.url, address.site.token("demo"))
     told = "\n".join((await desk.check()).grpc)
     assert "grpcurl -plaintext -d" in told and "127.0.0.1:9090 ccgateway.v1.JobsService/ListJobs" in told
-    assert "grpc.insecure_channel('127.0.0.1:9090')" in told
+    assert 'grpc.insecure_channel("127.0.0.1:9090")' in told
     compile(told.partition("\n")[2], "lines", "exec")
 
 

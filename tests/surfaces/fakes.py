@@ -28,6 +28,7 @@ from ccgateway.federation.questions import (
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs import clusters as cluster_values
 from ccgateway.jobs.clusters import User
+from ccgateway.jobs.details import EnergyPart, JobLinks
 from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
 from ccgateway.jobs.model import JobKey, JobRow, Resource, Tag, parse_job_id
 
@@ -246,12 +247,22 @@ class FakeGateway(Gateway):
 
 
 class FakeDetails(Details):
-    """The accounts of a fake gateway by name; no other details."""
+    """The accounts of a fake gateway by name, and of its jobs what a site without such details says."""
 
     def __init__(self, gateway: FakeGateway) -> None:
         object.__setattr__(self, "gateway", gateway)
 
     gateway: FakeGateway
+
+    async def concurrent_jobs(
+        self, jobs: Sequence[JobRef], caller: Principal, *, deadline: Deadline
+    ) -> list[JobLinks | GatewayError | None]:
+        return [None for _ in jobs]
+
+    async def energy_footprints(
+        self, jobs: Sequence[JobRef], caller: Principal, *, deadline: Deadline
+    ) -> list[list[EnergyPart] | GatewayError | None]:
+        return [None for _ in jobs]
 
     async def accounts(
         self, site: str, names: Sequence[str], caller: Principal, *, deadline: Deadline
