@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import LATEST, Conditions, conditions_of
 from ccgateway.jobs.filters import FloatRange, IntRange, JobFilter, JobOrder, MetricStat, StringInput, TimeRange
-from ccgateway.jobs.model import JobRow
+from ccgateway.jobs.model import JOB_FIELDS, JobRow
 from ccgateway.jobs.ordering import Cursor, SortPlan, position_of, sort_plan
 from ccgateway.site.base import JobsWanted
 from ccgateway.site.exchange import Visit
@@ -206,8 +206,11 @@ class _Search:
     scanned: int = 0
 
     async def newest(self) -> FirstJobs | None:
-        """As all have one value: in the total order."""
-        rows = await self._listed(self.wanted, self.size)
+        """As all have one value, the default: in the total order."""
+        latest = LATEST
+        if self.after is not None and self.after.value == JOB_FIELDS[next(iter(self.sort.needs))].default:
+            latest = -self.after.position[0]
+        rows = await self._listed(self.wanted, self.size, latest=latest)
         return FirstJobs(rows[: self.size], self.scanned) if rows is not None else None
 
     async def with_running(self, by: Order) -> FirstJobs | None:
@@ -301,8 +304,6 @@ class _Search:
     async def _listed(self, wanted: JobsWanted, size: int, *, latest: int = LATEST) -> list[JobRow] | None:
         """At least ``size`` jobs after the cursor in the total order, or all there are, sorted; ``None`` where too many have to
         be read for that, or one cannot be."""
-        if self.after is not None and latest == LATEST and wanted is self.wanted:
-            latest = -self.after.position[0]
         stream = JobStream(self.reader.site, self.visit, wanted, latest=latest)
         rows: list[JobRow] = []
         while True:
