@@ -48,7 +48,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serve_in_thread(site("aurora", "1.5", count=40)) as running, Valkey(folder / "valkey") as valkey:
         one = running["aurora"].site
         (folder / "redis.url").write_text(valkey.url)
-        settings = f'redis_url_file = "{folder / "redis.url"}"\nlist_for = 60\nlock_timeout = 4.0\nredis_timeout = 4.0\nredis_connect_timeout = 4.0'
+        settings = f'redis_url_file = "{folder / "redis.url"}"\nlist_for = 60\nlock_timeout = 8.0\n'
+        settings += "redis_timeout = 8.0\nredis_connect_timeout = 8.0"
         with processes(4, running, folder, settings) as found:
             for process in found:  # each finds out which release the site is
                 with urllib.request.urlopen(process.url + "?query={sites{reachable}}", timeout=30) as answer:

@@ -88,7 +88,12 @@ def calls(tmp_path: Path) -> Path:
 
 
 def task(valkey: Valkey, calls: Path, *, lock_timeout: float = 5.0, redis_timeout: float = 5.0, **more: object) -> Task:
-    settings = {"redis_url": valkey.url, "lock_timeout": lock_timeout, "redis_timeout": redis_timeout, "redis_connect_timeout": redis_timeout}
+    settings = {
+        "redis_url": valkey.url,
+        "lock_timeout": lock_timeout,
+        "redis_timeout": redis_timeout,
+        "redis_connect_timeout": redis_timeout,
+    }
     return msgspec.convert({"settings": settings, "calls": str(calls), **more}, Task)
 
 

@@ -45,7 +45,9 @@ async def pair(valkey: Valkey) -> AsyncIterator[tuple[Gateway, Gateway, Wire]]:
     """The gateway as two processes have it, in front of one site, with all that can be remembered remembered for long."""
     valkey.ask("FLUSHALL")
     wire = Wire(SimulatedSite("aurora", "1.4", [job(db_id) for db_id in range(1, 6)], clock=lambda: float(NOW)))
-    settings = CacheSettings.model_validate({"redis_url": valkey.url, "list_for": 60, "redis_timeout": 10, "redis_connect_timeout": 10})
+    settings = CacheSettings.model_validate(
+        {"redis_url": valkey.url, "list_for": 60, "redis_timeout": 10, "redis_connect_timeout": 10}
+    )
     async with AsyncExitStack() as stack:
         made = []
         for _ in range(2):

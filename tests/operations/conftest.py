@@ -28,7 +28,6 @@ def desk(tmp_path: Path) -> Desk:
 async def start() -> AsyncIterator[Start]:
     """Starts a simulated site of a release on a real socket; all of them stop with the test."""
     async with AsyncExitStack() as stack:
-
         until = int(time.time())  # the same for all, so that the same seed gives the same jobs
 
         async def one(release: str, name: str = "aurora", *, cluster: str | None = None, seed: int = 1) -> Address:

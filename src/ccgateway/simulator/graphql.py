@@ -113,11 +113,9 @@ def query(call: Call) -> Response:
 def _resolve(source: object, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
     name = info.field_name
     if isinstance(source, Call):
-        known = MUTATIONS if info.parent_type.name == "Mutation" else QUERIES
-        if name not in known:
-            raise GraphQLError(f'the simulator does not answer "{name}"')
+        answers = MUTATIONS if info.parent_type.name == "Mutation" else QUERIES
         try:
-            return known[name](source, arguments)
+            return answers[name](source, arguments)
         except FieldError as failed:
             raise GraphQLError(str(failed)) from failed
     if isinstance(source, Tag):

@@ -31,6 +31,7 @@ from ccgateway.simulator.wire import watched_protocol
 __all__ = ["Address", "SimulatorProcess", "serve", "serve_in_thread"]
 
 _GRACE = 0.5  # seconds for requests in progress when a site stops
+_LOOK = 0.005  # seconds between two looks at whether they ended
 _HOST = "127.0.0.1"
 
 
@@ -114,13 +115,12 @@ class Address:
         self.down.set()
 
     async def _quiet(self, seconds: float) -> bool:
-        """Whether all connections and requests end within *seconds*."""
-        deadline = asyncio.get_running_loop().time() + seconds
-        while self._state.connections or self._state.tasks:
-            if asyncio.get_running_loop().time() >= deadline:
-                return False
-            await asyncio.sleep(0.005)
-        return True
+        """Whether all connections and requests end within *seconds*, of which those do not count in which nothing could run."""
+        for _ in range(int(seconds / _LOOK)):
+            if not (self._state.connections or self._state.tasks):
+                return True
+            await asyncio.sleep(_LOOK)
+        return False
 
 
 @asynccontextmanager

@@ -22,16 +22,6 @@ __all__ = ["change_user", "create_user", "delete_user", "node_states", "write_me
 _ROLES = frozenset({"user", "manager", "support", "admin", "api"})
 
 
-class _NodeTold(msgspec.Struct):
-    hostname: str = ""
-    states: list[str] = []
-
-
-class _Told(msgspec.Struct):
-    cluster: str = ""
-    nodes: list[_NodeTold] = []
-
-
 class AccountError(Exception):
     """A change that the user table does not take."""
 
@@ -80,15 +70,16 @@ def change_user(call: Call) -> Response:
 def node_states(call: Call) -> Response:
     """What the scheduler says of nodes."""
     try:
-        bodies_of(call.release.name).check_nodes(call.request.body)
+        told = bodies_of(call.release.name).nodes(call.request.body)
     except GoError as bad:
         return bad_body(bad)
     call.backend.changes.note("nodes", None, call.request.body.decode(errors="replace"))
-    told = msgspec.json.decode(call.request.body, type=_Told)
-    for node in told.nodes:
+    for node in filter(None, told.nodes or ()):
         parts = [part for c in call.backend.clusters if c["name"] == told.cluster for part in c["subClusters"]]
         named = next((part["name"] for part in parts if holds_node(part["nodes"], node.hostname)), "")
-        call.backend.nodes.tell(told.cluster, named, node.hostname, node.states, call.backend.now)
+        call.backend.nodes.tell(
+            told.cluster, named, node.hostname, [state or "" for state in node.states or ()], call.backend.now
+        )
     return Response(200)
 
 

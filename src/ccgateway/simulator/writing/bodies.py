@@ -14,7 +14,7 @@ import msgspec
 from ccgateway.simulator.decoding import List, Map, Scalar, Shape, Struct, decode
 from ccgateway.simulator.release import RELEASES, Release
 
-__all__ = ["Bodies", "JobKey", "MetaEdit", "MetaEditByKey", "Start", "Stop", "TagGiven", "UserChange", "bodies_of"]
+__all__ = ["Bodies", "JobKey", "MetaEdit", "MetaEditByKey", "NodesTold", "Start", "Stop", "TagGiven", "UserChange", "bodies_of"]
 
 _TEXT = Scalar("string")
 _INT32 = Scalar("int32")
@@ -95,6 +95,20 @@ class UserChange(msgspec.Struct, rename="kebab"):
     remove_project: str = ""
 
 
+class NodeTold(msgspec.Struct):
+    """The states of a node."""
+
+    hostname: str = ""
+    states: list[str | None] | None = None
+
+
+class NodesTold(msgspec.Struct):
+    """What the scheduler says of a cluster's nodes."""
+
+    cluster: str = ""
+    nodes: list[NodeTold | None] | None = None
+
+
 class Bodies:
     """One release's way of reading bodies."""
 
@@ -138,9 +152,8 @@ class Bodies:
     def user(self, body: bytes) -> UserChange:
         return msgspec.convert(decode(body, self._user) or {}, UserChange)
 
-    def check_nodes(self, body: bytes) -> None:
-        """Node states are read and not kept."""
-        decode(body, self._nodes)
+    def nodes(self, body: bytes) -> NodesTold:
+        return msgspec.convert(decode(body, self._nodes) or {}, NodesTold)
 
 
 @lru_cache
