@@ -59,7 +59,7 @@ async def test_a_hanging_request_does_not_keep_a_site_from_stopping(fault: str) 
             asked = asyncio.ensure_future(client.get(running["aurora"].url + LIST))
             await _until(lambda: site.traffic.active > 0)
             begun = time.perf_counter()
-        assert time.perf_counter() - begun < 3
+        assert time.perf_counter() - begun < 10  # and not for as long as it hangs
         with pytest.raises(httpx.TransportError):
             await asked
     assert (site.traffic.active, site.open_connections) == (0, 0)

@@ -31,7 +31,7 @@ from ccgateway.simulator.wire import watched_protocol
 __all__ = ["Address", "SimulatorProcess", "serve", "serve_in_thread"]
 
 _GRACE = 0.5  # seconds for requests in progress when a site stops
-_LOOK = 0.005  # seconds between two looks at whether they ended
+_LOOK = 0.02  # seconds between two looks at whether they ended
 _HOST = "127.0.0.1"
 
 
