@@ -74,6 +74,11 @@ class Job(msgspec.Struct, frozen=True, gc=False):
         """Its duration as seen at *now*."""
         return seconds_between(self.start_time, now) if self.state == "running" else self.duration
 
+    def kept(self, metric: str, statistic: str) -> float:
+        """What the job table of releases up to 1.3 keeps of a metric; 0 for jobs that are not archived."""
+        summary = (msgspec.json.decode(self.statistics) if self.archived else None) or {}
+        return float(summary.get(metric, {}).get(statistic, 0))
+
 
 def seconds_between(start: int, end: int) -> int:
     """A duration as cc-backend stores it: of what does not fit 32 bits, only these."""

@@ -248,19 +248,14 @@ def _single12(view: View, job: Job) -> Shape:
 
 
 def _single13(view: View, job: Job) -> Shape:
-    summary = (msgspec.json.decode(job.statistics) if job.archived else None) or {}
-
-    def column(metric: str, statistic: str) -> float:
-        return float(summary.get(metric, {}).get(statistic, 0))
-
     return Single13(
         *_common(view, job, view.start_time(job)),
         exclusive=job.exclusive,
         job_state=job.state,
-        mem_used_max=column("mem_used", "max"),
-        flops_any_avg=column("flops_any", "avg"),
-        mem_bw_avg=column("mem_bw", "avg"),
-        load_avg=column("cpu_load", "avg"),
+        mem_used_max=job.kept("mem_used", "max"),
+        flops_any_avg=job.kept("flops_any", "avg"),
+        mem_bw_avg=job.kept("mem_bw", "avg"),
+        load_avg=job.kept("cpu_load", "avg"),
     )
 
 

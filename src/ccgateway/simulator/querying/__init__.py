@@ -3,7 +3,6 @@
 job_filters    ``JobFilter``: which jobs each release finds, with what it ignores and gets wrong
 job_fields     ``Job``: its fields as GraphQL writes them
 job_lists      ``jobs``: filter, order, page, count
-filters        which jobs a list of filters admits, in statistics
 statistics     ``jobsStatistics``
 statistics_sdl its part of the schema
 footprints     ``jobsFootprints``, ``rooflineHeatmap``, ``jobsMetricStats``

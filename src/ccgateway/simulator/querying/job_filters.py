@@ -22,10 +22,15 @@ from ccgateway.simulator.messages import GoError, parse_int
 from ccgateway.simulator.release import Release
 from ccgateway.simulator.source import Selection
 
-__all__ = ["Found", "filtered"]
+__all__ = ["OLD_COLUMNS", "Found", "filtered", "footprint_of"]
 
 Test = Callable[[Job], bool]
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+#: column of releases up to 1.3 → metric and statistic
+OLD_COLUMNS = {
+    "flopsAnyAvg": ("flops_any", "avg"), "memBwAvg": ("mem_bw", "avg"), "loadAvg": ("cpu_load", "avg"),
+    "memUsedMax": ("mem_used", "max"),
+}  # fmt: skip
 _RANGES = {"last6h": 6 * 3600, "last24h": 24 * 3600, "last7d": 7 * 86400, "last30d": 30 * 86400}
 
 
@@ -82,7 +87,7 @@ def _add(found: Found, call: Call, name: str, value: Any) -> None:  # noqa: PLR0
             for item in value:
                 _add_metric_stat(found, item, release)
         case "flopsAnyAvg" | "memBwAvg" | "loadAvg" | "memUsedMax":
-            raise FieldError(f"the simulator does not filter by {name}")
+            _add_old_column(found, name, value, release)
         case "startTime":
             _add_start(found, value, call.backend.now)
         case "state":
@@ -236,6 +241,12 @@ def _add_range(found: Found, call: Call, name: str, wanted: Mapping[str, Any]) -
         return
     column = _COLUMNS[name]
     found.tests.append(lambda job: test(getattr(job, column)))
+
+
+def _add_old_column(found: Found, name: str, wanted: Mapping[str, Any], release: Release) -> None:
+    test, column = _between(wanted, release), OLD_COLUMNS[name]
+    if test is not None:
+        found.tests.append(lambda job: test(job.kept(*column)))
 
 
 def _add_metric_stat(found: Found, wanted: Mapping[str, Any], release: Release) -> None:

@@ -13,7 +13,7 @@ from ccgateway.simulator.call import Call, FieldError
 from ccgateway.simulator.clusters import Metric, hardware_of
 from ccgateway.simulator.gate import Rows, rows_of
 from ccgateway.simulator.job import Job
-from ccgateway.simulator.querying.filters import COLUMNS, admitting, column, times_counted
+from ccgateway.simulator.querying.job_filters import OLD_COLUMNS, filtered
 
 __all__ = ["jobs_statistics", "matching"]
 
@@ -25,23 +25,30 @@ _SORTS = {
     "TOTALNODEHOURS": "totalNodeHours", "TOTALCORES": "totalCores", "TOTALCOREHOURS": "totalCoreHours",
     "TOTALACCS": "totalAccs", "TOTALACCHOURS": "totalAccHours",
 }  # fmt: skip
-_OLD_COLUMNS = {metric: name for name, (metric, _) in COLUMNS.items()}
+_OLD_STATISTICS = dict(OLD_COLUMNS.values())
 _PANIC = "internal system error"
 
 
 def matching(call: Call, filters: Any) -> list[Job]:
     """The jobs that the filters admit and the caller may see."""
+    return [job for job, _ in _counted(call, filters)]
+
+
+def _counted(call: Call, filters: Any) -> list[tuple[Job, int]]:
+    """Those jobs, and how often each counts: once for every tag of it that is asked for, on any release."""
     rows = rows_of(call.release, call.who)
     if rows is Rows.NONE:
         raise FieldError("user has no or unknown roles")
-    admits = admitting(call.release, filters, call.backend.now)
-    return [job for job in call.backend.jobs if (rows is Rows.ALL or job.user == call.who.subject) and admits(job)]
+    found = filtered(call, filters)
+    ids = found.tag_ids
+    seen = (job for job in call.backend.jobs.matching(found.selection) if rows is Rows.ALL or job.user == call.who.subject)
+    counted = [(job, 1 if ids is None else sum(tag.id in ids for tag in job.tags)) for job in seen if found.admits(job)]
+    return sorted(counted, key=lambda one: one[0].id)
 
 
 def jobs_statistics(call: Call, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One element, or one for each group."""
-    filters = arguments.get("filter")
-    jobs = [job for job in matching(call, filters) for _ in range(times_counted(job, filters))]
+    jobs = [job for job, times in _counted(call, arguments.get("filter")) for _ in range(times)]
     group = arguments.get("groupBy")
     if group is None:
         sums = _sums(call, jobs) | {"totalNodes": 0, "totalCores": 0, "totalAccs": 0}
@@ -153,7 +160,7 @@ class _MetricHistograms:
             widest = max(known, key=lambda one: one.peak, default=None)
             if call.release.row_visibility:
                 yield self._binned(name, widest, bins)
-            elif name in _OLD_COLUMNS:
+            elif name in _OLD_STATISTICS:
                 yield self._old(name, widest)
 
     def _binned(self, name: str, metric: Metric | None, bins: int) -> dict[str, Any]:
@@ -171,7 +178,7 @@ class _MetricHistograms:
 
     def _old(self, name: str, metric: Metric | None) -> dict[str, Any]:
         peak = metric.peak if metric else 0.0
-        held = [value for job in self._jobs if (value := column(job, _OLD_COLUMNS[name])) is not None and value <= peak]
+        held = [value for job in self._jobs if (value := job.kept(name, _OLD_STATISTICS[name])) <= peak]
         low, high = min(held, default=0.0), max(held, default=0.0)
         width = (high - low) / 10 or 1.0
         counts = Counter(min(9, trunc((value - low) / width)) for value in held)
