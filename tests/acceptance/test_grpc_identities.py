@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -23,10 +24,12 @@ from ccgateway.v1.jobs_service_pb2 import (
     GetJobByKeyRequest,
     GetJobMetricsRequest,
     GetJobRequest,
+    GetStatisticsRequest,
     ListJobsRequest,
     StreamJobMetricsRequest,
 )
 from ccgateway.v1.jobs_service_pb2_grpc import JobsServiceStub
+from ccgateway.v1.statistics_pb2 import STATISTICS_GROUP_USER
 from ccgateway.v1.writes_service_pb2_grpc import WritesServiceStub
 from support.faces import failure_of
 
@@ -82,14 +85,20 @@ async def test_a_list_and_a_count_show_each_person_what_the_site_would(front: An
     _, sites, _ = front
     site, person = sites[release], asker(front, name)
     wanted = expected(site, release, name)
+    grouped = person.jobs.GetStatistics(
+        GetStatisticsRequest(sites=[site.name], group_by=STATISTICS_GROUP_USER, exact=True), metadata=person.metadata
+    )
     if wanted is None:
-        failure = await failed(person.jobs.ListJobs(ListJobsRequest(sites=[site.name]), metadata=person.metadata))
-        assert failure.reason == "ALL_SITES_FAILED" and failure.causes == ((site.name, "SITE_UNAUTHORIZED"),)
+        for call in (person.jobs.ListJobs(ListJobsRequest(sites=[site.name]), metadata=person.metadata), grouped):
+            failure = await failed(call)
+            assert failure.reason == "ALL_SITES_FAILED" and failure.causes == ((site.name, "SITE_UNAUTHORIZED"),)
         return
     for size in (7, 500):
         assert {int(one.partition(":")[2]) for one in await person.ids(sites=[site.name], page_size=size)} == wanted
     counted = await person.jobs.CountJobs(CountJobsRequest(sites=[site.name]), metadata=person.metadata)
     assert counted.count == len(wanted)
+    users = Counter(job["user"] for job in site.all_jobs() if job["id"] in wanted)
+    assert {one.id: one.total_jobs for one in (await grouped).statistics} == users
 
 
 @everybody

@@ -73,7 +73,7 @@ class StatisticsQuestion:
 
     def __post_init__(self) -> None:
         if self.group_by is not None and self.histograms:
-            raise RequestError(Code.BAD_REQUEST, "Histograms are of all jobs that match: they do not go with groupBy.")
+            raise RequestError(Code.BAD_REQUEST, "Histograms are of all jobs that match: they do not go with groups.")
         if self.num_metric_bins is not None and not 1 <= self.num_metric_bins <= MOST_BINS:
             raise RequestError(Code.BAD_REQUEST, f"numMetricBins: {self.num_metric_bins} is not between 1 and {MOST_BINS}.")
         if self.page is not None and (self.page.number < 1 or self.page.size < EVERYTHING or self.page.size == 0):

@@ -26,41 +26,46 @@ from ccgateway.v1 import filter_pb2 as ccgateway_dot_v1_dot_filter__pb2
 from ccgateway.v1 import job_pb2 as ccgateway_dot_v1_dot_job__pb2
 from ccgateway.v1 import metrics_pb2 as ccgateway_dot_v1_dot_metrics__pb2
 from ccgateway.v1 import report_pb2 as ccgateway_dot_v1_dot_report__pb2
+from ccgateway.v1 import statistics_pb2 as ccgateway_dot_v1_dot_statistics__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x63gateway/v1/jobs_service.proto\x12\x0c\x63\x63gateway.v1\x1a\x19\x63\x63gateway/v1/filter.proto\x1a\x16\x63\x63gateway/v1/job.proto\x1a\x1a\x63\x63gateway/v1/metrics.proto\x1a\x19\x63\x63gateway/v1/report.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfc\x01\n\x0fListJobsRequest\x12(\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x17.ccgateway.v1.JobFilter\x12%\n\x05order\x18\x02 \x01(\x0b\x32\x16.ccgateway.v1.JobOrder\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\r\n\x05sites\x18\x05 \x03(\t\x12$\n\x06policy\x18\x06 \x01(\x0e\x32\x14.ccgateway.v1.Policy\x12-\n\tread_mask\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\r\n\x05limit\x18\x08 \x01(\x03\"\xc4\x01\n\x10ListJobsResponse\x12\x1f\n\x04jobs\x18\x01 \x03(\x0b\x32\x11.ccgateway.v1.Job\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12\x13\n\x0bunreachable\x18\x03 \x03(\t\x12\x15\n\x08\x63omplete\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12.\n\x0csite_reports\x18\x05 \x03(\x0b\x32\x18.ccgateway.v1.SiteReport\x12\x10\n\x08has_more\x18\x06 \x01(\x08\x42\x0b\n\t_complete\"q\n\x10\x43ountJobsRequest\x12(\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x17.ccgateway.v1.JobFilter\x12\r\n\x05sites\x18\x02 \x03(\t\x12$\n\x06policy\x18\x03 \x01(\x0e\x32\x14.ccgateway.v1.Policy\"\x88\x01\n\x11\x43ountJobsResponse\x12\x12\n\x05\x63ount\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x12\x13\n\x0bunreachable\x18\x03 \x03(\t\x12.\n\x0csite_reports\x18\x04 \x03(\x0b\x32\x18.ccgateway.v1.SiteReportB\x08\n\x06_count\"J\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12-\n\tread_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"0\n\x0eGetJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.ccgateway.v1.Job\"\xa2\x01\n\x12GetJobByKeyRequest\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\x03\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04site\x18\x04 \x01(\t\x12-\n\tread_mask\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"5\n\x13GetJobByKeyResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.ccgateway.v1.Job\"T\n\x14GetJobMetricsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x30\n\tselection\x18\x02 \x01(\x0b\x32\x1d.ccgateway.v1.MetricSelection\"p\n\x15GetJobMetricsResponse\x12(\n\x07metrics\x18\x01 \x03(\x0b\x32\x17.ccgateway.v1.JobMetric\x12-\n\x0bsite_report\x18\x02 \x01(\x0b\x32\x18.ccgateway.v1.SiteReport\"X\n\x17StreamJobMetricsRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\x30\n\tselection\x18\x02 \x01(\x0b\x32\x1d.ccgateway.v1.MetricSelection\"\xb5\x01\n\x18StreamJobMetricsResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x07metrics\x18\x02 \x03(\x0b\x32\x17.ccgateway.v1.JobMetric\x12\x10\n\x08job_done\x18\x03 \x01(\x08\x12\"\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x13.ccgateway.v1.Error\x12-\n\x0bsite_report\x18\x05 \x01(\x0b\x32\x18.ccgateway.v1.SiteReport2\x80\x04\n\x0bJobsService\x12K\n\x08ListJobs\x12\x1d.ccgateway.v1.ListJobsRequest\x1a\x1e.ccgateway.v1.ListJobsResponse0\x01\x12L\n\tCountJobs\x12\x1e.ccgateway.v1.CountJobsRequest\x1a\x1f.ccgateway.v1.CountJobsResponse\x12\x43\n\x06GetJob\x12\x1b.ccgateway.v1.GetJobRequest\x1a\x1c.ccgateway.v1.GetJobResponse\x12R\n\x0bGetJobByKey\x12 .ccgateway.v1.GetJobByKeyRequest\x1a!.ccgateway.v1.GetJobByKeyResponse\x12X\n\rGetJobMetrics\x12\".ccgateway.v1.GetJobMetricsRequest\x1a#.ccgateway.v1.GetJobMetricsResponse\x12\x63\n\x10StreamJobMetrics\x12%.ccgateway.v1.StreamJobMetricsRequest\x1a&.ccgateway.v1.StreamJobMetricsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x63gateway/v1/jobs_service.proto\x12\x0c\x63\x63gateway.v1\x1a\x19\x63\x63gateway/v1/filter.proto\x1a\x16\x63\x63gateway/v1/job.proto\x1a\x1a\x63\x63gateway/v1/metrics.proto\x1a\x19\x63\x63gateway/v1/report.proto\x1a\x1d\x63\x63gateway/v1/statistics.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfc\x01\n\x0fListJobsRequest\x12(\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x17.ccgateway.v1.JobFilter\x12%\n\x05order\x18\x02 \x01(\x0b\x32\x16.ccgateway.v1.JobOrder\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\r\n\x05sites\x18\x05 \x03(\t\x12$\n\x06policy\x18\x06 \x01(\x0e\x32\x14.ccgateway.v1.Policy\x12-\n\tread_mask\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\r\n\x05limit\x18\x08 \x01(\x03\"\xc4\x01\n\x10ListJobsResponse\x12\x1f\n\x04jobs\x18\x01 \x03(\x0b\x32\x11.ccgateway.v1.Job\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12\x13\n\x0bunreachable\x18\x03 \x03(\t\x12\x15\n\x08\x63omplete\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12.\n\x0csite_reports\x18\x05 \x03(\x0b\x32\x18.ccgateway.v1.SiteReport\x12\x10\n\x08has_more\x18\x06 \x01(\x08\x42\x0b\n\t_complete\"q\n\x10\x43ountJobsRequest\x12(\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x17.ccgateway.v1.JobFilter\x12\r\n\x05sites\x18\x02 \x03(\t\x12$\n\x06policy\x18\x03 \x01(\x0e\x32\x14.ccgateway.v1.Policy\"\x88\x01\n\x11\x43ountJobsResponse\x12\x12\n\x05\x63ount\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x12\x13\n\x0bunreachable\x18\x03 \x03(\t\x12.\n\x0csite_reports\x18\x04 \x03(\x0b\x32\x18.ccgateway.v1.SiteReportB\x08\n\x06_count\"\xf5\x02\n\x14GetStatisticsRequest\x12(\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x17.ccgateway.v1.JobFilter\x12/\n\x08group_by\x18\x02 \x01(\x0e\x32\x1d.ccgateway.v1.StatisticsGroup\x12\x0f\n\x07sort_by\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12-\n\tread_mask\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x0f\n\x07metrics\x18\x07 \x03(\t\x12\x31\n\rduration_bins\x18\x08 \x01(\x0e\x32\x1a.ccgateway.v1.DurationBins\x12\x13\n\x0bmetric_bins\x18\t \x01(\x05\x12\r\n\x05\x65xact\x18\n \x01(\x08\x12\r\n\x05sites\x18\x0b \x03(\t\x12$\n\x06policy\x18\x0c \x01(\x0e\x32\x14.ccgateway.v1.Policy\"\xb8\x01\n\x15GetStatisticsResponse\x12/\n\nstatistics\x18\x01 \x03(\x0b\x32\x1b.ccgateway.v1.JobStatistics\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x12\x13\n\x0bunreachable\x18\x04 \x03(\t\x12.\n\x0csite_reports\x18\x05 \x03(\x0b\x32\x18.ccgateway.v1.SiteReport\"J\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12-\n\tread_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"0\n\x0eGetJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.ccgateway.v1.Job\"\xa2\x01\n\x12GetJobByKeyRequest\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\x03\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04site\x18\x04 \x01(\t\x12-\n\tread_mask\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"5\n\x13GetJobByKeyResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.ccgateway.v1.Job\"T\n\x14GetJobMetricsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x30\n\tselection\x18\x02 \x01(\x0b\x32\x1d.ccgateway.v1.MetricSelection\"p\n\x15GetJobMetricsResponse\x12(\n\x07metrics\x18\x01 \x03(\x0b\x32\x17.ccgateway.v1.JobMetric\x12-\n\x0bsite_report\x18\x02 \x01(\x0b\x32\x18.ccgateway.v1.SiteReport\"X\n\x17StreamJobMetricsRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\x30\n\tselection\x18\x02 \x01(\x0b\x32\x1d.ccgateway.v1.MetricSelection\"\xb5\x01\n\x18StreamJobMetricsResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x07metrics\x18\x02 \x03(\x0b\x32\x17.ccgateway.v1.JobMetric\x12\x10\n\x08job_done\x18\x03 \x01(\x08\x12\"\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x13.ccgateway.v1.Error\x12-\n\x0bsite_report\x18\x05 \x01(\x0b\x32\x18.ccgateway.v1.SiteReport2\xda\x04\n\x0bJobsService\x12K\n\x08ListJobs\x12\x1d.ccgateway.v1.ListJobsRequest\x1a\x1e.ccgateway.v1.ListJobsResponse0\x01\x12L\n\tCountJobs\x12\x1e.ccgateway.v1.CountJobsRequest\x1a\x1f.ccgateway.v1.CountJobsResponse\x12X\n\rGetStatistics\x12\".ccgateway.v1.GetStatisticsRequest\x1a#.ccgateway.v1.GetStatisticsResponse\x12\x43\n\x06GetJob\x12\x1b.ccgateway.v1.GetJobRequest\x1a\x1c.ccgateway.v1.GetJobResponse\x12R\n\x0bGetJobByKey\x12 .ccgateway.v1.GetJobByKeyRequest\x1a!.ccgateway.v1.GetJobByKeyResponse\x12X\n\rGetJobMetrics\x12\".ccgateway.v1.GetJobMetricsRequest\x1a#.ccgateway.v1.GetJobMetricsResponse\x12\x63\n\x10StreamJobMetrics\x12%.ccgateway.v1.StreamJobMetricsRequest\x1a&.ccgateway.v1.StreamJobMetricsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ccgateway.v1.jobs_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTJOBSREQUEST']._serialized_start=223
-  _globals['_LISTJOBSREQUEST']._serialized_end=475
-  _globals['_LISTJOBSRESPONSE']._serialized_start=478
-  _globals['_LISTJOBSRESPONSE']._serialized_end=674
-  _globals['_COUNTJOBSREQUEST']._serialized_start=676
-  _globals['_COUNTJOBSREQUEST']._serialized_end=789
-  _globals['_COUNTJOBSRESPONSE']._serialized_start=792
-  _globals['_COUNTJOBSRESPONSE']._serialized_end=928
-  _globals['_GETJOBREQUEST']._serialized_start=930
-  _globals['_GETJOBREQUEST']._serialized_end=1004
-  _globals['_GETJOBRESPONSE']._serialized_start=1006
-  _globals['_GETJOBRESPONSE']._serialized_end=1054
-  _globals['_GETJOBBYKEYREQUEST']._serialized_start=1057
-  _globals['_GETJOBBYKEYREQUEST']._serialized_end=1219
-  _globals['_GETJOBBYKEYRESPONSE']._serialized_start=1221
-  _globals['_GETJOBBYKEYRESPONSE']._serialized_end=1274
-  _globals['_GETJOBMETRICSREQUEST']._serialized_start=1276
-  _globals['_GETJOBMETRICSREQUEST']._serialized_end=1360
-  _globals['_GETJOBMETRICSRESPONSE']._serialized_start=1362
-  _globals['_GETJOBMETRICSRESPONSE']._serialized_end=1474
-  _globals['_STREAMJOBMETRICSREQUEST']._serialized_start=1476
-  _globals['_STREAMJOBMETRICSREQUEST']._serialized_end=1564
-  _globals['_STREAMJOBMETRICSRESPONSE']._serialized_start=1567
-  _globals['_STREAMJOBMETRICSRESPONSE']._serialized_end=1748
-  _globals['_JOBSSERVICE']._serialized_start=1751
-  _globals['_JOBSSERVICE']._serialized_end=2263
+  _globals['_LISTJOBSREQUEST']._serialized_start=254
+  _globals['_LISTJOBSREQUEST']._serialized_end=506
+  _globals['_LISTJOBSRESPONSE']._serialized_start=509
+  _globals['_LISTJOBSRESPONSE']._serialized_end=705
+  _globals['_COUNTJOBSREQUEST']._serialized_start=707
+  _globals['_COUNTJOBSREQUEST']._serialized_end=820
+  _globals['_COUNTJOBSRESPONSE']._serialized_start=823
+  _globals['_COUNTJOBSRESPONSE']._serialized_end=959
+  _globals['_GETSTATISTICSREQUEST']._serialized_start=962
+  _globals['_GETSTATISTICSREQUEST']._serialized_end=1335
+  _globals['_GETSTATISTICSRESPONSE']._serialized_start=1338
+  _globals['_GETSTATISTICSRESPONSE']._serialized_end=1522
+  _globals['_GETJOBREQUEST']._serialized_start=1524
+  _globals['_GETJOBREQUEST']._serialized_end=1598
+  _globals['_GETJOBRESPONSE']._serialized_start=1600
+  _globals['_GETJOBRESPONSE']._serialized_end=1648
+  _globals['_GETJOBBYKEYREQUEST']._serialized_start=1651
+  _globals['_GETJOBBYKEYREQUEST']._serialized_end=1813
+  _globals['_GETJOBBYKEYRESPONSE']._serialized_start=1815
+  _globals['_GETJOBBYKEYRESPONSE']._serialized_end=1868
+  _globals['_GETJOBMETRICSREQUEST']._serialized_start=1870
+  _globals['_GETJOBMETRICSREQUEST']._serialized_end=1954
+  _globals['_GETJOBMETRICSRESPONSE']._serialized_start=1956
+  _globals['_GETJOBMETRICSRESPONSE']._serialized_end=2068
+  _globals['_STREAMJOBMETRICSREQUEST']._serialized_start=2070
+  _globals['_STREAMJOBMETRICSREQUEST']._serialized_end=2158
+  _globals['_STREAMJOBMETRICSRESPONSE']._serialized_start=2161
+  _globals['_STREAMJOBMETRICSRESPONSE']._serialized_end=2342
+  _globals['_JOBSSERVICE']._serialized_start=2345
+  _globals['_JOBSSERVICE']._serialized_end=2947
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ from ccgateway.v1 import filter_pb2 as _filter_pb2
 from ccgateway.v1 import job_pb2 as _job_pb2
 from ccgateway.v1 import metrics_pb2 as _metrics_pb2
 from ccgateway.v1 import report_pb2 as _report_pb2
+from ccgateway.v1 import statistics_pb2 as _statistics_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -71,6 +72,48 @@ class CountJobsResponse(_message.Message):
     unreachable: _containers.RepeatedScalarFieldContainer[str]
     site_reports: _containers.RepeatedCompositeFieldContainer[_report_pb2.SiteReport]
     def __init__(self, count: _Optional[int] = ..., complete: _Optional[bool] = ..., unreachable: _Optional[_Iterable[str]] = ..., site_reports: _Optional[_Iterable[_Union[_report_pb2.SiteReport, _Mapping]]] = ...) -> None: ...
+
+class GetStatisticsRequest(_message.Message):
+    __slots__ = ("filters", "group_by", "sort_by", "page_size", "page_token", "read_mask", "metrics", "duration_bins", "metric_bins", "exact", "sites", "policy")
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BY_FIELD_NUMBER: _ClassVar[int]
+    SORT_BY_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    READ_MASK_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    DURATION_BINS_FIELD_NUMBER: _ClassVar[int]
+    METRIC_BINS_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    SITES_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    filters: _containers.RepeatedCompositeFieldContainer[_filter_pb2.JobFilter]
+    group_by: _statistics_pb2.StatisticsGroup
+    sort_by: str
+    page_size: int
+    page_token: str
+    read_mask: _field_mask_pb2.FieldMask
+    metrics: _containers.RepeatedScalarFieldContainer[str]
+    duration_bins: _statistics_pb2.DurationBins
+    metric_bins: int
+    exact: bool
+    sites: _containers.RepeatedScalarFieldContainer[str]
+    policy: _report_pb2.Policy
+    def __init__(self, filters: _Optional[_Iterable[_Union[_filter_pb2.JobFilter, _Mapping]]] = ..., group_by: _Optional[_Union[_statistics_pb2.StatisticsGroup, str]] = ..., sort_by: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., read_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., metrics: _Optional[_Iterable[str]] = ..., duration_bins: _Optional[_Union[_statistics_pb2.DurationBins, str]] = ..., metric_bins: _Optional[int] = ..., exact: _Optional[bool] = ..., sites: _Optional[_Iterable[str]] = ..., policy: _Optional[_Union[_report_pb2.Policy, str]] = ...) -> None: ...
+
+class GetStatisticsResponse(_message.Message):
+    __slots__ = ("statistics", "next_page_token", "complete", "unreachable", "site_reports")
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    UNREACHABLE_FIELD_NUMBER: _ClassVar[int]
+    SITE_REPORTS_FIELD_NUMBER: _ClassVar[int]
+    statistics: _containers.RepeatedCompositeFieldContainer[_statistics_pb2.JobStatistics]
+    next_page_token: str
+    complete: bool
+    unreachable: _containers.RepeatedScalarFieldContainer[str]
+    site_reports: _containers.RepeatedCompositeFieldContainer[_report_pb2.SiteReport]
+    def __init__(self, statistics: _Optional[_Iterable[_Union[_statistics_pb2.JobStatistics, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., complete: _Optional[bool] = ..., unreachable: _Optional[_Iterable[str]] = ..., site_reports: _Optional[_Iterable[_Union[_report_pb2.SiteReport, _Mapping]]] = ...) -> None: ...
 
 class GetJobRequest(_message.Message):
     __slots__ = ("id", "read_mask")

@@ -46,6 +46,11 @@ class JobsServiceStub:
                 request_serializer=ccgateway_dot_v1_dot_jobs__service__pb2.CountJobsRequest.SerializeToString,
                 response_deserializer=ccgateway_dot_v1_dot_jobs__service__pb2.CountJobsResponse.FromString,
                 _registered_method=True)
+        self.GetStatistics = channel.unary_unary(
+                '/ccgateway.v1.JobsService/GetStatistics',
+                request_serializer=ccgateway_dot_v1_dot_jobs__service__pb2.GetStatisticsRequest.SerializeToString,
+                response_deserializer=ccgateway_dot_v1_dot_jobs__service__pb2.GetStatisticsResponse.FromString,
+                _registered_method=True)
         self.GetJob = channel.unary_unary(
                 '/ccgateway.v1.JobsService/GetJob',
                 request_serializer=ccgateway_dot_v1_dot_jobs__service__pb2.GetJobRequest.SerializeToString,
@@ -83,6 +88,13 @@ class JobsServiceServicer:
 
     def CountJobs(self, request, context):
         """How many jobs match.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatistics(self, request, context):
+        """Figures of the jobs that match: numbers, hours used, histograms, of all of them or group by group.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,6 +141,11 @@ def add_JobsServiceServicer_to_server(servicer, server):
                     servicer.CountJobs,
                     request_deserializer=ccgateway_dot_v1_dot_jobs__service__pb2.CountJobsRequest.FromString,
                     response_serializer=ccgateway_dot_v1_dot_jobs__service__pb2.CountJobsResponse.SerializeToString,
+            ),
+            'GetStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatistics,
+                    request_deserializer=ccgateway_dot_v1_dot_jobs__service__pb2.GetStatisticsRequest.FromString,
+                    response_serializer=ccgateway_dot_v1_dot_jobs__service__pb2.GetStatisticsResponse.SerializeToString,
             ),
             'GetJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJob,
@@ -207,6 +224,33 @@ class JobsService:
             '/ccgateway.v1.JobsService/CountJobs',
             ccgateway_dot_v1_dot_jobs__service__pb2.CountJobsRequest.SerializeToString,
             ccgateway_dot_v1_dot_jobs__service__pb2.CountJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ccgateway.v1.JobsService/GetStatistics',
+            ccgateway_dot_v1_dot_jobs__service__pb2.GetStatisticsRequest.SerializeToString,
+            ccgateway_dot_v1_dot_jobs__service__pb2.GetStatisticsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,7 @@ costs       what a request may list and cost
 requests    filters, orders, masks and targets, as they are asked for
 jobs        JobsService: lists, counts, single jobs
 messages    job rows and site reports, as they are given
+statistics  figures of jobs
 metrics     metrics of jobs: samples as packed doubles, straight from a site's text
 writes      WritesService
 directory   DirectoryService: sites, clusters, users, tags

@@ -15,6 +15,7 @@ from ccgateway.surfaces.grpc.calls import Calls
 from ccgateway.surfaces.grpc.directory import Directory
 from ccgateway.surfaces.grpc.jobs import Jobs
 from ccgateway.surfaces.grpc.metrics import Metrics
+from ccgateway.surfaces.grpc.statistics import Statistics
 from ccgateway.surfaces.grpc.writes import WriteMethods
 from ccgateway.v1 import directory_service_pb2, jobs_service_pb2, writes_service_pb2
 
@@ -36,7 +37,7 @@ def handlers_for(calls: Calls, gateway: Gateway, limits: LimitSettings) -> list[
     """
     jobs, writes, directory = SERVICES
     answering = {
-        jobs.name: (Jobs(gateway), Metrics(gateway, limits)),
+        jobs.name: (Jobs(gateway), Metrics(gateway, limits), Statistics(gateway)),
         writes.name: (WriteMethods(gateway, limits),),
         directory.name: (Directory(gateway),),
     }
