@@ -158,8 +158,8 @@ async def test_groups_come_page_by_page(both: Faces) -> None:
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (GetStatisticsRequest(group_by=99), "group_by: 99"),
-        (GetStatisticsRequest(duration_bins=99), "duration_bins: 99"),
+        (GetStatisticsRequest(group_by=99), "group_by: 99"),  # type: ignore[arg-type]
+        (GetStatisticsRequest(duration_bins=99), "duration_bins: 99"),  # type: ignore[arg-type]
         (GetStatisticsRequest(sort_by="totalJobs"), "sort_by: 'totalJobs' is none of the figures: total_jobs, "),
         (GetStatisticsRequest(metric_bins=-1), "-1 is not between 1 and"),
         (GetStatisticsRequest(group_by=pb.STATISTICS_GROUP_USER, read_mask=ALL), "Histograms"),

@@ -135,7 +135,7 @@ def _metric(one: values.MetricHistogram) -> pb.MetricHistogram:
 def _exactness(one: Exactness) -> pb.FigureExactness:
     return pb.FigureExactness(
         figure=_field(one.figure),
-        quality=pb.FigureQuality.Value(f"FIGURE_QUALITY_{one.quality.name}"),
+        quality=f"FIGURE_QUALITY_{one.quality.name}",
         at_least=one.at_least,
         at_most=one.at_most,
         reason=one.reason or "",
