@@ -13,10 +13,10 @@ from pydantic import SecretStr
 
 from ccgateway.errors import Code, FederationError, GatewayError, RequestError
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.questions import PageRequest, Policy, ReportStatus
+from ccgateway.federation.questions import JobListQuestion, PageRequest, Policy, ReportStatus
 from ccgateway.federation.statistics import METRICS, StatisticsAnswer, StatisticsQuestion
 from ccgateway.identity.principal import Principal
-from ccgateway.jobs.filters import JobFilter, StringInput
+from ccgateway.jobs.filters import IntRange, JobFilter, StringInput
 from ccgateway.jobs.statistics.figures import Figure, GroupBy, Quality
 from ccgateway.settings import SiteSettings
 from ccgateway.simulator.clusters import synthetic_cluster
@@ -377,3 +377,27 @@ def test_questions_without_an_answer_are_refused(changes: dict[str, Any]) -> Non
     with pytest.raises(RequestError) as refused:
         StatisticsQuestion(**changes)
     assert refused.value.code is Code.BAD_REQUEST
+
+
+EVALUATED = {
+    "a duration": (JobFilter(duration=IntRange(2000, None)), "1.2 1.3 1.4 1.5"),
+    "two texts": (JobFilter(user=StringInput(eq="bob"), project=StringInput(in_=("p_a", "p_ab"))), "1.2 1.3 1.4 1.5"),
+    "ids": (JobFilter(db_id=("3", "s1:4")), "1.5"),
+    "from 1, which some of 1.5 take for open": (JobFilter(num_nodes=IntRange(1, 3)), "1.2 1.3 1.4"),
+    "a host": (JobFilter(node=StringInput(contains="n00")), "1.4 1.5"),
+    "tags": (JobFilter(tags=("global/review/slow",)), ""),
+}
+
+
+@pytest.mark.parametrize("release", REAL)
+@pytest.mark.parametrize("name", EVALUATED)
+async def test_a_site_is_believed_where_it_evaluates_the_filter_as_it_is_meant(name: str, release: str) -> None:
+    """Else its jobs are counted, which the report says; either way the figures are those of its rows."""
+    wanted, evaluated = EVALUATED[name]
+    wire = wire_over("s1", release, jobs(), clusters=[synthetic_cluster("aurora", RELEASES[release])])
+    async with gateway_over([shown_as(wire, "demo", ("admin", "api"))]) as gateway:
+        answer = await one(gateway, StatisticsQuestion(filters=(wanted,), figures=FIGURES - {Figure.SHORT}))
+        shown = await gateway.jobs(JobListQuestion(filters=(wanted,), first=100), CALLER)
+    (report,) = answer.reports
+    assert any("one by one" in note for note in report.notes) is (release not in evaluated.split())
+    assert [item.group.amounts[Figure.JOBS].value for item in answer.items] == [len(shown.rows)]

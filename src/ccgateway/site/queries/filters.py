@@ -41,12 +41,18 @@ Filter = Mapping[str, Any]
 class Branch:
     """Jobs that a site is asked for at once: elements of the filter, and what every row must pass for the site to be right.
 
-    ``is_exact``: the site finds precisely the jobs that are wanted.
+    ``states``: those that the jobs may have. ``unsure``: names of conditions by which the site finds others as well.
     """
 
     filters: tuple[Filter, ...]
     promised: tuple[Condition, ...]
-    is_exact: bool
+    states: frozenset[str]
+    unsure: tuple[str, ...]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the site finds precisely the jobs that are wanted."""
+        return not self.unsure
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +148,8 @@ def _asks_for_any_footprint(condition: Condition, facts: QueryFacts) -> bool:
 def _branch(dialect: Dialect, states: frozenset[str], split: _Split) -> Branch:
     runs = RUNNING in states
     taken = split.others if runs else split.all
-    is_exact = all(pushed is not None and pushed.is_exact for _, pushed in taken) and not (runs and split.durations)
+    unsure = [condition.name for condition, pushed in taken if pushed is None or not pushed.is_exact]
+    unsure += ["duration"] if runs and split.durations else []
     filters = [pushed.filter for _, pushed in taken if pushed is not None]
     promised = [
         condition
@@ -152,7 +159,7 @@ def _branch(dialect: Dialect, states: frozenset[str], split: _Split) -> Branch:
     if states != dialect.states:
         filters.append({"state": sorted(states)})
         promised.append(Condition("state", frozenset({"state"}), lambda row: row.state in states))
-    return Branch(tuple(filters), tuple(promised), is_exact)
+    return Branch(tuple(filters), tuple(promised), states, tuple(unsure))
 
 
 # --- conditions

@@ -28,11 +28,10 @@ from ccgateway.jobs.statistics.footprints import (
 )
 from ccgateway.site.exchange import Visit
 from ccgateway.site.queries.scanning import Scan
-from ccgateway.site.queries.statistics import FALLS_BACK, pushed
+from ccgateway.site.queries.statistics import FALLS_BACK, ExactFilter, exact_filter
 from ccgateway.site.queries.windows import few_enough, within
 from ccgateway.site.releases import Dialect
 from ccgateway.site.releases.query import QueryReply
-from ccgateway.site.releases.query_filters import NotPushedError, PushedFilter
 
 if TYPE_CHECKING:
     from ccgateway.site.instance import Instance
@@ -102,12 +101,11 @@ _SUMMARIES = msgspec.json.Decoder(QueryReply[_Summaries], strict=False)
 _ARCHIVED = msgspec.json.Decoder(dict[str, Summary] | None)
 
 
-def _parts(dialect: Dialect, visit: Visit, filters: tuple[JobFilter, ...], site: str) -> PushedFilter | str:
-    try:
-        found = pushed(dialect, visit, filters, site)
-    except NotPushedError as error:
-        return f"release {dialect.name} does not evaluate {error}"
-    return f"release {dialect.name} does not evaluate durations of jobs that run" if found.without_running else found
+def _parts(dialect: Dialect, visit: Visit, filters: tuple[JobFilter, ...], site: str) -> ExactFilter | str:
+    found = exact_filter(dialect, visit, filters, site)
+    if isinstance(found, ExactFilter) and found.without_running:
+        return f"release {dialect.name} does not evaluate durations of jobs that run"
+    return found
 
 
 async def _told_or(
@@ -237,7 +235,7 @@ async def read_summaries(site: Instance, visit: Visit, wanted: SummariesWanted, 
     """The statistics of every job that matches, oldest first. ``SCAN_BUDGET`` for more jobs than ``budget``."""
 
     async def told(dialect: Dialect) -> JobSummaries | str:
-        if not dialect.filtering.summaries:
+        if not dialect.statistics.summaries:
             return f"release {dialect.name} does not tell them otherwise"
         if wanted.metrics is None:
             return "it tells them of named metrics only"

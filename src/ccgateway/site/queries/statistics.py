@@ -12,22 +12,24 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ccgateway.errors import Code, SiteError
-from ccgateway.jobs.conditions import conditions_of
+from ccgateway.jobs.conditions import EARLIEST, LATEST, conditions_of
 from ccgateway.jobs.filters import JobFilter
 from ccgateway.jobs.statistics.counting import DURATIONS, Counter, Histogram, SiteStatistics, StatisticsWanted, merge_histograms
 from ccgateway.jobs.statistics.figures import ADDED, Figure, Group, GroupBy, merge_groups
 from ccgateway.jobs.statistics.histograms import SiteBins, spread
+from ccgateway.site.base import JobsWanted
 from ccgateway.site.exchange import Visit
+from ccgateway.site.queries.documents import started_within
+from ccgateway.site.queries.filters import RUNNING, Filter, plan_for
 from ccgateway.site.queries.scanning import Scan, beyond_budget
 from ccgateway.site.queries.told_statistics import ELEMENTS, Element, ToldStatistics
-from ccgateway.site.releases import Dialect
+from ccgateway.site.releases import Dialect, Window
 from ccgateway.site.releases.query import QueryFailedError
-from ccgateway.site.releases.query_filters import NotPushedError, PushedFilter, push_filter
 
 if TYPE_CHECKING:
     from ccgateway.site.instance import Instance
 
-__all__ = ["FALLS_BACK", "pushed", "read_statistics"]
+__all__ = ["FALLS_BACK", "ExactFilter", "exact_filter", "read_statistics"]
 
 #: what a site that answers no such question, or not as it should, comes to: then rows are counted
 FALLS_BACK = frozenset(
@@ -59,13 +61,39 @@ async def read_statistics(site: Instance, visit: Visit, wanted: StatisticsWanted
     return counted
 
 
-def pushed(dialect: Dialect, visit: Visit, filters: Sequence[JobFilter], site: str) -> PushedFilter:
-    """The filters as the site takes them, kept to what the credential may see. Raises ``NotPushedError``."""
-    if dialect.query is None:
-        raise NotPushedError("anything, as there is no way to ask it")
-    credential = visit.credential
-    owner = None if dialect.isolates or credential.sees_all else credential.user or ""
-    return push_filter(dialect.filtering, dialect.states, filters, conditions_of(filters, site), owner=owner)
+@dataclass(frozen=True, slots=True)
+class ExactFilter:
+    """By which a site finds precisely the jobs that are meant. ``without_running``: but for those that run, which are to be
+    counted otherwise. ``never``: no job can match."""
+
+    elements: tuple[Filter, ...]
+    never: bool = False
+    without_running: bool = False
+
+
+def exact_filter(dialect: Dialect, visit: Visit, filters: Sequence[JobFilter], site: str) -> ExactFilter | str:
+    """The filters as the site takes them, kept to what the credential may see; or why it would find other jobs."""
+    conditions = conditions_of(filters, site)
+    elements: list[Filter] = []
+    if conditions.db_ids is not None and dialect.statistics.finds_ids:
+        elements.append({"dbId": [str(one) for one in sorted(conditions.db_ids)]})
+        conditions.db_ids = None
+    plan = plan_for(dialect, JobsWanted(conditions, frozenset()), visit.credential)
+    if plan is None:
+        return f"release {dialect.name} does not evaluate the filter"
+    if not plan.branches:
+        return ExactFilter((), never=True)
+    # where there are two, of jobs that ended and of jobs that run, the latter never is exact
+    branch = plan.branches[0]
+    if branch.unsure:
+        words = " and ".join(name.replace("_", " ") for name in branch.unsure)
+        return f"release {dialect.name} does not evaluate the filter as it is meant ({words})"
+    elements += branch.filters
+    if branch.states == {RUNNING} and not any(one.state == (RUNNING,) for one in filters):
+        elements.append({"state": [RUNNING, RUNNING]})  # alone it would be answered from the metric store, in another meaning
+    if conditions.earliest > EARLIEST or conditions.latest < LATEST:
+        elements.append(started_within(Window(conditions.earliest, conditions.latest)))
+    return ExactFilter(tuple(elements), without_running=len(plan.branches) > 1)
 
 
 @dataclass(slots=True)
@@ -87,15 +115,14 @@ class _Question:
         way = self.site.reads(self.visit.credential)
         if not way.by_query:
             return way.reason
-        try:
-            filters = pushed(dialect, self.visit, wanted.filters, self.site.name)
-        except NotPushedError as error:
-            return f"release {dialect.name} does not evaluate {error}"
+        filters = exact_filter(dialect, self.visit, wanted.filters, self.site.name)
+        if isinstance(filters, str):
+            return filters
         if filters.never:
             return Counter(wanted, self.site.name).result()
-        if wanted.group is GroupBy.SUBCLUSTER and not dialect.filtering.subclusters:
+        if wanted.group is GroupBy.SUBCLUSTER and not dialect.statistics.subclusters:
             return f"release {dialect.name} does not group by sub-cluster"
-        if DURATIONS in wanted.histograms and not dialect.filtering.fixed_bins and wanted.durations.size % 3600:
+        if DURATIONS in wanted.histograms and not dialect.statistics.fixed_bins and wanted.durations.size % 3600:
             return f"release {dialect.name} tells durations in whole hours only"
         found = await self._asked(filters)
         if found is None:
@@ -124,12 +151,12 @@ class _Question:
                 group.refuse([figure for figure in inexact if not _is_exact(group, figure)], f"{self.site.name}: {error.message}")
             return told
 
-    async def _asked(self, filters: PushedFilter) -> SiteStatistics | None:
+    async def _asked(self, filters: ExactFilter) -> SiteStatistics | None:
         wanted, elements = self.wanted, list(filters.elements)
         document, variables = self._document(elements)
         answer = await self._elements(document, variables)
         told = ToldStatistics(answer, self.site.name)
-        result = told.statistics(wanted, fixed_bins=self.dialect.filtering.fixed_bins)
+        result = told.statistics(wanted, fixed_bins=self.dialect.statistics.fixed_bins)
         if Figure.USERS in wanted.figures:
             if wanted.group in (None, GroupBy.SITE):
                 for group in result.groups:
@@ -144,7 +171,7 @@ class _Question:
             result.metrics = await self._metrics(elements, has_jobs=jobs > 0)
         return result
 
-    def _document(self, elements: list[Mapping[str, object]]) -> tuple[str, dict[str, object]]:
+    def _document(self, elements: list[Filter]) -> tuple[str, dict[str, object]]:
         wanted = self.wanted
         figures = (wanted.figures | {Figure.JOBS}) - {Figure.USERS}
         if Figure.SHORT in figures:
@@ -154,7 +181,7 @@ class _Question:
             parts.append(f"t:jobsStatistics(filter:$f,groupBy:{wanted.group}){{id name {_selected(figures)}}}")
         else:
             points = " ".join(f"{name}{{value count}}" for name in sorted(wanted.histograms))
-            fixed = DURATIONS in wanted.histograms and self.dialect.filtering.fixed_bins
+            fixed = DURATIONS in wanted.histograms and self.dialect.statistics.fixed_bins
             bins = f',numDurationBins:"{wanted.durations.word}"' if fixed else ""
             parts.append(f"t:jobsStatistics(filter:$f{bins}){{{_selected(figures - ADDED)} {points}}}")
             if figures & ADDED:
@@ -163,7 +190,7 @@ class _Question:
                 parts.append("u:jobsStatistics(filter:$f,groupBy:USER){id totalJobs}")
         return f"query($f:[JobFilter!]){{{' '.join(parts)}}}", {"f": elements}
 
-    async def _ask_users(self, groups: Sequence[Group], elements: list[Mapping[str, object]]) -> bool:
+    async def _ask_users(self, groups: Sequence[Group], elements: list[Filter]) -> bool:
         """The users of every group; whether they are few enough."""
         key = _FIELDS[self.wanted.group or GroupBy.PROJECT]
         if len(groups) > MOST_GROUPS:
@@ -183,11 +210,11 @@ class _Question:
 
     # --- metrics
 
-    async def _metrics(self, elements: list[Mapping[str, object]], *, has_jobs: bool) -> dict[str, Histogram]:
+    async def _metrics(self, elements: list[Filter], *, has_jobs: bool) -> dict[str, Histogram]:
         bins = self.wanted.bins
         if not has_jobs:
             return {one.metric: Histogram() for one in bins}
-        columns = self.dialect.filtering.columns
+        columns = self.dialect.statistics.columns
         try:
             if columns:
                 return {one.metric: await self._by_column(elements, columns.get(one.key), one) for one in bins}
@@ -202,7 +229,7 @@ class _Question:
             return {one.metric: Histogram(refused=f"{self.site.name}: {error.message}") for one in bins}
         return counted.metrics
 
-    async def _binned(self, elements: list[Mapping[str, object]], bins: Sequence[SiteBins]) -> dict[str, Histogram]:
+    async def _binned(self, elements: list[Filter], bins: Sequence[SiteBins]) -> dict[str, Histogram]:
         parts = [
             f"m{n}:jobsStatistics(filter:$f,metrics:$n{n},numMetricBins:{one.bins})"
             "{totalJobs histMetrics{metric unit stat data{bin count max}}}"
@@ -226,7 +253,7 @@ class _Question:
             return Histogram(refused=f"{name} divides {bins.metric} otherwise than its clusters say.")
         return Histogram(spread(found, bins))
 
-    async def _by_column(self, elements: list[Mapping[str, object]], column: str | None, bins: SiteBins) -> Histogram:
+    async def _by_column(self, elements: list[Filter], column: str | None, bins: SiteBins) -> Histogram:
         """One count for each bin of the answer, of jobs with a value above 0, as 0 stands for none too."""
         if column is None:
             return Histogram(refused=f"{self.site.name}: release {self.dialect.name} keeps nothing of {bins.metric} to count by.")
@@ -269,7 +296,7 @@ class _Question:
 
     async def _lacks_footprints(self) -> bool:
         dialect = await self.site.dialect(self.visit)
-        return bool(dialect.filtering.columns)
+        return bool(dialect.statistics.columns)
 
 
 def _selected(figures: frozenset[Figure] | set[Figure]) -> str:

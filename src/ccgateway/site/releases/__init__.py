@@ -9,7 +9,6 @@ reads          how jobs, clusters and users are read
 metric_answers how metrics are asked for and come back
 query          what goes by the site's own GraphQL
 query_facts    how it lists jobs: facts, as values
-query_filters  which filters it evaluates as the gateway means them, and how they are written there
 write_replies  what an answer to a write says about its effect
 """
 

@@ -2,8 +2,9 @@
 
 ::
 
-    QueryFacts    what it calls things, which filters it evaluates rightly, and how it writes a job
-    QUERY_WIRE    how every release writes a job there, but for what a release has otherwise
+    QueryFacts                  what it calls things, which filters it evaluates rightly, and how it writes a job
+    StatisticsFacts             what it tells of many jobs at once
+    QUERY_KEYS, QUERY_KINDS     how every release writes a job there, but for what a release has otherwise
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import msgspec
 from ccgateway.jobs.model import Resource
 from ccgateway.site.decoding import Wire
 
-__all__ = ["QUERY_KEYS", "QUERY_KINDS", "QueryFacts", "read_kind"]
+__all__ = ["QUERY_KEYS", "QUERY_KINDS", "QueryFacts", "StatisticsFacts", "read_kind"]
 
 
 class _Converted(type):
@@ -146,6 +147,22 @@ class QueryFacts:
     #: whether names of jobs, and of nodes, are compared by themselves; else with all the text in which they stand
     compares_names: bool = True
     compares_hosts: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StatisticsFacts:
+    """What one release tells of many jobs at once.
+
+    ``columns``: what its job table keeps of metrics instead of footprints: key → field of its filter. ``subclusters``: whether
+    jobs can be grouped by sub-cluster. ``summaries``: whether it tells the statistics of many jobs. ``fixed_bins``: whether
+    histograms have the bins that are asked for. ``finds_ids``: whether it filters by database ids.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    subclusters: bool = False
+    summaries: bool = False
+    fixed_bins: bool = True
+    finds_ids: bool = False
 
 
 def selections(**others: str) -> Mapping[str, str]:

@@ -28,8 +28,7 @@ from ccgateway.site.releases.metric_answers import (
     route_for,
 )
 from ccgateway.site.releases.query import Complaint, QueryReply, clusters_request, query_data, query_request
-from ccgateway.site.releases.query_facts import QueryFacts
-from ccgateway.site.releases.query_filters import FilterFacts
+from ccgateway.site.releases.query_facts import QueryFacts, StatisticsFacts
 from ccgateway.site.replies import decode
 
 __all__ = ["ListPage", "ReadPlan", "Reads", "Window"]
@@ -121,8 +120,8 @@ class Reads:
     job_by_get: bool = True
     #: statuses that say that there is no such job
     no_job: frozenset[int] = frozenset({422})
-    #: what its own GraphQL makes of filters, and how it groups and bins
-    filtering: FilterFacts = field(default_factory=FilterFacts)
+    #: what its own GraphQL tells of many jobs at once
+    statistics: StatisticsFacts = field(default_factory=StatisticsFacts)
     #: what of cc-backend's schema it answers there beside jobs, clusters and tags: fields, and parts of them after a point
     answers: frozenset[str] = frozenset()
     #: how any token may list jobs by the site's own GraphQL, ``POST /query``; ``None``: there is none

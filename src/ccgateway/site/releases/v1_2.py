@@ -9,8 +9,7 @@ import msgspec
 from ccgateway.jobs.model import SHARED_BY_EXCLUSIVE, Epoch
 from ccgateway.site.decoding import Computed, Wire, epoch
 from ccgateway.site.releases.dialect import Dialect
-from ccgateway.site.releases.query_facts import QUERY_KEYS, QUERY_KINDS, QueryFacts, columns, selections
-from ccgateway.site.releases.query_filters import FilterFacts
+from ccgateway.site.releases.query_facts import QUERY_KEYS, QUERY_KINDS, QueryFacts, StatisticsFacts, columns, selections
 
 __all__ = ["EXCLUSIVE", "KEYS", "OLD_STATES", "START_TEXT", "V1_2"]
 
@@ -39,7 +38,7 @@ V1_2 = Dialect(
     job_by_get=False,
     clusters_by_rest=False,
     metrics_in_subclusters=False,
-    filtering=FilterFacts(live_durations=True, columns=_COLUMNS, fixed_bins=False),
+    statistics=StatisticsFacts(columns=_COLUMNS, fixed_bins=False),
     answers=frozenset({"allocatedNodes", "concurrentJobs", "nodeMetrics", "user"}),
     mixes_hosts=True,
     query=QueryFacts(

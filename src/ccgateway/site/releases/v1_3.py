@@ -13,7 +13,6 @@ V1_3 = replace(
     name="1.3",
     job_by_get=True,
     clusters_by_rest=True,
-    filtering=replace(V1_2.filtering, more=frozenset({"job_name"})),
     query=replace(V1_2.query, compares_names=True) if V1_2.query is not None else None,
     edits_meta=True,
     shows_old_meta=True,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from ccgateway.site.decoding import Wire
 from ccgateway.site.releases.dialect import Dialect
 from ccgateway.site.releases.query_facts import QUERY_KEYS, QUERY_KINDS, QueryFacts
-from ccgateway.site.releases.query_filters import FilterFacts
 from ccgateway.site.releases.v1_2 import EXCLUSIVE, KEYS, OLD_STATES, START_TEXT, V1_2
 
 __all__ = ["V1_4"]
@@ -19,7 +18,6 @@ V1_4 = Dialect(
     pushes=frozenset({"state", "cluster"}),
     in_list=Wire(KEYS, EXCLUSIVE),
     single=Wire(KEYS, EXCLUSIVE | START_TEXT),
-    filtering=FilterFacts(frozenset({"job_name", "node", "energy", "metric_stats", "shared"})),
     mixes_hosts=True,
     answers=V1_2.answers | {"energyFootprint", "globalMetrics", "jobMetrics.resolution", "median", "nodeMetricsList"},
     query=QueryFacts(wire=Wire(QUERY_KEYS, EXCLUSIVE, kinds=QUERY_KINDS), shares="exclusive"),

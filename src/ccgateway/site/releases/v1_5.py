@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ccgateway.site.decoding import Wire
 from ccgateway.site.releases.dialect import Dialect
-from ccgateway.site.releases.query_facts import QUERY_KEYS, QUERY_KINDS, QueryFacts, columns, texts
-from ccgateway.site.releases.query_filters import FilterFacts
+from ccgateway.site.releases.query_facts import QUERY_KEYS, QUERY_KINDS, QueryFacts, StatisticsFacts, columns, texts
 from ccgateway.site.releases.v1_2 import KEYS, OLD_STATES
 from ccgateway.site.releases.v1_4 import V1_4
 
@@ -19,13 +18,7 @@ V1_5 = Dialect(
     pushes=frozenset({"state", "cluster", "project"}),
     in_list=Wire(KEYS),
     single=Wire(KEYS),
-    filtering=FilterFacts(
-        frozenset({"job_name", "node", "energy", "metric_stats", "shared", "sub_cluster", "db_id"}),
-        open_ends=True,
-        exclusive=False,
-        subclusters=True,
-        summaries=True,
-    ),
+    statistics=StatisticsFacts(subclusters=True, summaries=True, finds_ids=True),
     answers=V1_4.answers
     | {"node", "nodeStates", "nodeStatesTimed", "nodes", "nodesWithMeta", "nodeMetrics.nodeState", "nodeMetricsList.stateFilter"},
     query=QueryFacts(
