@@ -17,6 +17,9 @@ from ccgateway.simulator import GeneratedJobs, SimulatedSite, serve
 from ccgateway.simulator.serve import Address
 
 NOW = 1_760_000_000.0
+#: a busy machine may stand still for ten seconds, which is not what is tested
+PATIENT: Mapping[str, Any] = {"request_timeout": 120.0, "patience": 0}
+PATIENT_SITES: Mapping[str, Any] = {"timeout": 60.0, "connect_timeout": 30.0}
 #: every list is asked for: what a site does shows at once
 UNREMEMBERED: Mapping[str, Any] = {"list_for": 0}
 
@@ -59,10 +62,10 @@ async def gateway_over(
 ) -> AsyncIterator[Front]:
     """A running gateway over sites that run already."""
     sections = {
-        name: {"number": number, "url": one.url, "token": one.site.token("demo"), **each}
+        name: {"number": number, "url": one.url, "token": one.site.token("demo"), **PATIENT_SITES, **each}
         for number, (name, one) in enumerate(running.items(), start=1)
     }
-    settings = Settings(sites=sections, limits=dict(limits or {}), cache=dict(cache))  # type: ignore[arg-type]
+    settings = Settings(sites=sections, limits={**PATIENT, **(limits or {})}, cache=dict(cache))  # type: ignore[arg-type]
     config = uvicorn.Config(create_app(settings), port=0, log_config=None, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())

@@ -161,12 +161,13 @@ async def front(hostile: Iterable[HostileSite], **settings: Any) -> AsyncIterato
                 "token": TOKEN,
                 "release": "1.5",
                 "connect_timeout": 60,
+                "timeout": 100,
             }
         }
         for one in sites.values():
             sections[one.name] = {
                 "number": one.number, "url": f"{server.url}/{one.name}", "token": TOKEN, "release": one.release,
-                "connect_timeout": 60,
+                "connect_timeout": 60, "timeout": 100,
             }  # fmt: skip
         limits = {"patience": 0, "request_timeout": 120}
         given = Settings.model_validate({"sites": sections, "limits": limits, "cache": {"list_for": 60}, **settings})

@@ -17,6 +17,7 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from acceptance.conftest import PATIENT, PATIENT_SITES
 from ccgateway.app import Application, create_app
 from ccgateway.identity.keys import mint
 from ccgateway.settings import Settings
@@ -130,7 +131,8 @@ class Gate:
 def sections_for(sites: Sequence[SimulatedSite], urls: Mapping[str, str], way: str, folder: Path) -> dict[str, Any]:
     """The settings that show people to ``sites`` by a table, by tokens signed for them, or by the service token."""
     sections: dict[str, dict[str, Any]] = {
-        site.name: {"number": number, "url": urls[site.name], "same_names": True} for number, site in enumerate(sites, 1)
+        site.name: {"number": number, "url": urls[site.name], "same_names": True, **PATIENT_SITES}
+        for number, site in enumerate(sites, 1)
     }
     identities: dict[str, Any] = {}
     if way == "table":
@@ -167,7 +169,7 @@ async def gateway_for(
         for name, section in made["sites"].items():
             section.update({**(each or {}), **(extra or {}).get(name, {})})
         issuers = {"robots": {"key_file": str(public)}}
-        settings = Settings(**{"issuers": issuers, **made, **sections})
+        settings = Settings(**{"issuers": issuers, "limits": PATIENT, **made, **sections})
         app = create_app(settings)
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=2))
         serving = asyncio.create_task(server.serve())

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from acceptance.conftest import PATIENT, PATIENT_SITES
 from acceptance.recorded import serving
 from cache.servers import Valkey
 from ccgateway.settings import ServerSettings, Settings
@@ -45,9 +46,12 @@ def settings_of(
     limits: Mapping[str, Any] | None = None,
     cache: Mapping[str, Any] | None = None,
 ) -> Settings:
-    sections = {one.name: {"number": NUMBERS[one.name], "url": running[one.name].url, "token": one.token(user)} for one in sites}
+    sections = {
+        one.name: {"number": NUMBERS[one.name], "url": running[one.name].url, "token": one.token(user), **PATIENT_SITES}
+        for one in sites
+    }
     return Settings.model_validate(
-        {"sites": sections, "limits": dict(limits or {}), "cache": {"memory_bytes": 0} if cache is None else cache}
+        {"sites": sections, "limits": {**PATIENT, **(limits or {})}, "cache": {"memory_bytes": 0} if cache is None else cache}
     )
 
 

@@ -118,7 +118,7 @@ class Sentinel(Valkey):
         conf = self._folder / "sentinel.conf"
         conf.write_text(
             f"port {self.port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {self._master.port} 1\n"
-            "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 2000\n"
+            "sentinel down-after-milliseconds main 2000\nsentinel failover-timeout main 4000\n"
         )
         return [str(conf), "--sentinel"]
 

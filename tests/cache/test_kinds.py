@@ -28,7 +28,7 @@ async def test_behind_a_sentinel_that_moves_to_the_replica(opened: Opened, tmp_p
             while not sentinel.ask("SENTINEL", "REPLICAS", "main"):
                 time.sleep(0.05)  # noqa: ASYNC251 - nothing else runs
             first.stop()
-            for _ in range(200):
+            for _ in range(800):
                 assert (await ask(one, site))[key()].value.startswith(b'"1')
                 stats = (await one.stats()).redis
                 if stats is not None and stats.state == "up" and second.ask("ROLE")[0] == b"master":

@@ -94,7 +94,9 @@ async def gateway_beside(fault: Handler | str, counted: Counted) -> AsyncIterato
         else:
             url = fault
         sites = [
-            SiteSettings.model_validate({"name": name, "number": number, "url": url, "token": TOKEN, "timeout": 3.0})
+            SiteSettings.model_validate(
+                {"name": name, "number": number, "url": url, "token": TOKEN, "timeout": 60.0 if name == "healthy" else 3.0}
+            )
             for number, (name, url) in enumerate({"healthy": one.url, "faulty": url}.items(), start=1)
         ]
         gateway = Gateway(Registry(sites, counted), LimitSettings.model_validate({"patience": 6.0}))

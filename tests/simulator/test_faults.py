@@ -38,7 +38,7 @@ async def test_a_healthy_site_answers(address: Address, client: httpx.AsyncClien
 async def test_it_hangs(address: Address, client: httpx.AsyncClient) -> None:
     rule = address.site.faults.hang(times=1)
     with pytest.raises(httpx.ReadTimeout):
-        await client.get(LIST, timeout=0.3)
+        await client.get(LIST, timeout=httpx.Timeout(30, read=0.3))
     assert (await client.get(LIST)).status_code == 200
     assert (rule.hits, address.site.faults.seen) == (1, 2)
 

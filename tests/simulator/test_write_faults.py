@@ -48,7 +48,7 @@ async def test_a_write_goes_wrong_with_its_effect_or_without(
     if fault.name.startswith(("RESET", "TIMEOUT")):
         failure = httpx.ReadTimeout if fault.name.startswith("TIMEOUT") else httpx.TransportError
         with pytest.raises(failure):
-            await client.request(method, path, json=body, timeout=0.3)
+            await client.request(method, path, json=body, timeout=httpx.Timeout(30, read=0.3))
     else:
         response = await client.request(method, path, json=body)
         assert response.status_code == (500 if fault.name.startswith("ERROR") else 200)
@@ -63,7 +63,7 @@ async def test_a_held_write_takes_effect_when_released_though_nobody_waits(addre
     method, path, body, effect = WRITES["meta"]
     rule = address.site.faults.write(WriteFault.HELD)
     with pytest.raises(httpx.ReadTimeout):
-        await client.request(method, path, json=body, timeout=0.2)
+        await client.request(method, path, json=body, timeout=httpx.Timeout(30, read=0.2))
     assert address.site.truth.happened(effect) == []
     rule.release()
     await rule.struck.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite, log10
+from math import isfinite
 
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
 from ccgateway.federation.lookups import Lookups
@@ -112,11 +112,12 @@ class JobFootprints:
 
     async def heatmap(self, question: MetricsQuestion, wanted: HeatmapWanted, caller: Principal) -> HeatmapAnswer:
         """The samples of every job that matches, added up."""
-        if wanted.rows < 0 or wanted.cols < 0 or wanted.rows * wanted.cols > MOST_CELLS:
-            raise RequestError(Code.BAD_REQUEST, f"rows and cols are at least 0, and no more than {MOST_CELLS} cells together.")
+        if wanted.rows < 1 or wanted.cols < 1 or wanted.rows * wanted.cols > MOST_CELLS:
+            raise RequestError(Code.BAD_REQUEST, f"rows and cols are at least 1, and no more than {MOST_CELLS} cells together.")
         ends = wanted.min_x, wanted.max_x, wanted.min_y, wanted.max_y
-        if not all(map(isfinite, ends)) or wanted.min_x >= wanted.max_x or wanted.min_y >= wanted.max_y:
-            raise RequestError(Code.BAD_REQUEST, "minX is below maxX, and minY below maxY.")
+        is_finite = all(map(isfinite, ends)) and min(ends) > 0
+        if not is_finite or wanted.min_x >= wanted.max_x or wanted.min_y >= wanted.max_y:
+            raise RequestError(Code.BAD_REQUEST, "minX and minY are above 0; minX is below maxX, and minY below maxY.")
         self._check(question, caller)
         units = await self._units(question, (FLOPS, BANDWIDTH), caller)
 
@@ -124,10 +125,10 @@ class JobFootprints:
             flops, bandwidth = units[FLOPS].of(site.name), units[BANDWIDTH].of(site.name)
             if isinstance(flops, str) or isinstance(bandwidth, str):
                 raise SiteError(Code.UNSUPPORTED, site.name, flops if isinstance(flops, str) else str(bandwidth))
-            up, along = log10(flops), log10(flops) - log10(bandwidth)
+            up, along = flops, flops / bandwidth
             own = replace(
                 wanted,
-                min_x=wanted.min_x - along, max_x=wanted.max_x - along, min_y=wanted.min_y - up, max_y=wanted.max_y - up,
+                min_x=wanted.min_x / along, max_x=wanted.max_x / along, min_y=wanted.min_y / up, max_y=wanted.max_y / up,
             )  # fmt: skip
             return [await site.heatmap(visit, own, budget=self._budget)]
 

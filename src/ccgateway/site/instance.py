@@ -35,6 +35,7 @@ from ccgateway.site.queries.documents import Counted, QueriedList
 from ccgateway.site.queries.footprints import read_footprints, read_heatmap, read_summaries
 from ccgateway.site.queries.reader import FirstJobs, QueryReader, Tally
 from ccgateway.site.queries.statistics import read_statistics
+from ccgateway.site.queries.turns import Turns
 from ccgateway.site.queries.ways import ReadingWay, Ways
 from ccgateway.site.release import SiteRelease
 from ccgateway.site.releases import Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
@@ -66,6 +67,7 @@ class Instance:
         self._release = SiteRelease(settings, self._exchange)
         self._ways = Ways(settings.reads)
         self._reader = QueryReader(self)
+        self.user_groups = Turns()
 
     def __repr__(self) -> str:
         return f"Instance({self.name!r}, {self.settings.url!r}, release={self.release!r})"

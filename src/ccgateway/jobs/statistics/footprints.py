@@ -71,7 +71,7 @@ def factor(of: tuple[str, str], into: tuple[str, str]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class HeatmapWanted:
-    """``rows`` by ``cols`` cells between the ends, which are logarithms: x of flops for each byte, y of flops."""
+    """``rows`` by ``cols`` cells between the ends, of equal size by logarithm: x in flops for each byte, y in flops."""
 
     filters: tuple[JobFilter, ...]
     rows: int

@@ -159,7 +159,7 @@ class CachingSite:
         person = person_of(visit.credential)
         if person is None or not ttl:
             return await ask(visit, wanted, budget=budget)
-        question = sha256(msgspec.json.encode([wanted, budget], order="sorted")).hexdigest()
+        question = sha256(msgspec.msgpack.encode([wanted, budget], order="sorted")).hexdigest()
         key = Key(self.name, JOBS, person, f"{type(wanted).__name__} {question}", __version__)
 
         async def fill(keys: Sequence[Key], visit: Visit) -> Mapping[Key, Filled]:

@@ -37,6 +37,8 @@ FALLS_BACK = frozenset(
 )
 #: groups whose users are asked for one by one, and how many of them in one document
 MOST_GROUPS, AT_ONCE = 400, 40
+#: the same where they are asked for one after the other
+MOST_IN_TURN = 50
 
 _FIELDS = {GroupBy.PROJECT: "project", GroupBy.CLUSTER: "cluster", GroupBy.SUBCLUSTER: "subCluster"}
 _ANSWER = {GroupBy.USER, GroupBy.PROJECT, GroupBy.CLUSTER}
@@ -89,10 +91,9 @@ def exact_filter(dialect: Dialect, visit: Visit, filters: Sequence[JobFilter], s
         words = " and ".join(name.replace("_", " ") for name in branch.unsure)
         return f"release {dialect.name} does not evaluate the filter as it is meant ({words})"
     elements += branch.filters
-    if branch.states == {RUNNING} and not any(one.state == (RUNNING,) for one in filters):
-        elements.append({"state": [RUNNING, RUNNING]})  # alone it would be answered from the metric store, in another meaning
-    if conditions.earliest > EARLIEST or conditions.latest < LATEST:
-        elements.append(started_within(Window(conditions.earliest, conditions.latest)))
+    if branch.states == {RUNNING}:  # alone it would be answered from the metric store, in another meaning
+        elements = [element for element in elements if element != {"state": [RUNNING]}] + [{"state": [RUNNING, RUNNING]}]
+    elements.append(started_within(Window(max(EARLIEST, conditions.earliest), min(LATEST, conditions.latest))))
     return ExactFilter(tuple(elements), without_running=len(plan.branches) > 1)
 
 
@@ -127,12 +128,10 @@ class _Question:
         found = await self._asked(filters)
         if found is None:
             return "some groups have too many users to ask for"
-        if wanted.is_exact:
-            found = await self._made_exact(found)
         if filters.without_running:
-            running = replace(wanted, filters=(*wanted.filters, JobFilter(state=("running",))))
+            running = replace(wanted, filters=(*wanted.filters, JobFilter(state=(RUNNING,))))
             found = _both(found, await self._scanned(running))
-        return found
+        return await self._made_exact(found) if wanted.is_exact else found
 
     async def _made_exact(self, told: SiteStatistics) -> SiteStatistics:
         """Counted from rows, where that may be; else without what is not told exactly."""
@@ -154,7 +153,7 @@ class _Question:
     async def _asked(self, filters: ExactFilter) -> SiteStatistics | None:
         wanted, elements = self.wanted, list(filters.elements)
         document, variables = self._document(elements)
-        answer = await self._elements(document, variables)
+        answer = await self._elements(document, variables, by_user="groupBy:USER" in document)
         told = ToldStatistics(answer, self.site.name)
         result = told.statistics(wanted, fixed_bins=self.dialect.statistics.fixed_bins)
         if Figure.USERS in wanted.figures:
@@ -168,7 +167,7 @@ class _Question:
                 return None
         if wanted.bins:
             jobs = sum(group.amounts[Figure.JOBS.value].value for group in result.groups)
-            result.metrics = await self._metrics(elements, has_jobs=jobs > 0)
+            await self._add_metrics(result, filters, has_jobs=jobs > 0)
         return result
 
     def _document(self, elements: list[Filter]) -> tuple[str, dict[str, object]]:
@@ -193,41 +192,60 @@ class _Question:
     async def _ask_users(self, groups: Sequence[Group], elements: list[Filter]) -> bool:
         """The users of every group; whether they are few enough."""
         key = _FIELDS[self.wanted.group or GroupBy.PROJECT]
-        if len(groups) > MOST_GROUPS:
+        takes_turns = self.dialect.statistics.takes_turns
+        most, at_once = (MOST_IN_TURN, 1) if takes_turns else (MOST_GROUPS, AT_ONCE)
+        if len(groups) > most:
             return False
-        for start in range(0, len(groups), AT_ONCE):
-            some = groups[start : start + AT_ONCE]
+        for start in range(0, len(groups), at_once):
+            some = groups[start : start + at_once]
             filters = {f"f{n}": [*elements, {key: {"eq": group.id}}] for n, group in enumerate(some)}
             declared = ",".join(f"${name}:[JobFilter!]" for name in filters)
             parts = " ".join(f"u{n}:jobsStatistics(filter:$f{n},groupBy:USER){{id totalJobs}}" for n in range(len(some)))
-            told = ToldStatistics(await self._elements(f"query({declared}){{{parts}}}", filters), self.site.name)
+            answer = await self._elements(f"query({declared}){{{parts}}}", filters, by_user=True)
+            told = ToldStatistics(answer, self.site.name)
             for n, group in enumerate(some):
                 group.users = {str(one.id) for one in told.all(f"u{n}")}
         return True
 
-    async def _elements(self, document: str, variables: Mapping[str, object]) -> dict[str, list[Element]]:
-        return await self.site.query(self.visit, document, variables, ELEMENTS)
+    async def _elements(
+        self, document: str, variables: Mapping[str, object], *, by_user: bool = False
+    ) -> dict[str, list[Element]]:
+        if not (by_user and self.dialect.statistics.takes_turns):
+            return await self.site.query(self.visit, document, variables, ELEMENTS)
+        async with self.site.user_groups.turn(self.visit.deadline, self.site.name):
+            return await self.site.query(self.visit, document, variables, ELEMENTS)
 
     # --- metrics
 
-    async def _metrics(self, elements: list[Filter], *, has_jobs: bool) -> dict[str, Histogram]:
-        bins = self.wanted.bins
+    async def _add_metrics(self, result: SiteStatistics, filters: ExactFilter, *, has_jobs: bool) -> None:
+        bins, elements = self.wanted.bins, list(filters.elements)
         if not has_jobs:
-            return {one.metric: Histogram() for one in bins}
+            result.metrics = {one.metric: Histogram() for one in bins}
+            return
         columns = self.dialect.statistics.columns
         try:
             if columns:
-                return {one.metric: await self._by_column(elements, columns.get(one.key), one) for one in bins}
-            return await self._binned(elements, bins)
+                result.metrics = {one.metric: await self._by_column(elements, columns.get(one.key), one) for one in bins}
+            else:
+                result.metrics = await self._binned(elements, bins)
         except QueryFailedError as error:  # a panic, such as where a filter names its cluster otherwise than by eq
             error.forget_frames()
+        else:
+            return
+        counting = replace(self.wanted, figures=frozenset(), histograms=frozenset(), group=None)
+        if filters.without_running:
+            ended = JobFilter(state=tuple(sorted(self.dialect.states - {RUNNING})))
+            counting = replace(counting, filters=(*counting.filters, ended))
         try:
-            counted = await self._scanned(replace(self.wanted, figures=frozenset(), histograms=frozenset(), group=None))
+            counted = await self._scanned(counting)
         except SiteError as error:
             if error.code is not Code.SCAN_BUDGET and error.code not in FALLS_BACK:
                 raise
-            return {one.metric: Histogram(refused=f"{self.site.name}: {error.message}") for one in bins}
-        return counted.metrics
+            result.metrics = {one.metric: Histogram(refused=f"{self.site.name}: {error.message}") for one in bins}
+            return
+        result.metrics = counted.metrics
+        result.scanned += counted.scanned
+        result.missed += counted.missed
 
     async def _binned(self, elements: list[Filter], bins: Sequence[SiteBins]) -> dict[str, Histogram]:
         parts = [

@@ -15,7 +15,7 @@ from ccgateway.site.releases.query import QueryReply
 
 __all__ = ["ELEMENTS", "Element", "ToldStatistics"]
 
-_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]  # what sums of many sites stay within 64 bits by
 
 
 class _Point(msgspec.Struct):

@@ -155,7 +155,8 @@ class StatisticsFacts:
 
     ``columns``: what its job table keeps of metrics instead of footprints: key → field of its filter. ``subclusters``: whether
     jobs can be grouped by sub-cluster. ``summaries``: whether it tells the statistics of many jobs. ``fixed_bins``: whether
-    histograms have the bins that are asked for. ``finds_ids``: whether it filters by database ids.
+    histograms have the bins that are asked for. ``finds_ids``: whether it filters by database ids. ``takes_turns``: whether
+    it may be asked for jobs by user once at a time only (``site/queries/turns.py``).
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -163,6 +164,7 @@ class StatisticsFacts:
     summaries: bool = False
     fixed_bins: bool = True
     finds_ids: bool = False
+    takes_turns: bool = False
 
 
 def selections(**others: str) -> Mapping[str, str]:

@@ -38,7 +38,7 @@ V1_2 = Dialect(
     job_by_get=False,
     clusters_by_rest=False,
     metrics_in_subclusters=False,
-    statistics=StatisticsFacts(columns=_COLUMNS, fixed_bins=False),
+    statistics=StatisticsFacts(columns=_COLUMNS, fixed_bins=False, takes_turns=True),
     answers=frozenset({"allocatedNodes", "concurrentJobs", "nodeMetrics", "user"}),
     mixes_hosts=True,
     query=QueryFacts(

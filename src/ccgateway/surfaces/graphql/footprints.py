@@ -95,8 +95,8 @@ async def roofline_heatmap(
     filter: Annotated[list[JobFilter], argument(description="All of these must hold.")],  # noqa: A002
     rows: Annotated[int, argument(description="Rows of the answer.")],
     cols: Annotated[int, argument(description="Columns of the answer.")],
-    min_x: Annotated[float, argument(description="Where columns begin, as a logarithm.")],
-    min_y: Annotated[float, argument(description="Where rows begin, as a logarithm.")],
+    min_x: Annotated[float, argument(description="Where columns begin; above 0. Columns are of equal width by logarithm.")],
+    min_y: Annotated[float, argument(description="Where rows begin; above 0. Rows are of equal height by logarithm.")],
     max_x: Annotated[float, argument(description="Where columns end.")],
     max_y: Annotated[float, argument(description="Where rows end.")],
     sites: SitesArgument = None,

@@ -31,7 +31,10 @@ def page_of(items: Sequence[T], key: Callable[[T], Key], *, size: int, token: st
         raise bad("page_size: is below 0.")
     digest = blake2b(repr(question).encode(), digest_size=8).hexdigest()
     ordered = sorted(items, key=key)
-    start = bisect_right(ordered, _opened(token, digest), key=key) if token else 0
+    try:
+        start = bisect_right(ordered, _opened(token, digest), key=key) if token else 0
+    except TypeError:  # a number for a text, as only somebody else's token has
+        raise _unknown() from None
     page = ordered[start : start + size] if size else ordered[start:]
     is_last = start + len(page) >= len(ordered)
     return page, "" if is_last else _closed(key(page[-1]), digest)
@@ -45,7 +48,11 @@ def _opened(token: str, digest: str) -> Any:
     try:
         found, key = _WIRE.decode(base64.b64decode(token[:2048] + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
     except (ValueError, msgspec.MsgspecError):
-        raise RequestError(Code.INVALID_CURSOR, "page_token: is none that this gateway gave.") from None
+        raise _unknown() from None
     if found != digest:
         raise RequestError(Code.INVALID_CURSOR, "page_token: belongs to another question.")
     return key
+
+
+def _unknown() -> RequestError:
+    return RequestError(Code.INVALID_CURSOR, "page_token: is none that this gateway gave.")

@@ -7,6 +7,7 @@ that does not filter would give too much.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from math import isfinite
 from typing import Any, Literal
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -153,6 +154,8 @@ def _integers(one: filter_pb2.Int64Range) -> values.IntRange:
 
 
 def _numbers(one: filter_pb2.DoubleRange) -> values.FloatRange:
+    if not (isfinite(one.min) and isfinite(one.max)):
+        raise bad("The ends of a range are finite numbers.")
     return values.FloatRange(one.min if one.HasField("min") else None, one.max if one.HasField("max") else None)
 
 
