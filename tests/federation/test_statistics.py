@@ -384,7 +384,7 @@ EVALUATED = {
     "two texts": (JobFilter(user=StringInput(eq="bob"), project=StringInput(in_=("p_a", "p_ab"))), "1.2 1.3 1.4 1.5"),
     "ids": (JobFilter(db_id=("3", "s1:4")), "1.5"),
     "from 1, which some of 1.5 take for open": (JobFilter(num_nodes=IntRange(1, 3)), "1.2 1.3 1.4"),
-    "a host": (JobFilter(node=StringInput(contains="n00")), "1.4 1.5"),
+    "a host": (JobFilter(node=StringInput(contains="n00")), "1.5"),
     "tags": (JobFilter(tags=("global/review/slow",)), ""),
 }
 
@@ -401,3 +401,73 @@ async def test_a_site_is_believed_where_it_evaluates_the_filter_as_it_is_meant(n
     (report,) = answer.reports
     assert any("one by one" in note for note in report.notes) is (release not in evaluated.split())
     assert [item.group.amounts[Figure.JOBS].value for item in answer.items] == [len(shown.rows)]
+
+
+async def test_jobs_that_run_are_counted_once_however_exactly() -> None:
+    rows = [made(n, duration=1000) for n in (1, 2, 3)] + [made(n, jobState="running", duration=0) for n in (4, 5)]
+    for release in REAL:
+        wire = wire_over("s1", release, rows, clusters=[synthetic_cluster("aurora", RELEASES[release])])
+        async with gateway_over([shown_as(wire, "demo", ("admin", "api"))]) as gateway:
+            for exact in (False, True):
+                wanted = (JobFilter(duration=IntRange(60, None)),)
+                figures = frozenset({Figure.JOBS, Figure.RUNNING, Figure.CORE_HOURS})
+                answer = await one(gateway, StatisticsQuestion(filters=wanted, figures=figures, exact=exact))
+                (item,) = answer.items
+                assert {name: item.group.amounts[name].value for name in (Figure.JOBS, Figure.RUNNING)} == {
+                    Figure.JOBS: 5, Figure.RUNNING: 2,
+                }, (release, exact)  # fmt: skip
+
+
+class AtOnce(Answering):
+    """How many questions for jobs by user are asked of the site at once, and how many in one document."""
+
+    most: int = 0
+    asked: int = 0
+    hangs: bool = False
+    _now: int = 0
+
+    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+        by_user = (request.body or b"").count(b"groupBy:USER")
+        if not by_user:
+            return await super().exchange(request, visit)
+        self.asked += 1
+        self._now += by_user
+        self.most = max(self.most, self._now)
+        try:
+            await asyncio.sleep(3600 if self.hangs else 0.01)
+            return await super().exchange(request, visit)
+        finally:
+            self._now -= by_user
+
+
+def at_once(release: str) -> AtOnce:
+    site = wire_over("s1", release, jobs(), clusters=[synthetic_cluster("aurora", RELEASES[release])]).site
+    return AtOnce(site)
+
+
+@pytest.mark.parametrize("release", ["1.2", "1.3"])
+async def test_sites_that_several_questions_by_user_bring_to_a_standstill_are_asked_one_after_the_other(release: str) -> None:
+    """They hold a connection of their database for each, and take another for every name."""
+    wire = at_once(release)
+    groups = [None, GroupBy.USER, GroupBy.PROJECT, GroupBy.CLUSTER, GroupBy.SITE]
+    questions = [StatisticsQuestion(figures=frozenset({Figure.JOBS, Figure.USERS}), group_by=group) for group in groups]
+    async with gateway_over([shown_as(wire, "demo", ("admin", "api"))]) as gateway:
+        answers = await asyncio.gather(*(gateway.statistics(questions, CALLER) for _ in range(3)))
+    assert not [outcome for outcomes in answers for outcome in outcomes if isinstance(outcome, GatewayError)]
+    assert wire.most == 1 and wire.asked > 5
+
+
+async def test_one_that_was_broken_off_is_followed_by_none_for_a_while() -> None:
+    wire = at_once("1.3")
+    question = StatisticsQuestion(figures=frozenset({Figure.JOBS, Figure.USERS}))
+    async with gateway_over([shown_as(wire, "demo", ("admin", "api"))]) as gateway:
+        wire.hangs = True
+        left = asyncio.create_task(one(gateway, question))
+        while not wire.asked:  # noqa: ASYNC110 - the wire has no event
+            await asyncio.sleep(0.01)
+        left.cancel()
+        await asyncio.gather(left, return_exceptions=True)
+        wire.hangs = False
+        answer = await one(gateway, question)
+    assert wire.asked == 1  # the jobs were counted one by one
+    assert answer.items[0].group.amounts[Figure.JOBS].value == 12 and "one by one" in str(answer.reports[0].notes)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import grpc
+import msgspec
 import pytest
 import pytest_asyncio
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -15,7 +17,7 @@ from ccgateway.jobs.statistics.figures import FIGURES, GroupBy
 from ccgateway.simulator import GeneratedJobs, SimulatedSite
 from ccgateway.v1 import job_pb2, report_pb2
 from ccgateway.v1 import statistics_pb2 as pb
-from ccgateway.v1.filter_pb2 import JobFilter, StringFilter
+from ccgateway.v1.filter_pb2 import DoubleRange, JobFilter, StringFilter
 from ccgateway.v1.jobs_service_pb2 import GetStatisticsRequest, GetStatisticsResponse
 from support.faces import Faces, faces
 
@@ -172,3 +174,22 @@ async def test_what_cannot_be_meant_is_refused_in_its_own_words(both: Faces, req
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await both.jobs.GetStatistics(request_)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT and words in (refused.value.details() or "")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+async def test_a_range_without_finite_ends_is_refused(both: Faces, value: float) -> None:
+    energy = JobFilter(energy_kwh=DoubleRange(min=value, max=5.0))
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await both.jobs.GetStatistics(GetStatisticsRequest(filters=[energy]))
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT and "finite" in (refused.value.details() or "")
+
+
+async def test_a_token_of_somebody_elses_making_is_none(both: Faces) -> None:
+    request = GetStatisticsRequest(group_by=pb.STATISTICS_GROUP_USER, page_size=1)
+    token = (await both.jobs.GetStatistics(request)).next_page_token
+    digest, _ = msgspec.msgpack.decode(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_"))
+    for key in ((1, "x", "y"), ("a",), ("a", 1, 2)):
+        request.page_token = base64.urlsafe_b64encode(msgspec.msgpack.encode((digest, key))).decode().rstrip("=")
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await both.jobs.GetStatistics(request)
+        assert "page_token" in (refused.value.details() or "")

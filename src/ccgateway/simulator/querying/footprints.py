@@ -42,7 +42,10 @@ def roofline_heatmap(call: Call, arguments: Mapping[str, Any]) -> list[list[floa
     rows, cols = arguments["rows"], arguments["cols"]
     if rows < 0:
         raise FieldError("internal system error")
-    low_x, low_y, high_x, high_y = (_log10(arguments[name]) for name in ("minX", "minY", "maxX", "maxY"))
+    ends = [arguments[name] for name in ("minX", "minY", "maxX", "maxY")]
+    if min(ends) <= 0:  # whose logarithm is none, and no index
+        raise FieldError("internal system error")
+    low_x, low_y, high_x, high_y = map(log10, ends)
     cells = [[0.0] * cols for _ in range(rows)]
     for job in _few(call, arguments):
         flops, bandwidth = _node_series(call, job, "flops_any"), _node_series(call, job, "mem_bw")

@@ -18,11 +18,11 @@ from typing import Any
 
 from ccgateway.jobs.conditions import Condition, range_test
 from ccgateway.jobs.filters import FloatRange, IntRange, MetricStat, StringInput
-from ccgateway.jobs.model import JOB_FIELDS, JOB_TEXTS, SHARED_BY_EXCLUSIVE, JobRow
+from ccgateway.jobs.model import JOB_FIELDS, JOB_TEXTS, JobRow
 from ccgateway.site.base import JobsWanted
 from ccgateway.site.credentials import Credential
 from ccgateway.site.releases import Dialect
-from ccgateway.site.releases.query_facts import QueryFacts
+from ccgateway.site.releases.query_facts import Compared, QueryFacts
 
 __all__ = ["Branch", "QueryPlan", "plan_for"]
 
@@ -119,7 +119,8 @@ def plan_for(dialect: Dialect, wanted: JobsWanted, credential: Credential, *, se
     if split.durations or settled is not None:
         ended, runs = states - {RUNNING}, states & {RUNNING}
         attributes |= {"state"}
-        parts = [ended, runs] if settled is None else [ended] if settled else [runs]
+        # whoever ends between the two is found twice, not lost
+        parts = [runs, ended] if settled is None else [ended] if settled else [runs]
     branches = tuple(_branch(dialect, part, split) for part in parts if part)
     return QueryPlan(facts, branches, attributes, conditions, narrows)
 
@@ -178,9 +179,9 @@ def _pushed(facts: QueryFacts, condition: Condition) -> _Pushed | None:
         case StringInput() if name == "job_id":
             return _job_id(wanted)
         case StringInput() if name == "job_name":
-            return _named("jobName", wanted) if facts.compares_names else _within("jobName", "jobName", wanted)
+            return _named("jobName", wanted) if facts.names == "alone" else _within("jobName", "jobName", wanted, facts.names)
         case StringInput() if name == "node":
-            return _host(wanted) if facts.compares_hosts else _within("node", "hostname", wanted)
+            return _host(wanted) if facts.hosts == "alone" else _within("node", "hostname", wanted, facts.hosts)
         case IntRange() | FloatRange() if name in _RANGES:
             bounds = _range(facts, wanted)
             return None if bounds is None else _Pushed({_RANGES[name]: bounds.filter}, bounds.is_exact)
@@ -191,10 +192,8 @@ def _pushed(facts: QueryFacts, condition: Condition) -> _Pushed | None:
             return _Pushed({"metricStats": [{"metricName": wanted.metric_name, "range": bounds.filter}]}, bounds.is_exact)
         case int() if name == "array_job_id" and _LEAST <= wanted <= _MOST:
             return _Pushed({"arrayJobId": wanted})
-        case str() if name == "shared" and facts.shares == "shared":
+        case str() if name == "shared" and facts.filters_shared:
             return _Pushed({"shared": wanted})  # one of three words
-        case str() if name == "shared" and facts.shares == "exclusive":
-            return _Pushed({"exclusive": next(n for n, word in SHARED_BY_EXCLUSIVE.items() if word == wanted)})
     return None
 
 
@@ -263,14 +262,17 @@ def _host(wanted: StringInput) -> _Pushed | None:
     return _named("node", wanted)
 
 
-def _within(field: str, key: str, wanted: StringInput) -> _Pushed | None:
-    """A text looked for in JSON, under its key: finds others as well, as characters match whatever their case."""
+def _within(field: str, key: str, wanted: StringInput, compared: Compared) -> _Pushed | None:
+    """A text looked for in JSON, under its key where that is certain: finds others as well, as characters match whatever their
+    case."""
     asked = _operator(wanted)
     if asked is None or not isinstance(asked[1], str) or re.fullmatch(r"[A-Za-z0-9_.:+@ -]{1,200}", asked[1]) is None:
         return None
     operator, text = asked
     forms = {"eq": f'"{key}":"{text}"', "startsWith": f'"{key}":"{text}', "endsWith": f'{text}"', "contains": text}
-    return _Pushed({field: {"contains": forms[operator]}}, is_exact=False) if operator in forms else None
+    if operator not in forms:
+        return None
+    return _Pushed({field: {"contains": text if compared == "either" else forms[operator]}}, is_exact=False)
 
 
 _RANGES = {

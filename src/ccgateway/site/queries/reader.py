@@ -7,7 +7,7 @@ not pass the tests that it was asked to make is not believed: ``WRONG_RELEASE``,
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,7 @@ class QueryReader:
             self._check(rows, branch)
             found += rows
         if not is_one:
-            found.sort(key=lambda row: (-row.start_time, -row.id))
+            found = sorted({row.id: row for row in found}.values(), key=lambda row: (-row.start_time, -row.id))
             found = found[size * (page - 1) : size * page]
         return ListPage(found, plan.matching(found), 0 if plan.is_exact else None)
 
@@ -81,10 +81,7 @@ class QueryReader:
         """Every row must be one that was asked for."""
         for condition in branch.promised:
             if not all(map(condition.test, rows)):
-                raise self._misfit(f"sends jobs that do not match what was asked for ({condition.name})")
-
-    def _misfit(self, words: str) -> SiteError:
-        return SiteError(Code.WRONG_RELEASE, self._site.name, f"The site's own GraphQL {words}.")
+                raise self.misfit(f"sends jobs that do not match what was asked for ({condition.name})")
 
     async def _ask(self, query: QueriedList, visit: Visit, branch: Branch) -> Counted[JobRow]:
         told = await self._site.counted(query, visit)
@@ -163,6 +160,19 @@ class QueryReader:
             found.append((await self._ask(query, visit, branch), branch))
         return found
 
+    async def has_all(
+        self, plan: QueryPlan, visit: Visit, by: Order, more: Sequence[Filter], parts: Sequence[tuple[Counted[JobRow], Branch]]
+    ) -> bool:
+        """Whether as many jobs are in the site's order as it counts: up to 1.5.0 those without metadata are in no order of
+        footprints."""
+        for told, branch in parts:
+            if told.count > len(told.items):
+                filters = (*branch.filters, *more)
+                last = QueriedList.of(plan.facts, plan.attributes, filters, order=by, size=1, page=told.count)
+                if not (await self._ask(last, visit, branch)).items:
+                    return False
+        return True
+
     @property
     def site(self) -> Instance:
         """Who is asked."""
@@ -170,7 +180,7 @@ class QueryReader:
 
     def misfit(self, words: str) -> SiteError:
         """The failure of a site that is not to be believed."""
-        return self._misfit(words)
+        return SiteError(Code.WRONG_RELEASE, self._site.name, f"The site's own GraphQL {words}.")
 
 
 def _facts(dialect: Dialect) -> Any:
@@ -215,9 +225,6 @@ class _Search:
 
     async def with_running(self, by: Order) -> FirstJobs | None:
         """By a value that the site knows of jobs that have ended only: those that run are read, all of them."""
-        ended = await self.settled(by, ended=True)
-        if ended is None:
-            return None
         runs = self._with(JobFilter(state=(RUNNING,)))
         stream = JobStream(self.reader.site, self.visit, runs)
         while not stream.done:
@@ -227,7 +234,10 @@ class _Search:
         self.scanned += stream.scanned
         if stream.unreadable:
             return None
-        rows = self._sorted([*ended.rows, *stream.rows])
+        ended = await self.settled(by, ended=True)  # last: whoever ends meanwhile is found twice, not lost
+        if ended is None:
+            return None
+        rows = self._sorted({row.id: row for row in (*stream.rows, *ended.rows)}.values())
         return FirstJobs(rows[: self.size], self.scanned)
 
     async def settled(self, by: Order, *, ended: bool = False) -> FirstJobs | None:
@@ -244,9 +254,13 @@ class _Search:
         if by.type == "foot":
             more.append(_has_value(plan, self.order.field))
         size = self.size + 1
+        if size > LARGEST:
+            return None
         while True:
             parts = await self.reader.top(plan, self.visit, by, more, size)
             self.scanned += sum(len(told.items) for told, _ in parts)
+            if by.type == "foot" and not await self.reader.has_all(plan, self.visit, by, more, parts):
+                return None
             found = await self._of_parts(plan, parts, size, ended=ended)
             if found is not None:
                 if by.type == "foot" and len(found) < self.size:
@@ -296,7 +310,7 @@ class _Search:
     def _is_before(self, value: Any, edge: Any) -> bool:
         return bool(value > edge if self.sort.descending else value < edge)
 
-    def _sorted(self, rows: Sequence[JobRow]) -> list[JobRow]:
+    def _sorted(self, rows: Iterable[JobRow]) -> list[JobRow]:
         """In order, and after the cursor."""
         ordered = self.sort.sort(rows)
         return ordered if self.after is None else self.sort.after(ordered, self.after)
@@ -338,17 +352,13 @@ class _Search:
         attribute = next(iter(self.sort.needs))
         if mark is None or isinstance(mark, str) or mark < 1:
             return self.wanted
-        low, high = (None, mark) if self.sort.descending else (mark, None)
+        ends, whole = ((None, mark), (None, int(mark))) if self.sort.descending else ((mark, None), (int(mark), None))
         if attribute == "start_time":
-            return self._with(JobFilter(start_time=TimeRange(_whole(low), _whole(high))))
+            return self._with(JobFilter(start_time=TimeRange(*whole)))
         if attribute in _RANGES and (attribute == "energy" or isinstance(mark, int)):
-            bounds = FloatRange(low, high) if attribute == "energy" else IntRange(_whole(low), _whole(high))
+            bounds = FloatRange(*ends) if attribute == "energy" else IntRange(*whole)
             return self._with(JobFilter(**{_RANGES[attribute]: bounds}))  # type: ignore[arg-type]
         return self.wanted
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)
 
 
 _RANGES = {

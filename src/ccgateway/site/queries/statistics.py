@@ -86,7 +86,7 @@ def exact_filter(dialect: Dialect, visit: Visit, filters: Sequence[JobFilter], s
     if not plan.branches:
         return ExactFilter((), never=True)
     # where there are two, of jobs that ended and of jobs that run, the latter never is exact
-    branch = plan.branches[0]
+    branch = plan.branches[-1]
     if branch.unsure:
         words = " and ".join(name.replace("_", " ") for name in branch.unsure)
         return f"release {dialect.name} does not evaluate the filter as it is meant ({words})"

@@ -127,6 +127,9 @@ _COLUMNS = {
 _TEXTS = {"user": "user", "project": "project", "cluster": "cluster", "partition": "partition"}
 
 
+Compared = Literal["alone", "in text", "either"]
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class QueryFacts:
     """What one release's ``jobs(filter, page, order)`` is like. A fact with a default has the value of most releases."""
@@ -142,11 +145,12 @@ class QueryFacts:
     texts: Mapping[str, str] = field(default_factory=lambda: _TEXTS)
     #: whether both ends of a range are meant as they are, 0 too; if not, 0 is open, and so may be 1 below (some of the series)
     literal_ranges: bool = True
-    #: the field by which it filters who shares nodes
-    shares: Literal["shared", "exclusive"] | None = None
-    #: whether names of jobs, and of nodes, are compared by themselves; else with all the text in which they stand
-    compares_names: bool = True
-    compares_hosts: bool = True
+    #: whether it filters by who shares nodes
+    filters_shared: bool = False
+    #: whether names of jobs, and of nodes, are compared by themselves or with all the text in which they stand, or either, by the
+    #: patch release
+    names: Compared = "alone"
+    hosts: Compared = "alone"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

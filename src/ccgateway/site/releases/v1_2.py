@@ -46,8 +46,8 @@ V1_2 = Dialect(
         selections=selections(tags="tags{id type name}"),
         columns=columns(user="user", partition="partition"),
         types_orders=False,
-        compares_names=False,
-        compares_hosts=False,
+        names="in text",
+        hosts="in text",
     ),
     lacks={
         "metric_stats": "Releases up to 1.3 keep no footprints: metricStats matches none of this site's jobs.",

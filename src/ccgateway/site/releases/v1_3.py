@@ -13,7 +13,7 @@ V1_3 = replace(
     name="1.3",
     job_by_get=True,
     clusters_by_rest=True,
-    query=replace(V1_2.query, compares_names=True) if V1_2.query is not None else None,
+    query=replace(V1_2.query, names="either") if V1_2.query is not None else None,
     edits_meta=True,
     shows_old_meta=True,
     counts=False,

@@ -20,7 +20,8 @@ V1_4 = Dialect(
     single=Wire(KEYS, EXCLUSIVE | START_TEXT),
     mixes_hosts=True,
     answers=V1_2.answers | {"energyFootprint", "globalMetrics", "jobMetrics.resolution", "median", "nodeMetricsList"},
-    query=QueryFacts(wire=Wire(QUERY_KEYS, EXCLUSIVE, kinds=QUERY_KINDS), shares="exclusive"),
+    # some of the series know nothing of ``exclusive``, and look for a node in the text of all of a job's resources
+    query=QueryFacts(wire=Wire(QUERY_KEYS, EXCLUSIVE, kinds=QUERY_KINDS), hosts="either"),
     # what it writes
     shows_old_meta=True,
 )

@@ -26,7 +26,7 @@ V1_5 = Dialect(
         columns=columns(shared="shared"),
         texts=texts(sub_cluster="subCluster"),
         literal_ranges=False,
-        shares="shared",
+        filters_shared=True,
     ),
     # what it writes
     shared_key="shared",

@@ -12,7 +12,7 @@ included, as
 ``users``             1000 + 100 * fields of one user
 ``sites``             100 + 10 * fields of one site
 ``tags``              500 + 50 * fields of one tag
-``jobsStatistics``    500 + 50 * fields of one element
+``jobsStatistics``    500 + 50 * fields of one element + 5000 with ``exact``
 ``jobsMetricStats``   5000 + 50 * fields of one job, as ``jobsFootprints`` and ``rooflineHeatmap``
 mutations             100 + 10 for every order (object of a list that is an argument), a tenth of the fields of its result, and
                       10 more if those of its ``job`` are among them, + 1 for every other item of the lists in an argument
@@ -109,6 +109,8 @@ METRIC_COST, ALL_METRICS = 10, 20
 METRIC_FIELDS = frozenset({"jobMetrics", "jobStats", "scopedJobStats"})
 NODES_FIELDS = frozenset({"nodeMetrics", "clusterMetrics"})
 SCAN_COST = 5000
+#: the averages of one metric of many jobs
+AVERAGES_COST = 500
 #: a filter is some twenty fields to coerce, and is looked at for every job read
 FILTER_COST = 100
 ITEM_COST = 10
@@ -245,7 +247,7 @@ def _root_cost(root: Selection, variables: VariableValues, limits: LimitSettings
     if root.name in LIST_COSTS:
         as_such, each = LIST_COSTS[root.name]
         listed = USER_LIST_COST if root.name == "user" and any(map(root.selects, OF_USER_LIST)) else 0
-        return as_such + each * (root.size - 1) + lists + listed
+        return as_such + each * (root.size - 1) + lists + listed + _reading_cost(root, variables)
     if root.name in NODES_FIELDS:
         return NODES_COST + _metrics_cost(root, variables) + _tenth(root.size - 1) + lists
     if root.name == "nodeMetricsList":
@@ -293,6 +295,18 @@ def _page_size(selection: Selection, variables: VariableValues, limits: LimitSet
 
 def _tenth(number: int) -> int:
     return -(-number // 10)  # rounded up, without the inexactness of fractions
+
+
+def _reading_cost(root: Selection, variables: VariableValues) -> int:
+    """What it costs that every job is counted, and that each has a value of every metric."""
+    if root.name not in ("jobsStatistics", "jobsFootprints"):
+        return 0
+    try:
+        if root.name == "jobsStatistics":
+            return SCAN_COST if root.arguments(("exact",), variables).get("exact") else 0
+        return AVERAGES_COST * len(set(root.arguments(("metrics",), variables)["metrics"]))
+    except GraphQLError:  # execution comes to the same error and reports it
+        return 0
 
 
 def _extent(root: Selection, variables: VariableValues, limits: LimitSettings) -> tuple[int, int, int]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from ccgateway.errors import Code, GatewayError, SiteError
+from ccgateway.errors import Code, GatewayError, RequestError, SiteError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.questions import JobMetricsAnswer
@@ -67,6 +67,14 @@ def packed(text: msgspec.Raw) -> bytes:
     return doubles.tobytes()
 
 
+def _named(ids: Ids, text: str) -> str:
+    """The id as it is known; as it is where an integer is none, so that it fails alone."""
+    try:
+        return ids.named(text)
+    except RequestError:
+        return text
+
+
 class Metrics:
     """The methods."""
 
@@ -92,7 +100,10 @@ class Metrics:
             raise bad("ids: no jobs are named.")
         wanted = metrics_wanted(request.selection)
         check_metrics(len(request.ids), wanted, self._limits)
-        batches = self._gateway.metrics_batches(list(request.ids), wanted, call.caller)
+        ids = Ids(self._gateway.numbers)
+        named = {one: _named(ids, one) for one in request.ids}
+        asked = {name: one for one, name in named.items()}
+        batches = self._gateway.metrics_batches([named[one] for one in request.ids], wanted, call.caller)
         while True:
             with call.sending() as sending:
                 async with call.admitted(sending):
@@ -102,7 +113,7 @@ class Metrics:
                 found.reverse()
                 while found:  # what was sent is let go of
                     job_id, outcome = found.pop()
-                    await _send(job_id, outcome, call)
+                    await _send(asked[job_id], outcome, call)
 
 
 async def _send(job_id: str, outcome: JobMetricsAnswer | GatewayError, call: Call) -> None:

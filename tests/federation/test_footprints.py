@@ -1,0 +1,55 @@
+"""Heat maps: ends as cc-backend takes them, bounds before any site is asked, samples of all sites added cell by cell."""
+
+from __future__ import annotations
+
+import pytest
+
+from ccgateway.errors import Code, RequestError
+from ccgateway.federation.footprints import MetricsQuestion
+from ccgateway.identity.principal import Principal
+from ccgateway.jobs.filters import JobFilter
+from ccgateway.jobs.statistics.footprints import HeatmapWanted
+from ccgateway.simulator import GeneratedJobs, SimulatedSite
+from support.simulated import Simulated
+from support.walking import gateway_over
+
+CALLER = Principal("tester")
+NOW = 1_760_000_000
+FILTERS = (JobFilter(state=("completed",)),)
+
+
+def wanted(rows: int = 10, cols: int = 10, ends: tuple[float, float, float, float] = (0.001, 0.001, 1e6, 1e6)) -> HeatmapWanted:
+    return HeatmapWanted(FILTERS, rows, cols, *ends)
+
+
+def site(name: str, release: str) -> Simulated:
+    jobs = GeneratedJobs(8, cluster=name, seed=len(name), until=NOW)
+    return Simulated(SimulatedSite(name, release, jobs, clock=lambda: float(NOW)))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        wanted(rows=2**31 - 1, cols=0), wanted(rows=0, cols=2**31 - 1), wanted(rows=-1), wanted(rows=10**5, cols=10**5),
+        wanted(ends=(0.0, 0.1, 1.0, 1.0)), wanted(ends=(-2.0, -1.0, 2.0, 4.0)), wanted(ends=(0.1, 0.1, float("inf"), 1.0)),
+        wanted(ends=(1.0, 0.1, 1.0, 1.0)),
+    ],
+)  # fmt: skip
+async def test_a_heat_map_that_cannot_be_is_refused_before_a_site_is_asked(asked: HeatmapWanted) -> None:
+    there = site("aurora", "1.5")
+    async with gateway_over([there.instance()]) as gateway:
+        with pytest.raises(RequestError) as refused:
+            await gateway.heatmap(MetricsQuestion(filters=FILTERS), asked, CALLER)
+    assert refused.value.code is Code.BAD_REQUEST and not there.requests
+
+
+@pytest.mark.parametrize("release", ["1.2", "1.3", "1.4", "1.5"])
+async def test_the_samples_of_all_sites_are_added_and_ends_are_no_logarithms(release: str) -> None:
+    found = []
+    for names in (("aurora",), ("borealis",), ("aurora", "borealis")):
+        instances = [site(name, release).instance(number) for number, name in enumerate(names, 1)]
+        async with gateway_over(instances) as gateway:
+            found.append((await gateway.heatmap(MetricsQuestion(filters=FILTERS), wanted(), CALLER)).cells)
+    one, two, both = found
+    assert both == [[a + b for a, b in zip(x, y, strict=True)] for x, y in zip(one, two, strict=True)]
+    assert sum(map(sum, one)) > 0 and sum(map(sum, two)) > 0
