@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx
 from jwt import encode
 
+from acceptance.conftest import PATIENT, PATIENT_SITES
 from acceptance.recorded import serving
 from ccgateway.settings import Settings
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
@@ -160,17 +161,15 @@ async def front(hostile: Iterable[HostileSite], **settings: Any) -> AsyncIterato
                 "url": f"{server.url}/{HEALTHY}",
                 "token": TOKEN,
                 "release": "1.5",
-                "connect_timeout": 60,
-                "timeout": 100,
+                **PATIENT_SITES,
             }
         }
         for one in sites.values():
             sections[one.name] = {
                 "number": one.number, "url": f"{server.url}/{one.name}", "token": TOKEN, "release": one.release,
-                "connect_timeout": 60, "timeout": 100,
+                **PATIENT_SITES,
             }  # fmt: skip
-        limits = {"patience": 0, "request_timeout": 120}
-        given = Settings.model_validate({"sites": sections, "limits": limits, "cache": {"list_for": 60}, **settings})
+        given = Settings.model_validate({"sites": sections, "limits": PATIENT, "cache": {"list_for": 60}, **settings})
         async with serving(given) as client:
             client.timeout = httpx.Timeout(120)
             yield Front(client, sites, sections)

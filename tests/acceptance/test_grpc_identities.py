@@ -42,10 +42,7 @@ everywhere = pytest.mark.parametrize("release", RELEASES)
 async def front(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Any]:
     sites = {release: site_of(release) for release in RELEASES}
     folder = tmp_path_factory.mktemp(request.param)
-    limits, patient = {"request_timeout": 120.0, "patience": 0}, {"timeout": 120.0}
-    async with gateway_for(
-        *sites.values(), way=request.param, folder=folder, each=patient, grpc={"port": 0}, limits=limits
-    ) as gate:
+    async with gateway_for(*sites.values(), way=request.param, folder=folder, grpc={"port": 0}) as gate:
         assert gate.app.grpc is not None
         async with grpc.aio.insecure_channel(f"127.0.0.1:{gate.app.grpc.port}") as channel:
             yield gate, sites, channel

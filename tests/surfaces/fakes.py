@@ -11,6 +11,7 @@ from typing import Any, cast
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError, RequestError, SiteError
 from ccgateway.federation.details import Details
+from ccgateway.federation.footprints import FootprintsAnswer, MetricsQuestion
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget, Outcome
 from ccgateway.federation.questions import (
@@ -25,12 +26,14 @@ from ccgateway.federation.questions import (
     SiteStatus,
     SiteUser,
 )  # fmt: skip
+from ccgateway.federation.statistics import StatisticsAnswer, StatisticsQuestion
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs import clusters as cluster_values
 from ccgateway.jobs.clusters import User
 from ccgateway.jobs.details import EnergyPart, JobLinks
 from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
 from ccgateway.jobs.model import JobKey, JobRow, Resource, Tag, parse_job_id
+from ccgateway.jobs.statistics.footprints import Footprints
 
 __all__ = ["FakeGateway", "aurora", "borealis_is_down", "make_cluster", "make_piece", "make_row", "make_status", "make_user"]
 
@@ -236,6 +239,16 @@ class FakeGateway(Gateway):
         if self.users_fault is not None:
             raise self.users_fault
         return self.accounts
+
+    async def statistics(
+        self, questions: Sequence[StatisticsQuestion], caller: Principal
+    ) -> list[StatisticsAnswer | GatewayError]:
+        await self._meet(tuple(questions))
+        return [StatisticsAnswer([], self.reports) for _ in questions]
+
+    async def footprints(self, question: MetricsQuestion, metrics: Sequence[str], caller: Principal) -> FootprintsAnswer:
+        await self._meet((question, tuple(metrics)))
+        return FootprintsAnswer(Footprints(metrics={name: [] for name in metrics}), {}, self.reports)
 
     @property
     def details(self) -> Details:

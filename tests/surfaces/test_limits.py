@@ -165,6 +165,9 @@ COSTS = [
         None,
         500 + 50 * 8,
     ),
+    ("{ jobsStatistics { totalJobs } }", None, 550),
+    ("query($e: Boolean!) { jobsStatistics(exact: $e) { totalJobs } }", {"e": True}, 550 + 5000),
+    ('{ jobsFootprints(metrics: ["a", "b"]) { metrics { metric } } }', None, 5000 + 2 * 50 + 2 * 10 + 2 * 500),
     # metrics: 10 for each that is named and each scope, 20 metrics where none is named; and 10 for each item of a root field
     ('{ jobMetrics(id: "aurora:1") { name } }', None, 10 + 200 + 1),
     ('{ jobMetrics(id: "a:1", metrics: ["a", "b", "c", "d"], scopes: [node, socket, core]) { name } }', None, 10 + 120 + 1 + 70),

@@ -320,6 +320,15 @@ async def test_metrics_of_many_jobs_come_in_their_order(both: Faces) -> None:
     assert errors == {"aurora:999999": "NOT_FOUND", "nowhere:1": "UNKNOWN_SITE", "x": "BAD_REQUEST"}
 
 
+async def test_metrics_of_many_jobs_come_under_the_ids_that_were_asked_for(both: Faces) -> None:
+    asked = ["7001", "aurora:7", "7999", "7001"]
+    messages = [one async for one in both.jobs.StreamJobMetrics(StreamJobMetricsRequest(ids=asked))]
+    assert [one.id for one in messages if one.job_done] == asked
+    assert [one.id for one in messages if one.HasField("error")] == ["7999"]
+    numbered, named = ([metric_of(m) for one in messages if one.id == ident for m in one.metrics] for ident in asked[:2])
+    assert numbered == named * 2 != []
+
+
 async def test_sites_clusters_and_users_are_the_same_in_pages_of_any_size(both: Faces) -> None:
     sites = (await both.data("{ sites { name number release required reachable capabilities sameAs } }"))["sites"]
     found = (await both.directory.ListSites(ListSitesRequest())).sites

@@ -25,6 +25,7 @@ __all__ = [
     "Quality",
     "cut",
     "merge_groups",
+    "place_of",
     "shown",
 ]
 
@@ -191,13 +192,13 @@ def shown(group: Group, figures: Sequence[Figure]) -> list[Exactness]:
     return found
 
 
+def place_of(group: Group, by: Figure | None) -> tuple[int, int, str]:
+    """What groups are sorted by: largest first by that figure, ties by id, refused ones last; by id where there is none."""
+    amount = group.amount(by) if by is not None else None
+    return (0, -amount.value, group.id) if amount is not None else (1, 0, group.id)
+
+
 def cut(groups: Iterable[Group], by: Figure | None, *, skip: int = 0, size: int | None = None) -> list[Group]:
-    """Largest first by that figure, ties by id, refused ones last; by id where there is none. Then so many after the first
-    ``skip``."""
-
-    def place(group: Group) -> tuple[int, int, str]:
-        amount = group.amount(by) if by is not None else None
-        return (0, -amount.value, group.id) if amount is not None else (1, 0, group.id)
-
-    ordered = sorted(groups, key=place)
+    """In order of their places; so many after the first ``skip``."""
+    ordered = sorted(groups, key=lambda group: place_of(group, by))
     return ordered[skip:] if size is None else ordered[skip : skip + size]

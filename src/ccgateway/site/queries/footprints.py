@@ -27,9 +27,10 @@ from ccgateway.jobs.statistics.footprints import (
     chosen,
 )
 from ccgateway.site.exchange import Visit
+from ccgateway.site.queries.documents import started_within
 from ccgateway.site.queries.scanning import Scan
 from ccgateway.site.queries.statistics import FALLS_BACK, ExactFilter, exact_filter
-from ccgateway.site.queries.windows import few_enough, within
+from ccgateway.site.queries.windows import few_enough
 from ccgateway.site.releases import Dialect
 from ccgateway.site.releases.query import QueryReply
 
@@ -145,7 +146,7 @@ async def read_footprints(site: Instance, visit: Visit, wanted: FootprintsWanted
             "{timeWeights{nodeHours accHours coreHours} metrics{metric data}}}"
         )
         for window in await few_enough(site, visit, filters.elements, most=budget):
-            variables = {"f": [*filters.elements, within(window)], "m": list(wanted.metrics)}
+            variables = {"f": [*filters.elements, started_within(window)], "m": list(wanted.metrics)}
             _extend(whole, (await site.query(visit, document, variables, _FOOTPRINTS)).jobs_footprints, site.name)
         return whole
 
@@ -215,7 +216,7 @@ async def read_heatmap(site: Instance, visit: Visit, wanted: HeatmapWanted, budg
         if filters.never:
             return whole
         for window in await few_enough(site, visit, filters.elements, most=budget):
-            variables = {"f": [*filters.elements, within(window)], "r": wanted.rows, "c": wanted.cols, **ends}
+            variables = {"f": [*filters.elements, started_within(window)], "r": wanted.rows, "c": wanted.cols, **ends}
             cells = (await site.query(visit, document, variables, _HEATMAP)).roofline_heatmap
             if [len(row) for row in cells] != [wanted.cols] * wanted.rows or not all(
                 map(isfinite, (v for row in cells for v in row))
@@ -250,7 +251,7 @@ async def read_summaries(site: Instance, visit: Visit, wanted: SummariesWanted, 
             "subCluster numNodes numHWThreads numAccelerators stats{name data{avg min max}}}}"
         )
         for window in reversed(await few_enough(site, visit, filters.elements, most=budget)):
-            variables = {"f": [*filters.elements, within(window)], "m": list(wanted.metrics)}
+            variables = {"f": [*filters.elements, started_within(window)], "m": list(wanted.metrics)}
             found.jobs += [_told(job) for job in (await site.query(visit, document, variables, _SUMMARIES)).jobs_metric_stats]
         return found
 

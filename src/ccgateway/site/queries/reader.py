@@ -256,10 +256,12 @@ class _Search:
         size = self.size + 1
         if size > LARGEST:
             return None
+        proved = by.type != "foot"
         while True:
             parts = await self.reader.top(plan, self.visit, by, more, size)
             self.scanned += sum(len(told.items) for told, _ in parts)
-            if by.type == "foot" and not await self.reader.has_all(plan, self.visit, by, more, parts):
+            proved = proved or await self.reader.has_all(plan, self.visit, by, more, parts)
+            if not proved:
                 return None
             found = await self._of_parts(plan, parts, size, ended=ended)
             if found is not None:

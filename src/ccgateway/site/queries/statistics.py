@@ -91,8 +91,6 @@ def exact_filter(dialect: Dialect, visit: Visit, filters: Sequence[JobFilter], s
         words = " and ".join(name.replace("_", " ") for name in branch.unsure)
         return f"release {dialect.name} does not evaluate the filter as it is meant ({words})"
     elements += branch.filters
-    if branch.states == {RUNNING}:  # alone it would be answered from the metric store, in another meaning
-        elements = [element for element in elements if element != {"state": [RUNNING]}] + [{"state": [RUNNING, RUNNING]}]
     elements.append(started_within(Window(max(EARLIEST, conditions.earliest), min(LATEST, conditions.latest))))
     return ExactFilter(tuple(elements), without_running=len(plan.branches) > 1)
 
@@ -153,7 +151,7 @@ class _Question:
     async def _asked(self, filters: ExactFilter) -> SiteStatistics | None:
         wanted, elements = self.wanted, list(filters.elements)
         document, variables = self._document(elements)
-        answer = await self._elements(document, variables, by_user="groupBy:USER" in document)
+        answer = await self._elements(document, variables)
         told = ToldStatistics(answer, self.site.name)
         result = told.statistics(wanted, fixed_bins=self.dialect.statistics.fixed_bins)
         if Figure.USERS in wanted.figures:
@@ -201,16 +199,14 @@ class _Question:
             filters = {f"f{n}": [*elements, {key: {"eq": group.id}}] for n, group in enumerate(some)}
             declared = ",".join(f"${name}:[JobFilter!]" for name in filters)
             parts = " ".join(f"u{n}:jobsStatistics(filter:$f{n},groupBy:USER){{id totalJobs}}" for n in range(len(some)))
-            answer = await self._elements(f"query({declared}){{{parts}}}", filters, by_user=True)
+            answer = await self._elements(f"query({declared}){{{parts}}}", filters)
             told = ToldStatistics(answer, self.site.name)
             for n, group in enumerate(some):
                 group.users = {str(one.id) for one in told.all(f"u{n}")}
         return True
 
-    async def _elements(
-        self, document: str, variables: Mapping[str, object], *, by_user: bool = False
-    ) -> dict[str, list[Element]]:
-        if not (by_user and self.dialect.statistics.takes_turns):
+    async def _elements(self, document: str, variables: Mapping[str, object]) -> dict[str, list[Element]]:
+        if not self.dialect.statistics.takes_turns or "groupBy:USER" not in document:
             return await self.site.query(self.visit, document, variables, ELEMENTS)
         async with self.site.user_groups.turn(self.visit.deadline, self.site.name):
             return await self.site.query(self.visit, document, variables, ELEMENTS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ import msgspec
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import EARLIEST, LATEST
 from ccgateway.site.exchange import Visit
+from ccgateway.site.queries.documents import started_within
 from ccgateway.site.queries.scanning import beyond_budget
 from ccgateway.site.releases import Window
 from ccgateway.site.releases.query import QueryReply
@@ -21,7 +21,7 @@ from ccgateway.site.releases.query import QueryReply
 if TYPE_CHECKING:
     from ccgateway.site.instance import Instance
 
-__all__ = ["MOST_JOBS", "few_enough", "within"]
+__all__ = ["MOST_JOBS", "few_enough"]
 
 #: jobs of one question; a few may start before it is asked
 MOST_JOBS = 480
@@ -73,21 +73,12 @@ async def few_enough(site: Instance, visit: Visit, elements: Sequence[Mapping[st
     return _joined(sorted(done, key=lambda one: -one.window.latest))
 
 
-def within(window: Window) -> dict[str, object]:
-    """The filter of jobs that started then."""
-    return {"startTime": {"from": _time(window.earliest), "to": _time(window.latest)}}
-
-
-def _time(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).isoformat().replace("+00:00", "Z")
-
-
 async def _count(
     site: Instance, visit: Visit, elements: Sequence[Mapping[str, object]], windows: Sequence[Window]
 ) -> list[_Counted]:
     declared = ",".join(f"$f{n}:[JobFilter!]" for n in range(len(windows)))
     parts = " ".join(f"w{n}:jobsStatistics(filter:$f{n}){{totalJobs}}" for n in range(len(windows)))
-    variables = {f"f{n}": [*elements, within(window)] for n, window in enumerate(windows)}
+    variables = {f"f{n}": [*elements, started_within(window)] for n, window in enumerate(windows)}
     answer = await site.query(visit, f"query({declared}){{{parts}}}", variables, _TOTALS)
     try:
         return [_Counted(window, answer[f"w{n}"][0].total_jobs) for n, window in enumerate(windows)]

@@ -13,7 +13,7 @@ included, as
 ``sites``             100 + 10 * fields of one site
 ``tags``              500 + 50 * fields of one tag
 ``jobsStatistics``    500 + 50 * fields of one element + 5000 with ``exact``
-``jobsMetricStats``   5000 + 50 * fields of one job, as ``jobsFootprints`` and ``rooflineHeatmap``
+``jobsMetricStats``   5000 + 50 * fields of one job, as ``jobsFootprints`` (+ 500 for every metric) and ``rooflineHeatmap``
 mutations             100 + 10 for every order (object of a list that is an argument), a tenth of the fields of its result, and
                       10 more if those of its ``job`` are among them, + 1 for every other item of the lists in an argument
 ``jobMetrics`` …      10 + metrics + fields of one metric / 10, as ``scopedJobStats`` and ``jobStats``

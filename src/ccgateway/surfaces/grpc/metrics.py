@@ -101,9 +101,8 @@ class Metrics:
         wanted = metrics_wanted(request.selection)
         check_metrics(len(request.ids), wanted, self._limits)
         ids = Ids(self._gateway.numbers)
-        named = {one: _named(ids, one) for one in request.ids}
-        asked = {name: one for one, name in named.items()}
-        batches = self._gateway.metrics_batches([named[one] for one in request.ids], wanted, call.caller)
+        batches = self._gateway.metrics_batches([_named(ids, one) for one in request.ids], wanted, call.caller)
+        asked = iter(request.ids)
         while True:
             with call.sending() as sending:
                 async with call.admitted(sending):
@@ -112,8 +111,8 @@ class Metrics:
                     return
                 found.reverse()
                 while found:  # what was sent is let go of
-                    job_id, outcome = found.pop()
-                    await _send(asked[job_id], outcome, call)
+                    _, outcome = found.pop()
+                    await _send(next(asked), outcome, call)
 
 
 async def _send(job_id: str, outcome: JobMetricsAnswer | GatewayError, call: Call) -> None:

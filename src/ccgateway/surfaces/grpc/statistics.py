@@ -10,7 +10,7 @@ from ccgateway.federation import statistics as values
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.statistics import METRICS, StatisticsQuestion
 from ccgateway.jobs.statistics.counting import DURATIONS, HISTOGRAMS
-from ccgateway.jobs.statistics.figures import Exactness, Figure, GroupBy
+from ccgateway.jobs.statistics.figures import Exactness, Figure, GroupBy, place_of
 from ccgateway.surfaces.grpc.calls import Call
 from ccgateway.surfaces.grpc.costs import check_filters
 from ccgateway.surfaces.grpc.messages import report_message, unreachable_in
@@ -60,18 +60,13 @@ class Statistics:
         (outcome,) = await self._gateway.statistics([question], call.caller)
         if isinstance(outcome, GatewayError):
             raise outcome
-
-        def place(item: values.JobStatistics) -> tuple[int | str, ...]:
-            amount = item.group.amount(question.sort_by) if question.sort_by is not None else None
-            return (0, -amount.value, item.group.id) if amount is not None else (1, 0, item.group.id)
-
         sent = GetStatisticsRequest()
         sent.CopyFrom(request)
         for name in ("page_size", "page_token", "read_mask"):
             sent.ClearField(name)
         page, token = page_of(
             outcome.items,
-            place,
+            lambda item: place_of(item.group, question.sort_by),
             size=request.page_size,
             token=request.page_token,
             question=("statistics", sent.SerializeToString(deterministic=True)),
