@@ -102,9 +102,9 @@ async def is_used(running: Mapping[str, Address], valkey: Valkey, load: Load) ->
     def metric_calls() -> int:
         return sum("/metrics/" in seen.target for seen in one.requests)
 
-    until = asyncio.get_running_loop().time() + 20
+    until = asyncio.get_running_loop().time() + 120
     while asyncio.get_running_loop().time() < until:
-        async with gateway_over(running, cache={**REDIS, "redis_url": valkey.url}) as other:
+        async with gateway_over(running, cache={"redis_timeout": 10, "redis_url": valkey.url}) as other:
             before = metric_calls()
             for query, variables in load.questions.values():
                 await other.ask(query, **variables)
