@@ -118,7 +118,7 @@ def test_the_first_asker_leaving_is_not_noticed_by_the_others(valkey: Valkey, ca
 
 
 def test_what_others_wait_for_is_fetched_to_its_end_though_nobody_here_wants_it_any_more(valkey: Valkey, calls: Path) -> None:
-    alone = task(valkey, calls, takes=15.0, leave_after=10.0, stays=15.0)
+    alone = task(valkey, calls, takes=4.0, leave_after=2.0, stays=4.0)
     with workers(alone, *[task(valkey, calls, callers=5)] * 2) as found:
         started(found[:1])
         until_called(calls)
@@ -131,7 +131,7 @@ def test_what_others_wait_for_is_fetched_to_its_end_though_nobody_here_wants_it_
 
 def test_what_others_have_waited_for_is_ended_when_they_have_left_as_well(valkey: Valkey, calls: Path) -> None:
     first, second = (
-        task(valkey, calls, takes=30.0, leave_after=after, stays=stays) for after, stays in ((4.0, 10.0), (5.0, 0.0))
+        task(valkey, calls, takes=30.0, leave_after=after, stays=stays) for after, stays in ((1.5, 4.0), (2.0, 0.0))
     )
     with workers(first, second) as found:
         started(found[:1])
@@ -155,7 +155,7 @@ def test_a_killed_process_costs_the_others_one_lock_time_out(valkey: Valkey, cal
 
 
 def test_a_long_fetch_keeps_its_claim(valkey: Valkey, calls: Path) -> None:
-    with workers(*[task(valkey, calls, callers=3, takes=12.0, lock_timeout=5.0)] * 2) as found:
+    with workers(*[task(valkey, calls, callers=3, takes=5.0, lock_timeout=2.0)] * 2) as found:
         started(found)
         outcomes = [worker.outcome() for worker in found]
     assert len(called(calls)) == 1

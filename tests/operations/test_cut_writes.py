@@ -46,7 +46,7 @@ def until_sent(site: Address) -> None:
 def test_a_write_that_is_cut_by_the_end_of_the_process_is_unknown_in_its_answer(
     site: Address, desk: Desk, tmp_path: Path
 ) -> None:
-    desk.text = '[writes]\naudit_file = "audit.log"\n[limits]\nrequest_timeout = 15.0\n'
+    desk.text = '[writes]\naudit_file = "audit.log"\n[limits]\nrequest_timeout = 8.0\n'
     desk.add("aurora", site.url, site.site.token("demo"), "timeout = 60\nconcurrency = 1")
     site.site.faults.hang(path="/tag_job/")
     with started("serve", "--port", "0", folder=desk.folder, until="serves") as (process, written), ThreadPoolExecutor() as pool:
@@ -55,7 +55,7 @@ def test_a_write_that_is_cut_by_the_end_of_the_process_is_unknown_in_its_answer(
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
         results = waiting.result(timeout=20)
-        assert time.monotonic() - begun < 10, "the write itself goes on for longer"
+        assert time.monotonic() - begun < 6, "the write itself goes on for longer"
         rest, _ = process.communicate(timeout=40)
         assert process.returncode == 0 and "Traceback" not in rest, rest
     assert results == [{"outcome": "UNKNOWN", "code": "STOPPING"}, {"outcome": "FAILED", "code": "STOPPING"}]
@@ -67,7 +67,7 @@ def test_a_killed_process_costs_who_sends_again_three_seconds_and_none_of_its_ti
     site: Address, desk: Desk, tmp_path: Path
 ) -> None:
     with Valkey(tmp_path / "valkey") as valkey:
-        desk.text = '[cache]\nredis_url_file = "redis"\n[limits]\nrequest_timeout = 9.0\n'
+        desk.text = '[cache]\nredis_url_file = "redis"\n[limits]\nrequest_timeout = 5.0\n'
         (tmp_path / "redis").write_text(valkey.url)
         (tmp_path / "redis").chmod(0o600)
         desk.add("aurora", site.url, site.site.token("demo"), "timeout = 30")
@@ -84,9 +84,9 @@ def test_a_killed_process_costs_who_sends_again_three_seconds_and_none_of_its_ti
             dying.wait()
             assert lost.exception(timeout=20) is not None
             site.site.faults.clear()
-            site.site.faults.slow(8.0, path="/tag_job/", times=1)
+            site.site.faults.slow(4.0, path="/tag_job/", times=1)
             begun = time.monotonic()
             assert write(second.split()[-1], 1, key="k") == [{"outcome": "DONE", "code": None}]
             took = time.monotonic() - begun
-            assert took < 8.0 + 3.0 + 10.0  # of which its own request may take nine: the wait for the dead is not among them
+            assert took < 4.0 + 3.0 + 5.0  # of which its own request may take five: the wait for the dead is not among them
             assert write(second.split()[-1], 1, key="k") == [{"outcome": "DONE", "code": None}]

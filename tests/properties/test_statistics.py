@@ -80,7 +80,6 @@ def held_against(answer: StatisticsAnswer, truth: Mapping[str, Mapping[Figure, i
                 assert amount.value == value
 
 
-@settings(max_examples=150, deadline=None)
 @given(splits(), st.sampled_from([None, *GroupBy]), st.booleans())
 def test_merged_figures_are_those_of_the_union(sites: Split, group: GroupBy | None, exact: bool) -> None:
     answer = ask(sites, StatisticsQuestion(figures=FIGURES, group_by=group, exact=exact))
@@ -146,7 +145,6 @@ def test_every_filter_means_the_same_at_every_release(name: str, sites: Split, g
     held_against(answer, counted(union, group), is_grouped=group is not None)
 
 
-@settings(max_examples=60, deadline=None)
 @given(splits(), st.sampled_from([None, "1m", "10m", "1h", "6h", "12h", "24h", "x"]))
 def test_merged_histograms_are_those_of_the_union(sites: Split, word: str | None) -> None:
     names = frozenset({"histDuration", "histNumNodes", "histNumCores", "histNumAccs"})
@@ -168,7 +166,6 @@ def test_merged_histograms_are_those_of_the_union(sites: Split, word: str | None
         assert item.histograms[name] == sorted(Counter(job[attribute] for job in union).items())
 
 
-@settings(max_examples=60, deadline=None)
 @given(splits(), st.sampled_from([1, 5, 10, 25]))
 def test_merged_histograms_of_metrics_are_those_of_the_union(sites: Split, bins: int) -> None:
     """Sites that keep metrics where nobody can count them refuse, and so does the whole."""

@@ -21,7 +21,7 @@ from support.walking import CALLER
 from support.written import NOW, Fault, Wire, gateway_over, instance_of, look_quickly, order_for
 
 #: 1000 and more once in a while; fewer every time
-RUNS = int(os.environ.get("CCGATEWAY_WRITE_RUNS", "60"))
+RUNS = int(os.environ.get("CCGATEWAY_WRITE_RUNS", "25"))
 AT_A_TIME = 25
 SENDS = 6
 SITES = ("aurora", "borealis")
