@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 from support.profiles import use_profile
 from support.standstill import Watch
@@ -13,6 +15,9 @@ from support.standstill import Watch
 use_profile()
 
 WATCH = pytest.StashKey[Watch]()
+RUNS = 3
+#: an outcome beside pytest's own
+AGAIN: Any = "again"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,14 +28,35 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[WATCH].stop()
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    again = pytest.mark.flaky(reruns=2, condition=config.stash[WATCH].stood_still)
-    for item in items:
-        item.add_marker(again)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    """Runs a test, and again as long as it fails in a standstill, which is reported as ``again``."""
+    watch = item.config.stash[WATCH]
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for run in range(1, RUNS + 1):
+        watch.begin()
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        means_nothing = run < RUNS and any(report.failed for report in reports) and watch.stood_still()
+        for report in reports:
+            if not means_nothing:
+                item.ihook.pytest_runtest_logreport(report=report)
+            elif report.failed:
+                report.outcome = AGAIN
+                item.ihook.pytest_runtest_logreport(report=report)
+        if not means_nothing:
+            break
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    item.config.stash[WATCH].begin()
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    return ("again", "A", "AGAIN") if report.outcome == AGAIN else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.stats.get("again", ()):
+        terminalreporter.write_line(f"AGAIN {report.nodeid}, which failed while the machine stood still:")
+        terminalreporter.write_line(report.longreprtext[-500:])
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -130,9 +130,7 @@ def test_what_others_wait_for_is_fetched_to_its_end_though_nobody_here_wants_it_
 
 
 def test_what_others_have_waited_for_is_ended_when_they_have_left_as_well(valkey: Valkey, calls: Path) -> None:
-    first, second = (
-        task(valkey, calls, takes=30.0, leave_after=after, stays=stays) for after, stays in ((1.5, 4.0), (2.0, 0.0))
-    )
+    first, second = (task(valkey, calls, takes=30.0, leave_after=after, stays=stays) for after, stays in ((1.5, 4.0), (2.0, 0.0)))
     with workers(first, second) as found:
         started(found[:1])
         until_called(calls)
