@@ -44,6 +44,17 @@ class TestJobs:
             filters=(filters.JobFilter(schedule="batch"),),
         )
 
+    @pytest.mark.parametrize(
+        ("shown", "wants_jobs"),
+        [("count", False), ("count complete sites { site calls }", False), ("count items { id }", True), ("complete", True),
+         ("count pageInfo { hasNextPage }", True), ("count hasNextPage", True), ("count sites { returned }", True)],
+    )  # fmt: skip
+    async def test_where_only_the_count_is_shown_no_jobs_are_wanted(
+        self, ask: Ask, gateway: FakeGateway, shown: str, wants_jobs: bool
+    ) -> None:
+        assert "errors" not in await ask(f"{{ jobs {{ {shown} }} }}")
+        assert gateway.questions[-1].wants_jobs is wants_jobs
+
     async def test_an_order_without_direction_is_ascending(self, ask: Ask, gateway: FakeGateway) -> None:
         question = await asked(ask, gateway, '(order: {field: "flops_any_avg", type: "foot"})')
         assert question.order == JobOrder("flops_any_avg", "foot", "ASC")

@@ -60,7 +60,10 @@ class JobList:
             Deadline.of_request(self.limits.request_timeout),
             *self._extent(question),
         )
-        answer = await (self._in_total_order(asked) if plan.is_total else self._sorted(asked, plan))
+        if question.wants_count and not question.wants_jobs and question.page is None:
+            answer = await self._counted_only(asked)
+        else:
+            answer = await (self._in_total_order(asked) if plan.is_total else self._sorted(asked, plan))
         judge(answer.reports, self.registry, question.policy, is_empty=not answer.rows)
         return answer
 
@@ -189,8 +192,15 @@ class JobList:
             return _Count(sum(total for total in totals if total is not None))  # which the sites told with their first pages
         return await self._count(asked)
 
+    async def _counted_only(self, asked: _Asked) -> JobListAnswer:
+        walk = await self._counting(asked)
+        return self._answer(asked, walk, [], end=None, has_next=False, count=self._counted(walk))
+
     async def _count(self, asked: _Asked) -> _Count:
-        """All matching jobs: as their sites count them, or else by reading them."""
+        return self._counted(await self._counting(asked))
+
+    async def _counting(self, asked: _Asked) -> Walk:
+        """All matching jobs: as their sites count them, or else read."""
         walk = await self._walk(asked, frozenset())
 
         async def count(part: Part, stream: JobStream) -> Told | None:
@@ -199,7 +209,7 @@ class JobList:
 
         await have_told(walk, count)
         await walk.collect(math.inf)
-        return self._counted(walk)
+        return walk
 
     def _counted(self, walk: Walk) -> _Count:
         gaps = [f"count: unknown, as {part.instance.name} could not be read to its end." for part in walk.parts if part.has_gaps]

@@ -104,7 +104,8 @@ class JobListQuestion:
     """A question for jobs.
 
     ``first``/``after`` read on from a cursor; ``page`` skips instead (not both). ``fields``: the row attributes the answer
-    will show (``ccgateway.jobs.model.JOB_FIELDS``). ``wants_count``, ``wants_next``: whether those are shown.
+    will show (``ccgateway.jobs.model.JOB_FIELDS``). ``wants_count``: whether that is shown; ``wants_jobs``: whether the jobs
+    are, or whether there are more.
     """
 
     filters: Sequence[JobFilter] = ()
@@ -116,6 +117,7 @@ class JobListQuestion:
     policy: Policy = Policy.PARTIAL
     fields: frozenset[str] = frozenset()
     wants_count: bool = False
+    wants_jobs: bool = True
 
     def __post_init__(self) -> None:
         if self.page is not None and (self.first is not None or self.after is not None):

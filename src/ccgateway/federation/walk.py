@@ -139,7 +139,8 @@ class Walk:
             down_to, most = self._start_of(int(want)), want - len(self.ready)
             asks = [(part, _span_size(part, most), down_to) for part in readable if part.live and part.live.floor > down_to]
         else:
-            asks = [(part, _size(part, lacking), EARLIEST) for part in readable]
+            shares = sum(part.share for part in readable)  # of those that have been read to their end nothing more comes
+            asks = [(part, _size(part, lacking, part.share / shares), EARLIEST) for part in readable]
         await self._round(asks)
 
     def _start_of(self, place: int) -> int:
@@ -250,8 +251,8 @@ def _reading(part: Part, stream: JobStream, size: int, down_to: int) -> Callable
     return lambda: part.read(stream, size, down_to)
 
 
-def _size(part: Part, lacking: float) -> int:
-    """Rows to ask of a site that gives about its share of what is lacking: a little more than expected; of a filtered list twice
+def _size(part: Part, lacking: float, share: float) -> int:
+    """Rows to ask of a site that gives about that share of what is lacking: a little more than expected; of a filtered list twice
     as many as the last time, as there is no telling where matches stand. Rounded up where pages are shared: shares differ a
     little from question to question, and so would the pages."""
     stream = part.live
@@ -259,7 +260,7 @@ def _size(part: Part, lacking: float) -> int:
         return 0
     if math.isinf(lacking):
         return part.at_pace(max(FIRST_PAGE, part.last_size * 2))
-    expected = lacking * min(1.0, part.share * 1.25) / max(stream.selectivity, 0.01)
+    expected = lacking * min(1.0, share * 1.25) / max(stream.selectivity, 0.01)
     least = FIRST_SCAN if stream.scanned == 0 and stream.is_filtered else 0
     before = part.last_size * 2 if stream.is_filtered else part.last_size // 2
     size = max(math.ceil(expected) + min(2 + int(expected / 16), CUT_OFF), least, before)

@@ -179,6 +179,10 @@ class Site(Protocol):
         """The jobs of these rows, read again with all of the attributes."""
         ...
 
+    def drops_rows(self, credential: Credential, wanted: JobsWanted) -> bool:
+        """Whether pages may hold many rows that do not match, as far as is known."""
+        ...
+
     def reads(self, credential: Credential) -> ReadingWay:
         """How jobs are read with that credential, and why."""
         ...

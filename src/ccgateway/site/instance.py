@@ -33,7 +33,7 @@ from ccgateway.site.outages import RememberedFailureError
 from ccgateway.site.queries.completing import Completed, complete
 from ccgateway.site.queries.documents import Counted, QueriedList
 from ccgateway.site.queries.footprints import read_footprints, read_heatmap, read_summaries
-from ccgateway.site.queries.reader import FirstJobs, QueryReader, Tally
+from ccgateway.site.queries.reader import CountedBy, FirstJobs, QueryReader, Tally
 from ccgateway.site.queries.statistics import read_statistics
 from ccgateway.site.queries.turns import Turns
 from ccgateway.site.queries.ways import ReadingWay, Ways
@@ -136,7 +136,7 @@ class Instance:
         """One page, read the way that takes less work: of lists that ``listed`` has from this site, or remembers."""
 
         async def ask(dialect: Dialect) -> ListPage:
-            plan = self._ways.plan(dialect, visit.credential, wanted)
+            plan = self._ways.plan(dialect, visit.credential, wanted, size=size)
             if plan is not None:
                 try:
                     return await self._reader.page(plan, window, listed, size=size, page=page)
@@ -149,6 +149,10 @@ class Instance:
 
         return await self.in_dialect(visit, ask)
 
+    def drops_rows(self, credential: Credential, wanted: JobsWanted) -> bool:
+        """See ``Site``."""
+        return self._ways.drops_rows(self._dialect, credential, wanted)
+
     async def complete(self, visit: Visit, rows: Sequence[JobRow], attributes: frozenset[str]) -> Completed:
         """See ``Site``."""
         return await complete(self, visit, rows, attributes)
@@ -157,9 +161,9 @@ class Instance:
         """See ``Site``."""
         return self._ways.way(self._dialect, credential)
 
-    async def count(self, visit: Visit, wanted: JobsWanted) -> Tally | None:
-        """See ``Site``."""
-        return await self._by_query(visit, lambda dialect: self._reader.count(dialect, visit, wanted))
+    async def count(self, visit: Visit, wanted: JobsWanted, counted: CountedBy | None = None) -> Tally | None:
+        """See ``Site``. ``counted`` asks this site, or has the answer of somebody who asks it the same."""
+        return await self._by_query(visit, lambda dialect: self._reader.count(dialect, visit, wanted, counted or self.counted))
 
     async def first(
         self, visit: Visit, wanted: JobsWanted, order: JobOrder, *, size: int, after: Cursor | None
@@ -175,14 +179,13 @@ class Instance:
 
     async def counted(self, query: QueriedList, visit: Visit) -> Counted[JobRow]:
         """What the site's own GraphQL gives: rows, and how many there are altogether."""
-        told, _ = await self._decoded(query, visit, query.answer)
-        self._check_size(len(told.items), query.size)
-        return told
+        return (await self._decoded(query, visit, query.answer))[0]
 
     async def listed(self, query: ListQuery | QueriedList, visit: Visit) -> tuple[list[JobRow], bytes]:
         """The rows that the site gives, and the body that they were read from; raises as ``page``."""
         rows, body = await self._decoded(query, visit, query.rows)
-        self._check_size(len(rows), query.size)
+        if len(rows) > query.size:
+            raise SiteError(Code.WRONG_RELEASE, self.name, f"The site sent {len(rows)} jobs where {query.size} were asked for.")
         return rows, body
 
     async def _decoded(
@@ -194,10 +197,6 @@ class Instance:
             if answer.status == 500:
                 raise PageFailedError(refuse(answer, self.name), answer.body)
             return await in_turn(lambda: decode(answer, self.name)), answer.body
-
-    def _check_size(self, rows: int, size: int) -> None:
-        if rows > size:
-            raise SiteError(Code.WRONG_RELEASE, self.name, f"The site sent {rows} jobs where {size} were asked for.")
 
     async def job(self, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
         """See ``Site``."""

@@ -83,6 +83,7 @@ class JobStream:
         self._next = min(latest, wanted.conditions.latest, LATEST)
         self._page_limit = LARGEST_PAGE
         self._began = False
+        self._is_filtered = site.origin.drops_rows(visit.credential, wanted)
 
     @property
     def done(self) -> bool:
@@ -108,8 +109,8 @@ class JobStream:
 
     @property
     def is_filtered(self) -> bool:
-        """Whether the gateway may have to drop rows that it reads."""
-        return bool(self._wanted.conditions.items)
+        """Whether the gateway may have to drop many of the rows that it reads."""
+        return self._is_filtered
 
     @property
     def matched(self) -> int:

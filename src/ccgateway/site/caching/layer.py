@@ -3,7 +3,8 @@
 A page that was kept is one that was read a little earlier. Walks stay exact with such pages: the pages of a walk are apart in
 their start times, so that each job is on one page whenever that was read, and what a job's page says is as old as
 ``cache.list_for`` allows. So a job comes exactly once if it is there from that many seconds before the walk began to its end.
-What has to be read in one moment (the several pages of one second), and what is to be exact now (counts), is asked of ``origin``.
+What has to be read in one moment (the several pages of one second) is asked of ``origin``. Counts are exact now: none is kept,
+but those who ask for the same while it is under way get the same.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from ccgateway.site.caching.responses import CLUSTERS, JOBS, USERS, ResponseCach
 from ccgateway.site.exchange import SiteAnswer, Visit
 from ccgateway.site.instance import Instance
 from ccgateway.site.listing import ListQuery
-from ccgateway.site.queries.documents import QueriedList
+from ccgateway.site.queries.documents import Counted, QueriedList
+from ccgateway.site.queries.reader import Tally
 from ccgateway.site.reading import ROW_BYTES
 from ccgateway.site.releases import ListPage, Window
 
@@ -62,7 +64,7 @@ class CachingSite:
         # of these questions no answers are kept
         self.visit, self.job, self.greet = origin.visit, origin.job, origin.greet
         self.lacking, self.hides_others = origin.lacking, origin.hides_others
-        self.count, self.first, self.reads, self.complete = origin.count, origin.first, origin.reads, origin.complete
+        self.first, self.reads, self.complete, self.drops_rows = origin.first, origin.reads, origin.complete, origin.drops_rows
         self._metrics = CachedMetrics(origin, responses)
 
     def __repr__(self) -> str:
@@ -115,6 +117,25 @@ class CachingSite:
             return dict.fromkeys(keys, Filled(body, ttl, values={view.name: (rows, ROW_BYTES * len(rows))}))
 
         return (await self._responses.fetch([key], fill, view, visit, within=self.settings.timeout))[key].value
+
+    async def count(self, visit: Visit, wanted: JobsWanted) -> Tally | None:
+        """See ``Site``."""
+        person = person_of(visit.credential)
+        if person is None or not self.shares_pages:
+            return await self.origin.count(visit, wanted)
+
+        async def counted(query: QueriedList, visit: Visit) -> Counted[JobRow]:
+            key = Key(self.name, JOBS, person, f"count {query.name}")
+
+            def decode(_key: Key, entry: Entry) -> tuple[Counted[JobRow], int]:
+                return query.answer(SiteAnswer(200, "application/json", entry.payload), self.name), ROW_BYTES
+
+            async def fill(keys: Sequence[Key], visit: Visit) -> Mapping[Key, Filled]:
+                return dict.fromkeys(keys, Filled((await self.origin.listed(query, visit))[1], 0.0))
+
+            return (await self._responses.fetch([key], fill, View(decode), visit, within=self.settings.timeout))[key].value
+
+        return await self.origin.count(visit, wanted, counted)
 
     async def metrics(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
         """See ``Site``."""

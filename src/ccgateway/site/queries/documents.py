@@ -70,7 +70,14 @@ class QueriedList:
 
     @classmethod
     def of(
-        cls, facts: QueryFacts, attributes: frozenset[str], filters: Sequence[Filter], *, order: Order, size: int, page: int = 1
+        cls,
+        facts: QueryFacts,
+        attributes: frozenset[str],
+        filters: Sequence[Filter],
+        *,
+        order: Order | None,
+        size: int,
+        page: int = 1,
     ) -> QueriedList:
         """The list that the filters select, all of them together."""
         document = _document(facts, attributes, order)
@@ -82,6 +89,8 @@ class QueriedList:
         """The page and the count. Raises ``SiteError`` for what is none, and for a page that is not as full as the count says."""
         told = query_data(answer, _decoder(site, self.facts, self.attributes), site).jobs
         rows = len(told.items)
+        if rows > self.size:
+            raise SiteError(Code.WRONG_RELEASE, site, f"The site sent {rows} jobs where {self.size} were asked for.")
         if rows > told.count or (self.page == 1 and rows < min(self.size, told.count)):
             # they are counted a moment later: jobs that came or went in between are no reason to leave it alone for long
             message = f"The site's own GraphQL sent {rows} jobs and counted {told.count}."
@@ -94,14 +103,17 @@ class QueriedList:
 
 
 @lru_cache(maxsize=1024)
-def _document(facts: QueryFacts, attributes: frozenset[str], order: Order) -> str:
-    kind = f'type:"{order.type}",' if facts.types_orders else ""
+def _document(facts: QueryFacts, attributes: frozenset[str], order: Order | None) -> str:
+    ordered = ""
+    if order is not None:
+        kind = f'type:"{order.type}",' if facts.types_orders else ""
+        ordered = f',order:{{field:"{order.field}",{kind}order:{order.direction}}}'
     fields = " ".join(
         _selected(facts, attribute) for attribute in sorted(attributes | ALWAYS) if attribute not in facts.wire.absent
     )
     return (
-        f"query($f:[JobFilter!],$n:Int!,$p:Int!){{jobs(filter:$f,page:{{itemsPerPage:$n,page:$p}},"
-        f'order:{{field:"{order.field}",{kind}order:{order.direction}}}){{count items{{{fields}}}}}}}'
+        "query($f:[JobFilter!],$n:Int!,$p:Int!){jobs(filter:$f,page:{itemsPerPage:$n,page:$p}"
+        f"{ordered}){{count items{{{fields}}}}}}}"
     )
 
 

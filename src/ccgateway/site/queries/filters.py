@@ -73,6 +73,11 @@ class QueryPlan:
         """Whether the site's count is the count."""
         return all(branch.is_exact for branch in self.branches)
 
+    @property
+    def finds_few_others(self) -> bool:
+        """Whether at most jobs that run are found beside those that are wanted."""
+        return all(branch.is_exact for branch in self.branches if branch.states != {RUNNING})
+
     def matching(self, rows: Sequence[JobRow]) -> list[JobRow]:
         """The rows that pass every test."""
         found = list(rows)
@@ -158,8 +163,7 @@ def _branch(dialect: Dialect, states: frozenset[str], split: _Split) -> Branch:
         if pushed is not None and pushed.is_exact and condition.needs.isdisjoint(_READ_APART)
     ]
     if states != dialect.states:
-        # exactly ["running"] has sites answer figures from the metric store, in another meaning
-        filters.append({"state": sorted(states) * (2 if states == {RUNNING} else 1)})
+        filters.append({"state": sorted(states)})
         promised.append(Condition("state", frozenset({"state"}), lambda row: row.state in states))
     return Branch(tuple(filters), tuple(promised), states, tuple(unsure))
 

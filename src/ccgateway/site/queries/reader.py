@@ -26,12 +26,13 @@ from ccgateway.site.releases import Dialect, ListPage, Window
 if TYPE_CHECKING:
     from ccgateway.site.instance import Instance
 
-__all__ = ["FirstJobs", "QueryReader", "Tally"]
+__all__ = ["CountedBy", "FirstJobs", "QueryReader", "Tally"]
 
 #: rows of one answer at the most, as of REST's pages; jobs that are read to be counted, or put in order, before it is given up
 LARGEST, MOST_READ = 5000, 20_000
 
 Listed = Callable[[QueriedList], Awaitable[Sequence[JobRow]]]
+CountedBy = Callable[[QueriedList, Visit], Awaitable[Counted[JobRow]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class QueryReader:
     """Asks one instance, in a dialect that has ``POST /query``. Raises ``SiteError`` where that comes to nothing."""
 
     def __init__(self, site: Instance) -> None:
-        self._site = site
+        self.site = site
 
     # --- pages, newest first
 
@@ -67,11 +68,11 @@ class QueryReader:
         found: list[JobRow] = []
         for branch in plan.branches:
             filters = (*branch.filters, started_within(window))
-            asked = (size, page) if is_one else (size * page, 1)
-            query = QueriedList.of(plan.facts, plan.attributes, filters, order=order, size=asked[0], page=asked[1])
-            rows = await listed(query)
-            self._check(rows, branch)
-            found += rows
+            rows, number = (size, page) if is_one else (size * page, 1)
+            query = QueriedList.of(plan.facts, plan.attributes, filters, order=order, size=rows, page=number)
+            given = await listed(query)
+            self._check(given, branch)
+            found += given
         if not is_one:
             found = sorted({row.id: row for row in found}.values(), key=lambda row: (-row.start_time, -row.id))
             found = found[size * (page - 1) : size * page]
@@ -84,38 +85,34 @@ class QueryReader:
                 raise self.misfit(f"sends jobs that do not match what was asked for ({condition.name})")
 
     async def _ask(self, query: QueriedList, visit: Visit, branch: Branch) -> Counted[JobRow]:
-        told = await self._site.counted(query, visit)
+        told = await self.site.counted(query, visit)
         self._check(told.items, branch)
         return told
 
     # --- counts
 
-    async def count(self, dialect: Dialect, visit: Visit, wanted: JobsWanted) -> Tally | None:
-        """How many jobs match; ``None`` where that takes reading more than a few of them."""
+    async def count(self, dialect: Dialect, visit: Visit, wanted: JobsWanted, counted: CountedBy) -> Tally | None:
+        """How many jobs match; ``None`` where that takes reading more than a few of them. ``counted`` asks, or has the answer."""
         plan = plan_for(dialect, JobsWanted(wanted.conditions, frozenset()), visit.credential)
         if plan is None:
             return None
-        found = Tally(0, 0)
-        for branch in plan.branches:
-            part = await self._count(plan, branch, visit, wanted.conditions)
-            if part is None:
-                return None
-            found = Tally(found.jobs + part.jobs, found.scanned + part.scanned)
-        return found
-
-    async def _count(self, plan: QueryPlan, branch: Branch, visit: Visit, asked: Conditions) -> Tally | None:
+        asked, tally = wanted.conditions, Tally(0, 0)
         # without an end, the newest job tells whether there are some of times that no job can have
         window = Window(max(0, asked.earliest), asked.latest if asked.latest < LATEST else LATEST + 1)
-        filters = (*branch.filters, started_within(window))
-        size = 1 if branch.is_exact else LARGEST
-        query = QueriedList.of(plan.facts, plan.attributes, filters, order=NEWEST, size=size)
-        told = await self._ask(query, visit, branch)
-        if told.items and told.items[0].start_time > LATEST:
+        is_sorted = not (plan.facts.sorts_to_count and plan.is_exact and window == Window(0, LATEST + 1))
+        if not is_sorted and await self._holds_far_ones(dialect, visit):
             return None
-        if branch.is_exact:
-            matching = plan.matching(told.items)
-            return Tally(told.count, len(told.items)) if len(matching) == len(told.items) else None
-        return Tally(len(plan.matching(told.items)), len(told.items)) if told.count <= len(told.items) else None
+        for branch in plan.branches:
+            filters = (*branch.filters, started_within(window)) if is_sorted else branch.filters
+            size, order = 1 if branch.is_exact else LARGEST, NEWEST if is_sorted else None
+            told = await counted(QueriedList.of(plan.facts, plan.attributes, filters, order=order, size=size), visit)
+            self._check(told.items, branch)
+            matching = len(plan.matching(told.items))
+            is_far = any(row.start_time > LATEST for row in told.items[:1])
+            if is_far or (matching < len(told.items) if branch.is_exact else told.count > len(told.items)):
+                return None
+            tally = Tally(tally.jobs + (told.count if branch.is_exact else matching), tally.scanned + len(told.items))
+        return tally
 
     # --- other orders
 
@@ -173,14 +170,9 @@ class QueryReader:
                     return False
         return True
 
-    @property
-    def site(self) -> Instance:
-        """Who is asked."""
-        return self._site
-
     def misfit(self, words: str) -> SiteError:
         """The failure of a site that is not to be believed."""
-        return SiteError(Code.WRONG_RELEASE, self._site.name, f"The site's own GraphQL {words}.")
+        return SiteError(Code.WRONG_RELEASE, self.site.name, f"The site's own GraphQL {words}.")
 
 
 def _facts(dialect: Dialect) -> Any:

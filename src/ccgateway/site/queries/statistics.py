@@ -91,6 +91,8 @@ def exact_filter(dialect: Dialect, visit: Visit, filters: Sequence[JobFilter], s
         words = " and ".join(name.replace("_", " ") for name in branch.unsure)
         return f"release {dialect.name} does not evaluate the filter as it is meant ({words})"
     elements += branch.filters
+    if branch.states == {RUNNING}:  # alone it would be answered from the metric store, in another meaning
+        elements = [element for element in elements if element != {"state": [RUNNING]}] + [{"state": [RUNNING, RUNNING]}]
     elements.append(started_within(Window(max(EARLIEST, conditions.earliest), min(LATEST, conditions.latest))))
     return ExactFilter(tuple(elements), without_running=len(plan.branches) > 1)
 

@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 #: credentials of one site whose refusals are known at any one time
 MOST_KNOWN = 1024
+#: rows of a page from which on the site's own GraphQL, asked for the attributes that are wanted, takes less work than REST, which
+#: reads and writes all of every job
+MANY = 100
 #: seconds for which a refusal counts, and what may have been a moment's failure, or one question's
 REFUSED_FOR, FAILED_FOR = 300.0, 30.0
 #: failures that the other way need not share
@@ -82,14 +85,24 @@ class Ways:
             return ReadingWay(by_query=False, why=f"The site's own GraphQL is left alone for now: {refusal.why}", gave_way=True)
         return ReadingWay(by_query=True, why="Filters, counts and orders that REST does not have go by the site's own GraphQL.")
 
-    def plan(self, dialect: Dialect, credential: Credential, wanted: JobsWanted) -> QueryPlan | None:
-        """How a list, newest first, is asked for by the site's own GraphQL; ``None``: by REST, where that takes no more work."""
-        is_set = self._setting == "query"
+    def plan(self, dialect: Dialect, credential: Credential, wanted: JobsWanted, *, size: int) -> QueryPlan | None:
+        """How ``size`` rows, newest first, are asked for by the site's own GraphQL; ``None``: by REST, where that takes no more
+        work."""
+        is_less = self._setting == "query" or (size >= MANY and not wanted.later)
         hides = not dialect.isolates and not credential.sees_all
-        if not (is_set or hides or wanted.conditions.items) or not self.way(dialect, credential).by_query:
+        if not (is_less or hides or wanted.conditions.items) or not self.way(dialect, credential).by_query:
             return None
         plan = plan_for(dialect, wanted, credential)
-        return plan if plan is not None and (is_set or plan.narrows) else None
+        return plan if plan is not None and (is_less or plan.narrows) else None
+
+    def drops_rows(self, dialect: Dialect | None, credential: Credential, wanted: JobsWanted) -> bool:
+        """Whether pages may hold many rows that do not match, whichever way they are read."""
+        if dialect is None:
+            return bool(wanted.conditions.items)
+        plan = self.plan(dialect, credential, wanted, size=1)
+        if plan is not None:
+            return not plan.finds_few_others
+        return bool(dialect.plan(wanted.conditions, wanted.attributes, credential).residual)
 
     async def tried(self, dialect: Dialect, credential: Credential, ask: Callable[[], Awaitable[T | None]]) -> T | None:
         """What ``ask`` comes to; ``None`` where the site's own GraphQL is not asked, or what came leads to REST."""

@@ -151,6 +151,8 @@ class QueryFacts:
     #: patch release
     names: Compared = "alone"
     hosts: Compared = "alone"
+    #: whether it sorts all jobs that match for the newest of them: a count takes a fraction of that without an order
+    sorts_to_count: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -48,6 +48,7 @@ V1_2 = Dialect(
         types_orders=False,
         names="in text",
         hosts="in text",
+        sorts_to_count=True,
     ),
     lacks={
         "metric_stats": "Releases up to 1.3 keep no footprints: metricStats matches none of this site's jobs.",

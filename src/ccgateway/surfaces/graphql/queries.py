@@ -54,6 +54,10 @@ PageArgument = Annotated[PageRequest | None, argument(description="A page by its
 OrderArgument = Annotated[OrderByInput | None, argument(description="The order; by start time, newest first, if left out.")]
 
 
+#: what of a list takes reading it
+_OF_JOBS = ("items", "pageInfo", "hasNextPage")
+
+
 async def _jobs(
     info: Info,
     *,
@@ -69,6 +73,8 @@ async def _jobs(
     wanted = page.to_value() if page else None
     if wanted is None and first is None:
         first = min(DEFAULT_PAGE, info.context.limits.page_jobs)
+    wants_count = selection.selects("count")
+    shows_jobs = any(map(selection.selects, _OF_JOBS)) or any(field.name == "returned" for field in selection.below("sites"))
     question = JobListQuestion(
         filters=filter_values(filter, info.context.ids),
         order=order.to_value() if order else JobOrder(),
@@ -78,7 +84,8 @@ async def _jobs(
         sites=sites,
         policy=policy.to_value().of(info.context.caller),
         fields=row_attributes(selection.below("items")),
-        wants_count=selection.selects("count"),
+        wants_count=wants_count,
+        wants_jobs=not wants_count or shows_jobs,
     )
     answer = await info.context.gateway.jobs(question, info.context.caller)
     info.context.note_gaps(info, answer.reports)

@@ -84,6 +84,7 @@ class Jobs:
             sites=sites_of(request.sites),
             policy=policy_of(request.policy, call.caller),
             wants_count=True,
+            wants_jobs=False,
         )
         answer = await self._gateway.jobs(question, call.caller)
         return CountJobsResponse(
