@@ -234,15 +234,21 @@ class _Search:
 
     async def settled(self, by: Order, *, ended: bool = False) -> FirstJobs | None:
         """By a value that the site orders by; of jobs that have ended only, where it knows that of no others."""
-        bounded = self._bounded()
-        plan = plan_for(self.dialect, bounded, self.visit.credential, settled=True if ended else None)
+        bounded, credential = self._bounded(), self.visit.credential
+        if ended:
+            bounded = replace(bounded, attributes=bounded.attributes | {"state"})
+        plan = plan_for(self.dialect, bounded, credential, settled=True if ended else None)
         if plan is None:
             return None
         if not plan.branches:
             return FirstJobs([], self.scanned)
+        # sites read an order off an index, unless they are told which states the jobs may have, or when they started: so the
+        # first look is at all jobs, and passes over those that run
+        all_jobs = plan_for(self.dialect, bounded, credential) if ended and self.sort.descending else None
+        looks = [one for one in (all_jobs, plan) if one is not None and (one is plan or len(one.branches) == 1)]
         conditions = bounded.conditions
         window = Window(max(0, conditions.earliest), min(conditions.latest, LATEST))
-        more: list[Filter] = [started_within(window)]
+        more: list[Filter] = [] if window == Window(0, LATEST) else [started_within(window)]
         if by.type == "foot":
             more.append(_has_value(plan, self.order.field))
         size = self.size + 1
@@ -250,8 +256,11 @@ class _Search:
             return None
         proved = by.type != "foot"
         while True:
+            plan = looks.pop(0) if len(looks) > 1 else looks[0]
             parts = await self.reader.top(plan, self.visit, by, more, size)
             self.scanned += sum(len(told.items) for told, _ in parts)
+            if any(row.start_time > LATEST for told, _ in parts for row in told.items):
+                return None  # it came since they were looked for
             proved = proved or await self.reader.has_all(plan, self.visit, by, more, parts)
             if not proved:
                 return None
@@ -260,7 +269,7 @@ class _Search:
                 if by.type == "foot" and len(found) < self.size:
                     return None  # jobs without a value come next
                 return FirstJobs(found[: self.size], self.scanned)
-            size *= 4
+            size *= 1 if plan is all_jobs else 4
             if size > MOST_READ:
                 return None
 
@@ -271,14 +280,17 @@ class _Search:
         sure: list[JobRow] = []
         edges: list[Any] = []
         for told, _ in parts:
-            values = [self.sort.value(row) for row in told.items]
+            rows = [row for row in told.items if not (ended and row.state == RUNNING)]
+            values = [self.sort.value(row) for row in rows]
             if any(value is None for value in values) or values != sorted(values, reverse=self.sort.descending):
                 raise self.reader.misfit("sends jobs in another order than was asked for")
             if len(told.items) < size:
-                sure += told.items
+                sure += rows
                 continue
+            if not rows:
+                return None
             edges.append(values[-1])
-            sure += [row for row, value in zip(told.items, values, strict=True) if value != values[-1]]
+            sure += [row for row, value in zip(rows, values, strict=True) if value != values[-1]]
         if edges:
             # what lies beyond the nearest edge may not be all
             edge = (max if self.sort.descending else min)(edges)
