@@ -123,7 +123,7 @@ class SiteSettings(SiteIdentitySettings):
     reads: Reads = Field(
         "auto",
         description="How jobs are read: auto asks the site's own GraphQL (POST /query) for filters, counts and orders that REST "
-        "does not have; query asks it for whatever it can answer; rest never does.",
+        "does not have, and for large pages; query asks it for whatever it can answer; rest never does.",
     )
     read_only: bool = Field(default=False, description="Let nothing be written at the site.")
     tags_by_query: bool = Field(

@@ -83,7 +83,7 @@ class Ways:
         refusal = self._refusals.get(credential.fingerprint)
         if refusal is not None:
             return ReadingWay(by_query=False, why=f"The site's own GraphQL is left alone for now: {refusal.why}", gave_way=True)
-        return ReadingWay(by_query=True, why="Filters, counts and orders that REST does not have go by the site's own GraphQL.")
+        return ReadingWay(by_query=True, why=_WHY)
 
     def plan(self, dialect: Dialect, credential: Credential, wanted: JobsWanted, *, size: int) -> QueryPlan | None:
         """How ``size`` rows, newest first, are asked for by the site's own GraphQL; ``None``: by REST, where that takes no more
@@ -125,6 +125,7 @@ class Ways:
         return True
 
 
+_WHY = "Filters, counts and orders that REST does not have, and large pages, go by the site's own GraphQL."
 #: what a site says of itself is not fit for everybody: it may hold bind values, or another's names
 _WORDS = {
     Code.SITE_UNAUTHORIZED: "it refuses the token",
