@@ -44,7 +44,7 @@ async def test_no_other_site_is_asked_for_it_however_that_is_named(sites: Sequen
             await gateway.job("one:1", BOUND, fields=frozenset())
         assert refused.value.code is Code.NO_CREDENTIAL
         with pytest.raises(SiteError):
-            await sites[0].visit(BOUND, Deadline.after(1))
+            await sites[0].context(BOUND, Deadline.after(1))
 
 
 async def test_what_it_writes_goes_to_its_site_though_another_has_a_cluster_of_that_name(sites: Sequence[Instance]) -> None:

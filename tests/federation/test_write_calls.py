@@ -234,10 +234,10 @@ async def test_writes_tell_what_is_remembered_of_the_site(monkeypatch: pytest.Mo
 async def test_a_fault_of_ours_is_one_orders_affair(monkeypatch: pytest.MonkeyPatch) -> None:
     inner = Writer.put_tags
 
-    async def broken(self: Writer, visit: Any, target: Target, tags: Any) -> WriteResult:
+    async def broken(self: Writer, context: Any, target: Target, tags: Any) -> WriteResult:
         if target.db_id == 2:
             raise ZeroDivisionError
-        return await inner(self, visit, target, tags)
+        return await inner(self, context, target, tags)
 
     monkeypatch.setattr(Writer, "put_tags", broken)
     gateway = gateway_over(instance_of(wire()))

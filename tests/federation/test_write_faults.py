@@ -30,7 +30,7 @@ from ccgateway.jobs.writes import (
 )
 from ccgateway.simulator import SimulatedSite
 from ccgateway.simulator.backend import User
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from support.orders import job
 from support.walking import CALLER
 from support.written import CALL, NOW, Fault, Wire, gateway_over, instance_of, job_at, look_quickly, order_for, started
@@ -303,8 +303,8 @@ class OldMeta(Wire):
         super().__init__(site)
         self.old: dict[str, str] | None = old
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
-        answer = await super().exchange(request, visit)
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+        answer = await super().exchange(request, context)
         if self.sent:
             self.old = None
         if self.old is None or request.method != "GET":

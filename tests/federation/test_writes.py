@@ -19,7 +19,7 @@ from ccgateway.jobs.writes import (
     WriteOutcome,
     WriteResult,
 )
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from support.orders import SLOW, job, outcomes, tagging, wire
 from support.walking import CALLER
 from support.written import CALL, NOW, gateway_over, instance_of, job_at, look_quickly, order_for
@@ -80,12 +80,12 @@ async def test_jobs_are_written_side_by_side_as_far_as_the_site_takes_it() -> No
     now = most = 0
     inner = aurora.exchange
 
-    async def counted(request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def counted(request: SiteRequest, context: CallContext) -> SiteAnswer:
         nonlocal now, most
         now += 1
         most = max(most, now)
         try:
-            return await inner(request, visit)
+            return await inner(request, context)
         finally:
             now -= 1
 
@@ -357,10 +357,10 @@ async def test_time_is_kept_for_reading_back() -> None:
     until: list[float] = []
     inner = aurora.exchange
 
-    async def noted(request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def noted(request: SiteRequest, context: CallContext) -> SiteAnswer:
         if not request.safe:
-            until.append(visit.deadline.remaining)
-        return await inner(request, visit)
+            until.append(context.deadline.remaining)
+        return await inner(request, context)
 
     aurora.exchange = noted  # type: ignore[method-assign]
     await gateway.writes.tag_jobs(tagging(1), CALLER, CALL)

@@ -23,7 +23,7 @@ from ccgateway.simulator import SimulatedSite
 from ccgateway.simulator.messages import Request
 from ccgateway.site import sending
 from ccgateway.site.credentials import Credential, OneToken
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from ccgateway.site.guard import Retrying
 from ccgateway.site.instance import Instance
 from support.upstream import Sites
@@ -73,20 +73,20 @@ class Wire:
         self.before_each: Callable[[SiteRequest], None] = lambda _: None
         self.pace: Callable[[], float] = lambda: 0.0
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         await asyncio.sleep(self.pace())
-        if visit.deadline.remaining <= 0:
+        if context.deadline.remaining <= 0:
             raise SiteError(Code.TIMEOUT, self.site.name, "The site did not answer in time.")
         self.before_each(request)
-        visit.meter.calls += 1
+        context.stats.calls += 1
         if request.safe:
             self.reads += 1
-            return self._answer(request, visit)
+            return self._answer(request, context)
         fault = self.faults.pop(0) if self.faults else None
         if fault is Fault.REFUSED:
             raise SiteError(Code.UNREACHABLE, self.site.name, "No connection to the site: connection refused.")
         self.sent.append(request)
-        answer = self._answer(request, visit) if fault is None or fault.acts else None
+        answer = self._answer(request, context) if fault is None or fault.acts else None
         if fault is None and answer is not None:
             return answer
         return self._fail(fault)
@@ -106,9 +106,9 @@ class Wire:
             case _:
                 return SiteAnswer(200, "", b"")
 
-    def _answer(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    def _answer(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         path, _, query = request.path.partition("?")
-        headers = (("x-auth-token", visit.credential.token.get_secret_value()), ("content-type", request.media_type))
+        headers = (("x-auth-token", context.credential.token.get_secret_value()), ("content-type", request.media_type))
         answer = self.site.answer(Request(request.method, path, query, headers, request.body or b""))
         kind = next((value for name, value in answer.headers if name == "content-type"), "")
         return SiteAnswer(answer.status, kind.partition(";")[0], answer.body)

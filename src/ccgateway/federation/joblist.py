@@ -23,7 +23,7 @@ from ccgateway.jobs.model import JOB_TEXTS, JobRow
 from ccgateway.jobs.ordering import Cursor, SortPlan, before_second, digest_of, position_of, sort_plan
 from ccgateway.settings import LimitSettings
 from ccgateway.site.base import JobsWanted, Site
-from ccgateway.site.exchange import Meter
+from ccgateway.site.exchange import CallStats
 from ccgateway.site.reading import JobStream
 from ccgateway.site.registry import Registry
 from ccgateway.tasks import side_by_side
@@ -156,7 +156,7 @@ class JobList:
         want = self.limits.page_jobs + 1 if asked.is_oversized else page_end + 1
 
         async def first(part: Part, stream: JobStream) -> Told | None:
-            found = await part.instance.first(stream.visit, stream.wanted, asked.question.order, size=want, after=asked.cursor)
+            found = await part.instance.first(stream.context, stream.wanted, asked.question.order, size=want, after=asked.cursor)
             return None if found is None else Told(found.scanned, rows=found.rows)
 
         await have_told(walk, first)
@@ -204,7 +204,7 @@ class JobList:
         walk = await self._walk(asked, frozenset())
 
         async def count(part: Part, stream: JobStream) -> Told | None:
-            found = await part.instance.count(stream.visit, stream.wanted)
+            found = await part.instance.count(stream.context, stream.wanted)
             return None if found is None else Told(found.scanned, found.jobs)
 
         await have_told(walk, count)
@@ -239,7 +239,7 @@ class JobList:
             site = part.instance if is_shared and part.instance.shares_pages else part.instance.origin
             await _open(part, site, JobsWanted(conditions, wanted, later), latest, until, insists=insists)
 
-        waiting = [part for part in parts if not part.instance.is_visited_at_once]
+        waiting = [part for part in parts if not part.instance.context_is_local]
         for part in parts:
             if part not in waiting:
                 await open_part(part, part.due)
@@ -298,9 +298,9 @@ class JobList:
             part.report.returned = returned[part.instance.name]
             if part.twin is not None and part.report.status is ReportStatus.OK and not part.report.returned:
                 part.report.status = ReportStatus.SKIPPED
-            meter = part.stream.visit.meter if part.stream is not None else Meter()
-            is_from_before = part.report.returned and not meter.calls and not meter.recalled
-            part.report.cache_age = now - part.read_at if is_from_before else meter.age
+            stats = part.stream.context.stats if part.stream is not None else CallStats()
+            is_from_before = part.report.returned and not stats.calls and not stats.recalled
+            part.report.cache_age = now - part.read_at if is_from_before else stats.age
             part.report.notes += count.gaps
             cost = count.costs.get(part.instance.name)
             if cost is not None and cost is not part.report and not part.hides_others:
@@ -370,8 +370,8 @@ def _ordered(plan: SortPlan, rows: Sequence[JobRow], cursor: Cursor | None) -> l
 
 async def _open(part: Part, site: Site, wanted: JobsWanted, latest: int, until: Deadline, *, insists: bool) -> None:
     try:
-        visit = await part.instance.visit(part.caller, until, insists=insists)
-        part.stream = JobStream(site, visit, wanted, latest=latest)
+        context = await part.instance.context(part.caller, until, insists=insists)
+        part.stream = JobStream(site, context, wanted, latest=latest)
     except SiteError as error:
         part.fail(error)
     else:

@@ -33,7 +33,7 @@ from ccgateway.jobs.model import JobRow, Tag, parse_job_id
 from ccgateway.jobs.provisional import is_provisional
 from ccgateway.settings import LimitSettings
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.registry import Registry
 from ccgateway.site.tagging import list_tags
 
@@ -57,10 +57,10 @@ class Lookups:
         name, db_id = parse_job_id(job_id)
         instance = self.registry.one(name)
         deadline = Deadline.of_request(self.limits.request_timeout).within(instance.settings.timeout)
-        visit = await instance.visit(caller, deadline)
+        context = await instance.context(caller, deadline)
         if is_provisional(db_id):
-            return await self.provisionals.row(instance, visit, db_id, fields)
-        row = await instance.job(visit, db_id, fields)
+            return await self.provisionals.row(instance, context, db_id, fields)
+        row = await instance.job(context, db_id, fields)
         if row is None:
             raise RequestError(Code.NOT_FOUND, f"Site {name} has no job {db_id}, or does not show it.")
         return row
@@ -101,8 +101,8 @@ class Lookups:
     ) -> Answer[SiteCluster]:
         """Every site's clusters, sites by number, clusters as the site orders them."""
 
-        async def ask(site: Site, visit: Visit) -> list[Cluster]:
-            return await site.clusters(visit, with_partitions=with_partitions)
+        async def ask(site: Site, context: CallContext) -> list[Cluster]:
+            return await site.clusters(context, with_partitions=with_partitions)
 
         found, reports = await self.of_each(caller, sites, policy, ask)
         self.drop_twins(found, reports)
@@ -112,8 +112,8 @@ class Lookups:
     async def users(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
         """Every site's user table, sites by number."""
 
-        async def ask(site: Site, visit: Visit) -> list[User]:
-            return await site.users(visit)
+        async def ask(site: Site, context: CallContext) -> list[User]:
+            return await site.users(context)
 
         found, reports = await self.of_each(caller, sites, policy, ask)
         self.drop_twins(found, reports)
@@ -134,11 +134,11 @@ class Lookups:
         took: dict[str, float] = {}
         reads: dict[str, SiteReads] = {}
 
-        async def ask(instance: Site, visit: Visit) -> list[None]:
+        async def ask(instance: Site, context: CallContext) -> list[None]:
             started = loop.time()
-            await instance.greet(visit)
+            await instance.greet(context)
             took[instance.name] = loop.time() - started
-            way = instance.reads(visit.credential)
+            way = instance.reads(context.credential)
             reads[instance.name] = SiteReads("query" if way.by_query else "rest", way.why)
             return []
 
@@ -159,7 +159,7 @@ class Lookups:
         self,
         caller: Principal,
         instances: Sequence[Site],
-        ask: Callable[[Site, Visit], Awaitable[T]],
+        ask: Callable[[Site, CallContext], Awaitable[T]],
         policy: Policy,
     ) -> dict[str, T | SiteError]:
         deadline = Deadline.of_request(self.limits.request_timeout)
@@ -167,25 +167,29 @@ class Lookups:
         for instance in instances:
             own = deadline.within(instance.settings.timeout)
             insists = must_answer(instance, policy, len(instances))
-            visiting = _visiting(ask, instance, caller, own, insists=insists)
-            asks.append(Ask(instance, visiting, own, patient=instance.settings.required))
+            in_context = _in_context(ask, instance, caller, own, insists=insists)
+            asks.append(Ask(instance, in_context, own, patient=instance.settings.required))
         answered = await scatter(asks, patience=patience_of(policy, self.limits))
         return {one.name: answered[one.name] for one in instances}
 
     async def of_each(
-        self, caller: Principal, sites: Sequence[str] | None, policy: Policy, ask: Callable[[Site, Visit], Awaitable[list[T]]]
+        self,
+        caller: Principal,
+        sites: Sequence[str] | None,
+        policy: Policy,
+        ask: Callable[[Site, CallContext], Awaitable[list[T]]],
     ) -> tuple[dict[str, list[T]], list[SiteReport]]:
         """What every site gives to ``ask``, by name, and a report of each. Raises ``FederationError`` as ``judge``."""
         loop = asyncio.get_running_loop()
         instances = self.registry.chosen(sites, caller)
         reports = {one.name: SiteReport(one.name, one.number) for one in instances}
 
-        async def measured(instance: Site, visit: Visit) -> list[T]:
+        async def measured(instance: Site, context: CallContext) -> list[T]:
             started, report = loop.time(), reports[instance.name]
             try:
-                return await ask(instance, visit)
+                return await ask(instance, context)
             finally:
-                report.elapsed, report.calls, report.cache_age = loop.time() - started, visit.meter.calls, visit.meter.age
+                report.elapsed, report.calls, report.cache_age = loop.time() - started, context.stats.calls, context.stats.age
 
         found: dict[str, list[T]] = {}
         for name, outcome in (await self._scattered(caller, instances, measured, policy)).items():
@@ -206,11 +210,11 @@ class Lookups:
                 report.message = f"The same instance as site {twin.name}, which stands for both. Configure it once."
 
 
-def _visiting(
-    ask: Callable[[Site, Visit], Awaitable[T]], instance: Site, caller: Principal, until: Deadline, *, insists: bool
+def _in_context(
+    ask: Callable[[Site, CallContext], Awaitable[T]], instance: Site, caller: Principal, until: Deadline, *, insists: bool
 ) -> Callable[[], Awaitable[T]]:
     async def run() -> T:
-        return await ask(instance, await instance.visit(caller, until, insists=insists))
+        return await ask(instance, await instance.context(caller, until, insists=insists))
 
     return run
 

@@ -41,7 +41,7 @@ from ccgateway.jobs.nodes import (
     sum_over_nodes,
 )  # fmt: skip
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.queries import nodes as queries
 
 __all__ = ["Nodes"]
@@ -112,7 +112,7 @@ class Nodes:
         caller: Principal,
         sites: Sequence[str] | None,
         policy: Policy,
-        ask: Callable[[Site, Visit], Awaitable[list[T]]],
+        ask: Callable[[Site, CallContext], Awaitable[list[T]]],
     ) -> tuple[dict[str, list[T]], list[SiteReport]]:
         cluster = cluster_named(filters)
         if sites is None and cluster is not None:
@@ -139,8 +139,8 @@ class Nodes:
     async def node(self, site: str, db_id: int, caller: Principal) -> Node:
         """The node with that number of the site. ``NOT_FOUND`` if there is none."""
 
-        async def ask(instance: Site, visit: Visit) -> Node | None:
-            return await queries.node_by_id(instance, visit, db_id)
+        async def ask(instance: Site, context: CallContext) -> Node | None:
+            return await queries.node_by_id(instance, context, db_id)
 
         node = await self._at(self.lookups.registry.one(site), caller, Deadline.after(self.lookups.limits.request_timeout), ask)
         if node is None:
@@ -151,8 +151,8 @@ class Nodes:
         """The node of that name. ``NOT_FOUND`` if there is none."""
         wanted = NodeFilter.of_node(cluster, hostname)
 
-        async def ask(instance: Site, visit: Visit) -> list[Node]:
-            return await queries.list_nodes(instance, visit, [wanted], with_meta=True)
+        async def ask(instance: Site, context: CallContext) -> list[Node]:
+            return await queries.list_nodes(instance, context, [wanted], with_meta=True)
 
         deadline = Deadline.after(self.lookups.limits.request_timeout)
         for node in await self._at(self.lookups.registry.one(site), caller, deadline, ask):
@@ -163,8 +163,8 @@ class Nodes:
     async def allocated_nodes(self, cluster: str, site: str | None, caller: Principal) -> list[Count]:
         """How many nodes of the cluster run jobs, by sub-cluster: to those who see everybody's jobs."""
 
-        async def ask(instance: Site, visit: Visit, _cluster: Cluster) -> list[Count]:
-            return await queries.allocated_nodes(instance, visit, cluster)
+        async def ask(instance: Site, context: CallContext, _cluster: Cluster) -> list[Count]:
+            return await queries.allocated_nodes(instance, context, cluster)
 
         return await self._of_cluster(cluster, site, caller, ask, Deadline.after(self.lookups.limits.request_timeout))
 
@@ -173,8 +173,8 @@ class Nodes:
     ) -> list[NodeMetrics]:
         """What is measured on each of the nodes, by their names."""
 
-        async def ask(instance: Site, visit: Visit, _cluster: Cluster) -> list[NodeMetrics]:
-            return _taken(budget, instance.name, await queries.node_metrics(instance, visit, wanted))
+        async def ask(instance: Site, context: CallContext, _cluster: Cluster) -> list[NodeMetrics]:
+            return _taken(budget, instance.name, await queries.node_metrics(instance, context, wanted))
 
         _check_time(wanted)
         found = await self._of_cluster(wanted.cluster, site, caller, ask, budget.deadline)
@@ -185,11 +185,11 @@ class Nodes:
     ) -> NodeMetricsPage:
         """One page of that, by the nodes' names."""
 
-        async def ask(instance: Site, visit: Visit, cluster: Cluster) -> NodeMetricsPage:
+        async def ask(instance: Site, context: CallContext, cluster: Cluster) -> NodeMetricsPage:
             if wanted.sub_cluster and wanted.sub_cluster not in {one.name for one in cluster.sub_clusters or ()}:
                 message = f"Cluster {cluster.name!r} has no sub-cluster {wanted.sub_cluster[:60]!r}."
                 raise RequestError(Code.BAD_REQUEST, message)
-            page = await queries.node_metrics_page(instance, visit, wanted)
+            page = await queries.node_metrics_page(instance, context, wanted)
             _taken(budget, instance.name, page.items)
             return page
 
@@ -211,24 +211,26 @@ class Nodes:
         cluster: str,
         site: str | None,
         caller: Principal,
-        ask: Callable[[Site, Visit, Cluster], Awaitable[T]],
+        ask: Callable[[Site, CallContext, Cluster], Awaitable[T]],
         deadline: Deadline,
     ) -> T:
         """Asks the site of the cluster, once it is known to have that: releases fail on one that they do not know."""
 
-        async def asked(instance: Site, visit: Visit) -> T:
-            known = {one.name: one for one in await instance.clusters(visit, with_partitions=False)}
+        async def asked(instance: Site, context: CallContext) -> T:
+            known = {one.name: one for one in await instance.clusters(context, with_partitions=False)}
             if cluster not in known:
                 raise RequestError(Code.UNKNOWN_CLUSTER, f"Site {instance.name} has no cluster {cluster[:60]!r}.")
-            return await ask(instance, visit, known[cluster])
+            return await ask(instance, context, known[cluster])
 
         return await self._at(await self.router.site_of(site, cluster, caller, deadline), caller, deadline, asked)
 
-    async def _at(self, instance: Site, caller: Principal, deadline: Deadline, ask: Callable[[Site, Visit], Awaitable[T]]) -> T:
+    async def _at(
+        self, instance: Site, caller: Principal, deadline: Deadline, ask: Callable[[Site, CallContext], Awaitable[T]]
+    ) -> T:
         until = deadline.within(instance.settings.timeout)
         try:
             async with until.limit():
-                return await ask(instance, await instance.visit(caller, until))
+                return await ask(instance, await instance.context(caller, until))
         except TimeoutError:
             raise SiteError(Code.TIMEOUT, instance.name, "The site did not answer in time.") from None
 

@@ -20,7 +20,7 @@ from ccgateway.jobs.model import JobKey, Tag
 from ccgateway.jobs.writes import WriteOutcome, WriteResult
 from ccgateway.settings import WriteSettings
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.writing import Writer
 from ccgateway.telemetry import Troubles
 from ccgateway.traffic.scopes import never_refused
@@ -30,7 +30,7 @@ __all__ = ["Act", "Asked", "Changed", "Order", "Orders", "Touches", "chained"]
 log = logging.getLogger(__name__)
 
 #: how an order is carried out at its site
-Act: TypeAlias = Callable[[Writer, Visit], Awaitable[WriteResult]]
+Act: TypeAlias = Callable[[Writer, CallContext], Awaitable[WriteResult]]
 #: seconds that an order needs at least: with less left it is not sent
 LEAST = 0.5
 #: what the troubles call the invalidation
@@ -117,11 +117,11 @@ class Orders:
         local: str | None = None
         try:
             self._check_open(instance, asked.deadline)
-            visit = await instance.visit(asked.caller, asked.deadline.within(instance.settings.timeout))
-            local = visit.credential.user
+            context = await instance.context(asked.caller, asked.deadline.within(instance.settings.timeout))
+            local = context.credential.user
             writer = self._writers.setdefault(instance.name, Writer(instance.origin))
             progress.begin(order.place, instance.name)
-            result = await order.act(writer, visit)
+            result = await order.act(writer, context)
         except GatewayError as error:
             result = WriteResult.failed(error, site=instance.name, key=order.key, db_id=order.db_id, tag=order.tag)
         except Exception:

@@ -12,7 +12,7 @@ from ccgateway.federation.questions import SiteReport
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import JobRow
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Meter
+from ccgateway.site.exchange import CallStats
 from ccgateway.site.reading import JobStream, Unreadable
 
 __all__ = ["Part", "Told"]
@@ -69,7 +69,7 @@ class Part:
     @property
     def hides_others(self) -> bool:
         """Whether the gateway drops other people's jobs from what the site sends: then nothing about them may be told."""
-        return self.stream is not None and self.instance.hides_others(self.stream.visit.credential)
+        return self.stream is not None and self.instance.hides_others(self.stream.context.credential)
 
     def again(self, deadline: Deadline) -> Part:
         """The same site's part in the next page of the same walk."""
@@ -77,19 +77,19 @@ class Part:
         part = Part(self.instance, self.caller, report, deadline, self.stream, self.share)
         part.twin, part.repeats, part.notes, part.read_at = self.twin, self.repeats, self.notes, self.read_at
         if self.stream is not None:
-            self.stream.begin(replace(self.stream.visit, deadline=deadline, meter=Meter()))
+            self.stream.begin(replace(self.stream.context, deadline=deadline, stats=CallStats()))
             self.stream.site = self.instance.origin  # who comes this far walks alone
         return part
 
     async def is_still_welcome(self, stream: JobStream) -> bool:
         """Whether the caller is proved to be whom it was when ``stream``, this part's own, began; by a new token, maybe."""
         try:
-            credential = (await self.instance.visit(self.caller, self.due)).credential
+            credential = (await self.instance.context(self.caller, self.due)).credential
         except SiteError:
             return False
-        before = stream.visit.credential
+        before = stream.context.credential
         if credential is not before:
-            stream.visit = replace(stream.visit, credential=credential)
+            stream.context = replace(stream.context, credential=credential)
         return self.instance.proofs.holds(credential) and credential.stands_as(before)
 
     @property
@@ -99,15 +99,15 @@ class Part:
 
     async def read(self, stream: JobStream, size: int, down_to: int) -> bool:
         """Reads on in ``stream``, this part's own, on this site's time. Whether anything had to be read for that."""
-        clock, meter = asyncio.get_running_loop().time, stream.visit.meter
-        begun, calls, recalled = clock(), meter.calls, meter.recalled
-        stream.visit = replace(stream.visit, deadline=self.due)
+        clock, stats = asyncio.get_running_loop().time, stream.context.stats
+        begun, calls, recalled = clock(), stats.calls, stats.recalled
+        stream.context = replace(stream.context, deadline=self.due)
         try:
             await stream.read(size, down_to=down_to)
         finally:
             self.spent += clock() - begun
-            self.read_at = clock() if meter.oldest is None else meter.oldest
-        return meter.calls > calls or meter.recalled > recalled
+            self.read_at = clock() if stats.oldest is None else stats.oldest
+        return stats.calls > calls or stats.recalled > recalled
 
     def at_pace(self, rows: int) -> int:
         """``rows``, or as many as the site gives in ``PAGE_SECONDS``: one long page would run into the time limits."""
@@ -125,7 +125,7 @@ class Part:
         """Writes what the stream went through into the report."""
         if self.stream is None:
             return
-        way = self.instance.reads(self.stream.visit.credential)
+        way = self.instance.reads(self.stream.context.credential)
         self.report.notes = [*self.notes, *([f"reads: by REST. {way.why}"] if way.gave_way else [])]
         if self.repeats is not None:
             both = f"{self.repeats.name} and {self.instance.name}"
@@ -134,7 +134,7 @@ class Part:
         if self.twin is not None:
             self.report.code = Code.DUPLICATE_SITE
             self.report.message = f"The same instance as site {self.twin.name}: jobs that both give are listed once, there."
-        hidden, calls = self.hides_others, self.stream.visit.meter.calls
+        hidden, calls = self.hides_others, self.stream.context.stats.calls
         self.report.elapsed = self.spent
         # how many pages there were would tell, by halving, when other people's jobs began
         self.report.calls = min(calls, 1) if hidden else calls

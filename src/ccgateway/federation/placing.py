@@ -21,7 +21,7 @@ from ccgateway.jobs.model import JobRow
 from ccgateway.jobs.provisional import is_provisional
 from ccgateway.jobs.writes import Target
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.finding import newest_job, whole_target
 from ccgateway.site.registry import Registry
 
@@ -93,21 +93,21 @@ class WriteRouter:
             start_time=target.start_time,
         )
         if whole.db_id is not None and is_provisional(whole.db_id):
-            visit = await self._visit(instance, caller, deadline)
-            return Placed(instance, await self.provisionals.target(instance, visit, whole, whole.db_id, stops=stops))
+            context = await self._context(instance, caller, deadline)
+            return Placed(instance, await self.provisionals.target(instance, context, whole, whole.db_id, stops=stops))
         if whole.db_id is not None or whole.key is not None or stops:
             return Placed(instance, whole)
         row = await self._newest(instance, target, caller, deadline)
         return Placed(instance, whole_target(row) if row is not None else whole)
 
-    async def _visit(self, instance: Site, caller: Principal, deadline: Deadline) -> Visit:
-        return await instance.visit(caller, deadline.within(instance.settings.timeout))
+    async def _context(self, instance: Site, caller: Principal, deadline: Deadline) -> CallContext:
+        return await instance.context(caller, deadline.within(instance.settings.timeout))
 
     async def _newest(
         self, instance: Site, target: Target, caller: Principal, deadline: Deadline, *, state: str | None = None
     ) -> JobRow | None:
-        visit = await self._visit(instance, caller, deadline)
-        return await newest_job(instance, visit, target, state=state, budget=self.budget)
+        context = await self._context(instance, caller, deadline)
+        return await newest_job(instance, context, target, state=state, budget=self.budget)
 
     async def _anywhere(self, target: Target, caller: Principal, deadline: Deadline, *, stops: bool) -> Placed:
         async def look(instance: Site) -> tuple[Site, JobRow | None] | GatewayError:
@@ -182,8 +182,8 @@ class WriteRouter:
 
     async def _learn(self, instances: Sequence[Site], caller: Principal, deadline: Deadline) -> None:
         async def ask(instance: Site, until: Deadline) -> frozenset[str]:
-            visit = await instance.visit(caller, until, insists=False)
-            return frozenset(one.name for one in await instance.origin.clusters(visit, with_partitions=False))
+            context = await instance.context(caller, until, insists=False)
+            return frozenset(one.name for one in await instance.origin.clusters(context, with_partitions=False))
 
         if not instances:
             return

@@ -84,10 +84,10 @@ async def look_alike(one: Site, two: Site, caller: Principal, deadline: Deadline
 
 async def _newest(instance: Site, caller: Principal, deadline: Deadline) -> list[JobRow]:
     """The newest jobs that the site sends, also those that the gateway would not show; fewer where one cannot be read."""
-    wanted, visit = JobsWanted(Conditions(), _ATTRIBUTES), await instance.visit(caller, deadline)
+    wanted, context = JobsWanted(Conditions(), _ATTRIBUTES), await instance.context(caller, deadline)
     for size in (COMPARED, COMPARED // 4, COMPARED // 20):
         try:
-            return (await instance.origin.page(visit, wanted, Window(EARLIEST, LATEST), size=size)).rows
+            return (await instance.origin.page(context, wanted, Window(EARLIEST, LATEST), size=size)).rows
         except PageFailedError:
             continue
     return []

@@ -220,9 +220,9 @@ def _completing(
 ) -> Callable[[], Awaitable[Completed]]:
     async def run() -> Completed:
         begun = asyncio.get_running_loop().time()
-        stream.visit = replace(stream.visit, deadline=part.due)
+        stream.context = replace(stream.context, deadline=part.due)
         try:
-            found = await part.instance.complete(stream.visit, rows, attributes)
+            found = await part.instance.complete(stream.context, rows, attributes)
         finally:
             part.spent += asyncio.get_running_loop().time() - begun
         stream.unreadable += found.unreadable
@@ -238,7 +238,7 @@ def _telling(
 ) -> Callable[[], Awaitable[Told | None]]:
     async def run() -> Told | None:
         begun = asyncio.get_running_loop().time()
-        stream.visit = replace(stream.visit, deadline=part.due)
+        stream.context = replace(stream.context, deadline=part.due)
         try:
             return await ask(part, stream)
         finally:

@@ -44,7 +44,7 @@ from ccgateway.jobs.writes import (
 )
 from ccgateway.settings import LimitSettings, WriteSettings
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.registry import Registry
 from ccgateway.site.writing import Writer
 from ccgateway.telemetry import Trouble, Troubles
@@ -111,8 +111,8 @@ class Writes:
             check_started(order, time.time())
             placed = replace(order, site=target.site)
 
-            async def start(writer: Writer, visit: Visit) -> WriteResult:
-                result = await writer.start(visit, placed)
+            async def start(writer: Writer, context: CallContext) -> WriteResult:
+                result = await writer.start(context, placed)
                 if result.key is not None and result.db_id is not None and is_provisional(result.db_id):
                     await self.places.provisionals.note(result.key)
                 return result
@@ -130,7 +130,7 @@ class Writes:
                 message = f"{order.state[:40]!r} is no state to stop a job with. It is one of {', '.join(END_STATES)}."
                 raise RequestError(Code.BAD_REQUEST, message)
             check_stopped(order, time.time())
-            return lambda writer, visit: writer.stop(visit, target, order)
+            return lambda writer, context: writer.stop(context, target, order)
 
         wanted = [(one.target, f"{one.state} at {one.stop_time}") for one in orders]
         return await self._to_jobs(self._asked("stop", caller, call), call, orders, wanted, act)
@@ -139,7 +139,7 @@ class Writes:
         """Puts tags on jobs; a tag that does not exist is created. ``UNCHANGED`` if a job has all of them."""
 
         def act(order: TagJob, target: Target) -> Act:
-            return lambda writer, visit: writer.put_tags(visit, target, order.tags)
+            return lambda writer, context: writer.put_tags(context, target, order.tags)
 
         wanted = [(one.target, _told(one.tags)) for one in orders]
         return await self._to_jobs(self._asked("tag", caller, call), call, orders, wanted, act)
@@ -148,7 +148,7 @@ class Writes:
         """Takes tags from jobs. ``UNCHANGED`` if a job has none of them."""
 
         def act(order: TagJob, target: Target) -> Act:
-            return lambda writer, visit: writer.take_tags(visit, target, order.tags)
+            return lambda writer, context: writer.take_tags(context, target, order.tags)
 
         wanted = [(one.target, _told(one.tags)) for one in orders]
         return await self._to_jobs(self._asked("untag", caller, call), call, orders, wanted, act)
@@ -157,7 +157,7 @@ class Writes:
         """Sets keys of jobs' metadata. ``UNCHANGED`` if all of them have these values."""
 
         def act(order: EditMeta, target: Target) -> Act:
-            return lambda writer, visit: writer.edit_meta(visit, target, order.values)
+            return lambda writer, context: writer.edit_meta(context, target, order.values)
 
         wanted = [(one.target, ", ".join(one.values)) for one in orders]
         return await self._to_jobs(self._asked("edit meta", caller, call), call, orders, wanted, act)
@@ -168,7 +168,7 @@ class Writes:
         """Deletes jobs. ``NOT_FOUND`` for one that is not there."""
 
         def act(_order: Target, target: Target) -> Act:
-            return lambda writer, visit: writer.delete(visit, target, dry_run=dry_run)
+            return lambda writer, context: writer.delete(context, target, dry_run=dry_run)
 
         wanted = [(one, "") for one in targets]
         return await self._to_jobs(self._asked("delete", caller, call, dry_run=dry_run), call, targets, wanted, act)
@@ -182,8 +182,8 @@ class Writes:
         check_before(order, time.time())
         most = self.limits.scan_budget
 
-        async def act(writer: Writer, visit: Visit) -> WriteResult:
-            return await writer.delete_before(visit, order.before, order.omit_tagged, most=most, dry_run=dry_run)
+        async def act(writer: Writer, context: CallContext) -> WriteResult:
+            return await writer.delete_before(context, order.before, order.omit_tagged, most=most, dry_run=dry_run)
 
         detail = f"started before {order.before}, tagged spared: {order.omit_tagged}"
         orders = self._at_each(order.sites, caller, Order(0, act, detail, touches=Touches.SITE))
@@ -195,7 +195,7 @@ class Writes:
         """One result for each site and tag, sites by number, tags in their order."""
 
         def act(tag: Tag) -> Act:
-            return lambda writer, visit: writer.remove_tag(visit, tag, dry_run=dry_run)
+            return lambda writer, context: writer.remove_tag(context, tag, dry_run=dry_run)
 
         pairs = [(instance, tag) for instance in self.places.named(order.sites, caller) for tag in order.tags]
         orders = [(one, Order(n, act(tag), _told((tag,)), tag=tag, touches=Touches.SITE)) for n, (one, tag) in enumerate(pairs)]
@@ -204,8 +204,8 @@ class Writes:
     async def create_tag(self, tag: Tag, sites: Sequence[str] | None, caller: Principal, call: WriteCall) -> list[WriteResult]:
         """Creates a tag at the sites (``None``: all), without putting it on a job. One result for each site."""
 
-        async def act(writer: Writer, visit: Visit) -> WriteResult:
-            return await writer.create_tag(visit, tag)
+        async def act(writer: Writer, context: CallContext) -> WriteResult:
+            return await writer.create_tag(context, tag)
 
         chosen = self.registry.chosen(sites, caller)
         orders = [(one, Order(n, act, _told((tag,)), tag=tag, touches=Touches.SITE)) for n, one in enumerate(chosen)]
@@ -216,7 +216,7 @@ class Writes:
         such user."""
 
         detail = f"{order.change} {order.value} of {order.user}"
-        each = Order(0, lambda writer, visit: writer.change_user(visit, order), detail, touches=Touches.SITE)
+        each = Order(0, lambda writer, context: writer.change_user(context, order), detail, touches=Touches.SITE)
         orders = self._at_each(order.sites, caller, each)
         return await self._at_sites(self._asked("change user", caller, call), call, order, orders)
 
@@ -227,7 +227,7 @@ class Writes:
         digest = await secret_digest(order.password, call.idempotency_key, caller)
         known_by = (order.user, digest, order.role, order.name, order.email, order.project, order.sites)
         detail = f"{order.role or 'no role'} {order.user}" + (f" of {order.project}" if order.project else "")
-        each = Order(0, lambda writer, visit: writer.create_user(visit, order), detail, touches=Touches.USERS)
+        each = Order(0, lambda writer, context: writer.create_user(context, order), detail, touches=Touches.USERS)
         orders = self._at_each(order.sites, caller, each)
         return await self._at_sites(self._asked("create user", caller, call), call, known_by, orders)
 
@@ -235,7 +235,7 @@ class Writes:
         """Deletes a user of the sites. One result for each, ``UNCHANGED`` where there is none of that name. ``FORBIDDEN`` unless
         the caller is an administrator."""
         _check_admin(caller)
-        each = Order(0, lambda writer, visit: writer.delete_user(visit, order), order.user, touches=Touches.USERS)
+        each = Order(0, lambda writer, context: writer.delete_user(context, order), order.user, touches=Touches.USERS)
         orders = self._at_each(order.sites, caller, each)
         return await self._at_sites(self._asked("delete user", caller, call), call, order, orders)
 
@@ -250,7 +250,7 @@ class Writes:
                 progress.results[0] = WriteResult.failed(error, site=order.site)
                 self._orders.tell(asked, detail, progress.results[0])
                 return
-            told = Order(0, lambda writer, visit: writer.update_nodes(visit, order), detail, touches=Touches.NOTHING)
+            told = Order(0, lambda writer, context: writer.update_nodes(context, order), detail, touches=Touches.NOTHING)
             await self._orders.carry_out([(instance, [[told]])], asked, progress)
 
         return await self._call(asked, call, order, [Subject(detail, order.site)], work)

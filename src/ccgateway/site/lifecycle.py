@@ -146,9 +146,9 @@ def _was_stopped(write: WriteContext, row: JobRow) -> WriteResult:
 
 async def _own(write: WriteContext, target: Target) -> JobRow:
     """The caller's own job that is meant: that runs, or the newest."""
-    user = write.visit.credential.user
+    user = write.context.credential.user
     for state in ("running", None):
-        row = await newest_job(write.instance, write.visit, target, state=state, user=user)
+        row = await newest_job(write.instance, write.context, target, state=state, user=user)
         if row is not None:
             return row
     raise write.missing(target)
@@ -158,7 +158,7 @@ async def _stop_named(write: WriteContext, target: Target, order: StopJob) -> Wr
     """Sends the stop as the job is named, without a look at it before."""
 
     async def has_ended() -> bool:
-        row = await newest_job(write.instance, write.visit, target, state=order.state)
+        row = await newest_job(write.instance, write.context, target, state=order.state)
         return row is not None and _ended_so(row, order)
 
     reply = await write.send(write.dialect.stop_request(target, order), write.dialect.stopped)
@@ -178,7 +178,7 @@ async def _stopped_row(write: WriteContext, target: Target, order: StopJob, repl
     try:
         if reply.number is not None:
             return await write.find(Target(site=write.site, db_id=reply.number))
-        return await newest_job(write.instance, write.visit, target, state=order.state)
+        return await newest_job(write.instance, write.context, target, state=order.state)
     except SiteError:
         return None
 
@@ -188,7 +188,7 @@ async def _stop_other(write: WriteContext, target: Target, order: StopJob, refus
     row = None
     for state in (order.state, "running", None):
         try:
-            row = await newest_job(write.instance, write.visit, target, state=state)
+            row = await newest_job(write.instance, write.context, target, state=state)
         except SiteError as error:
             if error.code is not Code.SCAN_BUDGET:
                 raise

@@ -25,7 +25,7 @@ from ccgateway.settings import CacheSettings
 from ccgateway.site.base import MetricsFound
 from ccgateway.site.caching.job_ids import JobIds
 from ccgateway.site.caching.responses import ResponseCache, audience_of, subject_of
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.instance import Instance
 from ccgateway.site.replies import no_such_job
 
@@ -43,58 +43,58 @@ _INDEX = "all "
 
 
 class CachedMetrics:
-    """Reads metrics of one site's jobs; raises as ``Site.metrics`` does, and ``TimeoutError`` after the visit's deadline."""
+    """Reads metrics of one site's jobs; raises as ``Site.metrics`` does, and ``TimeoutError`` after the context's deadline."""
 
     def __init__(self, origin: Instance, responses: ResponseCache) -> None:
         self._origin, self._responses, self._job_ids = origin, responses, JobIds(origin, responses)
 
-    async def read(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
+    async def read(self, context: CallContext, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
         """These metrics of that job: what is kept, and the rest from its site."""
-        place = None if wanted.is_nothing else await self._place(visit, job, wanted)
+        place = None if wanted.is_nothing else await self._place(context, job, wanted)
         if place is None:
-            return await self._origin.metrics(visit, job, wanted)
+            return await self._origin.metrics(context, job, wanted)
         reading = _Reading(self._responses.settings, self._origin, job.db_id, place)
         hits: dict[Key, Hit[_Value]] = {}
         if wanted.names is None:
-            hits = await self._fetch([place.index], reading, visit)
+            hits = await self._fetch([place.index], reading, context)
         names = _names(hits[place.index]) if wanted.names is None else wanted.names
         unknown = [key for name in names if (key := place.key(name)) not in hits]
         if unknown:
-            hits |= await self._fetch(unknown, reading, visit)
-        found = self._origin.arranged(visit, wanted, _pieces(names, place, hits))
+            hits |= await self._fetch(unknown, reading, context)
+        found = self._origin.arranged(context, wanted, _pieces(names, place, hits))
         return replace(found, job=place.job)
 
-    async def _fetch(self, keys: Sequence[Key], reading: _Reading, visit: Visit) -> dict[Key, Hit[_Value]]:
-        return await self._responses.fetch(keys, reading.fill, _VIEW, visit, within=self._origin.settings.timeout)
+    async def _fetch(self, keys: Sequence[Key], reading: _Reading, context: CallContext) -> dict[Key, Hit[_Value]]:
+        return await self._responses.fetch(keys, reading.fill, _VIEW, context, within=self._origin.settings.timeout)
 
-    async def known(self, visit: Visit, jobs: Sequence[JobRef], wanted: MetricsWanted) -> dict[JobRef, MetricsFound]:
+    async def known(self, context: CallContext, jobs: Sequence[JobRef], wanted: MetricsWanted) -> dict[JobRef, MetricsFound]:
         """Of many jobs those of which everything is kept, looked up at once. ``SiteError`` if the release is not known."""
-        if wanted.is_nothing or audience_of(visit.credential) is None:
+        if wanted.is_nothing or audience_of(context.credential) is None:
             return {}
         places: dict[JobRef, _Place] = {}
         for job in jobs:
-            if job.key is not None and (place := await self._place(visit, job, wanted)) is not None:
+            if job.key is not None and (place := await self._place(context, job, wanted)) is not None:
                 places[job] = place
         names = dict.fromkeys(places, wanted.names or ())
         if wanted.names is None:
-            indexes = await self._responses.peek([place.index for place in places.values()], _VIEW, visit)
+            indexes = await self._responses.peek([place.index for place in places.values()], _VIEW, context)
             names = {job: _names(indexes[place.index]) for job, place in places.items() if place.index in indexes}
         keys = {job: [places[job].key(name) for name in of_job] for job, of_job in names.items()}
-        hits = await self._responses.peek([key for of_job in keys.values() for key in of_job], _VIEW, visit)
+        hits = await self._responses.peek([key for of_job in keys.values() for key in of_job], _VIEW, context)
         return {
-            job: self._origin.arranged(visit, wanted, _pieces(names[job], places[job], hits))
+            job: self._origin.arranged(context, wanted, _pieces(names[job], places[job], hits))
             for job, of_job in keys.items()
             if all(key in hits for key in of_job)
         }
 
-    async def _place(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> _Place | None:
+    async def _place(self, context: CallContext, job: JobRef, wanted: MetricsWanted) -> _Place | None:
         """Where the answer is kept; ``None`` if it is not to be. ``NOT_FOUND`` if there is no such job."""
-        audience, site = audience_of(visit.credential), self._origin.name
+        audience, site = audience_of(context.credential), self._origin.name
         if audience is None:
             return None
         if job.key is None or job.phase is None:
             try:
-                found = await self._job_ids.find(visit, job.db_id)
+                found = await self._job_ids.find(context, job.db_id)
             except SiteError as error:
                 if error.code in _PASSED_OVER:
                     return None
@@ -104,7 +104,7 @@ class CachedMetrics:
             job = found
         if job.key is None or job.phase is None:
             return None
-        route = await self._origin.metrics_route(visit)
+        route = await self._origin.metrics_route(context)
         # a site that is asked by POST chooses the scopes itself; their order changes nothing anywhere
         scopes = "post" if route.by_post else "get" if wanted.scopes is None else "get " + ",".join(sorted(wanted.scopes))
         question = f"{FORMAT} {job.db_id} {job.phase} {scopes}"
@@ -142,12 +142,12 @@ class _Reading:
     db_id: int
     place: _Place
 
-    async def fill(self, missing: Sequence[Key], visit: Visit) -> Mapping[Key, Filled | Absent]:
+    async def fill(self, missing: Sequence[Key], context: CallContext) -> Mapping[Key, Filled | Absent]:
         """One question to the site, for all that is missing. Raises ``SiteError``: then nothing is kept."""
         place, wants_all = self.place, self.place.index in missing
         names = None if wants_all else tuple(key.metric for key in missing)
         by_name: dict[str, list[MetricPiece]] = {}
-        for piece in await self.origin.metric_pieces(visit, self.db_id, MetricsWanted(names, place.scopes)):
+        for piece in await self.origin.metric_pieces(context, self.db_id, MetricsWanted(names, place.scopes)):
             by_name.setdefault(piece.name, []).append(piece)
         words: dict[Key, Filled | Absent] = {key: Absent(self.settings.absent_for) for key in missing}
         for name, pieces in by_name.items():

@@ -18,7 +18,7 @@ from ccgateway.jobs.statistics.counting import DURATIONS, Counter, Histogram, Si
 from ccgateway.jobs.statistics.figures import ADDED, Figure, Group, GroupBy, merge_groups
 from ccgateway.jobs.statistics.histograms import SiteBins, spread
 from ccgateway.site.base import JobsWanted
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.queries.documents import started_within
 from ccgateway.site.queries.filters import RUNNING, Filter, plan_for
 from ccgateway.site.queries.scanning import Scan, beyond_budget
@@ -44,11 +44,11 @@ _FIELDS = {GroupBy.PROJECT: "project", GroupBy.CLUSTER: "cluster", GroupBy.SUBCL
 _ANSWER = {GroupBy.USER, GroupBy.PROJECT, GroupBy.CLUSTER}
 
 
-async def read_statistics(site: Instance, visit: Visit, wanted: StatisticsWanted, budget: int) -> SiteStatistics:
+async def read_statistics(site: Instance, context: CallContext, wanted: StatisticsWanted, budget: int) -> SiteStatistics:
     """What the site contributes. ``budget``: jobs that may be read. Raises ``SiteError``, ``SCAN_BUDGET`` included."""
-    question = _Question(site, visit, wanted, budget)
+    question = _Question(site, context, wanted, budget)
     try:
-        told = await site.in_dialect(visit, question.told)
+        told = await site.in_dialect(context, question.told)
     except SiteError as error:
         if error.code not in FALLS_BACK:
             raise
@@ -73,14 +73,14 @@ class ExactFilter:
     without_running: bool = False
 
 
-def exact_filter(dialect: Dialect, visit: Visit, filters: Sequence[JobFilter], site: str) -> ExactFilter | str:
+def exact_filter(dialect: Dialect, context: CallContext, filters: Sequence[JobFilter], site: str) -> ExactFilter | str:
     """The filters as the site takes them, kept to what the credential may see; or why it would find other jobs."""
     conditions = conditions_of(filters, site)
     elements: list[Filter] = []
     if conditions.db_ids is not None and dialect.statistics.finds_ids:
         elements.append({"dbId": [str(one) for one in sorted(conditions.db_ids)]})
         conditions.db_ids = None
-    plan = plan_for(dialect, JobsWanted(conditions, frozenset()), visit.credential)
+    plan = plan_for(dialect, JobsWanted(conditions, frozenset()), context.credential)
     if plan is None:
         return f"release {dialect.name} does not evaluate the filter"
     if not plan.branches:
@@ -102,7 +102,7 @@ class _Question:
     """One question to one site."""
 
     site: Instance
-    visit: Visit
+    context: CallContext
     wanted: StatisticsWanted
     budget: int
     dialect: Dialect = field(init=False)
@@ -113,10 +113,10 @@ class _Question:
         """What the site tells, or why it is not asked."""
         self.dialect = dialect
         wanted = self.wanted
-        way = self.site.reads(self.visit.credential)
+        way = self.site.reads(self.context.credential)
         if not way.by_query:
             return way.reason
-        filters = exact_filter(dialect, self.visit, wanted.filters, self.site.name)
+        filters = exact_filter(dialect, self.context, wanted.filters, self.site.name)
         if isinstance(filters, str):
             return filters
         if filters.never:
@@ -209,9 +209,9 @@ class _Question:
 
     async def _elements(self, document: str, variables: Mapping[str, object]) -> dict[str, list[Element]]:
         if not self.dialect.statistics.takes_turns or "groupBy:USER" not in document:
-            return await self.site.query(self.visit, document, variables, ELEMENTS)
-        async with self.site.user_groups.turn(self.visit.deadline, self.site.name):
-            return await self.site.query(self.visit, document, variables, ELEMENTS)
+            return await self.site.query(self.context, document, variables, ELEMENTS)
+        async with self.site.user_groups.turn(self.context.deadline, self.site.name):
+            return await self.site.query(self.context, document, variables, ELEMENTS)
 
     # --- metrics
 
@@ -301,7 +301,7 @@ class _Question:
         keeps = not await self._lacks_footprints()
         counting = wanted if keeps else replace(wanted, bins=())
         counter = Counter(counting, site.name)
-        scan = Scan(site, self.visit, conditions, counting.attributes, self.budget)
+        scan = Scan(site, self.context, conditions, counting.attributes, self.budget)
         async for rows in scan.pages():
             counter.add(rows)
         result = counter.result()
@@ -311,7 +311,7 @@ class _Question:
         return result
 
     async def _lacks_footprints(self) -> bool:
-        dialect = await self.site.dialect(self.visit)
+        dialect = await self.site.dialect(self.context)
         return bool(dialect.statistics.columns)
 
 
