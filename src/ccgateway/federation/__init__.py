@@ -2,11 +2,11 @@
 
 questions   what callers ask and what they get: questions, answers, one report per site
 scatter     ask many sites at once, each within its own limit
-part        one site's part in one answer: its stream, its time, its report
-walk        one walk down the merged list: streams of many sites, cut where all of them are complete
-readahead   walks kept open between two pages
+merge       the k-way merge of the sites' lists: their streams, cut where all of them are complete
+merge_source one site in a merge: its stream, its time, its report
+readahead   merges kept open between two pages
 page_cursors where the next of a list's numbered pages begins
-joblist     the one exact job list: planned, walked, cut into pages, reported
+joblist     the one exact job list: planned, merged, cut into pages, reported
 lookups     one job by id or key; clusters; users; the sites themselves
 metrics     the metrics of one job or of many, each job an outcome of its own
 nodes       states of nodes, and what is measured on them

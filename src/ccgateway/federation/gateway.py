@@ -37,7 +37,7 @@ from ccgateway.federation.questions import (
     SiteTag,
     SiteUser,
 )  # fmt: skip
-from ccgateway.federation.readahead import ParkedWalks
+from ccgateway.federation.readahead import ReadAheadCache
 from ccgateway.federation.statistics import Statistics, StatisticsAnswer, StatisticsQuestion
 from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.federation.writes import Writes
@@ -80,8 +80,8 @@ class Gateway:
         provisionals = Provisionals(ttl_store)
         self._closing = Closing()
         twins = DuplicateSiteDetector(registry)
-        self._parked = ParkedWalks(limits.read_ahead)
-        self._joblist = JobList(registry, twins, limits, self._parked)
+        self._read_ahead = ReadAheadCache(limits.read_ahead)
+        self._joblist = JobList(registry, twins, limits, self._read_ahead)
         self._lookups = Lookups(registry, twins, limits, self._joblist, provisionals)
         self._metrics = JobMetrics(registry, provisionals)
         self._statistics = Statistics(self._lookups)
@@ -239,12 +239,12 @@ class Gateway:
             await self._registry.responses.invalidate_users(site)
             return
         try:
-            self._parked.clear()
+            self._read_ahead.clear()
         finally:
             await self._registry.responses.invalidate(site, jobs)
 
     async def aclose(self) -> None:
         """Closes the connections to every site, and the cache, once the writes that are running have ended."""
         await self._writes.aclose()
-        await self._parked.aclose()
+        await self._read_ahead.aclose()
         await self._registry.aclose()

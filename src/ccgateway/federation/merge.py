@@ -1,4 +1,4 @@
-"""One walk down the merged list: streams of many sites, read side by side, cut where all of them are complete."""
+"""The k-way merge of the sites' lists: their streams, read side by side, cut where all of them are complete."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from ccgateway.cache.facade import Mark
 from ccgateway.deadline import Deadline
 from ccgateway.errors import SiteError
-from ccgateway.federation.part import Part, Told
+from ccgateway.federation.merge_source import MergeSource, PushdownResult
 from ccgateway.federation.scatter import Ask, scatter
 from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.jobs.conditions import EARLIEST
@@ -21,7 +21,7 @@ from ccgateway.site.queries.completing import Completed
 from ccgateway.site.reading import JobStream
 from ccgateway.traffic.scopes import RequestScope, current_scope
 
-__all__ = ["Walk", "have_told"]
+__all__ = ["Merge", "push_down"]
 
 #: the first page when everything is wanted
 FIRST_PAGE = 1000
@@ -29,20 +29,20 @@ FIRST_PAGE = 1000
 CUT_OFF = 10
 #: the first page of a scan, when nothing is known of how many rows will match
 FIRST_SCAN = 100
-#: jobs read beyond which a walk is a deep one
+#: jobs read beyond which a request is a deep one
 DEEP = 10_000
 
 
 @dataclass(slots=True)
-class Walk:
-    """Reads on until ``want`` jobs after ``after`` are final, everything is read, or a site's ``budget`` is spent.
+class Merge:
+    """The sites' streams as one list, read until ``want`` jobs are final, everything is read, or a site's ``budget`` is spent.
 
-    ``ready``: final jobs in total order. ``stopped_at``: the second down to which the answer is complete when the budget
-    ended it, else ``None``. ``answered``: whether any site has answered yet. ``pages``: which page of the walk this is, from 1.
-    ``mark``: a moment before its first row was read; ``None`` if it must not be kept open.
+    ``after``: where the list begins. ``ready``: final jobs in total order. ``stopped_at``: the second down to which the answer is
+    complete when the budget ended it, else ``None``. ``answered``: whether any site has answered yet. ``pages``: which page of
+    the list this is, from 1. ``mark``: a moment before its first row was read; ``None`` if it must not be kept open.
     """
 
-    parts: list[Part]
+    sources: list[MergeSource]
     twins: DuplicateSiteDetector
     budget: int
     patience: float | None
@@ -56,18 +56,18 @@ class Walk:
     async def collect(self, want: float) -> None:
         """Reads until ``want`` jobs are known, all but the last of them ready (``math.inf``: until all are)."""
         while True:
-            live = [part for part in self.parts if part.live]
-            floor = max((part.live.floor for part in live if part.live), default=EARLIEST)
+            live = [source for source in self.sources if source.live]
+            floor = max((source.live.floor for source in live if source.live), default=EARLIEST)
             self._finish(floor)
             if self.known >= want or not live:
                 return
-            readable = [part for part in live if part.live and part.live.scanned < self.budget]
-            if any(part.live and part.live.floor == floor and part not in readable for part in live):
+            readable = [source for source in live if source.live and source.live.scanned < self.budget]
+            if any(source.live and source.live.floor == floor and source not in readable for source in live):
                 self.stopped_at = floor
                 return
             scope = current_scope()
-            if isinstance(scope, RequestScope) and sum(part.live.scanned for part in live if part.live) > DEEP:
-                await scope.deepen(self.parts[0].deadline)
+            if isinstance(scope, RequestScope) and sum(source.live.scanned for source in live if source.live) > DEEP:
+                await scope.deepen(self.sources[0].deadline)
             await self._read(readable, want)
 
     async def complete(self, attributes: frozenset[str], size: int) -> bool:
@@ -80,16 +80,16 @@ class Walk:
                 lacking.setdefault(row.site, []).append(row)
         if not lacking:
             return False
-        parts = {part.instance.name: part for part in self.parts}
+        sources = {source.instance.name: source for source in self.sources}
         questions = [
-            Ask(part.instance, _completing(part, part.stream, rows, attributes), part.due, patient=True)
+            Ask(source.instance, _completing(source, source.stream, rows, attributes), source.due, patient=True)
             for name, rows in lacking.items()
-            if (part := parts[name]).stream is not None
+            if (source := sources[name]).stream is not None
         ]
         completed: dict[JobKey, JobRow] = {}
         for name, outcome in (await scatter(questions, patience=None)).items():
             if isinstance(outcome, SiteError):
-                parts[name].fail(outcome)
+                sources[name].fail(outcome)
             else:
                 completed |= outcome.rows
         before = len(self.ready)
@@ -100,82 +100,87 @@ class Walk:
     @property
     def exhausted(self) -> bool:
         """Whether every site has been read to its end."""
-        return not any(part.live for part in self.parts)
+        return not any(source.live for source in self.sources)
 
     @property
     def is_whole(self) -> bool:
         """Whether nothing went wrong so far: no site failed, no job was left out, no budget was spent."""
-        return self.stopped_at is None and not any(part.failed or part.has_gaps for part in self.parts)
+        return self.stopped_at is None and not any(source.failed or source.has_gaps for source in self.sources)
 
     @property
     def known(self) -> int:
         """The ready jobs, and one more where it is known that others come after them: to tell that, nothing has to be read."""
-        held = (part.stream is not None and (part.stream.rows or (part.live and part.stream.goes_on)) for part in self.parts)
+        held = (
+            source.stream is not None and (source.stream.rows or (source.live and source.stream.goes_on))
+            for source in self.sources
+        )
         return len(self.ready) + (bool(self.ready) and any(held))
 
     @property
     def held_rows(self) -> int:
         """Rows in memory: final ones and those still waiting."""
-        return len(self.ready) + sum(len(part.stream.rows) for part in self.parts if part.stream)
+        return len(self.ready) + sum(len(source.stream.rows) for source in self.sources if source.stream)
 
     def begin_page(self, given: int, deadline: Deadline) -> None:
         """Goes on to the next page after ``given`` jobs: new reports, new deadlines, budgets from the start."""
         self.pages += 1
         self.ready = self.ready[given:]
-        self.parts = [part.again(deadline) for part in self.parts]
+        self.sources = [source.for_next_page(deadline) for source in self.sources]
 
     async def renew(self, deadline: Deadline) -> bool:
         """Takes over the deadline of the request that now reads, and its credentials: whether they still stand for the same."""
-        for part in self.parts:
-            part.deadline, part.spent = deadline, 0.0
-            if part.stream is not None and not await part.is_still_welcome(part.stream):
+        for source in self.sources:
+            source.deadline, source.spent = deadline, 0.0
+            if source.stream is not None and not await source.renew_credential(source.stream):
                 return False
         return True
 
-    async def _read(self, readable: list[Part], want: float) -> None:
+    async def _read(self, readable: list[MergeSource], want: float) -> None:
         lacking = want - self.held_rows
         if lacking <= 0:
             # enough is known: read the others just down to where the page will end
             down_to, most = self._start_of(int(want)), want - len(self.ready)
-            asks = [(part, _span_size(part, most), down_to) for part in readable if part.live and part.live.floor > down_to]
+            asks = [
+                (source, _span_size(source, most), down_to) for source in readable if source.live and source.live.floor > down_to
+            ]
         else:
-            shares = sum(part.share for part in readable)  # of those that have been read to their end nothing more comes
-            asks = [(part, _size(part, lacking, part.share / shares), EARLIEST) for part in readable]
+            shares = sum(source.share for source in readable)  # of those that have been read to their end nothing more comes
+            asks = [(source, _size(source, lacking, source.share / shares), EARLIEST) for source in readable]
         await self._round(asks)
 
     def _start_of(self, place: int) -> int:
         """The start second of the job at that place (from 1) among all that are held."""
         starts = [row.start_time for row in self.ready]
-        starts += [row.start_time for part in self.parts if part.stream for row in part.stream.rows]
+        starts += [row.start_time for source in self.sources if source.stream for row in source.stream.rows]
         return sorted(starts, reverse=True)[place - 1]
 
-    async def _round(self, asks: Iterable[tuple[Part, int, int]]) -> None:
+    async def _round(self, asks: Iterable[tuple[MergeSource, int, int]]) -> None:
         questions: list[Ask[bool]] = []
-        parts = {part.instance.name: part for part in self.parts}
-        for part, size, down_to in asks:
-            stream, required, due = part.live, part.instance.settings.required, part.due
+        sources = {source.instance.name: source for source in self.sources}
+        for source, size, down_to in asks:
+            stream, required, due = source.live, source.instance.settings.required, source.due
             if stream is not None:
-                part.last_size = min(size, self.budget - stream.scanned + 1)  # one more tells whether that was all
-                if self.answered and self.patience is not None and not required and len(self.parts) > 1:
+                source.last_size = min(size, self.budget - stream.scanned + 1)  # one more tells whether that was all
+                if self.answered and self.patience is not None and not required and len(self.sources) > 1:
                     due = due.within(self.patience)  # others wait for this page already
-                questions.append(Ask(part.instance, _reading(part, stream, part.last_size, down_to), due, patient=required))
+                questions.append(Ask(source.instance, _reading(source, stream, source.last_size, down_to), due, patient=required))
         outcomes = await scatter(questions, patience=self.patience, is_answer=bool)
         for name, outcome in outcomes.items():
             if isinstance(outcome, SiteError):
-                parts[name].fail(outcome)
+                sources[name].fail(outcome)
             elif outcome:
                 self.answered = True
 
     def _finish(self, floor: int) -> None:
         """Moves what has become final to ``ready``, in order."""
         batch: list[JobRow] = []
-        given: list[tuple[Part, list[JobRow]]] = []
-        for part in self.parts:
-            if part.stream is not None and part.stream.rows:
-                final, part.stream.rows = take_through(part.stream.rows, floor)
+        given: list[tuple[MergeSource, list[JobRow]]] = []
+        for source in self.sources:
+            if source.stream is not None and source.stream.rows:
+                final, source.stream.rows = take_through(source.stream.rows, floor)
                 batch += final
-                given.append((part, final))
-        clusters = [(part, {row.cluster for row in final}) for part, final in given] if len(given) > 1 else []
+                given.append((source, final))
+        clusters = [(source, {row.cluster for row in final}) for source, final in given] if len(given) > 1 else []
         for i, (one, names) in enumerate(clusters):
             for two, others in clusters[i + 1 :]:
                 if names & others and (doubled := _doubled(batch, one, two)):
@@ -185,86 +190,86 @@ class Walk:
             batch = batch[bisect_right(batch, self.after, key=position_of) :]
         self.ready += batch
 
-    def _without_doubles(self, batch: list[JobRow], doubled: set[JobKey], one: Part, two: Part) -> list[JobRow]:
+    def _without_doubles(self, batch: list[JobRow], doubled: set[JobKey], one: MergeSource, two: MergeSource) -> list[JobRow]:
         """``batch`` without the jobs that ``two`` gives again, if the two sites are one and the same instance."""
         if not self.twins.are_one(one.instance, two.instance):
             self.twins.suspect(one.instance, two.instance)
             two.repeats = one.instance
             return batch
-        two.twin = one.instance
+        two.duplicate_of = one.instance
         return [row for row in batch if row.key not in doubled]
 
 
-async def have_told(walk: Walk, ask: Callable[[Part, JobStream], Awaitable[Told | None]]) -> None:
+async def push_down(merge: Merge, ask: Callable[[MergeSource, JobStream], Awaitable[PushdownResult | None]]) -> None:
     """Has every site answer for itself that can: the others are still to be read. Not those that are one and the same instance as
     another, whose jobs must be seen to be listed, and counted, once."""
-    if any(part.twin is not None for part in walk.parts):
+    if any(source.duplicate_of is not None for source in merge.sources):
         return
-    parts = {part.instance.name: part for part in walk.parts}
+    sources = {source.instance.name: source for source in merge.sources}
     questions = [
-        Ask(part.instance, _telling(part, stream, ask), part.due, patient=part.instance.settings.required)
-        for part in walk.parts
-        if (stream := part.live) is not None
+        Ask(source.instance, _pushing_down(source, stream, ask), source.due, patient=source.instance.settings.required)
+        for source in merge.sources
+        if (stream := source.live) is not None
     ]
-    outcomes = await scatter(questions, patience=walk.patience, is_answer=lambda told: told is not None)
+    outcomes = await scatter(questions, patience=merge.patience, is_answer=lambda pushed_down: pushed_down is not None)
     for name, outcome in outcomes.items():
         if isinstance(outcome, SiteError):
-            parts[name].fail(outcome)
+            sources[name].fail(outcome)
         else:
-            parts[name].told = outcome
-            walk.answered = walk.answered or outcome is not None
+            sources[name].pushed_down = outcome
+            merge.answered = merge.answered or outcome is not None
 
 
 def _completing(
-    part: Part, stream: JobStream, rows: Sequence[JobRow], attributes: frozenset[str]
+    source: MergeSource, stream: JobStream, rows: Sequence[JobRow], attributes: frozenset[str]
 ) -> Callable[[], Awaitable[Completed]]:
     async def run() -> Completed:
         begun = asyncio.get_running_loop().time()
-        stream.context = replace(stream.context, deadline=part.due)
+        stream.context = replace(stream.context, deadline=source.due)
         try:
-            found = await part.instance.complete(stream.context, rows, attributes)
+            completed = await source.instance.complete(stream.context, rows, attributes)
         finally:
-            part.spent += asyncio.get_running_loop().time() - begun
-        stream.unreadable += found.unreadable
-        if not part.hides_others:
-            stream.scanned += found.scanned
-        return found
+            source.spent += asyncio.get_running_loop().time() - begun
+        stream.unreadable += completed.unreadable
+        if not source.hides_others:
+            stream.scanned += completed.scanned
+        return completed
 
     return run
 
 
-def _telling(
-    part: Part, stream: JobStream, ask: Callable[[Part, JobStream], Awaitable[Told | None]]
-) -> Callable[[], Awaitable[Told | None]]:
-    async def run() -> Told | None:
+def _pushing_down(
+    source: MergeSource, stream: JobStream, ask: Callable[[MergeSource, JobStream], Awaitable[PushdownResult | None]]
+) -> Callable[[], Awaitable[PushdownResult | None]]:
+    async def run() -> PushdownResult | None:
         begun = asyncio.get_running_loop().time()
-        stream.context = replace(stream.context, deadline=part.due)
+        stream.context = replace(stream.context, deadline=source.due)
         try:
-            return await ask(part, stream)
+            return await ask(source, stream)
         finally:
-            part.spent += asyncio.get_running_loop().time() - begun
+            source.spent += asyncio.get_running_loop().time() - begun
 
     return run
 
 
-def _reading(part: Part, stream: JobStream, size: int, down_to: int) -> Callable[[], Awaitable[bool]]:
-    return lambda: part.read(stream, size, down_to)
+def _reading(source: MergeSource, stream: JobStream, size: int, down_to: int) -> Callable[[], Awaitable[bool]]:
+    return lambda: source.read(stream, size, down_to)
 
 
-def _size(part: Part, lacking: float, share: float) -> int:
+def _size(source: MergeSource, lacking: float, share: float) -> int:
     """Rows to ask of a site that gives about that share of what is lacking: a little more than expected; of a filtered list twice
     as many as the last time, as there is no telling where matches stand. Rounded up where pages are shared: shares differ a
     little from question to question, and so would the pages."""
-    stream = part.live
+    stream = source.live
     if stream is None:
         return 0
     if math.isinf(lacking):
-        return part.at_pace(max(FIRST_PAGE, part.last_size * 2))
+        return source.at_pace(max(FIRST_PAGE, source.last_size * 2))
     expected = lacking * min(1.0, share * 1.25) / max(stream.selectivity, 0.01)
     least = FIRST_SCAN if stream.scanned == 0 and stream.is_filtered else 0
-    before = part.last_size * 2 if stream.is_filtered else part.last_size // 2
+    before = source.last_size * 2 if stream.is_filtered else source.last_size // 2
     size = max(math.ceil(expected) + min(2 + int(expected / 16), CUT_OFF), least, before)
-    return part.at_pace(_rounded(size) if stream.site.shares_pages else size)
+    return source.at_pace(_rounded(size) if stream.site.shares_pages else size)
 
 
 def _rounded(size: int) -> int:
@@ -273,12 +278,12 @@ def _rounded(size: int) -> int:
     return -(-size // step) * step
 
 
-def _span_size(part: Part, most: float) -> int:
+def _span_size(source: MergeSource, most: float) -> int:
     """Rows to ask of a site that has ``most`` of interest at the most, in a span that may hold many more."""
-    return part.at_pace(math.ceil(most / max(part.live.selectivity if part.live else 1.0, 0.01)) + CUT_OFF)
+    return source.at_pace(math.ceil(most / max(source.live.selectivity if source.live else 1.0, 0.01)) + CUT_OFF)
 
 
-def _doubled(batch: list[JobRow], one: Part, two: Part) -> set[JobKey]:
+def _doubled(batch: list[JobRow], one: MergeSource, two: MergeSource) -> set[JobKey]:
     """The jobs of ``two`` that ``one`` has as well: same cluster, number, start and database id."""
     first = {(row.key[1:], row.id) for row in batch if row.site == one.instance.name}
     return {row.key for row in batch if row.site == two.instance.name and (row.key[1:], row.id) in first}
