@@ -49,13 +49,13 @@ async def test_no_other_site_is_asked_for_it_however_that_is_named(sites: Sequen
 
 async def test_what_it_writes_goes_to_its_site_though_another_has_a_cluster_of_that_name(sites: Sequence[Instance]) -> None:
     async with gateway_over(sites) as gateway:
-        places, deadline = gateway.writes.places, Deadline.after(5)
+        router, deadline = gateway.writes.router, Deadline.after(5)
         target = Target(cluster="alex", job_id=3)
         with pytest.raises(RequestError) as refused:
-            await places.place(target, Principal("slurm", frozenset({"api"})), deadline)
+            await router.route(target, Principal("slurm", frozenset({"api"})), deadline)
         assert refused.value.code is Code.AMBIGUOUS_CLUSTER
         for one in (target, Target(job_id=3)):
-            assert (await places.place(one, BOUND, deadline)).instance.name == "two"
+            assert (await router.route(one, BOUND, deadline)).instance.name == "two"
 
 
 async def test_what_it_deletes_is_deleted_at_its_site_alone(sites: Sequence[Instance]) -> None:

@@ -23,7 +23,7 @@ from ccgateway.telemetry import Rarely
 if TYPE_CHECKING:
     from ccgateway.cache.connection import RedisConnection
 
-__all__ = ["Cache", "Mark", "open_cache", "open_redis"]
+__all__ = ["Cache", "TagSnapshot", "open_cache", "open_redis"]
 
 T = TypeVar("T")
 
@@ -36,8 +36,11 @@ _TRIAL = Key("?", "?", "?")
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """How the tokens of some tags were at one moment: what was read since then is from after the last invalidation before it."""
+class TagSnapshot:
+    """The tokens of some tags as of one moment: while they are the same, nothing of those tags has been invalidated since.
+
+    ``at``: that moment, in epoch seconds.
+    """
 
     tokens: Tokens
     at: float
@@ -234,17 +237,17 @@ class Cache:
         self._raise_fence(tags)
         await self._store.invalidate(tags)
 
-    async def mark(self, *tags: InvalidationTag) -> Mark | None:
-        """The present moment, for ``holds``; ``None`` while that cannot be told (Redis is down)."""
+    async def snapshot(self, *tags: InvalidationTag) -> TagSnapshot | None:
+        """The present moment, for ``is_current``; ``None`` while that cannot be told (Redis is down)."""
         wanted = list(dict.fromkeys((EVERYTHING, *tags)))
         tokens = await self._store.versions(wanted)
-        return Mark(tokens, self._clock()) if len(tokens) == len(wanted) else None
+        return TagSnapshot(tokens, self._clock()) if len(tokens) == len(wanted) else None
 
-    async def holds(self, mark: Mark) -> bool:
+    async def is_current(self, snapshot: TagSnapshot) -> bool:
         """Whether nothing was invalidated since then, by whichever process; ``False`` also while that cannot be told."""
-        if any(self._fences.get(tag, 0.0) > mark.at for tag in mark.tokens):
+        if any(self._fences.get(tag, 0.0) > snapshot.at for tag in snapshot.tokens):
             return False
-        return await self._store.versions(list(mark.tokens)) == mark.tokens
+        return await self._store.versions(list(snapshot.tokens)) == snapshot.tokens
 
     async def clear(self, *, site: str | None = None, subject: str | None = None) -> int:
         """Invalidates the subject, the site or (none named) everything, and frees the room; how many entries that were."""

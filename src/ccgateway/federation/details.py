@@ -66,7 +66,7 @@ class Details:
             return [] if found is None else [found]
 
         found, reports = await self.lookups.of_each(caller, sites, policy, ask)
-        self.lookups.drop_twins(found, reports)
+        self.lookups.drop_duplicates(found, reports)
         return Answer([SiteUser(site, user) for site, users in found.items() for user in users], reports)
 
     async def _of_jobs(

@@ -100,7 +100,7 @@ class JobFootprints:
             return [await site.footprints(context, wanted, budget=self._budget)]
 
         found, reports = await self.lookups.of_each(caller, question.sites, question.policy, ask)
-        self.lookups.drop_twins(found, reports)
+        self.lookups.drop_duplicates(found, reports)
         for report in reports:
             if report.site in found:
                 part = found[report.site][0]
@@ -133,7 +133,7 @@ class JobFootprints:
             return [await site.heatmap(context, own, budget=self._budget)]
 
         found, reports = await self.lookups.of_each(caller, question.sites, question.policy, ask)
-        self.lookups.drop_twins(found, reports)
+        self.lookups.drop_duplicates(found, reports)
         insist(reports, self.lookups.registry, question.policy)
         return HeatmapAnswer(added([part for (part,) in found.values()], wanted.rows, wanted.cols), reports)
 
@@ -148,7 +148,7 @@ class JobFootprints:
             return [await site.summaries(context, wanted, budget=self._budget)]
 
         found, reports = await self.lookups.of_each(caller, question.sites, question.policy, ask)
-        self.lookups.drop_twins(found, reports)
+        self.lookups.drop_duplicates(found, reports)
         for report in reports:
             if report.site in found:
                 part = found[report.site][0]

@@ -12,6 +12,7 @@ from ccgateway.federation.batches import JobBatches, MetricsBatches
 from ccgateway.federation.closing import Closing
 from ccgateway.federation.configuration import Configurations
 from ccgateway.federation.details import Details
+from ccgateway.federation.duplicates import DuplicateSiteDetector
 from ccgateway.federation.footprints import (
     FootprintsAnswer,
     HeatmapAnswer,
@@ -24,7 +25,6 @@ from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
 from ccgateway.federation.nodes import Nodes
 from ccgateway.federation.page_cursors import PageCursorStore
-from ccgateway.federation.placing import WriteRouter
 from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.questions import (
     Answer,
@@ -38,8 +38,8 @@ from ccgateway.federation.questions import (
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.readahead import ReadAheadCache
+from ccgateway.federation.routing import WriteRouter
 from ccgateway.federation.statistics import Statistics, StatisticsAnswer, StatisticsQuestion
-from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.federation.writes import Writes
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
@@ -79,10 +79,10 @@ class Gateway:
         self.page_cursors = PageCursorStore(ttl_store)
         provisionals = Provisionals(ttl_store)
         self._closing = Closing()
-        twins = DuplicateSiteDetector(registry)
+        duplicates = DuplicateSiteDetector(registry)
         self._read_ahead = ReadAheadCache(limits.read_ahead)
-        self._joblist = JobList(registry, twins, limits, self._read_ahead)
-        self._lookups = Lookups(registry, twins, limits, self._joblist, provisionals)
+        self._joblist = JobList(registry, duplicates, limits, self._read_ahead)
+        self._lookups = Lookups(registry, duplicates, limits, self._joblist, provisionals)
         self._metrics = JobMetrics(registry, provisionals)
         self._statistics = Statistics(self._lookups)
         self._footprints = JobFootprints(self._lookups)

@@ -11,12 +11,12 @@ from operator import attrgetter
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
+from ccgateway.federation.duplicates import DuplicateSiteDetector
 from ccgateway.federation.merge import Merge, push_down
 from ccgateway.federation.merge_source import MergeSource, PushdownResult
 from ccgateway.federation.questions import EVERYTHING, JobListAnswer, JobListQuestion, Policy, ReportStatus, SiteReport
 from ccgateway.federation.readahead import ReadAheadCache
 from ccgateway.federation.scatter import must_answer, patience_of
-from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import LATEST, check_patterns, conditions_of
 from ccgateway.jobs.model import JOB_TEXTS, JobRow
@@ -42,7 +42,7 @@ class JobList:
     """The use case. ``shares`` remembers which part of the list each site usually gives, to ask for no more than is needed."""
 
     registry: Registry
-    twins: DuplicateSiteDetector
+    duplicates: DuplicateSiteDetector
     limits: LimitSettings
     read_ahead: ReadAheadCache
     shares: dict[str, float] = field(default_factory=dict)
@@ -106,7 +106,7 @@ class JobList:
             count = _Count(None)
         answer = self._answer(request, merge, rows, end=end, has_next=has_next, count=count)
         self._learn(merge.sources, len(rows))
-        if has_next and end is not None and merge.mark is not None and merge.is_whole:
+        if has_next and end is not None and merge.snapshot is not None and merge.is_whole:
             self._keep_open(request, merge, len(rows), end)
         return answer
 
@@ -122,13 +122,13 @@ class JobList:
             # counted is what is there now
             merge = await self._merge(request, is_shared=not request.question.wants_count)
         else:
-            kept = await self.read_ahead.take(request.key_of(request.cursor))
-            if kept is not None and await self.registry.responses.holds(kept.mark) and await kept.renew(request.deadline):
+            kept, responses = await self.read_ahead.take(request.key_of(request.cursor)), self.registry.responses
+            if kept is not None and await responses.is_current(kept.snapshot) and await kept.renew(request.deadline):
                 return kept
             merge = await self._merge(request, latest=-request.cursor.position[0])
             merge.after = request.cursor.position
         if request.question.page is None and self.limits.read_ahead > 0:  # it may be kept open, unless something is written
-            merge.mark = await self.registry.responses.mark(source.instance.name for source in merge.sources)
+            merge.snapshot = await self.registry.responses.snapshot(source.instance.name for source in merge.sources)
         return merge
 
     def _keep_open(self, request: _ListRequest, merge: Merge, given: int, end: Cursor) -> None:
@@ -232,7 +232,7 @@ class JobList:
         sources = [MergeSource(one, request.caller, SiteReport(one.name, one.number), request.deadline) for one in instances]
 
         async def open_source(source: MergeSource, until: Deadline) -> None:
-            source.duplicate_of = self.twins.known(source.instance, instances)
+            source.duplicate_of = self.duplicates.original_of(source.instance, instances)
             conditions = conditions_of(question.filters, source.instance.name)
             insists = must_answer(source.instance, question.policy, len(instances))
             site = source.instance if is_shared and source.instance.shares_pages else source.instance.origin
@@ -249,7 +249,7 @@ class JobList:
                     until = source.due.within(patience) if others_wait and patience is not None else source.due
                     group.create_task(open_source(source, until), name=f"credential for {source.instance.name}")
         self._expect(sources)
-        return Merge(sources, self.twins, self.limits.scan_budget, patience)
+        return Merge(sources, self.duplicates, self.limits.scan_budget, patience)
 
     def _expect(self, sources: Sequence[MergeSource]) -> None:
         active = [source for source in sources if source.stream is not None]

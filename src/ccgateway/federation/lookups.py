@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
+from ccgateway.federation.duplicates import DuplicateSiteDetector
 from ccgateway.federation.joblist import JobList, judge
 from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.questions import (
@@ -24,7 +25,6 @@ from ccgateway.federation.questions import (
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.scatter import Ask, must_answer, patience_of, scatter
-from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.roles import Ability, abilities
 from ccgateway.jobs.clusters import Cluster, User
@@ -47,7 +47,7 @@ class Lookups:
     """The use cases beside the job list, over the same sites."""
 
     registry: Registry
-    twins: DuplicateSiteDetector
+    duplicates: DuplicateSiteDetector
     limits: LimitSettings
     joblist: JobList
     provisionals: Provisionals
@@ -105,7 +105,7 @@ class Lookups:
             return await site.clusters(context, with_partitions=with_partitions)
 
         found, reports = await self.of_each(caller, sites, policy, ask)
-        self.drop_twins(found, reports)
+        self.drop_duplicates(found, reports)
         items = [SiteCluster(name, cluster) for name, clusters in found.items() for cluster in clusters]
         return Answer(items, reports)
 
@@ -116,7 +116,7 @@ class Lookups:
             return await site.users(context)
 
         found, reports = await self.of_each(caller, sites, policy, ask)
-        self.drop_twins(found, reports)
+        self.drop_duplicates(found, reports)
         return Answer([SiteUser(name, user) for name, users in found.items() for user in users], reports)
 
     async def tags(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteTag]:
@@ -145,9 +145,10 @@ class Lookups:
         instances = self.registry.chosen(names, caller)
         outcomes = await self._scattered(caller, instances, ask, Policy.STRICT)
         is_operator = Ability.METRICS_OF_ALL in abilities(caller.roles)
+        originals = {one.name: self.duplicates.original_of(one, instances) for one in instances}
         return [
             replace(
-                _status(one, outcomes[one.name], took.get(one.name), self.twins.known(one, instances), is_operator=is_operator),
+                _status(one, outcomes[one.name], took.get(one.name), originals[one.name], is_operator=is_operator),
                 reads=reads.get(one.name),
             )
             for one in instances
@@ -200,14 +201,15 @@ class Lookups:
         judge(list(reports.values()), self.registry, policy, is_empty=not any(found.values()))
         return found, list(reports.values())
 
-    def drop_twins(self, found: dict[str, list[T]], reports: list[SiteReport]) -> None:
+    def drop_duplicates(self, found: dict[str, list[T]], reports: list[SiteReport]) -> None:
         """What one and the same instance gave twice is given once."""
         for report in reports:
             others = [self.registry.one(site) for site in found if site != report.site]
-            if report.site in found and (twin := self.twins.known(self.registry.one(report.site), others)) is not None:
+            original = self.duplicates.original_of(self.registry.one(report.site), others)
+            if report.site in found and original is not None:
                 del found[report.site]
                 report.status, report.code = ReportStatus.SKIPPED, Code.DUPLICATE_SITE
-                report.message = f"The same instance as site {twin.name}, which stands for both. Configure it once."
+                report.message = f"The same instance as site {original.name}, which stands for both. Configure it once."
 
 
 def _in_context(
@@ -219,7 +221,7 @@ def _in_context(
     return run
 
 
-def _status(instance: Site, outcome: object, elapsed: float | None, twin: Site | None, *, is_operator: bool) -> SiteStatus:
+def _status(instance: Site, outcome: object, elapsed: float | None, original: Site | None, *, is_operator: bool) -> SiteStatus:
     health, last = instance.health, instance.health.last_error
     if isinstance(outcome, SiteError):
         last = outcome
@@ -237,5 +239,5 @@ def _status(instance: Site, outcome: object, elapsed: float | None, twin: Site |
         last_error=last,
         last_error_at=health.last_error_at,
         capabilities=list(instance.capabilities),
-        same_as=twin.name if twin else None,
+        same_as=original.name if original else None,
     )

@@ -8,12 +8,12 @@ from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from ccgateway.cache.facade import Mark
+from ccgateway.cache.facade import TagSnapshot
 from ccgateway.deadline import Deadline
 from ccgateway.errors import SiteError
+from ccgateway.federation.duplicates import DuplicateSiteDetector
 from ccgateway.federation.merge_source import MergeSource, PushdownResult
 from ccgateway.federation.scatter import Ask, scatter
-from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.jobs.conditions import EARLIEST
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.ordering import Position, in_total_order, position_of, take_through
@@ -39,11 +39,11 @@ class Merge:
 
     ``after``: where the list begins. ``ready``: final jobs in total order. ``stopped_at``: the second down to which the answer is
     complete when the budget ended it, else ``None``. ``answered``: whether any site has answered yet. ``pages``: which page of
-    the list this is, from 1. ``mark``: a moment before its first row was read; ``None`` if it must not be kept open.
+    the list this is, from 1. ``snapshot``: a moment before its first row was read; ``None`` if it must not be kept open.
     """
 
     sources: list[MergeSource]
-    twins: DuplicateSiteDetector
+    duplicates: DuplicateSiteDetector
     budget: int
     patience: float | None
     after: Position | None = None
@@ -51,7 +51,7 @@ class Merge:
     answered: bool = False
     stopped_at: int | None = None
     pages: int = 1
-    mark: Mark | None = None
+    snapshot: TagSnapshot | None = None
 
     async def collect(self, want: float) -> None:
         """Reads until ``want`` jobs are known, all but the last of them ready (``math.inf``: until all are)."""
@@ -192,8 +192,8 @@ class Merge:
 
     def _without_doubles(self, batch: list[JobRow], doubled: set[JobKey], one: MergeSource, two: MergeSource) -> list[JobRow]:
         """``batch`` without the jobs that ``two`` gives again, if the two sites are one and the same instance."""
-        if not self.twins.are_one(one.instance, two.instance):
-            self.twins.suspect(one.instance, two.instance)
+        if not self.duplicates.are_one(one.instance, two.instance):
+            self.duplicates.suspect(one.instance, two.instance)
             two.repeats = one.instance
             return batch
         two.duplicate_of = one.instance

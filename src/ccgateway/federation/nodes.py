@@ -1,6 +1,6 @@
 """Nodes over all sites: their states, added where they can be, and what is measured on the nodes of one cluster.
 
-A cluster names its site, as for writes (``placing``). What several sites answer is merged like this:
+A cluster names its site, as for writes (``routing``). What several sites answer is merged like this:
 
 * lists of nodes and of metrics stand one after the other, sites by number; a metric has the unit, scope and footprint of the
   first cluster that has it;
@@ -20,8 +20,8 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import MetricsBudget
-from ccgateway.federation.placing import WriteRouter
 from ccgateway.federation.questions import Answer, Policy, SiteReport
+from ccgateway.federation.routing import WriteRouter
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import Cluster
 from ccgateway.jobs.nodes import (
@@ -96,7 +96,7 @@ class Nodes:
     async def global_metrics(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[GlobalMetric]:
         """Every metric once, by name, and the clusters of all sites that have it."""
         found, reports = await self.lookups.of_each(caller, sites, policy, queries.global_metrics)
-        self.lookups.drop_twins(found, reports)
+        self.lookups.drop_duplicates(found, reports)
         merged: dict[str, GlobalMetric] = {}
         for site, some in found.items():
             for one in some:
@@ -126,7 +126,7 @@ class Nodes:
             if policy is Policy.STRICT or any(cause.code is not Code.UNSUPPORTED for cause in error.causes):
                 raise
             return {}, [self._lacking(cause) for cause in error.causes]
-        self.lookups.drop_twins(found, reports)
+        self.lookups.drop_duplicates(found, reports)
         return found, reports
 
     def _lacking(self, cause: SiteError) -> SiteReport:

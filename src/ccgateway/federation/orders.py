@@ -13,8 +13,8 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError, SiteError
 from ccgateway.federation.audit import PART, Audit
 from ccgateway.federation.closing import NOT_SENT, Closing
-from ccgateway.federation.placing import Placed
 from ccgateway.federation.progress import Progress
+from ccgateway.federation.routing import Route
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import JobKey, Tag
 from ccgateway.jobs.writes import WriteOutcome, WriteResult
@@ -171,20 +171,20 @@ class Orders:
         )  # fmt: skip
 
 
-def chained(orders: Sequence[tuple[Placed, Order]]) -> list[tuple[Site, list[list[Order]]]]:
+def chained(orders: Sequence[tuple[Route, Order]]) -> list[tuple[Site, list[list[Order]]]]:
     """Orders by site, those for one job in one chain. A site that gets jobs by id and jobs by number gets them all in one, as two
     of them may be the same."""
-    by_site: dict[Site, list[tuple[Placed, Order]]] = {}
-    for placed, order in orders:
-        by_site.setdefault(placed.instance, []).append((placed, order))
+    by_site: dict[Site, list[tuple[Route, Order]]] = {}
+    for route, order in orders:
+        by_site.setdefault(route.instance, []).append((route, order))
     return [(instance, _chains(here)) for instance, here in by_site.items()]
 
 
-def _chains(orders: Sequence[tuple[Placed, Order]]) -> list[list[Order]]:
-    by_number = all(placed.target.job_id is not None for placed, _ in orders)
-    by_id = all(placed.target.db_id is not None for placed, _ in orders)
+def _chains(orders: Sequence[tuple[Route, Order]]) -> list[list[Order]]:
+    by_number = all(route.target.job_id is not None for route, _ in orders)
+    by_id = all(route.target.db_id is not None for route, _ in orders)
     chains: dict[Hashable, list[Order]] = {}
-    for placed, order in orders:
-        name = placed.target.job_id if by_number else placed.target.db_id if by_id else None
+    for route, order in orders:
+        name = route.target.job_id if by_number else route.target.db_id if by_id else None
         chains.setdefault(name, []).append(order)
     return list(chains.values())

@@ -2,7 +2,7 @@
 
 A merge that was answered in full is kept under its cursor for a few seconds. Whoever hands that cursor back goes on with it;
 everybody else, and everybody later, starts from the cursor afresh, so that this cache changes cost, never the list; and so does
-everybody once something was written at one of its sites (``Merge.mark``). While a caller keeps asking, the next rows are read
+everybody once something was written at one of its sites (``Merge.snapshot``). While a caller keeps asking, the next rows are read
 before it does: twice as many with every page, up to a bound.
 """
 

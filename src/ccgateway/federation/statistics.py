@@ -182,7 +182,7 @@ class Statistics:
 
         hidden: dict[str, bool] = {}
         found, reports = await self.lookups.of_each(caller, question.sites, question.policy, ask)
-        self.lookups.drop_twins(found, reports)
+        self.lookups.drop_duplicates(found, reports)
         parts = [part for (part,) in found.values()]
         for report in reports:
             if report.site in found:

@@ -19,8 +19,8 @@ from ccgateway.federation.audit import PART, Audit, AuditFile
 from ccgateway.federation.closing import NOT_SENT, Closing
 from ccgateway.federation.idempotency import IdempotencyGuard, secret_digest
 from ccgateway.federation.orders import Act, Asked, Changed, Order, Orders, Touches, chained
-from ccgateway.federation.placing import Placed, WriteRouter
 from ccgateway.federation.progress import Progress, Subject
+from ccgateway.federation.routing import Route, WriteRouter
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.roles import Ability, abilities
 from ccgateway.jobs.model import Tag
@@ -82,7 +82,7 @@ class Writes:
 
     registry: Registry
     limits: LimitSettings
-    places: WriteRouter
+    router: WriteRouter
     changed: Changed
     settings: WriteSettings = field(default_factory=lambda: WriteSettings.model_validate({}))
     idempotency_store: TtlStore = field(default_factory=lambda: TtlStore("once"))
@@ -114,7 +114,7 @@ class Writes:
             async def start(writer: Writer, context: CallContext) -> WriteResult:
                 result = await writer.start(context, placed)
                 if result.key is not None and result.db_id is not None and is_provisional(result.db_id):
-                    await self.places.provisionals.note(result.key)
+                    await self.router.provisionals.note(result.key)
                 return result
 
             return start
@@ -197,7 +197,7 @@ class Writes:
         def act(tag: Tag) -> Act:
             return lambda writer, context: writer.remove_tag(context, tag, dry_run=dry_run)
 
-        pairs = [(instance, tag) for instance in self.places.named(order.sites, caller) for tag in order.tags]
+        pairs = [(instance, tag) for instance in self.router.named(order.sites, caller) for tag in order.tags]
         orders = [(one, Order(n, act(tag), _told((tag,)), tag=tag, touches=Touches.SITE)) for n, (one, tag) in enumerate(pairs)]
         return await self._at_sites(self._asked("remove tag", caller, call, dry_run=dry_run), call, order, orders)
 
@@ -245,7 +245,7 @@ class Writes:
 
         async def work(asked: Asked, progress: Progress) -> None:
             try:
-                instance = await self.places.site_of(order.site, order.cluster, caller, asked.deadline)
+                instance = await self.router.site_of(order.site, order.cluster, caller, asked.deadline)
             except GatewayError as error:
                 progress.results[0] = WriteResult.failed(error, site=order.site)
                 self._orders.tell(asked, detail, progress.results[0])
@@ -286,14 +286,14 @@ class Writes:
         """``wanted``: for each order its job, and what the audit log says of it."""
 
         async def work(asked: Asked, progress: Progress) -> None:
-            ready: list[tuple[Placed, Order]] = []
-            places = await self._placed([target for target, _ in wanted], asked)
-            for number, (order, (target, detail), placed) in enumerate(zip(orders, wanted, places, strict=True)):
+            ready: list[tuple[Route, Order]] = []
+            routes = await self._routes([target for target, _ in wanted], asked)
+            for number, (order, (target, detail), route) in enumerate(zip(orders, wanted, routes, strict=True)):
                 try:
-                    if isinstance(placed, GatewayError):
-                        raise placed
-                    key, db_id = placed.target.key, placed.target.db_id
-                    ready.append((placed, Order(number, act(order, placed.target), detail, key, db_id)))
+                    if isinstance(route, GatewayError):
+                        raise route
+                    key, db_id = route.target.key, route.target.db_id
+                    ready.append((route, Order(number, act(order, route.target), detail, key, db_id)))
                 except GatewayError as error:
                     failed = WriteResult.failed(error, site=target.site, key=target.key, db_id=target.db_id)
                     progress.results[number] = failed
@@ -303,21 +303,21 @@ class Writes:
         subjects = [Subject(detail, target.site, target.key, target.db_id) for target, detail in wanted]
         return await self._call(asked, call, orders, subjects, work)
 
-    async def _placed(self, targets: Sequence[Target], asked: Asked) -> list[Placed | GatewayError]:
-        places = asyncio.Semaphore(LOOKED_UP)
+    async def _routes(self, targets: Sequence[Target], asked: Asked) -> list[Route | GatewayError]:
+        slots = asyncio.Semaphore(LOOKED_UP)
 
-        async def place(target: Target) -> Placed | GatewayError:
-            async with places:
+        async def route(target: Target) -> Route | GatewayError:
+            async with slots:
                 try:
-                    return await self.places.place(target, asked.caller, asked.deadline, stops=asked.operation == "stop")
+                    return await self.router.route(target, asked.caller, asked.deadline, stops=asked.operation == "stop")
                 except GatewayError as error:
                     return error
 
-        return await asyncio.gather(*(place(target) for target in targets))
+        return await asyncio.gather(*(route(target) for target in targets))
 
     def _at_each(self, sites: Sequence[str] | None, caller: Principal, order: Order) -> list[tuple[Site, Order]]:
         """The order at each of the sites that it has to name."""
-        return [(one, replace(order, place=place)) for place, one in enumerate(self.places.named(sites, caller))]
+        return [(one, replace(order, place=place)) for place, one in enumerate(self.router.named(sites, caller))]
 
     async def _at_sites(
         self, asked: Asked, call: WriteCall, request: object, orders: Sequence[tuple[Site, Order]]

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SettingsError, SiteError
 from ccgateway.federation.audit import trouble_with
-from ccgateway.federation.twins import address_of, look_alike
+from ccgateway.federation.duplicates import address_of, look_alike
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import Conditions
 from ccgateway.operations.caching import judge
@@ -79,7 +79,7 @@ async def check(settings: Settings, path: Path | None) -> CheckResult:
         sites = sorted(settings.sites.values(), key=lambda site: site.number)
         asked = [_Asked(site, stack, settings, held.table) for site in sites]
         await asyncio.gather(*(one.run() for one in asked))
-        await _find_twins(asked)
+        await _find_duplicates(asked)
         result.redis, findings = await judging
     result.findings += findings
     result.sites = [one.found for one in asked]
@@ -307,7 +307,7 @@ def _check_grpc(settings: Settings) -> list[Finding]:
     return [Finding(Level.WARNING, "grpc.cert_file", "tokens and answers cross the network unencrypted", remedy)]
 
 
-async def _find_twins(asked: list[_Asked]) -> None:
+async def _find_duplicates(asked: list[_Asked]) -> None:
     """Two sections that lead to one instance, or that look like it. Told once, of the later one."""
     for number, two in enumerate(asked):
         two.found.same_as = two.site.same_as

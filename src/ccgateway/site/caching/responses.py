@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from ccgateway.cache.entries import Absent, Filled, Hit, Source, View
-from ccgateway.cache.facade import Cache, Mark, open_cache
+from ccgateway.cache.facade import Cache, TagSnapshot, open_cache
 from ccgateway.cache.keys import InvalidationTag, Key
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError
@@ -150,14 +150,14 @@ class ResponseCache:
         """The same after a write that concerns nothing but the site's users."""
         await self.cache.invalidate(site, USERS)
 
-    async def mark(self, sites: Iterable[str]) -> Mark | None:
-        """The present moment in the lists of these sites, for ``holds``; ``None`` while it cannot be told."""
+    async def snapshot(self, sites: Iterable[str]) -> TagSnapshot | None:
+        """The present moment in the lists of these sites, for ``is_current``; ``None`` while it cannot be told."""
         tags = [tag for site in sites for tag in (InvalidationTag(site), InvalidationTag(site, JOBS))]
-        return await self.cache.mark(*tags)
+        return await self.cache.snapshot(*tags)
 
-    async def holds(self, mark: Mark | None) -> bool:
+    async def is_current(self, snapshot: TagSnapshot | None) -> bool:
         """Whether nothing was written since then, as far as all processes of this gateway know."""
-        return mark is not None and await self.cache.holds(mark)
+        return snapshot is not None and await self.cache.is_current(snapshot)
 
     async def aclose(self) -> None:
         """Closes the cache; says at level ``info`` what it was good for."""

@@ -26,7 +26,7 @@ from ccgateway.site.releases import Window
 
 __all__ = ["DuplicateSiteDetector", "address_of", "look_alike", "same_jobs"]
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("ccgateway.federation.twins")  # as operators know it
 
 #: seconds after which a suspicion is logged again
 AGAIN = 3600.0
@@ -46,7 +46,7 @@ class DuplicateSiteDetector:
         """Whether the settings say so."""
         return self._address(one) == self._address(two)
 
-    def known(self, instance: Site, others: Sequence[Site]) -> Site | None:
+    def original_of(self, instance: Site, others: Sequence[Site]) -> Site | None:
         """The site of lowest number among ``others`` that is the same instance as ``instance``, and stands for it, if any."""
         found = [other for other in others if other.number < instance.number and self.are_one(other, instance)]
         return min(found, key=lambda other: other.number, default=None)
