@@ -9,7 +9,7 @@ import pytest
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.federation.questions import JobListQuestion, Policy, ReportStatus
-from ccgateway.federation.writes import WriteCall
+from ccgateway.federation.write_calls import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.writes import DeleteBefore, Target, WriteOutcome
 from ccgateway.site.instance import Instance
@@ -61,11 +61,11 @@ async def test_what_it_writes_goes_to_its_site_though_another_has_a_cluster_of_t
 async def test_what_it_deletes_is_deleted_at_its_site_alone(sites: Sequence[Instance]) -> None:
     async with gateway_over(sites) as gateway:
         for named in (None, ("*",)):
-            order = DeleteBefore(before=1003, sites=named)
-            results = await gateway.writes.delete_jobs_before(order, BOUND, WriteCall("r"), dry_run=True)
+            command = DeleteBefore(before=1003, sites=named)
+            results = await gateway.writes.delete_jobs_before(command, BOUND, WriteCall("r"), dry_run=True)
             assert [one.site for one in results] == ["two"]
-        order = DeleteBefore(before=1003, sites=("one",))
-        (result,) = await gateway.writes.delete_jobs_before(order, BOUND, WriteCall("r"), dry_run=True)
+        command = DeleteBefore(before=1003, sites=("one",))
+        (result,) = await gateway.writes.delete_jobs_before(command, BOUND, WriteCall("r"), dry_run=True)
         assert (result.outcome, result.code) == (WriteOutcome.FAILED, Code.NO_CREDENTIAL)
 
 

@@ -13,8 +13,8 @@ from ccgateway.jobs.conditions import LATEST
 from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
 from ccgateway.site import health
 from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
-from support.orders import job, wire
 from support.walking import CALLER
+from support.writes import job, wire
 from support.written import NOW, Wire, gateway_over, instance_of
 
 RELEASES = pytest.mark.parametrize("release", ["1.2", "1.3", "1.4", "1.5", "howto"])

@@ -15,7 +15,7 @@ from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import Code, SiteError
 from ccgateway.federation.audit import AuditFile
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.writes import WriteCall
+from ccgateway.federation.write_calls import WriteCall
 from ccgateway.jobs.model import Resource
 from ccgateway.jobs.writes import StartJob
 from ccgateway.settings import LimitSettings, SiteSettings, WriteSettings
@@ -28,7 +28,7 @@ from ccgateway.site.guard import Retrying
 from ccgateway.site.instance import Instance
 from support.upstream import Sites
 
-__all__ = ["CALL", "NOW", "Fault", "Wire", "gateway_over", "instance_of", "job_at", "look_quickly", "order_for", "started"]
+__all__ = ["CALL", "NOW", "Fault", "Wire", "gateway_over", "instance_of", "job_at", "look_quickly", "start_command", "started"]
 
 NOW = 1_760_000_000
 CALL = WriteCall("request-1")
@@ -148,7 +148,7 @@ def gateway_over(
     )
 
 
-def order_for(cluster: str, number: int | None = None, **changes: Any) -> StartJob:
+def start_command(cluster: str, number: int | None = None, **changes: Any) -> StartJob:
     """A job to start there; the simulated site's cluster has its name."""
     values: dict[str, Any] = {
         "job_id": 5000 + next(_numbers) if number is None else number,
@@ -168,6 +168,6 @@ def job_at(site: SimulatedSite, db_id: int) -> dict[str, Any] | None:
     return next((job for job in site.all_jobs() if job["id"] == db_id), None)
 
 
-def started(site: SimulatedSite, order: StartJob) -> Sequence[dict[str, Any]]:
-    """The jobs with the key of ``order``, as far as the site shows them."""
-    return [job for job in site.all_jobs() if (job["jobId"], job["startTime"]) == (order.job_id, order.start_time)]
+def started(site: SimulatedSite, command: StartJob) -> Sequence[dict[str, Any]]:
+    """The jobs with the key of ``command``, as far as the site shows them."""
+    return [job for job in site.all_jobs() if (job["jobId"], job["startTime"]) == (command.job_id, command.start_time)]

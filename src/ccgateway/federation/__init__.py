@@ -15,14 +15,15 @@ configuration what a caller's own front end keeps
 statistics  figures of the jobs of all sites, merged, sorted and cut
 footprints  averages, samples and statistics of metrics of many jobs
 batches     the whole list, and the metrics of many jobs, read piece by piece
-writes      every write, many orders at once, each with a result of its own
-orders      orders are carried out, in chains by job
+writes      every write, many commands at once, each with a result of its own
+write_calls a call that writes: admitted, once for its key, finished whoever waits
+commands    write commands, executed in chains by job
 routing     which site a write goes to, and which job is meant
 provisional which job is meant by an id that the gateway gave
 admission   how much one caller may write
 idempotency a call with an idempotency key happens once
 audit       one line for every write
-progress    what each order of a call has come to so far
+progress    what each command of a call has come to so far
 closing     what is still begun, and how long it is waited for, once the process stops
 duplicates  two configured sites that are one and the same instance
 gateway     the façade over all of them

@@ -187,7 +187,7 @@ class WriteContext:
         return Settled(WriteOutcome.FAILED, self.error(Code.CONFLICT, words))
 
     def unchanged(self, row: JobRow, message: str | None = None) -> WriteResult:
-        """The result of an order for what is so already."""
+        """The result of a command for what is so already."""
         return WriteResult(outcome=WriteOutcome.UNCHANGED, site=self.site, key=row.key, db_id=row.id, message=message)
 
 

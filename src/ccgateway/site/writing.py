@@ -39,13 +39,13 @@ class Writer:
     async def _hand(self, context: CallContext) -> WriteContext:
         return await WriteContext.of(self.instance, context, self._locks)
 
-    async def start(self, context: CallContext, order: StartJob) -> WriteResult:
+    async def start(self, context: CallContext, command: StartJob) -> WriteResult:
         """Records a started job."""
-        return await lifecycle.start(await self._hand(context), order)
+        return await lifecycle.start(await self._hand(context), command)
 
-    async def stop(self, context: CallContext, target: Target, order: StopJob) -> WriteResult:
+    async def stop(self, context: CallContext, target: Target, command: StopJob) -> WriteResult:
         """Records that a job ended. ``target`` may be a part of a key, if no job of it shows."""
-        return await lifecycle.stop(await self._hand(context), target, order)
+        return await lifecycle.stop(await self._hand(context), target, command)
 
     async def put_tags(self, context: CallContext, target: Target, tags: Sequence[Tag]) -> WriteResult:
         """Puts tags on a job."""
@@ -81,18 +81,18 @@ class Writer:
         """Removes a tag altogether."""
         return await tagging.remove_tag(await self._hand(context), tag, dry_run=dry_run)
 
-    async def change_user(self, context: CallContext, order: ChangeUser) -> WriteResult:
+    async def change_user(self, context: CallContext, command: ChangeUser) -> WriteResult:
         """Gives a user a role or project, or takes one."""
-        return await accounts.change_user(await self._hand(context), order)
+        return await accounts.change_user(await self._hand(context), command)
 
-    async def create_user(self, context: CallContext, order: CreateUser) -> WriteResult:
+    async def create_user(self, context: CallContext, command: CreateUser) -> WriteResult:
         """Creates a user."""
-        return await accounts.create_user(await self._hand(context), order)
+        return await accounts.create_user(await self._hand(context), command)
 
-    async def delete_user(self, context: CallContext, order: DeleteUser) -> WriteResult:
+    async def delete_user(self, context: CallContext, command: DeleteUser) -> WriteResult:
         """Deletes a user."""
-        return await accounts.delete_user(await self._hand(context), order)
+        return await accounts.delete_user(await self._hand(context), command)
 
-    async def update_nodes(self, context: CallContext, order: NodeStates) -> WriteResult:
+    async def update_nodes(self, context: CallContext, command: NodeStates) -> WriteResult:
         """Passes on what the scheduler says of nodes."""
-        return await accounts.update_nodes(await self._hand(context), order)
+        return await accounts.update_nodes(await self._hand(context), command)
