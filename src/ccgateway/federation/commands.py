@@ -148,8 +148,8 @@ class CommandExecutor:
             else:
                 await self.invalidate(instance.name, None if scope is InvalidationScope.SITE else keys)
         except Exception as error:  # noqa: BLE001 - the write was made, whatever failed here; told in the troubles
-            words = f"what was read before a write at site {instance.name} could not be taken back ({type(error).__name__})"
-            self.troubles.note(CACHE, words)
+            message = f"what was read before a write at site {instance.name} could not be taken back ({type(error).__name__})"
+            self.troubles.note(CACHE, message)
         else:
             self.troubles.mended(CACHE)
 

@@ -229,7 +229,7 @@ class JobList:
         wanted = (question.fields if fields is None else fields) - later
         instances = self.registry.chosen(question.sites, request.caller)
         patience = patience_of(question.policy, self.limits)
-        sources = [MergeSource(one, request.caller, SiteReport(one.name, one.number), request.deadline) for one in instances]
+        sources = [MergeSource(site, request.caller, SiteReport(site.name, site.number), request.deadline) for site in instances]
 
         async def open_source(source: MergeSource, until: Deadline) -> None:
             source.duplicate_of = self.duplicates.original_of(source.instance, instances)

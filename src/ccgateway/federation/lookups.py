@@ -104,9 +104,9 @@ class Lookups:
         async def ask(site: Site, context: CallContext) -> list[Cluster]:
             return await site.clusters(context, with_partitions=with_partitions)
 
-        found, reports = await self.of_each(caller, sites, policy, ask)
-        self.drop_duplicates(found, reports)
-        items = [SiteCluster(name, cluster) for name, clusters in found.items() for cluster in clusters]
+        by_site, reports = await self.of_each(caller, sites, policy, ask)
+        self.drop_duplicates(by_site, reports)
+        items = [SiteCluster(name, cluster) for name, clusters in by_site.items() for cluster in clusters]
         return Answer(items, reports)
 
     async def users(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
@@ -115,18 +115,18 @@ class Lookups:
         async def ask(site: Site, context: CallContext) -> list[User]:
             return await site.users(context)
 
-        found, reports = await self.of_each(caller, sites, policy, ask)
-        self.drop_duplicates(found, reports)
-        return Answer([SiteUser(name, user) for name, users in found.items() for user in users], reports)
+        by_site, reports = await self.of_each(caller, sites, policy, ask)
+        self.drop_duplicates(by_site, reports)
+        return Answer([SiteUser(name, user) for name, users in by_site.items() for user in users], reports)
 
     async def tags(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteTag]:
         """Every tag once, by type, name and scope, and the sites that have it."""
-        found, reports = await self.of_each(caller, sites, policy, list_tags)
+        by_site, reports = await self.of_each(caller, sites, policy, list_tags)
         having: dict[Tag, list[str]] = {}
-        for name, tags in found.items():
+        for name, tags in by_site.items():
             for tag in tags:
                 having.setdefault(Tag(tag.type, tag.name, tag.scope), []).append(name)
-        return Answer([SiteTag(tag, tuple(having[tag])) for tag in sorted(having, key=lambda one: one.key)], reports)
+        return Answer([SiteTag(tag, tuple(having[tag])) for tag in sorted(having, key=lambda tag: tag.key)], reports)
 
     async def sites(self, caller: Principal, names: Sequence[str] | None) -> list[SiteStatus]:
         """How every site is, found out by reading at most one job there."""
@@ -145,13 +145,15 @@ class Lookups:
         instances = self.registry.chosen(names, caller)
         outcomes = await self._scattered(caller, instances, ask, Policy.STRICT)
         is_operator = Ability.METRICS_OF_ALL in abilities(caller.roles)
-        originals = {one.name: self.duplicates.original_of(one, instances) for one in instances}
+        originals = {instance.name: self.duplicates.original_of(instance, instances) for instance in instances}
         return [
             replace(
-                _status(one, outcomes[one.name], took.get(one.name), originals[one.name], is_operator=is_operator),
-                reads=reads.get(one.name),
+                _status(
+                    instance, outcomes[instance.name], took.get(instance.name), originals[instance.name], is_operator=is_operator
+                ),
+                reads=reads.get(instance.name),
             )
-            for one in instances
+            for instance in instances
         ]
 
     # --- asking each
@@ -171,7 +173,7 @@ class Lookups:
             in_context = _in_context(ask, instance, caller, own, insists=insists)
             asks.append(Ask(instance, in_context, own, patient=instance.settings.required))
         answered = await scatter(asks, patience=patience_of(policy, self.limits))
-        return {one.name: answered[one.name] for one in instances}
+        return {instance.name: answered[instance.name] for instance in instances}
 
     async def of_each(
         self,
@@ -183,7 +185,7 @@ class Lookups:
         """What every site gives to ``ask``, by name, and a report of each. Raises ``FederationError`` as ``judge``."""
         loop = asyncio.get_running_loop()
         instances = self.registry.chosen(sites, caller)
-        reports = {one.name: SiteReport(one.name, one.number) for one in instances}
+        reports = {instance.name: SiteReport(instance.name, instance.number) for instance in instances}
 
         async def measured(instance: Site, context: CallContext) -> list[T]:
             started, report = loop.time(), reports[instance.name]
@@ -192,22 +194,22 @@ class Lookups:
             finally:
                 report.elapsed, report.calls, report.cache_age = loop.time() - started, context.stats.calls, context.stats.age
 
-        found: dict[str, list[T]] = {}
+        by_site: dict[str, list[T]] = {}
         for name, outcome in (await self._scattered(caller, instances, measured, policy)).items():
             if isinstance(outcome, SiteError):
                 reports[name].note_failure(outcome)
             else:
-                found[name] = outcome
-        judge(list(reports.values()), self.registry, policy, is_empty=not any(found.values()))
-        return found, list(reports.values())
+                by_site[name] = outcome
+        judge(list(reports.values()), self.registry, policy, is_empty=not any(by_site.values()))
+        return by_site, list(reports.values())
 
-    def drop_duplicates(self, found: dict[str, list[T]], reports: list[SiteReport]) -> None:
+    def drop_duplicates(self, by_site: dict[str, list[T]], reports: list[SiteReport]) -> None:
         """What one and the same instance gave twice is given once."""
         for report in reports:
-            others = [self.registry.one(site) for site in found if site != report.site]
+            others = [self.registry.one(site) for site in by_site if site != report.site]
             original = self.duplicates.original_of(self.registry.one(report.site), others)
-            if report.site in found and original is not None:
-                del found[report.site]
+            if report.site in by_site and original is not None:
+                del by_site[report.site]
                 report.status, report.code = ReportStatus.SKIPPED, Code.DUPLICATE_SITE
                 report.message = f"The same instance as site {original.name}, which stands for both. Configure it once."
 

@@ -148,11 +148,11 @@ class Merge:
             asks = [(source, _size(source, lacking, source.share / shares), EARLIEST) for source in readable]
         await self._round(asks)
 
-    def _start_of(self, place: int) -> int:
-        """The start second of the job at that place (from 1) among all that are held."""
+    def _start_of(self, rank: int) -> int:
+        """The start second of the job of that rank (from 1) among all that are held."""
         starts = [row.start_time for row in self.ready]
         starts += [row.start_time for source in self.sources if source.stream for row in source.stream.rows]
-        return sorted(starts, reverse=True)[place - 1]
+        return sorted(starts, reverse=True)[rank - 1]
 
     async def _round(self, asks: Iterable[tuple[MergeSource, int, int]]) -> None:
         questions: list[Ask[bool]] = []
@@ -181,22 +181,24 @@ class Merge:
                 batch += final
                 given.append((source, final))
         clusters = [(source, {row.cluster for row in final}) for source, final in given] if len(given) > 1 else []
-        for i, (one, names) in enumerate(clusters):
-            for two, others in clusters[i + 1 :]:
-                if names & others and (doubled := _doubled(batch, one, two)):
-                    batch = self._without_doubles(batch, doubled, one, two)
+        for i, (first, names) in enumerate(clusters):
+            for second, others in clusters[i + 1 :]:
+                if names & others and (doubled := _doubled(batch, first, second)):
+                    batch = self._without_doubles(batch, doubled, first, second)
         batch = in_total_order(batch)
         if self.after is not None:  # only now: a job is given twice also where its first giving was on the page before
             batch = batch[bisect_right(batch, self.after, key=position_of) :]
         self.ready += batch
 
-    def _without_doubles(self, batch: list[JobRow], doubled: set[JobKey], one: MergeSource, two: MergeSource) -> list[JobRow]:
-        """``batch`` without the jobs that ``two`` gives again, if the two sites are one and the same instance."""
-        if not self.duplicates.are_one(one.instance, two.instance):
-            self.duplicates.suspect(one.instance, two.instance)
-            two.repeats = one.instance
+    def _without_doubles(
+        self, batch: list[JobRow], doubled: set[JobKey], first: MergeSource, second: MergeSource
+    ) -> list[JobRow]:
+        """``batch`` without the jobs that ``second`` gives again, if the two sites are one and the same instance."""
+        if not self.duplicates.are_one(first.instance, second.instance):
+            self.duplicates.suspect(first.instance, second.instance)
+            second.repeats = first.instance
             return batch
-        two.duplicate_of = one.instance
+        second.duplicate_of = first.instance
         return [row for row in batch if row.key not in doubled]
 
 
@@ -283,7 +285,7 @@ def _span_size(source: MergeSource, most: float) -> int:
     return source.at_pace(math.ceil(most / max(source.live.selectivity if source.live else 1.0, 0.01)) + CUT_OFF)
 
 
-def _doubled(batch: list[JobRow], one: MergeSource, two: MergeSource) -> set[JobKey]:
-    """The jobs of ``two`` that ``one`` has as well: same cluster, number, start and database id."""
-    first = {(row.key[1:], row.id) for row in batch if row.site == one.instance.name}
-    return {row.key for row in batch if row.site == two.instance.name and (row.key[1:], row.id) in first}
+def _doubled(batch: list[JobRow], first: MergeSource, second: MergeSource) -> set[JobKey]:
+    """The jobs of ``second`` that ``first`` has as well: same cluster, number, start and database id."""
+    keys = {(row.key[1:], row.id) for row in batch if row.site == first.instance.name}
+    return {row.key for row in batch if row.site == second.instance.name and (row.key[1:], row.id) in keys}

@@ -132,8 +132,8 @@ class MergeSource:
         self.report.notes = [*self.notes, *([f"reads: by REST. {way.why}"] if way.gave_way else [])]
         if self.repeats is not None:
             both = f"{self.repeats.name} and {self.instance.name}"
-            words = f"sites {both} give the same jobs, and nothing proves that they are one instance: both are listed."
-            self.report.notes.append(f"{Code.DUPLICATE_SITE}: {words}")
+            message = f"sites {both} give the same jobs, and nothing proves that they are one instance: both are listed."
+            self.report.notes.append(f"{Code.DUPLICATE_SITE}: {message}")
         if self.duplicate_of is not None:
             self.report.code = Code.DUPLICATE_SITE
             self.report.message = (
@@ -153,8 +153,8 @@ class MergeSource:
         self.report.scanned = (self.stream.matched if hidden else self.stream.scanned) + given
         if missed := self.stream.unreadable:
             what = "1 job was" if len(missed) == 1 else f"{len(missed)} jobs were"
-            shown = "; ".join(str(one) for one in missed[:5]) + ("; …" if len(missed) > 5 else "")
-            if any(one.is_beyond and one.key is None for one in missed):
+            shown = "; ".join(str(job) for job in missed[:5]) + ("; …" if len(missed) > 5 else "")
+            if any(job.is_beyond and job.key is None for job in missed):
                 what = "Some jobs were"
             if hidden:  # somebody else's, for all that is known
                 what, shown = "Some jobs may have been", "whose they are is not known"
@@ -162,6 +162,6 @@ class MergeSource:
 
 
 def _why(missed: Sequence[Unreadable]) -> str:
-    beyond = sum(one.is_beyond for one in missed)
+    beyond = sum(job.is_beyond for job in missed)
     archive, time = "the site cannot read the archive entry", "no job starts at such a time (is it in milliseconds?)"
     return time if beyond == len(missed) else f"{archive}, or {time}" if beyond else archive

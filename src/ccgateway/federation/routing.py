@@ -55,7 +55,7 @@ class WriteRouter:
             possible = self.registry.open_to(caller)
             if len(possible) == 1:
                 return possible
-            names = ", ".join(one.name for one in possible) or "none are configured"
+            names = ", ".join(site.name for site in possible) or "none are configured"
             message = f'Name the sites that this is for, or "{EVERY_SITE}" for all of them. Sites: {names}.'
             raise RequestError(Code.BAD_REQUEST, message)
         if not sites:
@@ -122,7 +122,7 @@ class WriteRouter:
         if stops:
             running = [(instance, row) for instance, row in matches if row.state == "running"]
             started = await self.provisionals.newest(target.job_id or 0) if not running else None
-            if started is not None and any(one.name == started.site for one in self.registry.open_to(caller)):
+            if started is not None and any(instance.name == started.site for instance in self.registry.open_to(caller)):
                 # its site may not show it yet
                 return Route(self.registry.one(started.site), replace(target, site=started.site))
             matches = running or matches
@@ -157,18 +157,18 @@ class WriteRouter:
     async def having(self, cluster: str, caller: Principal, deadline: Deadline) -> list[Site]:
         """The sites that have the cluster, as far as that is known or can be asked."""
         believed = asyncio.get_running_loop().time() - BELIEVED
-        await self._learn([one for one in self.registry if self._known_at(one) < believed], caller, deadline)
+        await self._learn([instance for instance in self.registry if self._known_at(instance) < believed], caller, deadline)
         sites = self._having(cluster)
         if not sites:
             doubted = asyncio.get_running_loop().time() - DOUBTED
-            await self._learn([one for one in self.registry if self._known_at(one) < doubted], caller, deadline)
+            await self._learn([instance for instance in self.registry if self._known_at(instance) < doubted], caller, deadline)
             sites = self._having(cluster)
         return sites
 
     def _having(self, cluster: str) -> list[Site]:
         """By the settings where they tell, whatever other sites claim; else by the sites' own lists."""
-        declared = [one for one in self.registry if cluster in (one.settings.clusters or ())]
-        return declared or [one for one in self.registry if cluster in self._names(one)]
+        declared = [instance for instance in self.registry if cluster in (instance.settings.clusters or ())]
+        return declared or [instance for instance in self.registry if cluster in self._names(instance)]
 
     def _names(self, instance: Site) -> frozenset[str]:
         if instance.settings.clusters is not None:
@@ -183,12 +183,12 @@ class WriteRouter:
     async def _learn(self, instances: Sequence[Site], caller: Principal, deadline: Deadline) -> None:
         async def ask(instance: Site, until: Deadline) -> frozenset[str]:
             context = await instance.context(caller, until, insists=False)
-            return frozenset(one.name for one in await instance.origin.clusters(context, with_partitions=False))
+            return frozenset(cluster.name for cluster in await instance.origin.clusters(context, with_partitions=False))
 
         if not instances:
             return
-        limits = [(one, deadline.within(one.settings.timeout)) for one in instances]
-        asks = [Ask(one, partial(ask, one, until), until) for one, until in limits]
+        limits = [(instance, deadline.within(instance.settings.timeout)) for instance in instances]
+        asks = [Ask(instance, partial(ask, instance, until), until) for instance, until in limits]
         now = asyncio.get_running_loop().time()
         for name, names in (await scatter(asks, patience=1.0)).items():
             if not isinstance(names, SiteError):

@@ -70,7 +70,7 @@ async def update_nodes(write: WriteContext, command: NodeStates) -> WriteResult:
 
 
 async def _account(write: WriteContext, name: str) -> User | None:
-    return next((one for one in await write.instance.users(write.context) if one.username == name), None)
+    return next((user for user in await write.instance.users(write.context) if user.username == name), None)
 
 
 def _is_so(account: User, command: ChangeUser) -> bool:

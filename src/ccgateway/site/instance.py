@@ -116,9 +116,9 @@ class Instance:
         async def listed(query: ListQuery | QueriedList) -> Sequence[JobRow]:
             if isinstance(query, ListQuery):
                 return (await self.listed(query, context))[0]
-            told = await self.counted(query, context)
-            totals.append(told.count)
-            return told.items
+            counted = await self.counted(query, context)
+            totals.append(counted.count)
+            return counted.items
 
         found = await self.read_page(context, wanted, window, listed, size=size, page=page)
         return replace(found, total=sum(totals)) if found.total is not None else found
@@ -284,8 +284,8 @@ class Instance:
                 clusters = dialect.clusters(answer, self.name)
             request = dialect.partitions_request() if with_partitions else None
             if request is not None:
-                told = dialect.graphql_clusters(await self._exchange.exchange(request, context), self.name)
-                partitions = {cluster.name: cluster.partitions for cluster in told}
+                queried = dialect.graphql_clusters(await self._exchange.exchange(request, context), self.name)
+                partitions = {cluster.name: cluster.partitions for cluster in queried}
                 for cluster in clusters:
                     cluster.partitions = partitions.get(cluster.name)
             return clusters

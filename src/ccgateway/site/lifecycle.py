@@ -92,9 +92,9 @@ async def _after_doubt(write: WriteContext, key: JobKey, command: StartJob, repl
     if reply.effect is Effect.DOUBT and _shows_late(write, command) and settled.error is not None:
         # it would not be seen even if it were there
         error = settled.error
-        words = "The site may have taken the job all the same, and would show it only later."
+        doubt = "The site may have taken the job all the same, and would show it only later."
         unknown = SiteError(error.code, write.site, error.message, retryable=True)
-        return result_of(Settled(WriteOutcome.UNKNOWN, unknown), key, write.site, also=words)
+        return result_of(Settled(WriteOutcome.UNKNOWN, unknown), key, write.site, also=doubt)
     return result_of(settled, key, write.site)
 
 

@@ -86,9 +86,9 @@ class QueryReader:
                 raise self.misfit(f"sends jobs that do not match what was asked for ({condition.name})")
 
     async def _ask(self, query: QueriedList, context: CallContext, branch: Branch) -> Counted[JobRow]:
-        told = await self.site.counted(query, context)
-        self._check(told.items, branch)
-        return told
+        counted = await self.site.counted(query, context)
+        self._check(counted.items, branch)
+        return counted
 
     # --- counts
 
@@ -97,22 +97,22 @@ class QueryReader:
         plan = plan_for(dialect, JobsWanted(wanted.conditions, frozenset()), context.credential)
         if plan is None:
             return None
-        asked, tally = wanted.conditions, Tally(0, 0)
+        conditions, tally = wanted.conditions, Tally(0, 0)
         # without an end, the newest job tells whether there are some of times that no job can have
-        window = Window(max(0, asked.earliest), asked.latest if asked.latest < LATEST else LATEST + 1)
+        window = Window(max(0, conditions.earliest), conditions.latest if conditions.latest < LATEST else LATEST + 1)
         is_sorted = not (plan.facts.sorts_to_count and plan.is_exact and window == Window(0, LATEST + 1))
         if not is_sorted and await self._holds_far_ones(dialect, context):
             return None
         for branch in plan.branches:
             filters = (*branch.filters, started_within(window)) if is_sorted else branch.filters
             size, order = 1 if branch.is_exact else LARGEST, NEWEST if is_sorted else None
-            told = await counted(QueriedList.of(plan.facts, plan.attributes, filters, order=order, size=size), context)
-            self._check(told.items, branch)
-            matching = len(plan.matching(told.items))
-            is_far = any(row.start_time > LATEST for row in told.items[:1])
-            if is_far or (matching < len(told.items) if branch.is_exact else told.count > len(told.items)):
+            reply = await counted(QueriedList.of(plan.facts, plan.attributes, filters, order=order, size=size), context)
+            self._check(reply.items, branch)
+            matching = len(plan.matching(reply.items))
+            is_far = any(row.start_time > LATEST for row in reply.items[:1])
+            if is_far or (matching < len(reply.items) if branch.is_exact else reply.count > len(reply.items)):
                 return None
-            tally = Tally(tally.jobs + (told.count if branch.is_exact else matching), tally.scanned + len(told.items))
+            tally = Tally(tally.jobs + (reply.count if branch.is_exact else matching), tally.scanned + len(reply.items))
         return tally
 
     # --- other orders
@@ -161,10 +161,10 @@ class QueryReader:
     ) -> bool:
         """Whether as many jobs are in the site's order as it counts: up to 1.5.0 those without metadata are in no order of
         footprints."""
-        for told, branch in parts:
-            if told.count > len(told.items):
+        for counted, branch in parts:
+            if counted.count > len(counted.items):
                 filters = (*branch.filters, *more)
-                last = QueriedList.of(plan.facts, plan.attributes, filters, order=by, size=1, page=told.count)
+                last = QueriedList.of(plan.facts, plan.attributes, filters, order=by, size=1, page=counted.count)
                 if not (await self._ask(last, context, branch)).items:
                     return False
         return True
@@ -250,7 +250,7 @@ class _Search:
         proved = by.type != "foot"
         while True:
             parts = await self.reader.top(plan, self.context, by, more, size)
-            self.scanned += sum(len(told.items) for told, _ in parts)
+            self.scanned += sum(len(counted.items) for counted, _ in parts)
             proved = proved or await self.reader.has_all(plan, self.context, by, more, parts)
             if not proved:
                 return None
@@ -267,15 +267,15 @@ class _Search:
         """Sorted, what is certain of the parts, if that is enough; ``None`` if more must be read."""
         sure: list[JobRow] = []
         edges: list[Any] = []
-        for told, _ in parts:
-            values = [self.sort.value(row) for row in told.items]
+        for counted, _ in parts:
+            values = [self.sort.value(row) for row in counted.items]
             if any(value is None for value in values) or values != sorted(values, reverse=self.sort.descending):
                 raise self.reader.misfit("sends jobs in another order than was asked for")
-            if len(told.items) < size:
-                sure += told.items
+            if len(counted.items) < size:
+                sure += counted.items
                 continue
             edges.append(values[-1])
-            sure += [row for row, value in zip(told.items, values, strict=True) if value != values[-1]]
+            sure += [row for row, value in zip(counted.items, values, strict=True) if value != values[-1]]
         if edges:
             # what lies beyond the nearest edge may not be all
             edge = (max if self.sort.descending else min)(edges)
@@ -324,15 +324,15 @@ class _Search:
         self.scanned += stream.scanned
         return rows
 
-    def _with(self, one: JobFilter) -> JobsWanted:
+    def _with(self, filter_: JobFilter) -> JobsWanted:
         """What is wanted, of those jobs."""
-        asked, more = self.wanted.conditions, conditions_of((one,), self.reader.site.name)
+        wanted, more = self.wanted.conditions, conditions_of((filter_,), self.reader.site.name)
         conditions = Conditions(
-            [*asked.items, *more.items],
-            max(asked.earliest, more.earliest),
-            min(asked.latest, more.latest),
-            asked.db_ids,
-            never=asked.never or more.never,
+            [*wanted.items, *more.items],
+            max(wanted.earliest, more.earliest),
+            min(wanted.latest, more.latest),
+            wanted.db_ids,
+            never=wanted.never or more.never,
         )
         conditions.never = conditions.never or conditions.earliest > conditions.latest
         return JobsWanted(conditions, self.wanted.attributes)
