@@ -115,9 +115,9 @@ class Cache:
             wanted = list(dict.fromkeys(keys))
             tokens = await self._store.versions(tags_of(wanted))
             self._counts.misses += len(wanted)
-            found = {key: self._flights.find((asker, self._ident(key, tokens)), self._clock()) for key in wanted}
-            flights = [flight for flight in found.values() if flight is not None]
-            unserved = [(key, (asker, self._ident(key, tokens))) for key, flight in found.items() if flight is None]
+            under_way = {key: self._flights.find((asker, self._ident(key, tokens)), self._clock()) for key in wanted}
+            flights = [flight for flight in under_way.values() if flight is not None]
+            unserved = [(key, (asker, self._ident(key, tokens))) for key, flight in under_way.items() if flight is None]
             if unserved:
                 flights += self._flights.start(unserved, lambda fetch: self._filler.run_alone(fetch, fill, tokens))
             return self._landed(await self._flights.wait(flights), view)
@@ -126,7 +126,7 @@ class Cache:
         """What is there of the keys and may be served as it is; asks no site. ``view`` as in ``fetch``."""
         look, now = await self._store.look(list(dict.fromkeys(keys))), self._clock()
         self._sift(look, view)
-        fresh = {key: found for key, found in look.entries.items() if found[0].is_fresh(now)}
+        fresh = {key: pair for key, pair in look.entries.items() if pair[0].is_fresh(now)}
         return {key: self._hit(key, entry, source, now, view) for key, (entry, source) in fresh.items()}
 
     def _sift(self, look: Look, view: View[Any]) -> None:
@@ -149,11 +149,11 @@ class Cache:
 
     def _value(self, key: Key, entry: Entry, view: View[T]) -> T:
         """What the entry says; decoded now unless it was before."""
-        found = entry.values.get(view.name)
-        if found is None:
-            found = entry.values[view.name] = view.decode(key, entry)
+        decoded = entry.values.get(view.name)
+        if decoded is None:
+            decoded = entry.values[view.name] = view.decode(key, entry)
             self._store.reweigh(key, entry)
-        value: T = found[0]
+        value: T = decoded[0]
         return value
 
     def _fence(self, key: Key) -> float:
@@ -185,10 +185,10 @@ class Cache:
         if untold:
             tokens |= await self._store.versions(untold)
         # nothing is awaited from here until the wait, so that no flight found can end unseen
-        found = {key: self._flights.find(self._ident(key, tokens), self._clock()) for key in keys}
-        flights = [flight for flight in found.values() if flight is not None]
+        under_way = {key: self._flights.find(self._ident(key, tokens), self._clock()) for key in keys}
+        flights = [flight for flight in under_way.values() if flight is not None]
         self._counts.waits += len(flights)
-        unserved = [(key, self._ident(key, tokens)) for key, flight in found.items() if flight is None]
+        unserved = [(key, self._ident(key, tokens)) for key, flight in under_way.items() if flight is None]
         if unserved:
             flights += self._flights.start(
                 unserved, lambda fetch: self._filler.run(fetch, fill, lambda look: self._sift(look, view))
@@ -200,8 +200,8 @@ class Cache:
         hits: dict[Key, Hit[T]] = {}
         for key, result in landed.items():
             entries = dict(result.more) if result.entry is None else {**result.more, key: result.entry}
-            for one, entry in entries.items():
-                hits[one] = Hit(self._value(one, entry, view), entry.age(now), result.source, entry.absent)
+            for filled_key, entry in entries.items():
+                hits[filled_key] = Hit(self._value(filled_key, entry, view), entry.age(now), result.source, entry.absent)
         return hits
 
     def _refresh(self, keys: Sequence[Key], tokens: Tokens, fill: Fill, view: View[Any]) -> None:
@@ -265,9 +265,9 @@ class Cache:
         if versions is None:
             return False
         await self._store.put({_TRIAL: Entry(b"1", self._clock(), 60.0, 0.0, absent=False, versions=versions)}, None)
-        found = await self._store.look([_TRIAL])
+        look = await self._store.look([_TRIAL])
         await self._store.clear(_TRIAL.tags[-1])
-        return _TRIAL in found.entries
+        return _TRIAL in look.entries
 
     async def stats(self) -> CacheStats:
         """What happened since it was opened, and how it stands."""

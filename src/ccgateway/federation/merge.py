@@ -196,7 +196,7 @@ class Merge:
         """``batch`` without the jobs that ``second`` gives again, if the two sites are one and the same instance."""
         if not self.duplicates.are_one(first.instance, second.instance):
             self.duplicates.suspect(first.instance, second.instance)
-            second.repeats = first.instance
+            second.looks_like = first.instance
             return batch
         second.duplicate_of = first.instance
         return [row for row in batch if row.key not in doubled]

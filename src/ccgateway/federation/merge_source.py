@@ -52,7 +52,7 @@ class MergeSource:
     failed: bool = False
     last_size: int = 0
     duplicate_of: Site | None = None
-    repeats: Site | None = None
+    looks_like: Site | None = None
     notes: Sequence[str] = ()
     spent: float = 0.0
     read_at: float = 0.0
@@ -130,8 +130,8 @@ class MergeSource:
             return
         way = self.instance.reads(self.stream.context.credential)
         self.report.notes = [*self.notes, *([f"reads: by REST. {way.why}"] if way.gave_way else [])]
-        if self.repeats is not None:
-            both = f"{self.repeats.name} and {self.instance.name}"
+        if self.looks_like is not None:
+            both = f"{self.looks_like.name} and {self.instance.name}"
             message = f"sites {both} give the same jobs, and nothing proves that they are one instance: both are listed."
             self.report.notes.append(f"{Code.DUPLICATE_SITE}: {message}")
         if self.duplicate_of is not None:

@@ -99,8 +99,8 @@ class CachingSite:
         async def listed(query: ListQuery | QueriedList) -> Sequence[JobRow]:
             return await self._listed(query, person, context)
 
-        found = await self.origin.read_page(context, wanted, window, listed, size=size, page=page)
-        return ListPage(found.rows, found.matching)
+        result = await self.origin.read_page(context, wanted, window, listed, size=size, page=page)
+        return ListPage(result.rows, result.matching)
 
     async def _listed(self, query: ListQuery | QueriedList, person: str, context: CallContext) -> Sequence[JobRow]:
         key = Key(self.name, JOBS, person, query.name)
@@ -205,9 +205,9 @@ class CachingSite:
         key = Key(self.name, what[0], audience, what[1], __version__)
 
         async def fill(keys: Sequence[Key], context: CallContext) -> Mapping[Key, Filled]:
-            found = await ask(context)
+            items = await ask(context)
             # a site without clusters or users is more likely one that is about to get them
-            return dict.fromkeys(keys, Filled(msgspec.msgpack.encode(found), ttl if found else 0.0))
+            return dict.fromkeys(keys, Filled(msgspec.msgpack.encode(items), ttl if items else 0.0))
 
         def decode(_key: Key, entry: Entry) -> tuple[list[T], int]:
             return msgspec.msgpack.decode(entry.payload, type=kind), DECODED * len(entry.payload)

@@ -63,8 +63,8 @@ def person_of(credential: Credential) -> str | None:
     return None if audience is None or not credential.user else f"{audience} {quote(credential.user, safe='')}"
 
 
-def _unkept(word: Filled | Absent) -> Filled | Absent:
-    return Absent(0.0) if isinstance(word, Absent) else Filled(word.payload, 0.0)
+def _unkept(filled: Filled | Absent) -> Filled | Absent:
+    return Absent(0.0) if isinstance(filled, Absent) else Filled(filled.payload, 0.0)
 
 
 class ResponseCache:
@@ -103,12 +103,12 @@ class ResponseCache:
         async def limited(missing: Sequence[Key], deadline: Deadline) -> Mapping[Key, Filled | Absent]:
             nonlocal own
             try:
-                words = await fill(missing, replace(context, deadline=deadline.within(within)))
+                fills = await fill(missing, replace(context, deadline=deadline.within(within)))
             except GatewayError as error:
                 own = error
                 raise
             # the site answered to this token: only then are its claims an audience
-            return words if context.is_proved else {key: _unkept(word) for key, word in words.items()}
+            return fills if context.is_proved else {key: _unkept(filled) for key, filled in fills.items()}
 
         stats, calls = context.stats, context.stats.calls
         asker = context.credential.fingerprint
