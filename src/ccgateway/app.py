@@ -23,7 +23,7 @@ from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.registry import Registry
 from ccgateway.surfaces.callers import caller_of
-from ccgateway.surfaces.delivery import Delivery
+from ccgateway.surfaces.compression import CompressionMiddleware
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
 from ccgateway.surfaces.rest.routes import rest_routes
@@ -121,7 +121,10 @@ def create_app(settings: Settings) -> Application:
     ]
     app = Application(
         routes=list(with_both_spellings(routes)),
-        middleware=[Middleware(HostCheck, allowed_hosts=allowed), Middleware(Delivery, packs=settings.server.compression)],
+        middleware=[
+            Middleware(HostCheck, allowed_hosts=allowed),
+            Middleware(CompressionMiddleware, compresses=settings.server.compression),
+        ],
         lifespan=lifespan,
     )
     app.gateway, app.grpc = gateway, grpc

@@ -22,7 +22,7 @@ from acceptance.recorded import serving
 from ccgateway.settings import Settings
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
 from support.raw_server import Heard, Then, plain_answer, raw_server
-from support.scripted import visit_for
+from support.scripted import context_for
 from support.upstream import Job, Upstream, piece
 
 __all__ = ["HEALTHY", "REFUSED", "SPOILED", "UNSEEN", "UNUSUAL", "Front", "HostileSite", "front", "healthy_jobs", "read"]
@@ -97,7 +97,7 @@ class HostileSite:
             return self.always
         if self.release == "howto":
             request = SiteRequest(request.method, _as_released(request.path), request.body)
-        given = await self.upstream.exchange(request, visit_for())
+        given = await self.upstream.exchange(request, context_for())
         there, put = (part.replace(b'"mine"', b'"cluster%d"' % self.number) for part in self.puts)
         self.has_put = self.has_put or (there != b"" and there in given.body)
         return SiteAnswer(given.status, given.media_type, given.body.replace(there, put) if there else given.body)
@@ -150,7 +150,7 @@ async def front(hostile: Iterable[HostileSite], **settings: Any) -> AsyncIterato
     async def answer(heard: Heard, writer: asyncio.StreamWriter) -> Then:
         _, name, path = heard.target.split("/", 2)
         request = SiteRequest(heard.method, f"/{path}", heard.body or None)
-        given = await (healthy.exchange(request, visit_for()) if name == HEALTHY else sites[name].answer(request))
+        given = await (healthy.exchange(request, context_for()) if name == HEALTHY else sites[name].answer(request))
         writer.write(plain_answer(given.body, status=f"{given.status} X", headers=_headers(given)))
         return "keep"
 

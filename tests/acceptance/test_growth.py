@@ -18,7 +18,7 @@ from starlette.requests import Request
 from ccgateway.federation.gateway import Gateway
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
-from ccgateway.surfaces.delivery import Delivery
+from ccgateway.surfaces.compression import CompressionMiddleware
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.rest.routes import rest_routes
 from support.calls import counted_calls
@@ -40,7 +40,7 @@ def application() -> Any:
         return CALLER
 
     routes = [*graphql_routes(gateway, caller, LIMITS, graphiql=False), *rest_routes(gateway, caller, LIMITS)]
-    return Delivery(Starlette(routes=routes), packs=True)
+    return CompressionMiddleware(Starlette(routes=routes), compresses=True)
 
 
 def request(method: str, path: str, body: Any = None, **headers: str) -> httpx.Request:

@@ -96,17 +96,17 @@ async def test_one_may_look_without_asking(cache: Cache) -> None:
 
 async def test_a_moment_holds_until_something_is_written(cache: Cache) -> None:
     jobs, other = InvalidationTag("aurora", "jobs"), InvalidationTag("borealis")
-    mark = await cache.mark(InvalidationTag("aurora"), jobs)
-    assert mark is not None
+    snapshot = await cache.snapshot(InvalidationTag("aurora"), jobs)
+    assert snapshot is not None
     await cache.invalidate("borealis")
     await cache.invalidate("aurora", JOB)
-    assert await cache.holds(mark)
+    assert await cache.is_current(snapshot)
     await cache.invalidate("aurora", "jobs")
-    assert not await cache.holds(mark)
-    again = await cache.mark(jobs, other)
-    assert again is not None and await cache.holds(again)
+    assert not await cache.is_current(snapshot)
+    again = await cache.snapshot(jobs, other)
+    assert again is not None and await cache.is_current(again)
     await cache.clear()
-    assert not await cache.holds(again)
+    assert not await cache.is_current(again)
 
 
 async def test_what_is_good_for_no_time_is_given_and_not_kept(cache: Cache) -> None:

@@ -14,11 +14,11 @@ from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.federation.audit import LOGGER, AuditFile, audit_to_file, close_audit_file, trouble_with
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.writes import WriteCall
+from ccgateway.federation.write_calls import WriteCall
 from ccgateway.site.exchange import SiteRequest
 from ccgateway.telemetry import Troubles
-from support.orders import outcomes, tagging, wire
 from support.walking import CALLER
+from support.writes import outcomes, tagging, wire
 from support.written import CALL, gateway_over, instance_of, look_quickly
 
 
@@ -46,7 +46,7 @@ async def broken(*_: Any, **__: Any) -> None:
 
 
 @pytest.mark.parametrize("step", ["audit log", "cache", "idempotency keys"])
-async def test_every_order_gets_its_true_result_whatever_fails_after_it(
+async def test_every_command_gets_its_true_result_whatever_fails_after_it(
     step: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     aurora = wire()

@@ -9,7 +9,7 @@ import pytest
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.federation.questions import JobListQuestion, Policy, ReportStatus
-from ccgateway.federation.writes import WriteCall
+from ccgateway.federation.write_calls import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.writes import DeleteBefore, Target, WriteOutcome
 from ccgateway.site.instance import Instance
@@ -44,28 +44,28 @@ async def test_no_other_site_is_asked_for_it_however_that_is_named(sites: Sequen
             await gateway.job("one:1", BOUND, fields=frozenset())
         assert refused.value.code is Code.NO_CREDENTIAL
         with pytest.raises(SiteError):
-            await sites[0].visit(BOUND, Deadline.after(1))
+            await sites[0].context(BOUND, Deadline.after(1))
 
 
 async def test_what_it_writes_goes_to_its_site_though_another_has_a_cluster_of_that_name(sites: Sequence[Instance]) -> None:
     async with gateway_over(sites) as gateway:
-        places, deadline = gateway.writes.places, Deadline.after(5)
+        router, deadline = gateway.writes.router, Deadline.after(5)
         target = Target(cluster="alex", job_id=3)
         with pytest.raises(RequestError) as refused:
-            await places.place(target, Principal("slurm", frozenset({"api"})), deadline)
+            await router.route(target, Principal("slurm", frozenset({"api"})), deadline)
         assert refused.value.code is Code.AMBIGUOUS_CLUSTER
         for one in (target, Target(job_id=3)):
-            assert (await places.place(one, BOUND, deadline)).instance.name == "two"
+            assert (await router.route(one, BOUND, deadline)).instance.name == "two"
 
 
 async def test_what_it_deletes_is_deleted_at_its_site_alone(sites: Sequence[Instance]) -> None:
     async with gateway_over(sites) as gateway:
         for named in (None, ("*",)):
-            order = DeleteBefore(before=1003, sites=named)
-            results = await gateway.writes.delete_jobs_before(order, BOUND, WriteCall("r"), dry_run=True)
+            command = DeleteBefore(before=1003, sites=named)
+            results = await gateway.writes.delete_jobs_before(command, BOUND, WriteCall("r"), dry_run=True)
             assert [one.site for one in results] == ["two"]
-        order = DeleteBefore(before=1003, sites=("one",))
-        (result,) = await gateway.writes.delete_jobs_before(order, BOUND, WriteCall("r"), dry_run=True)
+        command = DeleteBefore(before=1003, sites=("one",))
+        (result,) = await gateway.writes.delete_jobs_before(command, BOUND, WriteCall("r"), dry_run=True)
         assert (result.outcome, result.code) == (WriteOutcome.FAILED, Code.NO_CREDENTIAL)
 
 

@@ -14,7 +14,7 @@ from ccgateway.federation.metrics import MetricsBudget, Outcome
 from ccgateway.federation.questions import JobMetricsAnswer
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.settings import LimitSettings
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from ccgateway.site.instance import Instance
 from support.upstream import Job, Upstream, piece, site_of
 from support.walking import CALLER, gateway_over
@@ -27,12 +27,12 @@ class Counting(Upstream):
 
     now = most = 0
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         self.now += 1
         self.most = max(self.most, self.now)
         try:
             await asyncio.sleep(0.001)
-            return await super().exchange(request, visit)
+            return await super().exchange(request, context)
         finally:
             self.now -= 1
 

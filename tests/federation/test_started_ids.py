@@ -19,10 +19,10 @@ from ccgateway.jobs.provisional import is_provisional
 from ccgateway.jobs.writes import EditMeta, StartJob, StopJob, TagJob, Target, WriteOutcome, WriteResult
 from ccgateway.settings import LimitSettings, WriteSettings
 from ccgateway.simulator import SimulatedSite
-from support.orders import job, outcomes
 from support.upstream import Sites
 from support.walking import CALLER
-from support.written import CALL, Wire, instance_of, order_for
+from support.writes import job, outcomes
+from support.written import CALL, Wire, instance_of, start_command
 
 HOUR, DAY = 3600, 86_400
 DONE, UNCHANGED, PENDING = WriteOutcome.DONE, WriteOutcome.UNCHANGED, WriteOutcome.PENDING
@@ -42,8 +42,8 @@ class World:
         writes = WriteSettings.model_validate({})
         return Gateway(Sites(instances), LimitSettings.model_validate({}), writes=writes, ttl_store=store)
 
-    def order(self, number: int, **changes: Any) -> StartJob:
-        return order_for("aurora", number, **{"start_time": int(self.now) - 60, **changes})
+    def command(self, number: int, **changes: Any) -> StartJob:
+        return start_command("aurora", number, **{"start_time": int(self.now) - 60, **changes})
 
     def commit(self) -> None:
         self.now += 200
@@ -52,8 +52,8 @@ class World:
         return [(one["jobState"], one["duration"]) for one in self.wire.site.all_jobs() if one["jobId"] == number]
 
 
-async def start(gateway: Gateway, order: StartJob) -> WriteResult:
-    (found,) = await gateway.writes.start_jobs([order], CALLER, CALL)
+async def start(gateway: Gateway, command: StartJob) -> WriteResult:
+    (found,) = await gateway.writes.start_jobs([command], CALLER, CALL)
     assert found.db_id is not None and found.job == f"aurora:{found.db_id}"
     return found
 
@@ -68,8 +68,8 @@ async def stop(gateway: Gateway, target: Target, at: float) -> WriteResult:
 @pytest.mark.parametrize("committed", [False, True], ids=["not committed", "committed"])
 async def test_every_started_job_has_an_id_and_stops_by_it(release: str, number: int, committed: bool) -> None:
     world, notes = World(release), TtlStore("note")
-    order = world.order(number)
-    started = await start(world.gateway(notes), order)
+    command = world.command(number)
+    started = await start(world.gateway(notes), command)
     assert started.outcome is (PENDING if release == "1.5" else DONE)
     assert is_provisional(started.db_id or 0) == (release == "1.5")
     if committed:
@@ -77,7 +77,7 @@ async def test_every_started_job_has_an_id_and_stops_by_it(release: str, number:
     another = world.gateway(notes)  # that shares the notes, as by Redis
     stopped = await stop(another, Target(site="aurora", db_id=started.db_id), world.now)
     assert stopped.outcome is DONE, stopped
-    assert world.stopped(number) == [("completed", int(world.now) - order.start_time)]
+    assert world.stopped(number) == [("completed", int(world.now) - command.start_time)]
     again = await stop(another, Target(site="aurora", db_id=started.db_id), world.now)
     assert (again.outcome, again.db_id) == (UNCHANGED, stopped.db_id)
 
@@ -85,7 +85,7 @@ async def test_every_started_job_has_an_id_and_stops_by_it(release: str, number:
 @pytest.mark.parametrize("committed", [False, True], ids=["not committed", "committed"])
 async def test_a_process_that_shares_nothing_finds_the_job_by_its_id(committed: bool) -> None:
     world = World()
-    started = await start(world.gateway(), world.order(SLURM))
+    started = await start(world.gateway(), world.command(SLURM))
     if committed:
         world.commit()
     stopped = await stop(world.gateway(), Target(site="aurora", db_id=started.db_id), world.now)
@@ -94,7 +94,7 @@ async def test_a_process_that_shares_nothing_finds_the_job_by_its_id(committed: 
 
 async def test_a_number_too_large_for_an_id_is_found_elsewhere_once_it_shows_and_may_be_tried_again_until_then() -> None:
     world = World()
-    started = await start(world.gateway(), world.order(CONDOR))
+    started = await start(world.gateway(), world.command(CONDOR))
     early = await stop(world.gateway(), Target(site="aurora", db_id=started.db_id), world.now)
     assert (early.code, early.retryable) == (Code.NOT_FOUND, True) and "shows once the site has committed it" in str(
         early.message
@@ -107,7 +107,7 @@ async def test_a_number_too_large_for_an_id_is_found_elsewhere_once_it_shows_and
 async def test_the_id_leads_to_the_job_by_every_question_once_it_shows(number: int) -> None:
     world = World()
     gateway = world.gateway()
-    started = await start(gateway, world.order(number))
+    started = await start(gateway, world.command(number))
     name, target = started.job or "", Target(site="aurora", db_id=started.db_id)
     tag = TagJob(target=target, tags=(Tag("a", "b"),))
     with pytest.raises(GatewayError) as early:
@@ -136,7 +136,7 @@ async def test_the_id_leads_to_the_job_by_every_question_once_it_shows(number: i
 
 async def test_a_note_that_does_not_fit_the_id_is_not_believed() -> None:
     world, notes = World(), TtlStore("note")
-    started = await start(world.gateway(notes), world.order(CONDOR))
+    started = await start(world.gateway(notes), world.command(CONDOR))
     world.commit()
     for lie in (b"", b"{}", b"\xff", b'["aurora","aurora",1001,1759995001]', b'["else","aurora",1,1]', b'["aurora",1,"x",null]'):
         await notes.set(f"started:aurora:{started.db_id}", lie, 60)
@@ -145,7 +145,7 @@ async def test_a_note_that_does_not_fit_the_id_is_not_believed() -> None:
 
 async def test_what_else_is_named_beside_the_id_has_to_be_so() -> None:
     world = World()
-    started = await start(world.gateway(), world.order(SLURM))
+    started = await start(world.gateway(), world.command(SLURM))
     wrong = Target(site="aurora", db_id=started.db_id, job_id=SLURM + 1)
     assert (await stop(world.gateway(), wrong, world.now)).code is Code.CONFLICT
     assert world.stopped(SLURM) == [] and world.wire.site.backend.waiting
@@ -173,11 +173,11 @@ async def test_a_stop_without_a_start_time_is_the_run_that_runs_also_before_it_i
     world = World("1.5", earlier_run(time.time()))
     others = () if alone else (Wire(SimulatedSite("borealis", "1.4", [job("borealis", 1)], clock=lambda: world.now)),)
     gateway = world.gateway(None, *others)
-    order = world.order(SLURM)
-    assert (await start(gateway, order)).outcome is PENDING
+    command = world.command(SLURM)
+    assert (await start(gateway, command)).outcome is PENDING
     stopped = await stop(gateway, Target(**name), world.now)
-    assert stopped.outcome is DONE and stopped.key is not None and stopped.key.start_time == order.start_time, stopped
-    assert sorted(world.stopped(SLURM)) == [("completed", int(world.now) - order.start_time), ("completed", 600)]
+    assert stopped.outcome is DONE and stopped.key is not None and stopped.key.start_time == command.start_time, stopped
+    assert sorted(world.stopped(SLURM)) == [("completed", int(world.now) - command.start_time), ("completed", 600)]
     again = await stop(gateway, Target(**name), world.now)
     assert (again.outcome, again.db_id) == (UNCHANGED, stopped.db_id)
 

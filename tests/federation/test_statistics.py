@@ -22,7 +22,7 @@ from ccgateway.settings import SiteSettings
 from ccgateway.simulator.clusters import synthetic_cluster
 from ccgateway.simulator.release import RELEASES
 from ccgateway.site.credentials import Credential, OneToken
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from ccgateway.site.instance import Instance
 from support.caching import Clock, cache_of
 from support.figures import FIGURES, Answering, counted, made, wire_over
@@ -195,10 +195,10 @@ async def test_a_histogram_in_other_bins_than_asked_for_is_refused_with_a_reason
     wire = wire_over("s1", "1.5", jobs())
     question = StatisticsQuestion(histograms=frozenset({METRICS}), figures=frozenset({Figure.JOBS}), metrics=("flops_any",))
 
-    def instead(request: SiteRequest, visit: Visit) -> SiteAnswer:
+    def instead(request: SiteRequest, context: CallContext) -> SiteAnswer:
         if b"histMetrics" in (request.body or b""):
             return told({"data": {"m0": [{"totalJobs": 12, "histMetrics": [LYING[name]]}]}})
-        return Answering._answer(wire, request, visit)
+        return Answering._answer(wire, request, context)
 
     wire._answer = instead  # type: ignore[method-assign]
     async with gateway_over([instance_of(wire)]) as gateway:
@@ -211,10 +211,10 @@ async def test_a_histogram_in_other_bins_than_asked_for_is_refused_with_a_reason
 
 async def test_a_site_that_hangs_is_missing_after_its_time() -> None:
     class Hanging(Answering):
-        async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+        async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
             if request.path == "/query":
                 await asyncio.sleep(60)
-            return await super().exchange(request, visit)
+            return await super().exchange(request, context)
 
     hanging, sound = Hanging(wire_over("s1", "1.5", jobs()).site), wire_over("s2", "1.5", jobs(count=5))
     sites = [instance_of(hanging, 1, url="http://a", timeout=1), instance_of(sound, 2, url="http://b")]
@@ -426,16 +426,16 @@ class AtOnce(Answering):
     hangs: bool = False
     _now: int = 0
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         by_user = (request.body or b"").count(b"groupBy:USER")
         if not by_user:
-            return await super().exchange(request, visit)
+            return await super().exchange(request, context)
         self.asked += 1
         self._now += by_user
         self.most = max(self.most, self._now)
         try:
             await asyncio.sleep(3600 if self.hangs else 0.01)
-            return await super().exchange(request, visit)
+            return await super().exchange(request, context)
         finally:
             self._now -= by_user
 

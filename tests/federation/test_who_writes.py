@@ -36,9 +36,9 @@ from ccgateway.simulator.messages import Request
 from ccgateway.site.credentials import Credential, OneToken
 from ccgateway.site.guard import Retrying
 from ccgateway.site.instance import Instance
-from support.orders import job
 from support.walking import CALLER
-from support.written import CALL, NOW, Wire, gateway_over, instance_of, order_for
+from support.writes import job
+from support.written import CALL, NOW, Wire, gateway_over, instance_of, start_command
 
 #: of these, alice and bob are users, robot has the role api alone, sam is support, mona a manager, demo an administrator
 PEOPLE = ("demo", "robot", "sam", "mona", "alice", "bob")
@@ -93,7 +93,7 @@ ADMIN = Principal("tester", frozenset({"admin"}))
 NODES = NodeStates(cluster="aurora", nodes=(NodeState(hostname="an001", states=["idle"]),))
 WRITES = [
     Write(
-        "start for alice", "start", lambda g, _: g.writes.start_jobs([order_for("aurora", 4711)], CALLER, CALL),
+        "start for alice", "start", lambda g, _: g.writes.start_jobs([start_command("aurora", 4711)], CALLER, CALL),
         lambda _, __: ("POST", "jobs/start_job/", start_body("alice")),
     ),
     Write(
@@ -200,7 +200,7 @@ async def test_nobody_starts_a_job_for_somebody_else_but_who_may(release: str) -
     async def start(person: str) -> bool:
         site = make_site(release)
         gateway = gateway_over(instance_of(Wire(site), user=person))
-        await gateway.writes.start_jobs([order_for("aurora", 4711, user="carol")], CALLER, CALL)
+        await gateway.writes.start_jobs([start_command("aurora", 4711, user="carol")], CALLER, CALL)
         return acts(site, "start")
 
     done = dict(zip(PEOPLE, await asyncio.gather(*map(start, PEOPLE)), strict=True))
@@ -273,8 +273,8 @@ async def test_up_to_1_3_users_are_changed_by_administrators_alone(
 async def test_who_is_no_administrator_here_makes_none_there(release: str, write: Write, roles: set[str]) -> None:
     site = make_site(release)
     gateway, caller = gateway_over(instance_of(Wire(site), user="demo")), Principal("mallory", frozenset(roles))  # type: ignore[arg-type]
-    orders = {"create a user": (gateway.writes.create_user, CreateUser(user="eve", role="api"))}
-    run, order = orders.get(write.name, (gateway.writes.delete_user, DeleteUser(user="bob")))
+    commands = {"create a user": (gateway.writes.create_user, CreateUser(user="eve", role="api"))}
+    run, command = commands.get(write.name, (gateway.writes.delete_user, DeleteUser(user="bob")))
     with pytest.raises(RequestError) as refused:
-        await run(order, caller, CALL)  # type: ignore[arg-type]
+        await run(command, caller, CALL)  # type: ignore[arg-type]
     assert refused.value.code is Code.FORBIDDEN and not acts(site, "user")

@@ -14,7 +14,7 @@ from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import Code, RequestError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import JobListQuestion
-from ccgateway.federation.writes import WriteCall
+from ccgateway.federation.write_calls import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.writes import (
@@ -27,9 +27,9 @@ from ccgateway.jobs.writes import (
     WriteResult,
 )
 from ccgateway.site.writing import Writer
-from support.orders import SLOW, outcomes, tagging, wire
 from support.walking import CALLER
-from support.written import CALL, NOW, Fault, gateway_over, instance_of, look_quickly, order_for
+from support.writes import SLOW, outcomes, tagging, wire
+from support.written import CALL, NOW, Fault, gateway_over, instance_of, look_quickly, start_command
 
 DONE, UNCHANGED, FAILED = WriteOutcome.DONE, WriteOutcome.UNCHANGED, WriteOutcome.FAILED
 
@@ -62,7 +62,7 @@ async def test_calls_with_one_key_at_the_same_time_are_one() -> None:
     aurora = wire()
     aurora.pace = lambda: 0.01
     gateway = gateway_over(instance_of(aurora))
-    calls = [gateway.writes.start_jobs([order_for("aurora", 42)], CALLER, WriteCall("r", "k")) for _ in range(5)]
+    calls = [gateway.writes.start_jobs([start_command("aurora", 42)], CALLER, WriteCall("r", "k")) for _ in range(5)]
     found = await asyncio.gather(*calls)
     assert len(aurora.sent) == 1
     assert all(one == found[0] for one in found)
@@ -231,13 +231,13 @@ async def test_writes_tell_what_is_remembered_of_the_site(monkeypatch: pytest.Mo
     assert told == [("aurora", [key]), ("aurora", [key]), ("aurora", None), ("aurora", None)]
 
 
-async def test_a_fault_of_ours_is_one_orders_affair(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fault_of_ours_is_one_commands_affair(monkeypatch: pytest.MonkeyPatch) -> None:
     inner = Writer.put_tags
 
-    async def broken(self: Writer, visit: Any, target: Target, tags: Any) -> WriteResult:
+    async def broken(self: Writer, context: Any, target: Target, tags: Any) -> WriteResult:
         if target.db_id == 2:
             raise ZeroDivisionError
-        return await inner(self, visit, target, tags)
+        return await inner(self, context, target, tags)
 
     monkeypatch.setattr(Writer, "put_tags", broken)
     gateway = gateway_over(instance_of(wire()))
@@ -246,5 +246,5 @@ async def test_a_fault_of_ours_is_one_orders_affair(monkeypatch: pytest.MonkeyPa
 
 
 def test_starts_carry_their_site() -> None:
-    order: StartJob = order_for("aurora", 1, site="aurora")
-    assert order.target.key == ("aurora", "aurora", 1, NOW - 600)
+    command: StartJob = start_command("aurora", 1, site="aurora")
+    assert command.target.key == ("aurora", "aurora", 1, NOW - 600)

@@ -30,16 +30,16 @@ from ccgateway.jobs.writes import (
 )
 from ccgateway.simulator import SimulatedSite
 from ccgateway.simulator.backend import User
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
-from support.orders import job
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from support.walking import CALLER
-from support.written import CALL, NOW, Fault, Wire, gateway_over, instance_of, job_at, look_quickly, order_for, started
+from support.writes import job
+from support.written import CALL, NOW, Fault, Wire, gateway_over, instance_of, job_at, look_quickly, start_command, started
 
 RELEASES = ("1.2", "1.3", "1.4", "1.5", "howto")
 SLOW = Tag("review", "slow")
 RUNNING, ENDED, OLD = 11, 12, 13
-ORDER = order_for("aurora", 4711)
-TAGGED = order_for("aurora", 4712, tags=(SLOW,))
+START = start_command("aurora", 4711)
+TAGGED = start_command("aurora", 4712, tags=(SLOW,))
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +105,7 @@ LEAVE = ChangeUser(user="mona", change="remove-project", value="p1")
 STOP = StopJob(target=target(RUNNING), stop_time=NOW - 100, state="failed")
 WRITES = [
     Write(
-        "start", lambda g: g.writes.start_jobs([ORDER], CALLER, CALL), lambda s: bool(started(s, ORDER)), "start", shows_late=True
+        "start", lambda g: g.writes.start_jobs([START], CALLER, CALL), lambda s: bool(started(s, START)), "start", shows_late=True
     ),
     Write("start with a tag", lambda g: g.writes.start_jobs([TAGGED], CALLER, CALL), lambda s: bool(started(s, TAGGED)), "start"),
     Write("stop", lambda g: g.writes.stop_jobs([STOP], CALLER, CALL), stopped, "stop"),
@@ -279,18 +279,18 @@ async def test_a_users_own_tag_goes_by_the_sites_graphql_and_its_outcome_is_the_
     site = make_site(release)
     wire = Wire(site)
     gateway = gateway_over(instance_of(wire, user="alice"))
-    order = TagJob(target=target(ENDED), tags=(Tag("mine", "own", "alice"),))
+    command = TagJob(target=target(ENDED), tags=(Tag("mine", "own", "alice"),))
     wire.faults = [None, fault]  # the tag is created, and then put on the job
-    (put,) = await gateway.writes.tag_jobs([order], CALLER, CALL)
+    (put,) = await gateway.writes.tag_jobs([command], CALLER, CALL)
     acts = fault is None or fault.acts
     assert ("own" in names(site, ENDED)) is acts
     truth = WriteOutcome.DONE if acts else WriteOutcome.UNKNOWN if fault and fault.is_open else WriteOutcome.FAILED
     assert put.outcome is truth, put
     wire.faults = []
-    (again,) = await gateway.writes.tag_jobs([order], CALLER, CALL)
+    (again,) = await gateway.writes.tag_jobs([command], CALLER, CALL)
     assert again.outcome is (WriteOutcome.UNCHANGED if acts else WriteOutcome.DONE)
     wire.faults = [fault]
-    (taken,) = await gateway.writes.untag_jobs([order], CALLER, CALL)
+    (taken,) = await gateway.writes.untag_jobs([command], CALLER, CALL)
     assert ("own" not in names(site, ENDED)) is acts
     assert taken.outcome is truth
     await gateway.aclose()
@@ -303,8 +303,8 @@ class OldMeta(Wire):
         super().__init__(site)
         self.old: dict[str, str] | None = old
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
-        answer = await super().exchange(request, visit)
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+        answer = await super().exchange(request, context)
         if self.sent:
             self.old = None
         if self.old is None or request.method != "GET":
@@ -317,20 +317,20 @@ class OldMeta(Wire):
 
 @pytest.mark.parametrize("release", ["1.3", "1.4"])
 async def test_metadata_of_a_deleted_job_is_not_taken_for_this_ones(release: str) -> None:
-    order = EditMeta(target=target(ENDED), values={"note": "seen", "other": "too"})
+    command = EditMeta(target=target(ENDED), values={"note": "seen", "other": "too"})
     site = make_site(release)
     gateway = gateway_over(instance_of(OldMeta(site, {"note": "seen", "other": "too"})))
-    (found,) = await gateway.writes.edit_meta([order], CALLER, CALL)
+    (found,) = await gateway.writes.edit_meta([command], CALLER, CALL)
     assert found.outcome is WriteOutcome.DONE
     assert (job_at(site, ENDED) or {})["metaData"] == {"jobName": "x", "note": "seen", "other": "too"}
-    (again,) = await gateway.writes.edit_meta([order], CALLER, CALL)
+    (again,) = await gateway.writes.edit_meta([command], CALLER, CALL)
     assert again.outcome is WriteOutcome.UNCHANGED
 
     site = make_site(release)
     wire = OldMeta(site, {"note": "seen", "other": "too"})
     wire.faults = [Fault.CUT_BEFORE]
     gateway = gateway_over(instance_of(wire))
-    (lost,) = await gateway.writes.edit_meta([order], CALLER, CALL)
+    (lost,) = await gateway.writes.edit_meta([command], CALLER, CALL)
     assert lost.outcome is WriteOutcome.UNKNOWN
 
 
@@ -339,8 +339,8 @@ async def test_a_user_writes_no_tags_but_own_ones() -> None:
     wire = Wire(site)
     gateway = gateway_over(instance_of(wire, user="alice"))
     for scope in ("global", "admin", "bob"):
-        order = TagJob(target=target(ENDED), tags=(Tag("x", f"y-{scope}", scope),))
-        (found,) = await gateway.writes.tag_jobs([order], CALLER, CALL)
+        command = TagJob(target=target(ENDED), tags=(Tag("x", f"y-{scope}", scope),))
+        (found,) = await gateway.writes.tag_jobs([command], CALLER, CALL)
         assert (found.outcome, found.code) == (WriteOutcome.FAILED, Code.SITE_UNAUTHORIZED)
     old = TagJob(target=target(ENDED), tags=(Tag("review", "old"),))
     (kept,) = await gateway.writes.untag_jobs([old], CALLER, CALL)
@@ -355,8 +355,8 @@ async def test_a_token_with_the_role_api_alone_writes_tags_that_it_is_never_show
     site = make_site("1.5")
     wire = Wire(site)
     gateway = gateway_over(instance_of(wire, user="robot"))
-    order = TagJob(target=target(ENDED), tags=(Tag("ops", "watch", "admin"), SLOW))
-    outcomes = [(await gateway.writes.tag_jobs([order], CALLER, CALL))[0].outcome for _ in range(2)]
+    command = TagJob(target=target(ENDED), tags=(Tag("ops", "watch", "admin"), SLOW))
+    outcomes = [(await gateway.writes.tag_jobs([command], CALLER, CALL))[0].outcome for _ in range(2)]
     assert outcomes == [WriteOutcome.DONE, WriteOutcome.UNCHANGED]
     assert names(site, ENDED) == {"old", "slow", "watch"}
     wire.faults = [Fault.ERROR_AFTER]
@@ -370,8 +370,8 @@ async def test_tags_are_removed_altogether_or_it_is_said() -> None:
     for release, outcome in (("1.3", WriteOutcome.FAILED), ("howto", WriteOutcome.DONE)):
         site = make_site(release)
         gateway = gateway_over(instance_of(Wire(site)))
-        order = RemoveTags(tags=(Tag("review", "old"),))
-        (result,) = await gateway.writes.remove_tags(order, CALLER, CALL)
+        command = RemoveTags(tags=(Tag("review", "old"),))
+        (result,) = await gateway.writes.remove_tags(command, CALLER, CALL)
         assert result.outcome is outcome, result
         assert (names(site, ENDED) == set()) is (outcome is WriteOutcome.DONE)
         await gateway.aclose()

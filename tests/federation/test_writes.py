@@ -1,4 +1,4 @@
-"""Many orders at once: which site, which job, whose, and what each comes to."""
+"""Many commands at once: which site, which job, whose, and what each comes to."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ccgateway.jobs.writes import (
     WriteOutcome,
     WriteResult,
 )
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
-from support.orders import SLOW, job, outcomes, tagging, wire
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from support.walking import CALLER
-from support.written import CALL, NOW, gateway_over, instance_of, job_at, look_quickly, order_for
+from support.writes import SLOW, job, outcomes, tagging, wire
+from support.written import CALL, NOW, gateway_over, instance_of, job_at, look_quickly, start_command
 
 DONE, UNCHANGED, FAILED = WriteOutcome.DONE, WriteOutcome.UNCHANGED, WriteOutcome.FAILED
 
@@ -32,14 +32,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     look_quickly(monkeypatch)
 
 
-# --- each order by itself
+# --- each command by itself
 
 
-async def test_every_order_has_its_own_result_in_its_place() -> None:
+async def test_every_command_has_its_own_result_in_its_place() -> None:
     aurora, borealis = wire(), wire("borealis", "1.3")
     gateway = gateway_over(instance_of(aurora), instance_of(borealis, 2))
-    orders = [*tagging(1), *tagging(999), *tagging(2, site="borealis"), *tagging(1, site="nowhere"), *tagging(3)]
-    found = await gateway.writes.tag_jobs(orders, CALLER, CALL)
+    commands = [*tagging(1), *tagging(999), *tagging(2, site="borealis"), *tagging(1, site="nowhere"), *tagging(3)]
+    found = await gateway.writes.tag_jobs(commands, CALLER, CALL)
     assert outcomes(found) == [
         ("DONE", None), ("FAILED", Code.NOT_FOUND), ("DONE", None), ("FAILED", Code.UNKNOWN_SITE), ("DONE", None),
     ]  # fmt: skip
@@ -47,7 +47,7 @@ async def test_every_order_has_its_own_result_in_its_place() -> None:
     assert found[2].key == ("borealis", "borealis", 1002, NOW - 5000 + 2)
 
 
-async def test_a_site_that_is_down_touches_no_other_sites_orders() -> None:
+async def test_a_site_that_is_down_touches_no_other_sites_commands() -> None:
     aurora, borealis = wire(), wire("borealis")
 
     def refuse(request: SiteRequest) -> None:
@@ -61,7 +61,7 @@ async def test_a_site_that_is_down_touches_no_other_sites_orders() -> None:
     assert borealis.sent == []
 
 
-async def test_orders_for_one_job_are_carried_out_in_their_order() -> None:
+async def test_commands_for_one_job_are_carried_out_in_their_order() -> None:
     aurora = wire()
     gateway = gateway_over(instance_of(aurora))
     row = job("aurora", 1)
@@ -80,12 +80,12 @@ async def test_jobs_are_written_side_by_side_as_far_as_the_site_takes_it() -> No
     now = most = 0
     inner = aurora.exchange
 
-    async def counted(request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def counted(request: SiteRequest, context: CallContext) -> SiteAnswer:
         nonlocal now, most
         now += 1
         most = max(most, now)
         try:
-            return await inner(request, visit)
+            return await inner(request, context)
         finally:
             now -= 1
 
@@ -155,8 +155,8 @@ async def test_an_id_taken_over_between_look_and_write_is_told() -> None:
 async def test_a_cluster_names_the_one_site_that_has_it() -> None:
     aurora, borealis = wire(), wire("borealis")
     gateway = gateway_over(instance_of(aurora), instance_of(borealis, 2))
-    orders = [order_for("borealis", site=None), order_for("nowhere", site=None)]
-    found = await gateway.writes.start_jobs(orders, CALLER, CALL)
+    commands = [start_command("borealis", site=None), start_command("nowhere", site=None)]
+    found = await gateway.writes.start_jobs(commands, CALLER, CALL)
     assert [(one.outcome, one.site, one.code) for one in found] == [
         (DONE, "borealis", None),
         (FAILED, None, Code.UNKNOWN_CLUSTER),
@@ -166,10 +166,10 @@ async def test_a_cluster_names_the_one_site_that_has_it() -> None:
 async def test_a_cluster_at_two_sites_is_ambiguous_until_the_site_is_named() -> None:
     one, two = wire("one", cluster="alex"), wire("two", cluster="alex")
     gateway = gateway_over(instance_of(one), instance_of(two, 2))
-    order = order_for("alex", 1)
-    (found,) = await gateway.writes.start_jobs([order], CALLER, CALL)
+    command = start_command("alex", 1)
+    (found,) = await gateway.writes.start_jobs([command], CALLER, CALL)
     assert (found.outcome, found.code) == (FAILED, Code.AMBIGUOUS_CLUSTER)
-    (named,) = await gateway.writes.start_jobs([order_for("alex", 1, site="two")], CALLER, CALL)
+    (named,) = await gateway.writes.start_jobs([start_command("alex", 1, site="two")], CALLER, CALL)
     assert (named.outcome, named.site) == (DONE, "two")
     (anywhere,) = await gateway.writes.delete_jobs([Target(job_id=1001)], CALLER, CALL)
     assert (anywhere.outcome, anywhere.code) == (FAILED, Code.AMBIGUOUS_JOB)
@@ -178,7 +178,7 @@ async def test_a_cluster_at_two_sites_is_ambiguous_until_the_site_is_named() -> 
 async def test_the_settings_may_say_which_clusters_a_site_has() -> None:
     one, two = wire("one", cluster="alex"), wire("two", cluster="alex")
     gateway = gateway_over(instance_of(one, clusters=[]), instance_of(two, 2, clusters=["alex"]))
-    (found,) = await gateway.writes.start_jobs([order_for("alex", 1)], CALLER, CALL)
+    (found,) = await gateway.writes.start_jobs([start_command("alex", 1)], CALLER, CALL)
     assert (found.outcome, found.site) == (DONE, "two")
 
 
@@ -260,12 +260,12 @@ async def test_where_the_site_isolates_nobody_the_gateway_does(release: str) -> 
     for pair in found:
         assert outcomes(pair) == [("FAILED", Code.NOT_FOUND)] * 2
         assert pair[0].message == pair[1].message  # the same words for what is not there and what is another's
-    forged = await writes.start_jobs([order_for("aurora", user="bob")], CALLER, CALL)
+    forged = await writes.start_jobs([start_command("aurora", user="bob")], CALLER, CALL)
     assert outcomes(forged) == [("FAILED", Code.FORBIDDEN)]
     swept = await writes.delete_jobs_before(DeleteBefore(before=NOW), CALLER, CALL)
     assert outcomes(swept) == [("FAILED", Code.FORBIDDEN)]
     assert aurora.sent == []
-    own = await writes.start_jobs([order_for("aurora")], CALLER, CALL)
+    own = await writes.start_jobs([start_command("aurora")], CALLER, CALL)
     assert outcomes(own) == [("DONE", None)]
     assert outcomes(await writes.delete_jobs([Target(site="aurora", db_id=1)], CALLER, CALL)) == [("DONE", None)]
 
@@ -274,8 +274,8 @@ async def test_the_key_of_anothers_job_is_taken_and_no_more_is_said() -> None:
     theirs = job("aurora", 1, user="bob")
     aurora = wire("aurora", "1.3", theirs)
     gateway = gateway_over(instance_of(aurora, user="alice"))
-    order = order_for("aurora", theirs["jobId"], start_time=theirs["startTime"])
-    (found,) = await gateway.writes.start_jobs([order], CALLER, CALL)
+    command = start_command("aurora", theirs["jobId"], start_time=theirs["startTime"])
+    (found,) = await gateway.writes.start_jobs([command], CALLER, CALL)
     assert (found.outcome, found.code, found.db_id) == (FAILED, Code.CONFLICT, None)
     assert "bob" not in (found.message or "")
 
@@ -285,7 +285,7 @@ async def test_from_1_4_on_users_write_nothing_by_rest(release: str) -> None:
     aurora = wire("aurora", release)
     gateway = gateway_over(instance_of(aurora, user="alice"))
     results = [
-        *await gateway.writes.start_jobs([order_for("aurora")], CALLER, CALL),
+        *await gateway.writes.start_jobs([start_command("aurora")], CALLER, CALL),
         *await gateway.writes.stop_jobs([StopJob(target=Target(site="aurora", db_id=1), stop_time=NOW)], CALLER, CALL),
         *await gateway.writes.edit_meta([EditMeta(target=Target(site="aurora", db_id=1), values={"a": "b"})], CALLER, CALL),
         *await gateway.writes.delete_jobs([Target(site="aurora", db_id=1)], CALLER, CALL),
@@ -306,7 +306,7 @@ async def test_what_a_release_cannot_do_is_said_and_not_tried() -> None:
         *await gateway.writes.edit_meta([EditMeta(target=target, values={"a": "b"})], CALLER, CALL),
         *await gateway.writes.tag_jobs([TagJob(target=target, tags=(Tag("a", "b", "admin"),))], CALLER, CALL),
         *await gateway.writes.remove_tags(RemoveTags(tags=(SLOW,)), CALLER, CALL),
-        *await gateway.writes.start_jobs([order_for("aurora", tags=(Tag("a", "b", "alice"),))], CALLER, CALL),
+        *await gateway.writes.start_jobs([start_command("aurora", tags=(Tag("a", "b", "alice"),))], CALLER, CALL),
         *await gateway.writes.stop_jobs([StopJob(target=target, stop_time=NOW, state="node_fail")], CALLER, CALL),
     ]
     assert outcomes(results) == [("FAILED", Code.UNSUPPORTED)] * 5
@@ -357,10 +357,10 @@ async def test_time_is_kept_for_reading_back() -> None:
     until: list[float] = []
     inner = aurora.exchange
 
-    async def noted(request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def noted(request: SiteRequest, context: CallContext) -> SiteAnswer:
         if not request.safe:
-            until.append(visit.deadline.remaining)
-        return await inner(request, visit)
+            until.append(context.deadline.remaining)
+        return await inner(request, context)
 
     aurora.exchange = noted  # type: ignore[method-assign]
     await gateway.writes.tag_jobs(tagging(1), CALLER, CALL)

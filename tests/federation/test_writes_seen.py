@@ -13,7 +13,7 @@ from ccgateway.cache.facade import open_redis
 from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import JobListQuestion
-from ccgateway.federation.writes import WriteCall
+from ccgateway.federation.write_calls import WriteCall
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.writes import EditMeta, StopJob, TagJob, Target, WriteOutcome
 from ccgateway.settings import CacheSettings, LimitSettings
@@ -21,7 +21,7 @@ from ccgateway.simulator import SimulatedSite
 from ccgateway.site.caching.responses import ResponseCache
 from support.upstream import Sites
 from support.walking import CALLER
-from support.written import CALL, NOW, Wire, instance_of, order_for
+from support.written import CALL, NOW, Wire, instance_of, start_command
 
 FIELDS = frozenset({"state", "tags", "meta_data"})
 
@@ -80,7 +80,7 @@ async def test_the_next_read_shows_it_in_every_process(pair: tuple[Gateway, Gate
     await one.writes.stop_jobs([StopJob(target=target, stop_time=NOW, state="failed")], CALLER, CALL)
     assert [(await listed(each))[1].state for each in (one, two)] == ["failed", "failed"]
     assert [(await each.job("aurora:1", CALLER, fields=FIELDS)).state for each in (one, two)] == ["failed", "failed"]
-    (started,) = await one.writes.start_jobs([order_for("aurora")], CALLER, CALL)
+    (started,) = await one.writes.start_jobs([start_command("aurora")], CALLER, CALL)
     assert [started.db_id in await listed(each) for each in (one, two)] == [True, True]
     await two.writes.delete_jobs([target], CALLER, CALL)
     assert [1 in await listed(each) for each in (one, two)] == [False, False]
@@ -97,9 +97,9 @@ async def test_pages_that_were_read_ahead_elsewhere_are_not_given(pair: tuple[Ga
 
 async def test_a_key_is_used_in_all_processes(pair: tuple[Gateway, Gateway, Wire]) -> None:
     one, two, wire = pair
-    order, call = order_for("aurora"), WriteCall("r", "k")
-    first = await one.writes.start_jobs([order], CALLER, call)
-    again = await two.writes.start_jobs([order], CALLER, call)
+    command, call = start_command("aurora"), WriteCall("r", "k")
+    first = await one.writes.start_jobs([command], CALLER, call)
+    again = await two.writes.start_jobs([command], CALLER, call)
     assert first == again
     assert first[0].outcome is WriteOutcome.DONE
     assert len(wire.sent) == 1

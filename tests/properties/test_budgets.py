@@ -21,7 +21,7 @@ budgets = st.sampled_from([1, 2, 5, 20])
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a scan of a few jobs takes several pages, and may stop between any two of them."""
-    monkeypatch.setattr("ccgateway.federation.walk.FIRST_SCAN", 2)
+    monkeypatch.setattr("ccgateway.federation.merge.FIRST_SCAN", 2)
 
 
 def test_a_needle_is_found_over_several_empty_pages_that_say_so() -> None:

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from ccgateway.federation import part
+from ccgateway.federation import merge_source
 from ccgateway.federation.questions import JobListQuestion
 from ccgateway.jobs.filters import JobFilter, StringInput
 from support.upstream import Job, Upstream, site_of
@@ -17,7 +17,7 @@ from support.walking import CALLER, gateway_over, walked_over
 @pytest.fixture(autouse=True)
 def _steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that stands still for a while makes no site slow, of which smaller pages would be asked."""
-    monkeypatch.setattr(part, "PAGE_SECONDS", 3600.0)
+    monkeypatch.setattr(merge_source, "PAGE_SECONDS", 3600.0)
 
 
 def sites_of(*sizes: int, per_second: int) -> list[Upstream]:

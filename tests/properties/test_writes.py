@@ -13,12 +13,12 @@ import pytest
 
 from ccgateway.errors import Code
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.writes import WriteCall
+from ccgateway.federation.write_calls import WriteCall
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.writes import EditMeta, StopJob, TagJob, Target, WriteOutcome, WriteResult
 from ccgateway.simulator import SimulatedSite
 from support.walking import CALLER
-from support.written import NOW, Fault, Wire, gateway_over, instance_of, look_quickly, order_for
+from support.written import NOW, Fault, Wire, gateway_over, instance_of, look_quickly, start_command
 
 #: 1000 and more once in a while; fewer every time
 RUNS = int(os.environ.get("CCGATEWAY_WRITE_RUNS", "25"))
@@ -30,7 +30,7 @@ Send = Callable[[WriteCall], Awaitable[list[WriteResult]]]
 
 
 class Run:
-    """Two sites of random releases, and orders at random, each of which is sent until its outcome is settled."""
+    """Two sites of random releases, and commands at random, each of which is sent until its outcome is settled."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -47,7 +47,7 @@ class Run:
         seen: Counter[str] = Counter()
         for number in range(SENDS):
             name = self.random.choice(SITES)
-            kind, effect, send = self._order(name, number)
+            kind, effect, send = self._command(name, number)
             wire = self.wires[name]
             wire.faults = [self.random.choice([None, *Fault]) for _ in range(3)]
             before = self._effects(name, effect)
@@ -83,7 +83,7 @@ class Run:
             case WriteOutcome.FAILED if len(outcomes) == 1:
                 assert happened == 0, result
 
-    def _order(self, name: str, number: int) -> tuple[str, str, Send]:
+    def _command(self, name: str, number: int) -> tuple[str, str, Send]:
         writes = self.gateway.writes
         target = Target(site=name, db_id=self.random.randint(1, 3))
         unique = f"{number}"
@@ -92,7 +92,7 @@ class Run:
         match kind := self.random.choice(kinds):
             case "start" | "start with a tag":
                 tags = (Tag("run", unique),) if kind != "start" else ()
-                job = order_for(name, 700 + number, tags=tags)
+                job = start_command(name, 700 + number, tags=tags)
                 return kind, "start", lambda call: writes.start_jobs([job], CALLER, call)
             case "stop":
                 stop = StopJob(target=Target(site=name, db_id=100 + number), stop_time=NOW - 60, state="failed")
@@ -101,8 +101,8 @@ class Run:
                 key = Target(site=name, cluster=name, job_id=1200 + number, start_time=NOW - 5000 + 200 + number)
                 return kind, "delete", lambda call: writes.delete_jobs([key], CALLER, call)
             case "tag":
-                order = TagJob(target=target, tags=(Tag("run", unique),))
-                return kind, "tag", lambda call: writes.tag_jobs([order], CALLER, call)
+                command = TagJob(target=target, tags=(Tag("run", unique),))
+                return kind, "tag", lambda call: writes.tag_jobs([command], CALLER, call)
             case _:
                 edit = EditMeta(target=target, values={f"k{unique}": unique})
                 return kind, "meta", lambda call: writes.edit_meta([edit], CALLER, call)

@@ -15,15 +15,15 @@ from ccgateway.site import client
 from ccgateway.site.client import _retry_after
 from ccgateway.site.exchange import SiteRequest
 from support.raw_server import Heard, RawServer, Then, plain_answer, raw_server
-from support.site_client import LIST, TOKEN, ask, client_of, sends, visit
+from support.site_client import LIST, TOKEN, ask, client_of, context, sends
 
 # --- asking
 
 
 async def test_it_asks_with_its_own_token_and_headers_and_nothing_else() -> None:
     async with raw_server(sends(plain_answer(), then="keep")) as server, client_of(server.url + "/base") as client:
-        await client.exchange(LIST, visit())
-        await client.exchange(SiteRequest("POST", "/query", b'{"query":"{x}"}'), visit())
+        await client.exchange(LIST, context())
+        await client.exchange(SiteRequest("POST", "/query", b'{"query":"{x}"}'), context())
     get, post = server.heard
     assert (get.method, get.target, get.body) == ("GET", "/base" + LIST.path, b"")
     assert (post.method, post.target, post.body) == ("POST", "/base/query", b'{"query":"{x}"}')
@@ -38,15 +38,15 @@ async def test_it_asks_with_its_own_token_and_headers_and_nothing_else() -> None
 async def test_the_path_arrives_as_it_was_made() -> None:
     path = "/api/jobs/?startTime%5Bfrom%5D=1&cluster=a%26b%2Fc+d%C3%A4"
     async with raw_server(sends(plain_answer())) as server, client_of(server.url) as client:
-        await client.exchange(SiteRequest("GET", path), visit())
+        await client.exchange(SiteRequest("GET", path), context())
     assert server.heard[0].target == path
 
 
 async def test_cookies_are_not_given_back() -> None:
     answer = plain_answer(headers="Set-Cookie: session=stolen; Path=/\r\n")
     async with raw_server(sends(answer, then="keep")) as server, client_of(server.url) as client:
-        await client.exchange(LIST, visit())
-        await client.exchange(LIST, visit())
+        await client.exchange(LIST, context())
+        await client.exchange(LIST, context())
     assert server.heard[1].header("Cookie") is None
 
 
@@ -67,7 +67,7 @@ async def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
 async def test_one_connection_serves_many_requests() -> None:
     async with raw_server(sends(plain_answer(), then="keep")) as server, client_of(server.url) as client:
         for _ in range(5):
-            await client.exchange(LIST, visit())
+            await client.exchange(LIST, context())
         assert (server.opened, len(server.heard)) == (1, 5)
 
 
@@ -79,7 +79,7 @@ async def test_it_opens_no_more_connections_than_allowed() -> None:
 
     async with raw_server(slow) as server:
         async with client_of(server.url, concurrency=3) as client:
-            await asyncio.gather(*(client.exchange(LIST, visit()) for _ in range(12)))
+            await asyncio.gather(*(client.exchange(LIST, context()) for _ in range(12)))
         await server.until_closed()
     assert server.most_open == 3
 
@@ -87,18 +87,18 @@ async def test_it_opens_no_more_connections_than_allowed() -> None:
 async def test_an_idle_connection_is_closed_before_the_site_does_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ccgateway.site.client.IDLE_SECONDS", 0.05)
     async with raw_server(sends(plain_answer(), then="keep")) as server, client_of(server.url) as client:
-        await client.exchange(LIST, visit())
+        await client.exchange(LIST, context())
         assert server.open_now == 1
         await server.until_closed(3.0)
-        assert (await client.exchange(LIST, visit())).status == 200
+        assert (await client.exchange(LIST, context())).status == 200
 
 
 async def test_every_request_is_counted() -> None:
     async with raw_server(sends(plain_answer(), then="keep")) as server, client_of(server.url) as client:
-        here = visit()
+        here = context()
         for _ in range(3):
             await client.exchange(LIST, here)
-        assert here.meter.calls == 3
+        assert here.stats.calls == 3
 
 
 # --- answers

@@ -14,7 +14,7 @@ import pytest
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.exchange import SiteRequest
 from support.raw_server import Heard, Then, plain_answer, raw_server, reset
-from support.site_client import LIST, ask, client_of, failure, sends, visit
+from support.site_client import LIST, ask, client_of, context, failure, sends
 
 # --- failures
 
@@ -75,7 +75,7 @@ async def test_a_site_that_is_not_there_is_unreachable() -> None:
         url = server.url
     async with client_of(url) as client:
         with pytest.raises(SiteError) as error:
-            await client.exchange(LIST, visit())
+            await client.exchange(LIST, context())
     assert error.value.code is Code.UNREACHABLE
     assert "refused" in error.value.message
 
@@ -83,7 +83,7 @@ async def test_a_site_that_is_not_there_is_unreachable() -> None:
 async def test_a_host_name_that_does_not_exist_is_unreachable() -> None:
     async with client_of("http://no-such-host.invalid") as client:
         with pytest.raises(SiteError) as error:
-            await client.exchange(LIST, visit(10.0))
+            await client.exchange(LIST, context(10.0))
     assert error.value.code in (Code.UNREACHABLE, Code.TIMEOUT)
 
 
@@ -103,7 +103,7 @@ async def test_a_connection_that_does_not_open_is_unreachable_after_its_own_limi
     try:
         async with client_of(f"http://{host}:{port}", connect_timeout=0.2) as client:
             with pytest.raises(SiteError) as error:
-                await client.exchange(LIST, visit(3.0))
+                await client.exchange(LIST, context(3.0))
         assert error.value.code is Code.UNREACHABLE
         assert "0.2 s" in error.value.message
     finally:
@@ -113,7 +113,7 @@ async def test_a_connection_that_does_not_open_is_unreachable_after_its_own_limi
 
 async def test_cancelling_the_caller_drops_the_connection() -> None:
     async with raw_server(sends(then="hold")) as server, client_of(server.url) as client:
-        task = asyncio.create_task(client.exchange(LIST, visit()))
+        task = asyncio.create_task(client.exchange(LIST, context()))
         while not server.heard:  # noqa: ASYNC110 - it happens at the other end
             await asyncio.sleep(0.01)
         task.cancel()
@@ -131,8 +131,8 @@ async def test_a_request_after_a_failure_uses_a_new_connection() -> None:
 
     async with raw_server(answer) as server, client_of(server.url) as client:
         with pytest.raises(SiteError):
-            await client.exchange(LIST, visit())
-        assert (await client.exchange(LIST, visit())).body == b"whole"
+            await client.exchange(LIST, context())
+        assert (await client.exchange(LIST, context())).body == b"whole"
 
 
 # --- size
@@ -152,9 +152,9 @@ async def test_a_write_is_sent_once_even_where_a_kept_connection_breaks(method: 
         return "close"
 
     async with raw_server(answer) as server, client_of(server.url) as client:
-        await client.exchange(SiteRequest("GET", "/"), visit())
+        await client.exchange(SiteRequest("GET", "/"), context())
         with pytest.raises(SiteError) as raised:
-            await client.exchange(SiteRequest(method, "/x", b"{}", safe=False), visit())
+            await client.exchange(SiteRequest(method, "/x", b"{}", safe=False), context())
         assert raised.value.code is Code.CONNECTION_LOST
         assert [heard.target for heard in server.heard] == ["/", "/x"]
 

@@ -11,14 +11,14 @@ from ccgateway.errors import Code, SettingsError, SiteError
 from ccgateway.settings import SiteSettings
 from ccgateway.site.client import SiteClient
 from support.raw_server import plain_answer, raw_server
-from support.site_client import LIST, client_of, sends, settings_for, visit
+from support.site_client import LIST, client_of, context, sends, settings_for
 
 # --- TLS
 
 
 @pytest.fixture
 def authority(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate for 127.0.0.1, signed by itself, and a server's context with it."""
+    """A certificate for 127.0.0.1, signed by itself, and a server's TLS context with it."""
     import datetime as dt
     from ipaddress import ip_address
 
@@ -41,9 +41,9 @@ def authority(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
     private.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, private)
-    return certificate, context
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, private)
+    return certificate, tls
 
 
 async def test_a_certificate_of_an_unknown_authority_is_refused_before_the_token_leaves(
@@ -51,16 +51,16 @@ async def test_a_certificate_of_an_unknown_authority_is_refused_before_the_token
 ) -> None:
     async with raw_server(sends(plain_answer()), tls=authority[1]) as server, client_of(server.url) as client:
         with pytest.raises(SiteError) as error:
-            await client.exchange(LIST, visit())
+            await client.exchange(LIST, context())
     assert error.value.code is Code.UNREACHABLE
     assert "certificate" in error.value.message
     assert server.heard == []
 
 
 async def test_a_certificate_of_the_named_authority_is_accepted(authority: tuple[Path, ssl.SSLContext]) -> None:
-    certificate, context = authority
-    async with raw_server(sends(plain_answer()), tls=context) as server, client_of(server.url, ca_file=certificate) as client:
-        assert (await client.exchange(LIST, visit())).status == 200
+    certificate, tls = authority
+    async with raw_server(sends(plain_answer()), tls=tls) as server, client_of(server.url, ca_file=certificate) as client:
+        assert (await client.exchange(LIST, context())).status == 200
 
 
 @pytest.mark.parametrize("url", ["http://exa\x01mple", "http://[zz]", "http://\N{SNOWMAN}"])
@@ -73,7 +73,7 @@ def test_an_address_that_cannot_be_asked_is_a_settings_error_that_names_the_key(
 async def test_a_host_that_cannot_be_is_a_failure_not_a_crash(host: str) -> None:
     async with client_of(f"http://{host}") as client:
         with pytest.raises(SiteError) as error:
-            await client.exchange(LIST, visit(2.0))
+            await client.exchange(LIST, context(2.0))
     assert error.value.code in (Code.UNREACHABLE, Code.BAD_ANSWER, Code.TIMEOUT)
 
 
@@ -91,12 +91,12 @@ async def test_plain_http_where_tls_is_spoken_is_a_failure_not_a_crash(authority
     tls = raw_server(sends(plain_answer()), tls=authority[1])
     async with tls as server, client_of(server.url.replace("https", "http")) as client:
         with pytest.raises(SiteError) as error:
-            await client.exchange(LIST, visit(2.0))
+            await client.exchange(LIST, context(2.0))
     assert error.value.code in (Code.CONNECTION_LOST, Code.BAD_ANSWER)
 
 
 async def test_tls_where_plain_http_is_spoken_is_a_failure_not_a_crash() -> None:
     async with raw_server(sends(plain_answer())) as server, client_of(server.url.replace("http", "https")) as client:
         with pytest.raises(SiteError) as error:
-            await client.exchange(LIST, visit(2.0))
+            await client.exchange(LIST, context(2.0))
     assert error.value.code in (Code.UNREACHABLE, Code.CONNECTION_LOST, Code.TIMEOUT)

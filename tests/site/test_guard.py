@@ -10,7 +10,7 @@ import pytest
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
 from ccgateway.site.guard import ConcurrencyLimit, Observed, Retrying
-from support.scripted import OK, Scripted, visit_for
+from support.scripted import OK, Scripted, context_for
 
 READ = SiteRequest("GET", "/api/jobs/?x=secret-value")
 WRITE = SiteRequest("POST", "/api/jobs/start_job/", b"{}", safe=False)
@@ -30,7 +30,7 @@ def lost(code: Code = Code.CONNECTION_LOST) -> SiteError:
 @pytest.mark.parametrize("outcome", [busy(429), busy(502), busy(503), busy(504), lost(), lost(Code.UNREACHABLE)])
 async def test_a_safe_read_is_tried_again_and_may_succeed(outcome: SiteAnswer | SiteError) -> None:
     site = Scripted(outcome, outcome, OK)
-    assert await Retrying(site, "here", 2).exchange(READ, visit_for()) is OK
+    assert await Retrying(site, "here", 2).exchange(READ, context_for()) is OK
     assert len(site.requests) == 3
 
 
@@ -38,7 +38,7 @@ async def test_a_safe_read_is_tried_again_and_may_succeed(outcome: SiteAnswer | 
 async def test_it_is_tried_as_often_as_the_settings_say(retries: int) -> None:
     site = Scripted(lost())
     with pytest.raises(SiteError) as failed:
-        await Retrying(site, "here", retries).exchange(READ, visit_for())
+        await Retrying(site, "here", retries).exchange(READ, context_for())
     assert failed.value.code is Code.CONNECTION_LOST
     assert len(site.requests) == retries + 1
 
@@ -46,7 +46,7 @@ async def test_it_is_tried_as_often_as_the_settings_say(retries: int) -> None:
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 async def test_a_site_that_stays_busy_is_reported_as_busy(status: int) -> None:
     with pytest.raises(SiteError) as failed:
-        await Retrying(Scripted(busy(status)), "here", 1).exchange(READ, visit_for())
+        await Retrying(Scripted(busy(status)), "here", 1).exchange(READ, context_for())
     assert failed.value.code is Code.SITE_BUSY
     assert failed.value.retryable
     assert str(status) in failed.value.message
@@ -63,7 +63,7 @@ async def test_a_site_that_stays_busy_is_reported_as_busy(status: int) -> None:
 async def test_nothing_else_is_tried_again(outcome: SiteAnswer | SiteError) -> None:
     site = Scripted(outcome)
     try:
-        assert await Retrying(site, "here", 3).exchange(READ, visit_for()) is outcome
+        assert await Retrying(site, "here", 3).exchange(READ, context_for()) is outcome
     except SiteError as error:
         assert error is outcome
     assert len(site.requests) == 1
@@ -73,7 +73,7 @@ async def test_nothing_else_is_tried_again(outcome: SiteAnswer | SiteError) -> N
 async def test_a_write_is_never_sent_again(outcome: SiteAnswer | SiteError) -> None:
     site = Scripted(outcome)
     try:
-        assert await Retrying(site, "here", 3).exchange(WRITE, visit_for()) is outcome  # whoever sent it has to judge
+        assert await Retrying(site, "here", 3).exchange(WRITE, context_for()) is outcome  # whoever sent it has to judge
     except SiteError as error:
         assert error is outcome
     assert len(site.requests) == 1
@@ -81,7 +81,7 @@ async def test_a_write_is_never_sent_again(outcome: SiteAnswer | SiteError) -> N
 
 async def test_a_site_is_given_the_time_it_asks_for() -> None:
     site = Scripted(busy(503, 0.3), OK)
-    await Retrying(site, "here", 1).exchange(READ, visit_for())
+    await Retrying(site, "here", 1).exchange(READ, context_for())
     assert site.at[1] - site.at[0] >= 0.3
 
 
@@ -90,7 +90,7 @@ async def test_a_site_that_asks_for_more_time_than_there_is_is_not_waited_for(af
     site = Scripted(busy(503, after), OK)
     started = asyncio.get_running_loop().time()
     with pytest.raises(SiteError) as failed:
-        await Retrying(site, "here", 3).exchange(READ, visit_for(1.0))
+        await Retrying(site, "here", 3).exchange(READ, context_for(1.0))
     assert failed.value.code is Code.SITE_BUSY
     assert len(site.requests) == 1
     assert asyncio.get_running_loop().time() - started < 0.9
@@ -100,13 +100,13 @@ async def test_trying_again_never_passes_the_deadline() -> None:
     site = Scripted(lost())
     started = asyncio.get_running_loop().time()
     with pytest.raises(SiteError):
-        await Retrying(site, "here", 10_000).exchange(READ, visit_for(0.3))
+        await Retrying(site, "here", 10_000).exchange(READ, context_for(0.3))
     assert asyncio.get_running_loop().time() - started < 2.0
 
 
 async def test_other_errors_pass_unchanged() -> None:
     with pytest.raises(ZeroDivisionError):
-        await Retrying(Scripted(ZeroDivisionError()), "here", 3).exchange(READ, visit_for())
+        await Retrying(Scripted(ZeroDivisionError()), "here", 3).exchange(READ, context_for())
 
 
 # --- how many at once
@@ -115,17 +115,17 @@ async def test_other_errors_pass_unchanged() -> None:
 async def test_no_more_run_at_once_than_there_are_places() -> None:
     site = Scripted(0.01)
     limited = ConcurrencyLimit(site, "here", 3)
-    await asyncio.gather(*(limited.exchange(READ, visit_for()) for _ in range(20)))
+    await asyncio.gather(*(limited.exchange(READ, context_for()) for _ in range(20)))
     assert (site.most, len(site.requests)) == (3, 20)
 
 
 async def test_waiting_for_a_place_counts_against_the_deadline() -> None:
     site = Scripted(5.0)
     limited = ConcurrencyLimit(site, "here", 1)
-    first = asyncio.create_task(limited.exchange(READ, visit_for()))
+    first = asyncio.create_task(limited.exchange(READ, context_for()))
     await asyncio.sleep(0.01)
     with pytest.raises(SiteError) as failed:
-        await limited.exchange(READ, visit_for(0.05))
+        await limited.exchange(READ, context_for(0.05))
     assert failed.value.code is Code.TIMEOUT
     assert "busy with this gateway's other requests" in failed.value.message
     assert len(site.requests) == 1
@@ -136,7 +136,7 @@ async def test_waiting_for_a_place_counts_against_the_deadline() -> None:
 async def test_a_place_is_free_again_however_a_request_ended(how: str) -> None:
     site = Scripted(*([ZeroDivisionError()] * 4 if how == "failed" else [5.0] * 4), OK)
     limited = ConcurrencyLimit(site, "here", 2)
-    tasks = [asyncio.create_task(limited.exchange(READ, visit_for())) for _ in range(4)]
+    tasks = [asyncio.create_task(limited.exchange(READ, context_for())) for _ in range(4)]
     await asyncio.sleep(0.01)
     for task in tasks[2:] if how == "cancelled while waiting" else tasks[:2]:
         task.cancel()
@@ -146,7 +146,7 @@ async def test_a_place_is_free_again_however_a_request_ended(how: str) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     site.outcomes = [0.01]
     site.most = 0
-    await asyncio.wait_for(asyncio.gather(*(limited.exchange(READ, visit_for()) for _ in range(6))), 2.0)
+    await asyncio.wait_for(asyncio.gather(*(limited.exchange(READ, context_for()) for _ in range(6))), 2.0)
     assert site.most == 2
 
 
@@ -168,13 +168,13 @@ class Told:
 async def test_every_exchange_is_told_without_its_query(outcome: SiteAnswer | Exception, word: str) -> None:
     told = Told()
     with contextlib.suppress(SiteError, ZeroDivisionError):
-        await Observed(Scripted(outcome), "here", told).exchange(READ, visit_for())
+        await Observed(Scripted(outcome), "here", told).exchange(READ, context_for())
     assert told.lines == [("here", "GET", "/api/jobs/", word)]
 
 
 async def test_an_exchange_that_was_cancelled_is_told_too() -> None:
     told = Told()
-    task = asyncio.create_task(Observed(Scripted(5.0), "here", told).exchange(READ, visit_for()))
+    task = asyncio.create_task(Observed(Scripted(5.0), "here", told).exchange(READ, context_for()))
     await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -8,8 +8,8 @@ from ccgateway.errors import Code
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.writes import EditMeta, TagJob, Target, WriteOutcome
 from ccgateway.site.exchange import SiteRequest
-from support.orders import SLOW, job, outcomes, tagging, wire
 from support.walking import CALLER
+from support.writes import SLOW, job, outcomes, tagging, wire
 from support.written import CALL, NOW, Wire, gateway_over, instance_of, job_at, look_quickly
 
 THEIRS = Tag("review", "theirs")
@@ -87,8 +87,8 @@ async def test_a_tag_taken_from_another_job_is_no_success(release: str) -> None:
     aurora = wire("aurora", release)
     aurora.site.add_tag(5, SLOW.type, SLOW.name)
     swap(aurora)
-    order = TagJob(target=Target(site="aurora", db_id=5), tags=(SLOW,))
-    found = await gateway_over(instance_of(aurora)).writes.untag_jobs([order], CALLER, CALL)
+    command = TagJob(target=Target(site="aurora", db_id=5), tags=(SLOW,))
+    found = await gateway_over(instance_of(aurora)).writes.untag_jobs([command], CALLER, CALL)
     assert outcomes(found) == [("FAILED", Code.CONFLICT)] and "another job" in (found[0].message or "")
     assert names(aurora) == ["theirs"]
 
@@ -97,7 +97,7 @@ async def test_a_tag_taken_from_another_job_is_no_success(release: str) -> None:
 async def test_metadata_written_to_another_job_is_no_success(release: str) -> None:
     aurora = wire("aurora", release)
     swap(aurora)
-    order = EditMeta(target=Target(site="aurora", db_id=5), values={"note": "alice's"})
-    found = await gateway_over(instance_of(aurora)).writes.edit_meta([order], CALLER, CALL)
+    command = EditMeta(target=Target(site="aurora", db_id=5), values={"note": "alice's"})
+    found = await gateway_over(instance_of(aurora)).writes.edit_meta([command], CALLER, CALL)
     assert outcomes(found) == [("FAILED", Code.CONFLICT)]
     assert "The other job was changed instead" in (found[0].message or "")

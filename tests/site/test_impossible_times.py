@@ -12,9 +12,9 @@ from ccgateway.federation.questions import JobListAnswer, JobListQuestion, PageR
 from ccgateway.jobs.conditions import LATEST
 from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
 from ccgateway.site import health
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
-from support.orders import job, wire
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from support.walking import CALLER
+from support.writes import job, wire
 from support.written import NOW, Wire, gateway_over, instance_of
 
 RELEASES = pytest.mark.parametrize("release", ["1.2", "1.3", "1.4", "1.5", "howto"])
@@ -88,8 +88,8 @@ async def test_a_count_that_leaves_them_out_is_no_count() -> None:
 class Failing(Wire):
     """A site whose list fails as soon as it would hold one of them, as real ones do some time after such a job began."""
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
-        answer = await super().exchange(request, visit)
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+        answer = await super().exchange(request, context)
         if request.safe and str(NOW * 1000)[:8].encode() in answer.body:
             return SiteAnswer(
                 500, "application/json", b'{"status":"Internal Server Error","error":"converting driver.Value type"}'

@@ -18,7 +18,7 @@ from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import SiteAnswer
 from ccgateway.site.instance import Instance
 from ccgateway.site.releases import Window
-from support.scripted import visit_for
+from support.scripted import context_for
 from support.upstream import ADMIN, Job, Upstream, site_of, user_credential
 
 RELEASES = ["1.2", "1.3", "1.4", "1.5"]
@@ -34,7 +34,7 @@ def two_users(release: str) -> Upstream:
 
 
 async def users_seen(site: Instance, credential: object = ADMIN) -> set[str]:
-    page = await site.page(visit_for(credential=credential), JobsWanted(Conditions(), frozenset({"user"})), ALL, size=10)  # type: ignore[arg-type]
+    page = await site.page(context_for(credential=credential), JobsWanted(Conditions(), frozenset({"user"})), ALL, size=10)  # type: ignore[arg-type]
     return {row.user for row in page.matching}
 
 
@@ -78,9 +78,9 @@ async def test_an_upgrade_under_way_is_noticed_by_the_next_question_that_does_no
     upstream = two_users(old)
     site = site_of(upstream, "here", release="auto", credential=credential)  # type: ignore[arg-type]
     everything = JobsWanted(conditions_of([JobFilter(project=StringInput(eq="p_a"))], "here"), EVERYTHING)
-    await site.page(visit_for(credential=credential), everything, ALL, size=10)  # type: ignore[arg-type]
+    await site.page(context_for(credential=credential), everything, ALL, size=10)  # type: ignore[arg-type]
     upstream.release = new
-    page = await site.page(visit_for(credential=credential), everything, ALL, size=10)  # type: ignore[arg-type]
+    page = await site.page(context_for(credential=credential), everything, ALL, size=10)  # type: ignore[arg-type]
     assert site.release == new
     assert {row.user for row in page.matching} == ({"alice", "bob"} if credential is ADMIN else {"alice"})
 
@@ -113,7 +113,7 @@ async def test_a_misfit_of_a_configured_release_names_the_remedy_and_is_not_prob
     upstream = two_users("1.5")
     site = site_of(upstream, "here", release="1.4")
     with pytest.raises(SiteError, match=r"configured as release 1\.4") as failed:
-        await site.page(visit_for(), JobsWanted(Conditions(), frozenset({"shared"})), ALL, size=10)
+        await site.page(context_for(), JobsWanted(Conditions(), frozenset({"shared"})), ALL, size=10)
     assert failed.value.code is Code.WRONG_RELEASE
     assert len(upstream.requests) == 1
 
@@ -145,15 +145,15 @@ async def test_waiting_for_a_probe_that_hangs_ends_at_ones_own_deadline() -> Non
     upstream = two_users("1.5")
     upstream.hangs = True
     site = site_of(upstream, "here", release="auto")
-    first = asyncio.create_task(site.greet(visit_for(60.0)))
+    first = asyncio.create_task(site.greet(context_for(60.0)))
     await asyncio.sleep(0.01)
     with pytest.raises(SiteError) as failed:
-        await site.greet(visit_for(0.05))
+        await site.greet(context_for(0.05))
     assert failed.value.code is Code.TIMEOUT
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     upstream.hangs = False
-    await site.greet(visit_for())
+    await site.greet(context_for())
 
 
 # --- whose jobs
@@ -193,11 +193,11 @@ async def test_a_job_by_id_is_shown_to_its_owner_alone(release: str) -> None:
     upstream = two_users(release)
     site = site_of(upstream, "here")
     ids = {job.user: job.id for job in upstream.jobs.values()}
-    mine = await site.job(visit_for(credential=ALICE), ids["alice"], frozenset())
+    mine = await site.job(context_for(credential=ALICE), ids["alice"], frozenset())
     assert mine is not None
     assert mine.job_id == 1
-    assert await site.job(visit_for(credential=ALICE), ids["bob"], frozenset()) is None
-    assert await site.job(visit_for(), ids["bob"], frozenset()) is not None
+    assert await site.job(context_for(credential=ALICE), ids["bob"], frozenset()) is None
+    assert await site.job(context_for(), ids["bob"], frozenset()) is not None
 
 
 # --- single jobs
@@ -209,7 +209,7 @@ async def test_a_single_job_has_every_attribute_also_where_the_site_tells_some_o
     release: str, fields: frozenset[str]
 ) -> None:
     upstream = two_users(release)
-    row = await site_of(upstream, "here").job(visit_for(), 1, fields)
+    row = await site_of(upstream, "here").job(context_for(), 1, fields)
     assert row is not None
     assert row.start_time == 1000
     if "tags" in fields:
@@ -221,14 +221,14 @@ async def test_a_single_job_has_every_attribute_also_where_the_site_tells_some_o
 
 async def test_a_single_job_of_1_2_is_found_among_many_of_its_second() -> None:
     upstream = Upstream([Job(i, 1000, name=f"job {i}") for i in range(200)], release="1.2")
-    row = await site_of(upstream, "here").job(visit_for(), 77, frozenset({"meta_data"}))
+    row = await site_of(upstream, "here").job(context_for(), 77, frozenset({"meta_data"}))
     assert row is not None
     assert row.meta_data == {"jobName": "job 76"}
 
 
 @releases
 async def test_an_unknown_job_is_none(release: str) -> None:
-    assert await site_of(two_users(release), "here").job(visit_for(), 999, EVERYTHING) is None
+    assert await site_of(two_users(release), "here").job(context_for(), 999, EVERYTHING) is None
 
 
 @pytest.mark.parametrize("status", [500, 401, 404])
@@ -236,7 +236,7 @@ async def test_a_failure_is_not_taken_for_an_unknown_job(status: int) -> None:
     upstream = two_users("1.5")
     upstream.fails = lambda _: SiteAnswer(status, "application/json", b'{"error":"x"}')
     with pytest.raises(SiteError):
-        await site_of(upstream, "here").job(visit_for(), 1, frozenset())
+        await site_of(upstream, "here").job(context_for(), 1, frozenset())
 
 
 # --- the rest
@@ -245,45 +245,45 @@ async def test_a_failure_is_not_taken_for_an_unknown_job(status: int) -> None:
 @releases
 async def test_partitions_take_a_request_of_their_own(release: str) -> None:
     upstream = two_users(release)
-    [without] = await site_of(upstream, "here").clusters(visit_for(), with_partitions=False)
+    [without] = await site_of(upstream, "here").clusters(context_for(), with_partitions=False)
     assert len(upstream.requests) == 1
-    [cluster] = await site_of(upstream, "here").clusters(visit_for(), with_partitions=True)
+    [cluster] = await site_of(upstream, "here").clusters(context_for(), with_partitions=True)
     assert cluster.partitions == ["main", "gpu"]
     assert without.name == cluster.name == "alex"
 
 
 @releases
 async def test_clusters_can_be_read_with_an_ordinary_users_token(release: str) -> None:
-    [cluster] = await site_of(two_users(release), "here").clusters(visit_for(credential=ALICE), with_partitions=True)
+    [cluster] = await site_of(two_users(release), "here").clusters(context_for(credential=ALICE), with_partitions=True)
     assert cluster.name == "alex"
 
 
 async def test_users_are_not_asked_for_with_a_token_that_may_not() -> None:
     upstream = two_users("1.5")
     with pytest.raises(SiteError) as refused:
-        await site_of(upstream, "here").users(visit_for(credential=ALICE))
+        await site_of(upstream, "here").users(context_for(credential=ALICE))
     assert refused.value.code is Code.SITE_UNAUTHORIZED
     assert upstream.requests == []
-    assert [user.username for user in await site_of(upstream, "here").users(visit_for())] == ["alice"]
+    assert [user.username for user in await site_of(upstream, "here").users(context_for())] == ["alice"]
 
 
 async def test_a_page_that_fails_with_500_says_so_in_its_type() -> None:
     upstream = Upstream([Job(1, 1000, archive="silent")])
     with pytest.raises(PageFailedError) as failed:
-        await site_of(upstream, "here").page(visit_for(), JobsWanted(Conditions(), frozenset()), ALL, size=10)
+        await site_of(upstream, "here").page(context_for(), JobsWanted(Conditions(), frozenset()), ALL, size=10)
     assert failed.value.code is Code.SITE_ERROR
 
 
 async def test_nothing_is_asked_where_nothing_can_match() -> None:
     upstream = two_users("1.5")
     never = JobsWanted(conditions_of([JobFilter(state=("stopped",))], "here"), frozenset())
-    page = await site_of(upstream, "here").page(visit_for(), never, ALL, size=10)
+    page = await site_of(upstream, "here").page(context_for(), never, ALL, size=10)
     assert (page.rows, page.matching, upstream.requests) == ([], [], [])
 
 
 async def test_an_unreadable_newest_job_does_not_make_a_site_unreachable() -> None:
     site = site_of(Upstream([Job(1, 1000, archive="named"), Job(2, 999)]), "here")
-    await site.greet(visit_for())
+    await site.greet(context_for())
     assert site.health.reachable
 
 
@@ -292,22 +292,22 @@ async def test_health_remembers_the_last_failure_and_since_when_it_is_well() -> 
     site = site_of(upstream, "here")
     upstream.fails = lambda _: SiteError(Code.UNREACHABLE, "here", "down")
     with pytest.raises(SiteError):
-        await site.greet(visit_for())
+        await site.greet(context_for())
     assert not site.health.reachable
     down_since = site.health.since
     upstream.fails = lambda _: None
-    await site.greet(visit_for())
+    await site.greet(context_for())
     health = site.health
     assert (health.reachable, health.last_error and health.last_error.code) == (True, Code.UNREACHABLE)
     assert health.since >= down_since > 0
 
 
 def test_a_site_without_a_token_cannot_be_visited() -> None:
-    async def visit() -> None:
-        await site_of(two_users("1.5"), "here", credential=None).visit(Principal("anybody"), visit_for().deadline)
+    async def context() -> None:
+        await site_of(two_users("1.5"), "here", credential=None).context(Principal("anybody"), context_for().deadline)
 
     with pytest.raises(SiteError) as refused:
-        asyncio.run(visit())
+        asyncio.run(context())
     assert refused.value.code is Code.NO_CREDENTIAL
 
 

@@ -18,7 +18,7 @@ from ccgateway.site.base import MetricsFound
 from ccgateway.site.credentials import Credential, OneToken
 from ccgateway.site.exchange import SiteAnswer
 from ccgateway.site.instance import Instance
-from support.scripted import Scripted, visit_for
+from support.scripted import Scripted, context_for
 from support.upstream import ADMIN, Job, Upstream, piece, site_of, user_credential
 
 RELEASES = ["1.2", "1.3", "1.4", "1.5"]
@@ -36,7 +36,7 @@ def upstream_of(release: str) -> Upstream:
 
 async def asked(upstream: Upstream, credential: Credential, wanted: MetricsWanted = WANTED, db_id: int = 7) -> MetricsFound:
     site = site_of(upstream, "here", credential=credential)
-    return await site.metrics(visit_for(credential=credential), JobRef("here", db_id), wanted)
+    return await site.metrics(context_for(credential=credential), JobRef("here", db_id), wanted)
 
 
 def shown(found: MetricsFound) -> list[tuple[str, str]]:
@@ -51,7 +51,7 @@ def scripted(answer: SiteAnswer, release: str = "1.5") -> tuple[Instance, Script
 
 async def answered(status: int, body: bytes, release: str = "1.5", credential: Credential = ADMIN) -> MetricsFound:
     site, _ = scripted(SiteAnswer(status, "application/json", body), release)
-    return await site.metrics(visit_for(credential=credential), JobRef("here", 7), WANTED)
+    return await site.metrics(context_for(credential=credential), JobRef("here", 7), WANTED)
 
 
 async def code_of(status: int, body: bytes, release: str = "1.5", credential: Credential = ADMIN) -> tuple[Code, str]:
@@ -178,7 +178,7 @@ async def test_by_post_a_failure_has_a_code_as_well() -> None:
 async def test_what_is_wrong_with_one_job_is_not_wrong_with_the_site(body: bytes) -> None:
     site, _ = scripted(SiteAnswer(200, "application/json", body))
     with pytest.raises(SiteError):
-        await site.metrics(visit_for(), JobRef("here", 7), WANTED)
+        await site.metrics(context_for(), JobRef("here", 7), WANTED)
     assert (site.health.reachable, site.health.last_error) == (True, None)
 
 
@@ -217,7 +217,7 @@ async def test_documented_metrics_are_flat() -> None:
 
 async def test_a_scope_that_is_not_told_is_the_one_asked_for() -> None:
     site, _ = scripted(SiteAnswer(200, "application/json", FLAT), "howto")
-    found = await site.metrics(visit_for(), JobRef("here", 7), MetricsWanted.of(None, ["socket"]))
+    found = await site.metrics(context_for(), JobRef("here", 7), MetricsWanted.of(None, ["socket"]))
     assert set(shown(found)) == {("mem_bw", "socket"), ("cpu_load", "core")}
 
 
@@ -230,7 +230,7 @@ async def test_documented_failures_have_codes() -> None:
 
 async def test_a_pure_api_token_asks_the_documented_way() -> None:
     site, exchange = scripted(SiteAnswer(200, "application/json", FLAT), "howto")
-    found = await site.metrics(visit_for(credential=ROBOT), JobRef("here", 7), WANTED)
+    found = await site.metrics(context_for(credential=ROBOT), JobRef("here", 7), WANTED)
     assert exchange.requests[0].method == "GET"
     assert found.notes == ()
 
@@ -273,7 +273,7 @@ async def test_an_error_that_is_kept_keeps_no_answer(status: int, text: bytes) -
     gc.disable()
     try:
         with pytest.raises(SiteError) as failed:
-            await site.metrics(visit_for(), JobRef("here", 7), WANTED)
+            await site.metrics(context_for(), JobRef("here", 7), WANTED)
         assert failed.value.message
         assert sys.getrefcount(body) == held
     finally:

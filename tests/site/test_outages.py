@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from ccgateway.errors import Code, SiteError
 from ccgateway.site import outages
 from ccgateway.site.credentials import Credential
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from ccgateway.site.outages import FailureMemory, RememberedFailureError
-from support.scripted import OK, visit_for
+from support.scripted import OK, context_for
 
 READ = SiteRequest("GET", "/api/jobs/?page=1")
 HEAVY = SiteRequest("GET", "/api/jobs/?page=2")
@@ -40,8 +40,8 @@ class Site:
         self.by = by
         self.asked: list[tuple[str, str]] = []
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
-        token = visit.credential.token.get_secret_value()
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+        token = context.credential.token.get_secret_value()
         self.asked.append((token, request.path))
         await asyncio.sleep(0)
         outcome = self.by(token, request.path)
@@ -64,13 +64,15 @@ async def memory_of(site: Site) -> AsyncIterator[FailureMemory]:
         assert asyncio.all_tasks() == before
 
 
-def asking(credential: Credential = ALICE, *, insists: bool = False) -> Visit:
-    return replace(visit_for(credential=credential), insists=insists)
+def asking(credential: Credential = ALICE, *, insists: bool = False) -> CallContext:
+    return replace(context_for(credential=credential), insists=insists)
 
 
-async def outcome(memory: FailureMemory, request: SiteRequest = READ, visit: Visit | None = None) -> SiteAnswer | SiteError:
+async def outcome(
+    memory: FailureMemory, request: SiteRequest = READ, context: CallContext | None = None
+) -> SiteAnswer | SiteError:
     try:
-        return await memory.exchange(request, visit or asking())
+        return await memory.exchange(request, context or asking())
     except SiteError as error:
         return error
 
@@ -98,11 +100,11 @@ async def test_a_site_that_fails_everybody_is_asked_once_and_then_looked_after(f
     site = Site(lambda *_: fails)
     async with memory_of(site) as memory:
         for who in (ALICE, BOB):  # it may have been her token, until it fails with another one
-            await outcome(memory, visit=asking(who))
+            await outcome(memory, context=asking(who))
             await until(lambda: is_down(memory))
             await asyncio.sleep(0.05)
         asked = site.questions()
-        told = [await outcome(memory, visit=asking(who)) for who in (ALICE, BOB, CLEO) * 100]
+        told = [await outcome(memory, context=asking(who)) for who in (ALICE, BOB, CLEO) * 100]
         assert site.questions() == asked <= 2
         assert len(site.asked) - asked <= 2 + outages.LOOKS_AT_ONCE + 5
     assert all(isinstance(one, RememberedFailureError) for one in told)
@@ -142,7 +144,7 @@ async def test_what_fails_with_one_question_is_no_failure_of_the_site(fails: Out
             await outcome(memory, HEAVY)
             await asyncio.sleep(0.02)
             assert await outcome(memory) is OK
-            assert await outcome(memory, visit=asking(BOB)) is OK
+            assert await outcome(memory, context=asking(BOB)) is OK
         assert not is_down(memory)
         assert sum(path not in (READ.path, HEAVY.path) for _, path in site.asked) <= 2  # looks that went well count for a second
 
@@ -154,7 +156,7 @@ async def test_what_fails_with_one_token_is_no_failure_for_others(fails: Outcome
         await outcome(memory)
         await until(lambda: is_down(memory))
         for _ in range(20):
-            assert await outcome(memory, visit=asking(BOB)) is OK
+            assert await outcome(memory, context=asking(BOB)) is OK
         assert isinstance(await outcome(memory), RememberedFailureError)
 
 
@@ -164,10 +166,10 @@ async def test_whoever_insists_asks_the_site_and_ends_the_outage_by_an_answer() 
     async with memory_of(site) as memory:
         await outcome(memory)
         asked = site.questions()
-        assert not isinstance(await outcome(memory, visit=asking(insists=True)), RememberedFailureError)
+        assert not isinstance(await outcome(memory, context=asking(insists=True)), RememberedFailureError)
         assert site.questions() == asked + 1
         down.clear()
-        assert await outcome(memory, visit=asking(insists=True)) is OK
+        assert await outcome(memory, context=asking(insists=True)) is OK
         assert not is_down(memory)
         assert await outcome(memory) is OK
 
@@ -187,7 +189,7 @@ async def test_a_site_that_hangs_is_looked_at_before_the_question_ends(monkeypat
     looked = asyncio.Event()
 
     class Hanging(Site):
-        async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+        async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
             if request is not READ:
                 looked.set()
                 raise failure(Code.TIMEOUT)
@@ -210,10 +212,10 @@ async def test_a_slow_question_at_a_site_that_answers_harms_nobody(monkeypatch: 
     monkeypatch.setattr(outages, "SLOW", 0.02)
 
     class Slow(Site):
-        async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+        async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
             if request is HEAVY:
                 await asyncio.sleep(0.2)
-            return await super().exchange(request, visit)
+            return await super().exchange(request, context)
 
     site = Slow(lambda *_: OK)
     async with memory_of(site) as memory:
@@ -228,11 +230,11 @@ async def test_a_failure_from_before_an_answer_counts_for_nothing() -> None:
     gate = asyncio.Event()
 
     class Late(Site):
-        async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+        async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
             if request is HEAVY:
                 await gate.wait()
                 raise failure(Code.UNREACHABLE)
-            return await super().exchange(request, visit)
+            return await super().exchange(request, context)
 
     site = Late(lambda *_: OK)
     async with memory_of(site) as memory:
@@ -268,10 +270,10 @@ async def test_tokens_whose_failures_are_remembered_are_bounded(monkeypatch: pyt
     async with memory_of(site) as memory:
         for number in range(20):
             one = Credential(SecretStr(f"person {number}"), f"person {number}", frozenset({"user"}), "/api")
-            await outcome(memory, visit=asking(one))
+            await outcome(memory, context=asking(one))
             await asyncio.sleep(0.01)
             assert len(memory._outages) <= 5
-            assert await outcome(memory, visit=asking(ALICE, insists=True)) is OK
+            assert await outcome(memory, context=asking(ALICE, insists=True)) is OK
 
 
 async def test_the_token_of_one_who_fails_for_ever_holds_nobody_up() -> None:
@@ -279,14 +281,14 @@ async def test_the_token_of_one_who_fails_for_ever_holds_nobody_up() -> None:
     site = Site(lambda token, _: status(500) if token == "alice" or flaky else OK)
     async with memory_of(site) as memory:
         for who in (ALICE, BOB):
-            await outcome(memory, visit=asking(who))
+            await outcome(memory, context=asking(who))
             await asyncio.sleep(0.05)
-        assert isinstance(await outcome(memory, visit=asking(CLEO)), RememberedFailureError)
+        assert isinstance(await outcome(memory, context=asking(CLEO)), RememberedFailureError)
         flaky.clear()
         await until(lambda: not is_down(memory) or memory._outages.get(None) is None)
-        assert await outcome(memory, visit=asking(CLEO)) is OK
+        assert await outcome(memory, context=asking(CLEO)) is OK
         for _ in range(20):
-            assert await outcome(memory, visit=asking(BOB)) is OK
+            assert await outcome(memory, context=asking(BOB)) is OK
             await outcome(memory)
 
 
@@ -294,8 +296,8 @@ async def test_what_a_site_told_one_is_not_told_to_others() -> None:
     site = Site(lambda token, _: SiteAnswer(500, "application/json", f'{{"error":"for {token}"}}'.encode()))
     async with memory_of(site) as memory:
         for who in (ALICE, BOB):
-            await outcome(memory, visit=asking(who))
+            await outcome(memory, context=asking(who))
             await asyncio.sleep(0.05)
-        told = await outcome(memory, visit=asking(CLEO))
+        told = await outcome(memory, context=asking(CLEO))
     assert isinstance(told, RememberedFailureError)
     assert "for " not in told.message

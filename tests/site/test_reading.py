@@ -15,13 +15,13 @@ from ccgateway.jobs.filters import JobFilter, StringInput, TimeRange
 from ccgateway.site.base import JobsWanted
 from ccgateway.site.exchange import SiteAnswer
 from ccgateway.site.reading import JobStream
-from support.scripted import visit_for
+from support.scripted import context_for
 from support.upstream import Job, Upstream, site_of
 
 
 def stream_of(upstream: Upstream, *filters: JobFilter, latest: int = 10**10) -> JobStream:
     wanted = JobsWanted(conditions_of(filters, "here"), frozenset({"user"}))
-    return JobStream(site_of(upstream, "here"), visit_for(60.0), wanted, latest=latest)
+    return JobStream(site_of(upstream, "here"), context_for(60.0), wanted, latest=latest)
 
 
 def jobs_in(seconds: list[int]) -> list[Job]:

@@ -50,7 +50,7 @@ def test_a_site_that_is_not_configured_is_an_error_that_names_those_that_are(reg
 async def test_a_site_that_is_down_is_no_obstacle_to_starting(registry: Registry) -> None:
     instance = registry.one("a")
     with pytest.raises(SiteError) as failed:
-        await instance.greet(await instance.visit(ANYBODY, Deadline.after(2.0)))
+        await instance.greet(await instance.context(ANYBODY, Deadline.after(2.0)))
     assert failed.value.code is Code.UNREACHABLE
     await registry.aclose()
     await registry.aclose()
@@ -64,5 +64,5 @@ def test_a_token_that_cannot_be_read_is_an_obstacle(tmp_path: Path) -> None:
 async def test_a_site_without_a_token_is_kept_and_cannot_be_visited() -> None:
     [instance] = Registry([site("a", 1, token=None)])
     with pytest.raises(SiteError) as refused:
-        await instance.visit(ANYBODY, Deadline.after(1.0))
+        await instance.context(ANYBODY, Deadline.after(1.0))
     assert refused.value.code is Code.NO_CREDENTIAL

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ccgateway.jobs.statistics.figures import Figure, GroupBy
 from ccgateway.simulator import SimulatedSite
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from support.written import NOW, Wire
 
 __all__ = ["FIGURES", "Answering", "counted", "lasted", "made", "rows", "wire_over"]
@@ -25,12 +25,12 @@ class Answering(Wire):
     instead: SiteAnswer | None = None
     queries: int = 0
 
-    def _answer(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    def _answer(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         if request.path == "/query":
             self.queries += 1
             if self.instead is not None:
                 return self.instead
-        return super()._answer(request, visit)
+        return super()._answer(request, context)
 
 
 def wire_over(name: str, release: str, jobs: Sequence[Mapping[str, Any]], **options: Any) -> Answering:

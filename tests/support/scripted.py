@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 
 from ccgateway.deadline import Deadline
 from ccgateway.site.credentials import Credential
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from support.upstream import ADMIN
 
-__all__ = ["Scripted", "visit_for"]
+__all__ = ["Scripted", "context_for"]
 
 OK = SiteAnswer(200, "application/json", b"{}")
 
@@ -25,7 +25,7 @@ class Scripted:
         self.at: list[float] = []
         self.now = self.most = 0
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         self.requests.append(request)
         self.at.append(asyncio.get_running_loop().time())
         self.now += 1
@@ -49,8 +49,8 @@ class Scripted:
         return [request.path for request in self.requests]
 
 
-def visit_for(seconds: float = 60.0, credential: Credential = ADMIN) -> Visit:
-    return Visit(credential, Deadline.after(seconds))
+def context_for(seconds: float = 60.0, credential: Credential = ADMIN) -> CallContext:
+    return CallContext(credential, Deadline.after(seconds))
 
 
 def answers(*bodies: bytes, status: int = 200) -> Iterable[SiteAnswer]:

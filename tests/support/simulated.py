@@ -13,7 +13,7 @@ from ccgateway.settings import SiteSettings
 from ccgateway.simulator import SimulatedSite
 from ccgateway.simulator.messages import Request
 from ccgateway.site.credentials import Credential, OneToken
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from ccgateway.site.instance import Instance
 
 __all__ = ["Simulated", "credential_of"]
@@ -39,15 +39,15 @@ class Simulated:
         """How often ``/query`` was asked."""
         return sum(request.path == "/query" for request in self.requests)
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         """The site's answer."""
         self.requests.append(request)
-        visit.meter.calls += 1
+        context.stats.calls += 1
         await asyncio.sleep(0)
         self.before_each()
         path, _, query = request.path.partition("?")
         headers = (
-            ("x-auth-token", visit.credential.token.get_secret_value()),
+            ("x-auth-token", context.credential.token.get_secret_value()),
             *((("content-type", request.media_type),) if request.body is not None else ()),
         )
         found = self.site.answer(Request(request.method, path, query, headers, request.body or b""))

@@ -15,7 +15,7 @@ from ccgateway.errors import SiteError
 from ccgateway.settings import SiteSettings
 from ccgateway.site.client import SiteClient
 from ccgateway.site.credentials import Credential
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from support.raw_server import Handler, Heard, Then, raw_server, reset
 
 LIST = SiteRequest("GET", "/api/jobs/?start-time=0-5&items-per-page=1")
@@ -37,8 +37,8 @@ async def client_of(url: str, **changes: Any) -> AsyncIterator[SiteClient]:
         await client.aclose()
 
 
-def visit(seconds: float = 5.0) -> Visit:
-    return Visit(CREDENTIAL, Deadline.after(seconds))
+def context(seconds: float = 5.0) -> CallContext:
+    return CallContext(CREDENTIAL, Deadline.after(seconds))
 
 
 async def ask(answer: Handler, *, seconds: float = 5.0, request: SiteRequest = LIST, **changes: Any) -> SiteAnswer:
@@ -46,7 +46,7 @@ async def ask(answer: Handler, *, seconds: float = 5.0, request: SiteRequest = L
     async with raw_server(answer) as server:
         try:
             async with client_of(server.url, **changes) as client:
-                return await client.exchange(request, visit(seconds))
+                return await client.exchange(request, context(seconds))
         finally:
             await server.until_closed()
 

@@ -23,7 +23,7 @@ from ccgateway.jobs.model import JobKey
 from ccgateway.settings import SiteSettings
 from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.credentials import Credential, OneToken
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from ccgateway.site.instance import Instance
 from ccgateway.site.registry import Registry
 
@@ -125,10 +125,10 @@ class Upstream:
     def remove(self, key: tuple[str, int, int]) -> None:
         self.jobs.pop(key, None)
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         self.requests.append(request)
-        self.credentials.append(visit.credential)
-        visit.meter.calls += 1
+        self.credentials.append(context.credential)
+        context.stats.calls += 1
         await asyncio.sleep(0)
         if self.hangs:
             await asyncio.sleep(3600)
@@ -137,7 +137,7 @@ class Upstream:
         failure = self.fails(request)
         if isinstance(failure, SiteError):
             raise failure
-        return failure if failure is not None else self._answer(request, visit.credential)
+        return failure if failure is not None else self._answer(request, context.credential)
 
     # --- routes
 

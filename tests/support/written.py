@@ -15,7 +15,7 @@ from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import Code, SiteError
 from ccgateway.federation.audit import AuditFile
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.writes import WriteCall
+from ccgateway.federation.write_calls import WriteCall
 from ccgateway.jobs.model import Resource
 from ccgateway.jobs.writes import StartJob
 from ccgateway.settings import LimitSettings, SiteSettings, WriteSettings
@@ -23,12 +23,12 @@ from ccgateway.simulator import SimulatedSite
 from ccgateway.simulator.messages import Request
 from ccgateway.site import sending
 from ccgateway.site.credentials import Credential, OneToken
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from ccgateway.site.guard import Retrying
 from ccgateway.site.instance import Instance
 from support.upstream import Sites
 
-__all__ = ["CALL", "NOW", "Fault", "Wire", "gateway_over", "instance_of", "job_at", "look_quickly", "order_for", "started"]
+__all__ = ["CALL", "NOW", "Fault", "Wire", "gateway_over", "instance_of", "job_at", "look_quickly", "start_command", "started"]
 
 NOW = 1_760_000_000
 CALL = WriteCall("request-1")
@@ -73,20 +73,20 @@ class Wire:
         self.before_each: Callable[[SiteRequest], None] = lambda _: None
         self.pace: Callable[[], float] = lambda: 0.0
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         await asyncio.sleep(self.pace())
-        if visit.deadline.remaining <= 0:
+        if context.deadline.remaining <= 0:
             raise SiteError(Code.TIMEOUT, self.site.name, "The site did not answer in time.")
         self.before_each(request)
-        visit.meter.calls += 1
+        context.stats.calls += 1
         if request.safe:
             self.reads += 1
-            return self._answer(request, visit)
+            return self._answer(request, context)
         fault = self.faults.pop(0) if self.faults else None
         if fault is Fault.REFUSED:
             raise SiteError(Code.UNREACHABLE, self.site.name, "No connection to the site: connection refused.")
         self.sent.append(request)
-        answer = self._answer(request, visit) if fault is None or fault.acts else None
+        answer = self._answer(request, context) if fault is None or fault.acts else None
         if fault is None and answer is not None:
             return answer
         return self._fail(fault)
@@ -106,9 +106,9 @@ class Wire:
             case _:
                 return SiteAnswer(200, "", b"")
 
-    def _answer(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    def _answer(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         path, _, query = request.path.partition("?")
-        headers = (("x-auth-token", visit.credential.token.get_secret_value()), ("content-type", request.media_type))
+        headers = (("x-auth-token", context.credential.token.get_secret_value()), ("content-type", request.media_type))
         answer = self.site.answer(Request(request.method, path, query, headers, request.body or b""))
         kind = next((value for name, value in answer.headers if name == "content-type"), "")
         return SiteAnswer(answer.status, kind.partition(";")[0], answer.body)
@@ -148,7 +148,7 @@ def gateway_over(
     )
 
 
-def order_for(cluster: str, number: int | None = None, **changes: Any) -> StartJob:
+def start_command(cluster: str, number: int | None = None, **changes: Any) -> StartJob:
     """A job to start there; the simulated site's cluster has its name."""
     values: dict[str, Any] = {
         "job_id": 5000 + next(_numbers) if number is None else number,
@@ -168,6 +168,6 @@ def job_at(site: SimulatedSite, db_id: int) -> dict[str, Any] | None:
     return next((job for job in site.all_jobs() if job["id"] == db_id), None)
 
 
-def started(site: SimulatedSite, order: StartJob) -> Sequence[dict[str, Any]]:
-    """The jobs with the key of ``order``, as far as the site shows them."""
-    return [job for job in site.all_jobs() if (job["jobId"], job["startTime"]) == (order.job_id, order.start_time)]
+def started(site: SimulatedSite, command: StartJob) -> Sequence[dict[str, Any]]:
+    """The jobs with the key of ``command``, as far as the site shows them."""
+    return [job for job in site.all_jobs() if (job["jobId"], job["startTime"]) == (command.job_id, command.start_time)]

@@ -8,7 +8,7 @@ import pytest
 import strawberry
 
 from ccgateway.jobs.writes import Target
-from ccgateway.surfaces.graphql.orders import JobTarget
+from ccgateway.surfaces.graphql.mutation_inputs import JobTarget
 from ccgateway.surfaces.ids import Ids
 from surfaces.apps import client_of, make_app
 from surfaces.fakes import FakeGateway, make_row

@@ -23,7 +23,7 @@ from ccgateway.telemetry import Rarely
 if TYPE_CHECKING:
     from ccgateway.cache.connection import RedisConnection
 
-__all__ = ["Cache", "Mark", "open_cache", "open_redis"]
+__all__ = ["Cache", "TagSnapshot", "open_cache", "open_redis"]
 
 T = TypeVar("T")
 
@@ -36,8 +36,11 @@ _TRIAL = Key("?", "?", "?")
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """How the tokens of some tags were at one moment: what was read since then is from after the last invalidation before it."""
+class TagSnapshot:
+    """The tokens of some tags as of one moment: while they are the same, nothing of those tags has been invalidated since.
+
+    ``at``: that moment, in epoch seconds.
+    """
 
     tokens: Tokens
     at: float
@@ -112,9 +115,9 @@ class Cache:
             wanted = list(dict.fromkeys(keys))
             tokens = await self._store.versions(tags_of(wanted))
             self._counts.misses += len(wanted)
-            found = {key: self._flights.find((asker, self._ident(key, tokens)), self._clock()) for key in wanted}
-            flights = [flight for flight in found.values() if flight is not None]
-            unserved = [(key, (asker, self._ident(key, tokens))) for key, flight in found.items() if flight is None]
+            under_way = {key: self._flights.find((asker, self._ident(key, tokens)), self._clock()) for key in wanted}
+            flights = [flight for flight in under_way.values() if flight is not None]
+            unserved = [(key, (asker, self._ident(key, tokens))) for key, flight in under_way.items() if flight is None]
             if unserved:
                 flights += self._flights.start(unserved, lambda fetch: self._filler.run_alone(fetch, fill, tokens))
             return self._landed(await self._flights.wait(flights), view)
@@ -123,7 +126,7 @@ class Cache:
         """What is there of the keys and may be served as it is; asks no site. ``view`` as in ``fetch``."""
         look, now = await self._store.look(list(dict.fromkeys(keys))), self._clock()
         self._sift(look, view)
-        fresh = {key: found for key, found in look.entries.items() if found[0].is_fresh(now)}
+        fresh = {key: pair for key, pair in look.entries.items() if pair[0].is_fresh(now)}
         return {key: self._hit(key, entry, source, now, view) for key, (entry, source) in fresh.items()}
 
     def _sift(self, look: Look, view: View[Any]) -> None:
@@ -146,11 +149,11 @@ class Cache:
 
     def _value(self, key: Key, entry: Entry, view: View[T]) -> T:
         """What the entry says; decoded now unless it was before."""
-        found = entry.values.get(view.name)
-        if found is None:
-            found = entry.values[view.name] = view.decode(key, entry)
+        decoded = entry.values.get(view.name)
+        if decoded is None:
+            decoded = entry.values[view.name] = view.decode(key, entry)
             self._store.reweigh(key, entry)
-        value: T = found[0]
+        value: T = decoded[0]
         return value
 
     def _fence(self, key: Key) -> float:
@@ -182,10 +185,10 @@ class Cache:
         if untold:
             tokens |= await self._store.versions(untold)
         # nothing is awaited from here until the wait, so that no flight found can end unseen
-        found = {key: self._flights.find(self._ident(key, tokens), self._clock()) for key in keys}
-        flights = [flight for flight in found.values() if flight is not None]
+        under_way = {key: self._flights.find(self._ident(key, tokens), self._clock()) for key in keys}
+        flights = [flight for flight in under_way.values() if flight is not None]
         self._counts.waits += len(flights)
-        unserved = [(key, self._ident(key, tokens)) for key, flight in found.items() if flight is None]
+        unserved = [(key, self._ident(key, tokens)) for key, flight in under_way.items() if flight is None]
         if unserved:
             flights += self._flights.start(
                 unserved, lambda fetch: self._filler.run(fetch, fill, lambda look: self._sift(look, view))
@@ -197,8 +200,8 @@ class Cache:
         hits: dict[Key, Hit[T]] = {}
         for key, result in landed.items():
             entries = dict(result.more) if result.entry is None else {**result.more, key: result.entry}
-            for one, entry in entries.items():
-                hits[one] = Hit(self._value(one, entry, view), entry.age(now), result.source, entry.absent)
+            for filled_key, entry in entries.items():
+                hits[filled_key] = Hit(self._value(filled_key, entry, view), entry.age(now), result.source, entry.absent)
         return hits
 
     def _refresh(self, keys: Sequence[Key], tokens: Tokens, fill: Fill, view: View[Any]) -> None:
@@ -234,17 +237,17 @@ class Cache:
         self._raise_fence(tags)
         await self._store.invalidate(tags)
 
-    async def mark(self, *tags: InvalidationTag) -> Mark | None:
-        """The present moment, for ``holds``; ``None`` while that cannot be told (Redis is down)."""
+    async def snapshot(self, *tags: InvalidationTag) -> TagSnapshot | None:
+        """The present moment, for ``is_current``; ``None`` while that cannot be told (Redis is down)."""
         wanted = list(dict.fromkeys((EVERYTHING, *tags)))
         tokens = await self._store.versions(wanted)
-        return Mark(tokens, self._clock()) if len(tokens) == len(wanted) else None
+        return TagSnapshot(tokens, self._clock()) if len(tokens) == len(wanted) else None
 
-    async def holds(self, mark: Mark) -> bool:
+    async def is_current(self, snapshot: TagSnapshot) -> bool:
         """Whether nothing was invalidated since then, by whichever process; ``False`` also while that cannot be told."""
-        if any(self._fences.get(tag, 0.0) > mark.at for tag in mark.tokens):
+        if any(self._fences.get(tag, 0.0) > snapshot.at for tag in snapshot.tokens):
             return False
-        return await self._store.versions(list(mark.tokens)) == mark.tokens
+        return await self._store.versions(list(snapshot.tokens)) == snapshot.tokens
 
     async def clear(self, *, site: str | None = None, subject: str | None = None) -> int:
         """Invalidates the subject, the site or (none named) everything, and frees the room; how many entries that were."""
@@ -262,9 +265,9 @@ class Cache:
         if versions is None:
             return False
         await self._store.put({_TRIAL: Entry(b"1", self._clock(), 60.0, 0.0, absent=False, versions=versions)}, None)
-        found = await self._store.look([_TRIAL])
+        look = await self._store.look([_TRIAL])
         await self._store.clear(_TRIAL.tags[-1])
-        return _TRIAL in found.entries
+        return _TRIAL in look.entries
 
     async def stats(self) -> CacheStats:
         """What happened since it was opened, and how it stands."""

@@ -1,4 +1,4 @@
-"""How much one caller may write: so many orders a minute, so many calls at a time. Counted in each process by itself."""
+"""How much one caller may write: so many commands a minute, so many calls at a time. Counted in each process by itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_CALLERS = 10_000
 
 @dataclass(slots=True)
 class _Account:
-    """What a caller may still send (``left`` orders, as of ``at``), and how many calls of it are running."""
+    """What a caller may still send (``left`` commands, as of ``at``), and how many calls of it are running."""
 
     left: float
     at: float
@@ -33,8 +33,8 @@ class Admission:
         self._accounts: dict[str, _Account] = {}
 
     @contextmanager
-    def admit(self, subject: str, orders: int) -> Iterator[None]:
-        """For the length of a call with so many orders."""
+    def admit(self, subject: str, commands: int) -> Iterator[None]:
+        """For the length of a call with so many commands."""
         most, now = self._settings.per_minute, self._clock()
         account = self._account(subject, now)
         account.left = min(float(most), account.left + (now - account.at) * most / 60)
@@ -43,12 +43,12 @@ class Admission:
             message = f"More than {self._settings.calls_at_once} writing calls at a time. Wait until one is answered."
             raise RequestError(Code.RATE_LIMITED, message, retry_after=1.0)
         # a call that is larger than a minute's worth is let in when nothing was sent for a minute
-        if account.left < min(orders, most):
-            wait = (min(orders, most) - account.left) * 60 / most
+        if account.left < min(commands, most):
+            wait = (min(commands, most) - account.left) * 60 / most
             raise RequestError(
                 Code.RATE_LIMITED, f"More than {most} orders in a minute. Try again in {wait:.0f} s.", retry_after=wait
             )
-        account.left -= orders
+        account.left -= commands
         account.running += 1
         try:
             yield

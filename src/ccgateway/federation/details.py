@@ -20,14 +20,14 @@ from ccgateway.jobs.details import EnergyPart, JobLinks
 from ccgateway.jobs.metrics import JobRef
 from ccgateway.jobs.model import JobKey
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.queries.accounts import accounts_of
 from ccgateway.site.queries.job_details import concurrent_jobs, energy_footprints
 
 __all__ = ["Details"]
 
 T = TypeVar("T")
-_OfJobs = Callable[[Site, Visit, Sequence[tuple[int, JobKey]]], Awaitable[Sequence[T | SiteError]]]
+_OfJobs = Callable[[Site, CallContext, Sequence[tuple[int, JobKey]]], Awaitable[Sequence[T | SiteError]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +54,19 @@ class Details:
     ) -> dict[str, User | SiteError | None]:
         """The accounts of these names in the site's own user list; raises what the site came to for all of them."""
         instance = self.lookups.registry.one(site)
-        return await self._at(instance, caller, deadline, lambda visit: _accounts(instance, visit, names))
+        return await self._at(instance, caller, deadline, lambda context: _accounts(instance, context, names))
 
     async def users_named(self, name: str, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
         """The accounts of that name, sites by number."""
 
-        async def ask(site: Site, visit: Visit) -> list[User]:
-            found = (await _accounts(site, visit, [name]))[name]
+        async def ask(site: Site, context: CallContext) -> list[User]:
+            found = (await _accounts(site, context, [name]))[name]
             if isinstance(found, SiteError):
                 raise found
             return [] if found is None else [found]
 
         found, reports = await self.lookups.of_each(caller, sites, policy, ask)
-        self.lookups.drop_twins(found, reports)
+        self.lookups.drop_duplicates(found, reports)
         return Answer([SiteUser(site, user) for site, users in found.items() for user in users], reports)
 
     async def _of_jobs(
@@ -81,7 +81,7 @@ class Details:
             try:
                 instance = self.lookups.registry.one(name)
                 named = [(jobs[place].db_id, _key(jobs[place])) for place in mine]
-                found = await self._at(instance, caller, deadline, lambda visit: ask(instance, visit, named))
+                found = await self._at(instance, caller, deadline, lambda context: ask(instance, context, named))
                 outcomes.update(zip(mine, found, strict=True))
             except GatewayError as error:
                 outcomes.update(dict.fromkeys(mine, error))
@@ -91,11 +91,11 @@ class Details:
                 group.create_task(of_site(name, mine), name=f"details from {name}")
         return [outcomes[place] for place in range(len(jobs))]
 
-    async def _at(self, instance: Site, caller: Principal, deadline: Deadline, ask: Callable[[Visit], Awaitable[T]]) -> T:
+    async def _at(self, instance: Site, caller: Principal, deadline: Deadline, ask: Callable[[CallContext], Awaitable[T]]) -> T:
         until = deadline.within(instance.settings.timeout)
         try:
             async with until.limit():
-                return await ask(await instance.visit(caller, until))
+                return await ask(await instance.context(caller, until))
         except TimeoutError:
             raise SiteError(Code.TIMEOUT, instance.name, "The site did not answer in time.") from None
 
@@ -106,12 +106,12 @@ def _key(job: JobRef) -> JobKey:
     return job.key
 
 
-async def _accounts(site: Site, visit: Visit, names: Sequence[str]) -> dict[str, User | SiteError | None]:
+async def _accounts(site: Site, context: CallContext, names: Sequence[str]) -> dict[str, User | SiteError | None]:
     """One by one where the site's release answers that, else from its whole list."""
     try:
-        return await accounts_of(site, visit, names)
+        return await accounts_of(site, context, names)
     except SiteError as error:
         if error.code is not Code.UNSUPPORTED:
             raise
-    known = {user.username: user for user in await site.users(visit)}
+    known = {user.username: user for user in await site.users(context)}
     return {name: known.get(name) for name in names}

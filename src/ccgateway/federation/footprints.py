@@ -26,7 +26,7 @@ from ccgateway.jobs.statistics.footprints import (
     factor,
 )
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 
 __all__ = ["FootprintsAnswer", "HeatmapAnswer", "JobFootprints", "MetricsQuestion", "SiteSummary", "SummariesAnswer"]
 
@@ -95,12 +95,12 @@ class JobFootprints:
         wanted = FootprintsWanted(tuple(question.filters), names)
         hidden: dict[str, bool] = {}
 
-        async def ask(site: Site, visit: Visit) -> list[Footprints]:
-            hidden[site.name] = site.hides_others(visit.credential)
-            return [await site.footprints(visit, wanted, budget=self._budget)]
+        async def ask(site: Site, context: CallContext) -> list[Footprints]:
+            hidden[site.name] = site.hides_others(context.credential)
+            return [await site.footprints(context, wanted, budget=self._budget)]
 
         found, reports = await self.lookups.of_each(caller, question.sites, question.policy, ask)
-        self.lookups.drop_twins(found, reports)
+        self.lookups.drop_duplicates(found, reports)
         for report in reports:
             if report.site in found:
                 part = found[report.site][0]
@@ -121,7 +121,7 @@ class JobFootprints:
         self._check(question, caller)
         units = await self._units(question, (FLOPS, BANDWIDTH), caller)
 
-        async def ask(site: Site, visit: Visit) -> list[list[list[float]]]:
+        async def ask(site: Site, context: CallContext) -> list[list[list[float]]]:
             flops, bandwidth = units[FLOPS].of(site.name), units[BANDWIDTH].of(site.name)
             if isinstance(flops, str) or isinstance(bandwidth, str):
                 raise SiteError(Code.UNSUPPORTED, site.name, flops if isinstance(flops, str) else str(bandwidth))
@@ -130,10 +130,10 @@ class JobFootprints:
                 wanted,
                 min_x=wanted.min_x / along, max_x=wanted.max_x / along, min_y=wanted.min_y / up, max_y=wanted.max_y / up,
             )  # fmt: skip
-            return [await site.heatmap(visit, own, budget=self._budget)]
+            return [await site.heatmap(context, own, budget=self._budget)]
 
         found, reports = await self.lookups.of_each(caller, question.sites, question.policy, ask)
-        self.lookups.drop_twins(found, reports)
+        self.lookups.drop_duplicates(found, reports)
         insist(reports, self.lookups.registry, question.policy)
         return HeatmapAnswer(added([part for (part,) in found.values()], wanted.rows, wanted.cols), reports)
 
@@ -143,12 +143,12 @@ class JobFootprints:
         wanted = SummariesWanted(tuple(question.filters), None if metrics is None else tuple(dict.fromkeys(metrics)))
         hidden: dict[str, bool] = {}
 
-        async def ask(site: Site, visit: Visit) -> list[JobSummaries]:
-            hidden[site.name] = site.hides_others(visit.credential)
-            return [await site.summaries(visit, wanted, budget=self._budget)]
+        async def ask(site: Site, context: CallContext) -> list[JobSummaries]:
+            hidden[site.name] = site.hides_others(context.credential)
+            return [await site.summaries(context, wanted, budget=self._budget)]
 
         found, reports = await self.lookups.of_each(caller, question.sites, question.policy, ask)
-        self.lookups.drop_twins(found, reports)
+        self.lookups.drop_duplicates(found, reports)
         for report in reports:
             if report.site in found:
                 part = found[report.site][0]
@@ -167,8 +167,8 @@ class JobFootprints:
             conditions_of(question.filters, one.name)
 
     async def _units(self, question: MetricsQuestion, metrics: Sequence[str], caller: Principal) -> dict[str, _Units]:
-        async def ask(site: Site, visit: Visit) -> list[Cluster]:
-            return await site.clusters(visit, with_partitions=False)
+        async def ask(site: Site, context: CallContext) -> list[Cluster]:
+            return await site.clusters(context, with_partitions=False)
 
         try:
             found, _ = await self.lookups.of_each(caller, question.sites, Policy.PARTIAL, ask)

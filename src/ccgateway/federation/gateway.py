@@ -12,6 +12,7 @@ from ccgateway.federation.batches import JobBatches, MetricsBatches
 from ccgateway.federation.closing import Closing
 from ccgateway.federation.configuration import Configurations
 from ccgateway.federation.details import Details
+from ccgateway.federation.duplicates import DuplicateSiteDetector
 from ccgateway.federation.footprints import (
     FootprintsAnswer,
     HeatmapAnswer,
@@ -24,7 +25,6 @@ from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import JobMetrics, MetricsBudget, Outcome
 from ccgateway.federation.nodes import Nodes
 from ccgateway.federation.page_cursors import PageCursorStore
-from ccgateway.federation.placing import WriteRouter
 from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.questions import (
     Answer,
@@ -37,9 +37,9 @@ from ccgateway.federation.questions import (
     SiteTag,
     SiteUser,
 )  # fmt: skip
-from ccgateway.federation.readahead import ParkedWalks
+from ccgateway.federation.readahead import ReadAheadCache
+from ccgateway.federation.routing import WriteRouter
 from ccgateway.federation.statistics import Statistics, StatisticsAnswer, StatisticsQuestion
-from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.federation.writes import Writes
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
@@ -79,10 +79,10 @@ class Gateway:
         self.page_cursors = PageCursorStore(ttl_store)
         provisionals = Provisionals(ttl_store)
         self._closing = Closing()
-        twins = DuplicateSiteDetector(registry)
-        self._parked = ParkedWalks(limits.read_ahead)
-        self._joblist = JobList(registry, twins, limits, self._parked)
-        self._lookups = Lookups(registry, twins, limits, self._joblist, provisionals)
+        duplicates = DuplicateSiteDetector(registry)
+        self._read_ahead = ReadAheadCache(limits.read_ahead)
+        self._joblist = JobList(registry, duplicates, limits, self._read_ahead)
+        self._lookups = Lookups(registry, duplicates, limits, self._joblist, provisionals)
         self._metrics = JobMetrics(registry, provisionals)
         self._statistics = Statistics(self._lookups)
         self._footprints = JobFootprints(self._lookups)
@@ -239,12 +239,12 @@ class Gateway:
             await self._registry.responses.invalidate_users(site)
             return
         try:
-            self._parked.clear()
+            self._read_ahead.clear()
         finally:
             await self._registry.responses.invalidate(site, jobs)
 
     async def aclose(self) -> None:
         """Closes the connections to every site, and the cache, once the writes that are running have ended."""
         await self._writes.aclose()
-        await self._parked.aclose()
+        await self._read_ahead.aclose()
         await self._registry.aclose()

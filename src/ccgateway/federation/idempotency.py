@@ -46,7 +46,7 @@ class IdempotencyGuard:
     """Calls by their keys. ``keep_for``: seconds that a result is kept; ``wait_for``: seconds that one waits for another's call.
 
     Who is at a call gives signs of life; when they stop, the next one makes it: every write looks first whether it is so already.
-    Not recorded is a call that came to nothing at all and may come to something later: all of its orders failed and may be sent
+    Not recorded is a call that came to nothing at all and may come to something later: all of its commands failed and may be sent
     again, or it was refused as a whole. A record that cannot be read is none.
     """
 

@@ -1,4 +1,4 @@
-"""The one exact job list: what a caller asks, planned over the sites, walked, cut into a page, and reported honestly."""
+"""The one exact job list: what a caller asks, planned over the sites, merged, cut into a page, and reported honestly."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from operator import attrgetter
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
-from ccgateway.federation.part import Part, Told
+from ccgateway.federation.duplicates import DuplicateSiteDetector
+from ccgateway.federation.merge import Merge, push_down
+from ccgateway.federation.merge_source import MergeSource, PushdownResult
 from ccgateway.federation.questions import EVERYTHING, JobListAnswer, JobListQuestion, Policy, ReportStatus, SiteReport
-from ccgateway.federation.readahead import ParkedWalks
+from ccgateway.federation.readahead import ReadAheadCache
 from ccgateway.federation.scatter import must_answer, patience_of
-from ccgateway.federation.twins import DuplicateSiteDetector
-from ccgateway.federation.walk import Walk, have_told
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import LATEST, check_patterns, conditions_of
 from ccgateway.jobs.model import JOB_TEXTS, JobRow
 from ccgateway.jobs.ordering import Cursor, SortPlan, before_second, digest_of, position_of, sort_plan
 from ccgateway.settings import LimitSettings
 from ccgateway.site.base import JobsWanted, Site
-from ccgateway.site.exchange import Meter
+from ccgateway.site.exchange import CallStats
 from ccgateway.site.reading import JobStream
 from ccgateway.site.registry import Registry
 from ccgateway.tasks import side_by_side
@@ -42,9 +42,9 @@ class JobList:
     """The use case. ``shares`` remembers which part of the list each site usually gives, to ask for no more than is needed."""
 
     registry: Registry
-    twins: DuplicateSiteDetector
+    duplicates: DuplicateSiteDetector
     limits: LimitSettings
-    parked: ParkedWalks
+    read_ahead: ReadAheadCache
     shares: dict[str, float] = field(default_factory=dict)
 
     async def page(self, question: JobListQuestion, caller: Principal) -> JobListAnswer:
@@ -52,7 +52,7 @@ class JobList:
         plan = sort_plan(question.order)
         check_patterns(question.filters)
         digest = digest_of(question.filters, question.order, question.sites)
-        asked = _Asked(
+        request = _ListRequest(
             question,
             caller,
             digest,
@@ -61,9 +61,9 @@ class JobList:
             *self._extent(question),
         )
         if question.wants_count and not question.wants_jobs and question.page is None:
-            answer = await self._counted_only(asked)
+            answer = await self._counted_only(request)
         else:
-            answer = await (self._in_total_order(asked) if plan.is_total else self._sorted(asked, plan))
+            answer = await (self._in_total_order(request) if plan.is_total else self._sorted(request, plan))
         judge(answer.reports, self.registry, question.policy, is_empty=not answer.rows)
         return answer
 
@@ -82,186 +82,185 @@ class JobList:
 
     # --- the total order
 
-    async def _in_total_order(self, asked: _Asked) -> JobListAnswer:
-        walk = await self._resumed(asked)
-        page_end = asked.skip + asked.size
+    async def _in_total_order(self, request: _ListRequest) -> JobListAnswer:
+        merge = await self._resumed(request)
+        page_end = request.skip + request.size
         async with side_by_side() as group:
             counting = None
-            if asked.question.wants_count and asked.cursor is not None:
-                counting = group.create_task(self._count(asked), name="count")
-            await self._collect(asked, walk, self.limits.page_jobs + 1 if asked.is_oversized else page_end + 1)
-        self._refuse_short_pages(asked, walk)
-        rows = walk.ready[asked.skip : page_end]
-        has_next = walk.known > page_end or walk.stopped_at is not None
-        if walk.stopped_at is not None and len(walk.ready) <= asked.size:
-            self._note_budget(walk)
-            end: Cursor | None = Cursor(asked.digest, before_second(walk.stopped_at - 1))
+            if request.question.wants_count and request.cursor is not None:
+                counting = group.create_task(self._count(request), name="count")
+            await self._collect(request, merge, self.limits.page_jobs + 1 if request.is_oversized else page_end + 1)
+        self._refuse_short_pages(request, merge)
+        rows = merge.ready[request.skip : page_end]
+        has_next = merge.known > page_end or merge.stopped_at is not None
+        if merge.stopped_at is not None and len(merge.ready) <= request.size:
+            self._note_budget(merge)
+            end: Cursor | None = Cursor(request.digest, before_second(merge.stopped_at - 1))
         else:
-            end = Cursor(asked.digest, position_of(rows[-1])) if rows else None
+            end = Cursor(request.digest, position_of(rows[-1])) if rows else None
         if counting is not None:
             count = counting.result()
-        elif asked.question.wants_count:
-            count = await self._count_after(walk, asked)
+        elif request.question.wants_count:
+            count = await self._count_after(merge, request)
         else:
             count = _Count(None)
-        answer = self._answer(asked, walk, rows, end=end, has_next=has_next, count=count)
-        self._learn(walk.parts, len(rows))
-        if has_next and end is not None and walk.mark is not None and walk.is_whole:
-            self._keep_open(asked, walk, len(rows), end)
+        answer = self._answer(request, merge, rows, end=end, has_next=has_next, count=count)
+        self._learn(merge.sources, len(rows))
+        if has_next and end is not None and merge.snapshot is not None and merge.is_whole:
+            self._keep_open(request, merge, len(rows), end)
         return answer
 
-    async def _collect(self, asked: _Asked, walk: Walk, want: int) -> None:
+    async def _collect(self, request: _ListRequest, merge: Merge, want: int) -> None:
         """Reads until there are ``want`` jobs, or all there are, of which the page's own lack nothing."""
-        await walk.collect(want)
-        while asked.later and await walk.complete(asked.later, asked.skip + asked.size):
-            await walk.collect(want)
+        await merge.collect(want)
+        while request.later and await merge.complete(request.later, request.skip + request.size):
+            await merge.collect(want)
 
-    async def _resumed(self, asked: _Asked) -> Walk:
-        """The walk that the cursor's page left open, or a new one from the cursor on."""
-        if asked.cursor is None:
+    async def _resumed(self, request: _ListRequest) -> Merge:
+        """The merge that the cursor's page left open, or a new one from the cursor on."""
+        if request.cursor is None:
             # counted is what is there now
-            walk = await self._walk(asked, is_shared=not asked.question.wants_count)
+            merge = await self._merge(request, is_shared=not request.question.wants_count)
         else:
-            parked = await self.parked.take(asked.place(asked.cursor))
-            if parked is not None and await self.registry.responses.holds(parked.mark) and await parked.renew(asked.deadline):
-                return parked
-            walk = await self._walk(asked, latest=-asked.cursor.position[0])
-            walk.after = asked.cursor.position
-        if asked.question.page is None and self.limits.read_ahead > 0:  # it may be kept open, unless something is written
-            walk.mark = await self.registry.responses.mark(part.instance.name for part in walk.parts)
-        return walk
+            kept, responses = await self.read_ahead.take(request.key_of(request.cursor)), self.registry.responses
+            if kept is not None and await responses.is_current(kept.snapshot) and await kept.renew(request.deadline):
+                return kept
+            merge = await self._merge(request, latest=-request.cursor.position[0])
+            merge.after = request.cursor.position
+        if request.question.page is None and self.limits.read_ahead > 0:  # it may be kept open, unless something is written
+            merge.snapshot = await self.registry.responses.snapshot(source.instance.name for source in merge.sources)
+        return merge
 
-    def _keep_open(self, asked: _Asked, walk: Walk, given: int, end: Cursor) -> None:
-        walk.begin_page(given, Deadline.after(self.limits.request_timeout))
-        ahead = min(asked.size * 2 ** (walk.pages - 2), max(MOST_AHEAD, asked.size)) if walk.pages > 2 else 0
-        self.parked.park(asked.place(end), walk, read_ahead=ahead)
+    def _keep_open(self, request: _ListRequest, merge: Merge, given: int, end: Cursor) -> None:
+        merge.begin_page(given, Deadline.after(self.limits.request_timeout))
+        ahead = min(request.size * 2 ** (merge.pages - 2), max(MOST_AHEAD, request.size)) if merge.pages > 2 else 0
+        self.read_ahead.put(request.key_of(end), merge, read_ahead=ahead)
 
-    def _refuse_short_pages(self, asked: _Asked, walk: Walk) -> None:
+    def _refuse_short_pages(self, request: _ListRequest, merge: Merge) -> None:
         """A page by number, or of everything, is either right or refused."""
-        self._refuse_too_many(asked, walk.known)
-        if asked.question.page is not None and walk.stopped_at is not None:
+        self._refuse_too_many(request, merge.known)
+        if request.question.page is not None and merge.stopped_at is not None:
             raise self._beyond_budget("Pages by number read everything before them; read on by cursor (first, after) instead.")
 
-    def _refuse_too_many(self, asked: _Asked, matching: int) -> None:
+    def _refuse_too_many(self, request: _ListRequest, matching: int) -> None:
         most = self.limits.page_jobs
-        if asked.is_oversized and matching > most:
+        if request.is_oversized and matching > most:
             message = f"More than {most} jobs match, and a page has no more than that (limits.page_jobs): read them page by page."
             raise RequestError(Code.LIMIT_EXCEEDED, message)
 
     # --- another order
 
-    async def _sorted(self, asked: _Asked, plan: SortPlan) -> JobListAnswer:
-        walk = await self._walk(asked, asked.question.fields | plan.needs)
-        page_end = asked.skip + asked.size
-        want = self.limits.page_jobs + 1 if asked.is_oversized else page_end + 1
+    async def _sorted(self, request: _ListRequest, plan: SortPlan) -> JobListAnswer:
+        merge = await self._merge(request, request.question.fields | plan.needs)
+        page_end = request.skip + request.size
+        want = self.limits.page_jobs + 1 if request.is_oversized else page_end + 1
 
-        async def first(part: Part, stream: JobStream) -> Told | None:
-            found = await part.instance.first(stream.visit, stream.wanted, asked.question.order, size=want, after=asked.cursor)
-            return None if found is None else Told(found.scanned, rows=found.rows)
+        async def first(source: MergeSource, stream: JobStream) -> PushdownResult | None:
+            answer = await source.instance.first(
+                stream.context, stream.wanted, request.question.order, size=want, after=request.cursor
+            )
+            return None if answer is None else PushdownResult(answer.scanned, rows=answer.rows)
 
-        await have_told(walk, first)
-        await walk.collect(math.inf)
-        if walk.stopped_at is not None:
+        await push_down(merge, first)
+        await merge.collect(math.inf)
+        if merge.stopped_at is not None:
             raise self._beyond_budget("Another order than startTime descending reads everything that matches; narrow the filter.")
-        told = [row for part in walk.parts if part.told is not None for row in part.told.rows]
-        if asked.question.wants_count:
-            count = await self._count(asked) if any(part.told is not None for part in walk.parts) else self._counted(walk)
-        else:
-            count = _Count(None)
-        found = [*walk.ready, *told]
-        if len(found) <= AT_ONCE:
-            ordered = _ordered(plan, found, asked.cursor)
+        pushed = [source.pushed_down for source in merge.sources if source.pushed_down is not None]
+        count = _Count(None)
+        if request.question.wants_count:
+            count = await self._count(request) if pushed else self._counted(merge)
+        matching = [*merge.ready, *(row for result in pushed for row in result.rows)]
+        if len(matching) <= AT_ONCE:
+            ordered = _ordered(plan, matching, request.cursor)
         else:  # hundreds of thousands take longer than other requests can wait
-            ordered = await asyncio.to_thread(_ordered, plan, found, asked.cursor)
-        self._refuse_too_many(asked, len(ordered))
-        rows = ordered[asked.skip : page_end]
-        end = Cursor(asked.digest, position_of(rows[-1]), plan.value(rows[-1])) if rows else None
-        return self._answer(asked, walk, rows, end=end, has_next=len(ordered) > page_end, count=count)
+            ordered = await asyncio.to_thread(_ordered, plan, matching, request.cursor)
+        self._refuse_too_many(request, len(ordered))
+        rows = ordered[request.skip : page_end]
+        end = Cursor(request.digest, position_of(rows[-1]), plan.value(rows[-1])) if rows else None
+        return self._answer(request, merge, rows, end=end, has_next=len(ordered) > page_end, count=count)
 
     # --- counting
 
-    async def _count_after(self, walk: Walk, asked: _Asked) -> _Count:
-        if walk.exhausted and walk.after is None:
-            return self._counted(walk)
-        totals = [part.stream.total for part in walk.parts if part.stream is not None]
-        if (
-            walk.after is None
-            and not any(part.twin or part.failed or part.has_gaps for part in walk.parts)
-            and None not in totals
-        ):
+    async def _count_after(self, merge: Merge, request: _ListRequest) -> _Count:
+        if merge.exhausted and merge.after is None:
+            return self._counted(merge)
+        totals = [source.stream.total for source in merge.sources if source.stream is not None]
+        is_whole = not any(source.duplicate_of or source.failed or source.has_gaps for source in merge.sources)
+        if merge.after is None and is_whole and None not in totals:
             return _Count(sum(total for total in totals if total is not None))  # which the sites told with their first pages
-        return await self._count(asked)
+        return await self._count(request)
 
-    async def _counted_only(self, asked: _Asked) -> JobListAnswer:
-        walk = await self._counting(asked)
-        return self._answer(asked, walk, [], end=None, has_next=False, count=self._counted(walk))
+    async def _counted_only(self, request: _ListRequest) -> JobListAnswer:
+        merge = await self._counting(request)
+        return self._answer(request, merge, [], end=None, has_next=False, count=self._counted(merge))
 
-    async def _count(self, asked: _Asked) -> _Count:
-        return self._counted(await self._counting(asked))
+    async def _count(self, request: _ListRequest) -> _Count:
+        return self._counted(await self._counting(request))
 
-    async def _counting(self, asked: _Asked) -> Walk:
+    async def _counting(self, request: _ListRequest) -> Merge:
         """All matching jobs: as their sites count them, or else read."""
-        walk = await self._walk(asked, frozenset())
+        merge = await self._merge(request, frozenset())
 
-        async def count(part: Part, stream: JobStream) -> Told | None:
-            found = await part.instance.count(stream.visit, stream.wanted)
-            return None if found is None else Told(found.scanned, found.jobs)
+        async def count(source: MergeSource, stream: JobStream) -> PushdownResult | None:
+            tally = await source.instance.count(stream.context, stream.wanted)
+            return None if tally is None else PushdownResult(tally.scanned, tally.jobs)
 
-        await have_told(walk, count)
-        await walk.collect(math.inf)
-        return walk
+        await push_down(merge, count)
+        await merge.collect(math.inf)
+        return merge
 
-    def _counted(self, walk: Walk) -> _Count:
-        gaps = [f"count: unknown, as {part.instance.name} could not be read to its end." for part in walk.parts if part.has_gaps]
-        if walk.stopped_at is not None:
+    def _counted(self, merge: Merge) -> _Count:
+        unread = [source.instance.name for source in merge.sources if source.has_gaps]
+        gaps = [f"count: unknown, as {name} could not be read to its end." for name in unread]
+        if merge.stopped_at is not None:
             gaps.append(f"count: unknown, as counting takes more than the scan budget of {self.limits.scan_budget} jobs a site.")
         if gaps:
-            return _Count(None, tuple(gaps), _costs(walk))
-        told = sum(part.told.count for part in walk.parts if part.told is not None)
-        return _Count(len(walk.ready) + told, (), _costs(walk))
+            return _Count(None, tuple(gaps), _costs(merge))
+        pushed = sum(source.pushed_down.count for source in merge.sources if source.pushed_down is not None)
+        return _Count(len(merge.ready) + pushed, (), _costs(merge))
 
-    # --- parts
+    # --- the merge
 
-    async def _walk(
-        self, asked: _Asked, fields: frozenset[str] | None = None, *, latest: int = LATEST, is_shared: bool = False
-    ) -> Walk:
-        question = asked.question
-        later = asked.later if fields is None else frozenset[str]()
+    async def _merge(
+        self, request: _ListRequest, fields: frozenset[str] | None = None, *, latest: int = LATEST, is_shared: bool = False
+    ) -> Merge:
+        question = request.question
+        later = request.later if fields is None else frozenset[str]()
         wanted = (question.fields if fields is None else fields) - later
-        instances = self.registry.chosen(question.sites, asked.caller)
+        instances = self.registry.chosen(question.sites, request.caller)
         patience = patience_of(question.policy, self.limits)
-        parts = [Part(one, asked.caller, SiteReport(one.name, one.number), asked.deadline) for one in instances]
+        sources = [MergeSource(site, request.caller, SiteReport(site.name, site.number), request.deadline) for site in instances]
 
-        async def open_part(part: Part, until: Deadline) -> None:
-            part.twin = self.twins.known(part.instance, instances)
-            conditions = conditions_of(question.filters, part.instance.name)
-            insists = must_answer(part.instance, question.policy, len(instances))
-            site = part.instance if is_shared and part.instance.shares_pages else part.instance.origin
-            await _open(part, site, JobsWanted(conditions, wanted, later), latest, until, insists=insists)
+        async def open_source(source: MergeSource, until: Deadline) -> None:
+            source.duplicate_of = self.duplicates.original_of(source.instance, instances)
+            conditions = conditions_of(question.filters, source.instance.name)
+            insists = must_answer(source.instance, question.policy, len(instances))
+            site = source.instance if is_shared and source.instance.shares_pages else source.instance.origin
+            await _open(source, site, JobsWanted(conditions, wanted, later), latest, until, insists=insists)
 
-        waiting = [part for part in parts if not part.instance.is_visited_at_once]
-        for part in parts:
-            if part not in waiting:
-                await open_part(part, part.due)
+        waiting = [source for source in sources if not source.instance.context_is_local]
+        for source in sources:
+            if source not in waiting:
+                await open_source(source, source.due)
         if waiting:
             async with side_by_side() as group:
-                for part in waiting:
-                    others_wait = patience is not None and len(parts) > 1 and not part.instance.settings.required
-                    until = part.due.within(patience) if others_wait and patience is not None else part.due
-                    group.create_task(open_part(part, until), name=f"credential for {part.instance.name}")
-        self._expect(parts)
-        return Walk(parts, self.twins, self.limits.scan_budget, patience)
+                for source in waiting:
+                    others_wait = patience is not None and len(sources) > 1 and not source.instance.settings.required
+                    until = source.due.within(patience) if others_wait and patience is not None else source.due
+                    group.create_task(open_source(source, until), name=f"credential for {source.instance.name}")
+        self._expect(sources)
+        return Merge(sources, self.duplicates, self.limits.scan_budget, patience)
 
-    def _expect(self, parts: Sequence[Part]) -> None:
-        active = [part for part in parts if part.stream is not None]
-        known = sum(self.shares.get(part.instance.name, 0.0) for part in active)
-        for part in active:
+    def _expect(self, sources: Sequence[MergeSource]) -> None:
+        active = [source for source in sources if source.stream is not None]
+        known = sum(self.shares.get(source.instance.name, 0.0) for source in active)
+        for source in active:
             even = 1 / len(active)
-            part.share = max(self.shares.get(part.instance.name, 0.0) / known if known else even, even / 4)
+            source.share = max(self.shares.get(source.instance.name, 0.0) / known if known else even, even / 4)
 
-    def _learn(self, parts: Sequence[Part], rows: int) -> None:
+    def _learn(self, sources: Sequence[MergeSource], rows: int) -> None:
         """What a page of that many rows shows of the sites' shares: how those asked compare, not how they stand to the others."""
-        given = {part.instance.name: part.report.returned for part in parts if part.stream is not None and not part.failed}
+        given = {s.instance.name: s.report.returned for s in sources if s.stream is not None and not s.failed}
         if rows < 10 or len(given) < 2:
             return
         known = [self.shares[name] for name in given if name in self.shares]
@@ -272,16 +271,16 @@ class JobList:
 
     # --- the answer
 
-    def _written(self, end: Cursor, walk: Walk) -> str:
+    def _written(self, end: Cursor, merge: Merge) -> str:
         """``end`` as text; sealed where a spent budget made it the start of a job that the caller may not see."""
-        is_sealed = walk.stopped_at is not None and any(part.hides_others for part in walk.parts)
+        is_sealed = merge.stopped_at is not None and any(source.hides_others for source in merge.sources)
         return self.registry.seal.close(end.encode()) if is_sealed else end.encode()
 
-    def _note_budget(self, walk: Walk) -> None:
-        for part in walk.parts:
-            if part.live and part.live.scanned >= walk.budget:
-                message = f"{walk.budget} jobs were read, the most for one request. The cursor continues where that ended."
-                part.report.note_gap(Code.SCAN_BUDGET, message, retryable=False)
+    def _note_budget(self, merge: Merge) -> None:
+        for source in merge.sources:
+            if source.live and source.live.scanned >= merge.budget:
+                message = f"{merge.budget} jobs were read, the most for one request. The cursor continues where that ended."
+                source.report.note_gap(Code.SCAN_BUDGET, message, retryable=False)
 
     def _beyond_budget(self, remedy: str) -> RequestError:
         return RequestError(
@@ -289,39 +288,39 @@ class JobList:
         )
 
     def _answer(
-        self, asked: _Asked, walk: Walk, rows: list[JobRow], *, end: Cursor | None, has_next: bool, count: _Count
+        self, request: _ListRequest, merge: Merge, rows: list[JobRow], *, end: Cursor | None, has_next: bool, count: _Count
     ) -> JobListAnswer:
         now = asyncio.get_running_loop().time()
         returned = Counter(map(attrgetter("site"), rows))
-        for part in walk.parts:
-            part.settle()
-            part.report.returned = returned[part.instance.name]
-            if part.twin is not None and part.report.status is ReportStatus.OK and not part.report.returned:
-                part.report.status = ReportStatus.SKIPPED
-            meter = part.stream.visit.meter if part.stream is not None else Meter()
-            is_from_before = part.report.returned and not meter.calls and not meter.recalled
-            part.report.cache_age = now - part.read_at if is_from_before else meter.age
-            part.report.notes += count.gaps
-            cost = count.costs.get(part.instance.name)
-            if cost is not None and cost is not part.report and not part.hides_others:
-                part.report.calls += cost.calls
-                part.report.scanned += cost.scanned
-        reports = [part.report for part in walk.parts]
-        page = asked.question.page
+        for source in merge.sources:
+            source.settle()
+            source.report.returned = returned[source.instance.name]
+            if source.duplicate_of is not None and source.report.status is ReportStatus.OK and not source.report.returned:
+                source.report.status = ReportStatus.SKIPPED
+            stats = source.stream.context.stats if source.stream is not None else CallStats()
+            is_from_before = source.report.returned and not stats.calls and not stats.recalled
+            source.report.cache_age = now - source.read_at if is_from_before else stats.age
+            source.report.notes += count.gaps
+            cost = count.costs.get(source.instance.name)
+            if cost is not None and cost is not source.report and not source.hides_others:
+                source.report.calls += cost.calls
+                source.report.scanned += cost.scanned
+        reports = [source.report for source in merge.sources]
+        page = request.question.page
         return JobListAnswer(
             rows=rows,
             reports=reports,
-            end_cursor=self._written(end, walk) if end is not None else None,
+            end_cursor=self._written(end, merge) if end is not None else None,
             has_next_page=has_next,
             complete=all(report.is_complete for report in reports),
             count=count.jobs,
-            offset=asked.skip if page is not None else None,
+            offset=request.skip if page is not None else None,
             limit=page.size if page is not None else None,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _ListRequest:
     """A question with what follows from it: its digest, its cursor, its deadline, the jobs to pass over and to give, and whether
     those are more than a page may have."""
 
@@ -342,8 +341,8 @@ class _Asked:
         is_short = not self.skip and not self.is_oversized
         return fields if is_short and not fields.isdisjoint(JOB_TEXTS) else frozenset()
 
-    def place(self, cursor: Cursor) -> Hashable:
-        """Where a walk waits for its next page: only the same caller with the same question and attributes goes on with it."""
+    def key_of(self, cursor: Cursor) -> Hashable:
+        """The key of the merge that goes on at ``cursor``: only the same caller with the same question has it."""
         return self.caller, self.question.policy, self.question.fields, cursor
 
 
@@ -356,11 +355,11 @@ class _Count:
     costs: Mapping[str, SiteReport] = field(default_factory=dict)
 
 
-def _costs(walk: Walk) -> Mapping[str, SiteReport]:
-    """What a walk took of each site."""
-    for part in walk.parts:
-        part.settle()
-    return {part.instance.name: part.report for part in walk.parts}
+def _costs(merge: Merge) -> Mapping[str, SiteReport]:
+    """What a merge took of each site."""
+    for source in merge.sources:
+        source.settle()
+    return {source.instance.name: source.report for source in merge.sources}
 
 
 def _ordered(plan: SortPlan, rows: Sequence[JobRow], cursor: Cursor | None) -> list[JobRow]:
@@ -368,14 +367,14 @@ def _ordered(plan: SortPlan, rows: Sequence[JobRow], cursor: Cursor | None) -> l
     return ordered if cursor is None else plan.after(ordered, cursor)
 
 
-async def _open(part: Part, site: Site, wanted: JobsWanted, latest: int, until: Deadline, *, insists: bool) -> None:
+async def _open(source: MergeSource, site: Site, wanted: JobsWanted, latest: int, until: Deadline, *, insists: bool) -> None:
     try:
-        visit = await part.instance.visit(part.caller, until, insists=insists)
-        part.stream = JobStream(site, visit, wanted, latest=latest)
+        context = await source.instance.context(source.caller, until, insists=insists)
+        source.stream = JobStream(site, context, wanted, latest=latest)
     except SiteError as error:
-        part.fail(error)
+        source.fail(error)
     else:
-        part.notes = part.instance.lacking(wanted)
+        source.notes = source.instance.lacking(wanted)
 
 
 def judge(reports: Sequence[SiteReport], registry: Registry, policy: Policy, *, is_empty: bool) -> None:

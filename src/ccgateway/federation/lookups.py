@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
+from ccgateway.federation.duplicates import DuplicateSiteDetector
 from ccgateway.federation.joblist import JobList, judge
 from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.questions import (
@@ -24,7 +25,6 @@ from ccgateway.federation.questions import (
     SiteUser,
 )  # fmt: skip
 from ccgateway.federation.scatter import Ask, must_answer, patience_of, scatter
-from ccgateway.federation.twins import DuplicateSiteDetector
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.roles import Ability, abilities
 from ccgateway.jobs.clusters import Cluster, User
@@ -33,7 +33,7 @@ from ccgateway.jobs.model import JobRow, Tag, parse_job_id
 from ccgateway.jobs.provisional import is_provisional
 from ccgateway.settings import LimitSettings
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.registry import Registry
 from ccgateway.site.tagging import list_tags
 
@@ -47,7 +47,7 @@ class Lookups:
     """The use cases beside the job list, over the same sites."""
 
     registry: Registry
-    twins: DuplicateSiteDetector
+    duplicates: DuplicateSiteDetector
     limits: LimitSettings
     joblist: JobList
     provisionals: Provisionals
@@ -57,10 +57,10 @@ class Lookups:
         name, db_id = parse_job_id(job_id)
         instance = self.registry.one(name)
         deadline = Deadline.of_request(self.limits.request_timeout).within(instance.settings.timeout)
-        visit = await instance.visit(caller, deadline)
+        context = await instance.context(caller, deadline)
         if is_provisional(db_id):
-            return await self.provisionals.row(instance, visit, db_id, fields)
-        row = await instance.job(visit, db_id, fields)
+            return await self.provisionals.row(instance, context, db_id, fields)
+        row = await instance.job(context, db_id, fields)
         if row is None:
             raise RequestError(Code.NOT_FOUND, f"Site {name} has no job {db_id}, or does not show it.")
         return row
@@ -101,32 +101,32 @@ class Lookups:
     ) -> Answer[SiteCluster]:
         """Every site's clusters, sites by number, clusters as the site orders them."""
 
-        async def ask(site: Site, visit: Visit) -> list[Cluster]:
-            return await site.clusters(visit, with_partitions=with_partitions)
+        async def ask(site: Site, context: CallContext) -> list[Cluster]:
+            return await site.clusters(context, with_partitions=with_partitions)
 
-        found, reports = await self.of_each(caller, sites, policy, ask)
-        self.drop_twins(found, reports)
-        items = [SiteCluster(name, cluster) for name, clusters in found.items() for cluster in clusters]
+        by_site, reports = await self.of_each(caller, sites, policy, ask)
+        self.drop_duplicates(by_site, reports)
+        items = [SiteCluster(name, cluster) for name, clusters in by_site.items() for cluster in clusters]
         return Answer(items, reports)
 
     async def users(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
         """Every site's user table, sites by number."""
 
-        async def ask(site: Site, visit: Visit) -> list[User]:
-            return await site.users(visit)
+        async def ask(site: Site, context: CallContext) -> list[User]:
+            return await site.users(context)
 
-        found, reports = await self.of_each(caller, sites, policy, ask)
-        self.drop_twins(found, reports)
-        return Answer([SiteUser(name, user) for name, users in found.items() for user in users], reports)
+        by_site, reports = await self.of_each(caller, sites, policy, ask)
+        self.drop_duplicates(by_site, reports)
+        return Answer([SiteUser(name, user) for name, users in by_site.items() for user in users], reports)
 
     async def tags(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteTag]:
         """Every tag once, by type, name and scope, and the sites that have it."""
-        found, reports = await self.of_each(caller, sites, policy, list_tags)
+        by_site, reports = await self.of_each(caller, sites, policy, list_tags)
         having: dict[Tag, list[str]] = {}
-        for name, tags in found.items():
+        for name, tags in by_site.items():
             for tag in tags:
                 having.setdefault(Tag(tag.type, tag.name, tag.scope), []).append(name)
-        return Answer([SiteTag(tag, tuple(having[tag])) for tag in sorted(having, key=lambda one: one.key)], reports)
+        return Answer([SiteTag(tag, tuple(having[tag])) for tag in sorted(having, key=lambda tag: tag.key)], reports)
 
     async def sites(self, caller: Principal, names: Sequence[str] | None) -> list[SiteStatus]:
         """How every site is, found out by reading at most one job there."""
@@ -134,23 +134,26 @@ class Lookups:
         took: dict[str, float] = {}
         reads: dict[str, SiteReads] = {}
 
-        async def ask(instance: Site, visit: Visit) -> list[None]:
+        async def ask(instance: Site, context: CallContext) -> list[None]:
             started = loop.time()
-            await instance.greet(visit)
+            await instance.greet(context)
             took[instance.name] = loop.time() - started
-            way = instance.reads(visit.credential)
+            way = instance.reads(context.credential)
             reads[instance.name] = SiteReads("query" if way.by_query else "rest", way.why)
             return []
 
         instances = self.registry.chosen(names, caller)
         outcomes = await self._scattered(caller, instances, ask, Policy.STRICT)
         is_operator = Ability.METRICS_OF_ALL in abilities(caller.roles)
+        originals = {instance.name: self.duplicates.original_of(instance, instances) for instance in instances}
         return [
             replace(
-                _status(one, outcomes[one.name], took.get(one.name), self.twins.known(one, instances), is_operator=is_operator),
-                reads=reads.get(one.name),
+                _status(
+                    instance, outcomes[instance.name], took.get(instance.name), originals[instance.name], is_operator=is_operator
+                ),
+                reads=reads.get(instance.name),
             )
-            for one in instances
+            for instance in instances
         ]
 
     # --- asking each
@@ -159,7 +162,7 @@ class Lookups:
         self,
         caller: Principal,
         instances: Sequence[Site],
-        ask: Callable[[Site, Visit], Awaitable[T]],
+        ask: Callable[[Site, CallContext], Awaitable[T]],
         policy: Policy,
     ) -> dict[str, T | SiteError]:
         deadline = Deadline.of_request(self.limits.request_timeout)
@@ -167,55 +170,60 @@ class Lookups:
         for instance in instances:
             own = deadline.within(instance.settings.timeout)
             insists = must_answer(instance, policy, len(instances))
-            visiting = _visiting(ask, instance, caller, own, insists=insists)
-            asks.append(Ask(instance, visiting, own, patient=instance.settings.required))
+            in_context = _in_context(ask, instance, caller, own, insists=insists)
+            asks.append(Ask(instance, in_context, own, patient=instance.settings.required))
         answered = await scatter(asks, patience=patience_of(policy, self.limits))
-        return {one.name: answered[one.name] for one in instances}
+        return {instance.name: answered[instance.name] for instance in instances}
 
     async def of_each(
-        self, caller: Principal, sites: Sequence[str] | None, policy: Policy, ask: Callable[[Site, Visit], Awaitable[list[T]]]
+        self,
+        caller: Principal,
+        sites: Sequence[str] | None,
+        policy: Policy,
+        ask: Callable[[Site, CallContext], Awaitable[list[T]]],
     ) -> tuple[dict[str, list[T]], list[SiteReport]]:
         """What every site gives to ``ask``, by name, and a report of each. Raises ``FederationError`` as ``judge``."""
         loop = asyncio.get_running_loop()
         instances = self.registry.chosen(sites, caller)
-        reports = {one.name: SiteReport(one.name, one.number) for one in instances}
+        reports = {instance.name: SiteReport(instance.name, instance.number) for instance in instances}
 
-        async def measured(instance: Site, visit: Visit) -> list[T]:
+        async def measured(instance: Site, context: CallContext) -> list[T]:
             started, report = loop.time(), reports[instance.name]
             try:
-                return await ask(instance, visit)
+                return await ask(instance, context)
             finally:
-                report.elapsed, report.calls, report.cache_age = loop.time() - started, visit.meter.calls, visit.meter.age
+                report.elapsed, report.calls, report.cache_age = loop.time() - started, context.stats.calls, context.stats.age
 
-        found: dict[str, list[T]] = {}
+        by_site: dict[str, list[T]] = {}
         for name, outcome in (await self._scattered(caller, instances, measured, policy)).items():
             if isinstance(outcome, SiteError):
                 reports[name].note_failure(outcome)
             else:
-                found[name] = outcome
-        judge(list(reports.values()), self.registry, policy, is_empty=not any(found.values()))
-        return found, list(reports.values())
+                by_site[name] = outcome
+        judge(list(reports.values()), self.registry, policy, is_empty=not any(by_site.values()))
+        return by_site, list(reports.values())
 
-    def drop_twins(self, found: dict[str, list[T]], reports: list[SiteReport]) -> None:
+    def drop_duplicates(self, by_site: dict[str, list[T]], reports: list[SiteReport]) -> None:
         """What one and the same instance gave twice is given once."""
         for report in reports:
-            others = [self.registry.one(site) for site in found if site != report.site]
-            if report.site in found and (twin := self.twins.known(self.registry.one(report.site), others)) is not None:
-                del found[report.site]
+            others = [self.registry.one(site) for site in by_site if site != report.site]
+            original = self.duplicates.original_of(self.registry.one(report.site), others)
+            if report.site in by_site and original is not None:
+                del by_site[report.site]
                 report.status, report.code = ReportStatus.SKIPPED, Code.DUPLICATE_SITE
-                report.message = f"The same instance as site {twin.name}, which stands for both. Configure it once."
+                report.message = f"The same instance as site {original.name}, which stands for both. Configure it once."
 
 
-def _visiting(
-    ask: Callable[[Site, Visit], Awaitable[T]], instance: Site, caller: Principal, until: Deadline, *, insists: bool
+def _in_context(
+    ask: Callable[[Site, CallContext], Awaitable[T]], instance: Site, caller: Principal, until: Deadline, *, insists: bool
 ) -> Callable[[], Awaitable[T]]:
     async def run() -> T:
-        return await ask(instance, await instance.visit(caller, until, insists=insists))
+        return await ask(instance, await instance.context(caller, until, insists=insists))
 
     return run
 
 
-def _status(instance: Site, outcome: object, elapsed: float | None, twin: Site | None, *, is_operator: bool) -> SiteStatus:
+def _status(instance: Site, outcome: object, elapsed: float | None, original: Site | None, *, is_operator: bool) -> SiteStatus:
     health, last = instance.health, instance.health.last_error
     if isinstance(outcome, SiteError):
         last = outcome
@@ -233,5 +241,5 @@ def _status(instance: Site, outcome: object, elapsed: float | None, twin: Site |
         last_error=last,
         last_error_at=health.last_error_at,
         capabilities=list(instance.capabilities),
-        same_as=twin.name if twin else None,
+        same_as=original.name if original else None,
     )

@@ -18,7 +18,7 @@ from ccgateway.jobs.model import parse_job_id
 from ccgateway.jobs.provisional import is_provisional
 from ccgateway.settings import LimitSettings
 from ccgateway.site.base import MetricsFound, Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.registry import Registry
 from ccgateway.site.sampling import check_samples
 from ccgateway.traffic.scopes import hold
@@ -85,7 +85,7 @@ class JobMetrics:
         until = budget.deadline.within(instance.settings.timeout)
         job = JobRef(site, db_id)
         if is_provisional(db_id):
-            job = JobRef.of(await self.provisionals.row(instance, await instance.visit(caller, until), db_id, NEEDED))
+            job = JobRef.of(await self.provisionals.row(instance, await instance.context(caller, until), db_id, NEEDED))
         answer = await self._read(instance, job, wanted, caller, until)
         budget.take(site, answer.pieces)
         return answer
@@ -149,31 +149,31 @@ class JobMetrics:
     ) -> JobMetricsAnswer:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        visit = await instance.visit(caller, deadline)
+        context = await instance.context(caller, deadline)
         try:
             async with deadline.limit():
-                found = await instance.metrics(visit, job, wanted)
+                found = await instance.metrics(context, job, wanted)
         except TimeoutError:
             raise SiteError(Code.TIMEOUT, instance.name, "The site did not answer in time.") from None
-        return _answer(instance, visit, wanted, found, loop.time() - started)
+        return _answer(instance, context, wanted, found, loop.time() - started)
 
     async def _known(
         self, instance: Site, jobs: Sequence[JobRef], wanted: MetricsWanted, caller: Principal, deadline: Deadline
     ) -> dict[JobRef, JobMetricsAnswer]:
         """What need not be asked for; what goes wrong here goes wrong for each job, and is told there."""
         try:
-            visit = await instance.visit(caller, deadline)
+            context = await instance.context(caller, deadline)
             async with deadline.limit():
-                known = await instance.known_metrics(visit, jobs, wanted)
+                known = await instance.known_metrics(context, jobs, wanted)
         except (SiteError, TimeoutError):
             return {}
-        return {job: _answer(instance, visit, wanted, found, 0.0) for job, found in known.items()}
+        return {job: _answer(instance, context, wanted, found, 0.0) for job, found in known.items()}
 
 
-def _answer(instance: Site, visit: Visit, wanted: MetricsWanted, found: MetricsFound, seconds: float) -> JobMetricsAnswer:
+def _answer(instance: Site, context: CallContext, wanted: MetricsWanted, found: MetricsFound, seconds: float) -> JobMetricsAnswer:
     report = SiteReport(instance.name, instance.number)
-    report.elapsed, report.calls, report.returned = seconds, visit.meter.calls, len(found.pieces)
-    report.cache_age = visit.meter.age
+    report.elapsed, report.calls, report.returned = seconds, context.stats.calls, len(found.pieces)
+    report.cache_age = context.stats.age
     report.notes = [clean(note) for note in (*found.notes, *_notes(wanted, found.pieces))]
     return JobMetricsAnswer(found.pieces, report, found.job)
 

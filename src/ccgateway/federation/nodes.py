@@ -1,6 +1,6 @@
 """Nodes over all sites: their states, added where they can be, and what is measured on the nodes of one cluster.
 
-A cluster names its site, as for writes (``placing``). What several sites answer is merged like this:
+A cluster names its site, as for writes (``routing``). What several sites answer is merged like this:
 
 * lists of nodes and of metrics stand one after the other, sites by number; a metric has the unit, scope and footprint of the
   first cluster that has it;
@@ -20,8 +20,8 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
 from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.metrics import MetricsBudget
-from ccgateway.federation.placing import WriteRouter
 from ccgateway.federation.questions import Answer, Policy, SiteReport
+from ccgateway.federation.routing import WriteRouter
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import Cluster
 from ccgateway.jobs.nodes import (
@@ -41,7 +41,7 @@ from ccgateway.jobs.nodes import (
     sum_over_nodes,
 )  # fmt: skip
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.queries import nodes as queries
 
 __all__ = ["Nodes"]
@@ -69,18 +69,18 @@ class Nodes:
     ) -> Answer[Node]:
         """The nodes that match, sites by number; ``with_meta``: with what is kept beside their states."""
         ask = partial(queries.list_nodes, filters=filters, with_meta=with_meta)
-        found, reports = await self._states(filters, caller, sites, policy, ask)
-        return Answer([_of_site(one, site) for site, some in found.items() for one in some], reports)
+        by_site, reports = await self._states(filters, caller, sites, policy, ask)
+        return Answer([_of_site(node, site) for site, some in by_site.items() for node in some], reports)
 
     async def node_states(
         self, filters: Sequence[NodeFilter], caller: Principal, *, sites: Sequence[str] | None, policy: Policy
     ) -> Answer[StateCount]:
         """How many nodes are in which state, over all sites."""
-        found, reports = await self._states(filters, caller, sites, policy, partial(queries.node_states, filters=filters))
+        by_site, reports = await self._states(filters, caller, sites, policy, partial(queries.node_states, filters=filters))
         total: dict[str, int] = {}
-        for some in found.values():
-            for one in some:
-                total[one.state] = total.get(one.state, 0) + one.count
+        for some in by_site.values():
+            for count in some:
+                total[count.state] = total.get(count.state, 0) + count.count
         return Answer([StateCount(state, count) for state, count in total.items()], reports)
 
     async def node_states_over_time(
@@ -90,20 +90,20 @@ class Nodes:
         if kind not in STATE_KINDS:
             raise RequestError(Code.BAD_REQUEST, f"type is one of {', '.join(STATE_KINDS)}.")
         ask = partial(queries.node_states_over_time, filters=filters, kind=kind)
-        found, reports = await self._states(filters, caller, sites, policy, ask)
-        return Answer(_merged(found), reports)
+        by_site, reports = await self._states(filters, caller, sites, policy, ask)
+        return Answer(_merged(by_site), reports)
 
     async def global_metrics(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[GlobalMetric]:
         """Every metric once, by name, and the clusters of all sites that have it."""
-        found, reports = await self.lookups.of_each(caller, sites, policy, queries.global_metrics)
-        self.lookups.drop_twins(found, reports)
+        by_site, reports = await self.lookups.of_each(caller, sites, policy, queries.global_metrics)
+        self.lookups.drop_duplicates(by_site, reports)
         merged: dict[str, GlobalMetric] = {}
-        for site, some in found.items():
-            for one in some:
-                kept = merged.setdefault(one.name, GlobalMetric(one.name, one.unit, one.scope, one.footprint, []))
-                for part in one.availability:
+        for site, some in by_site.items():
+            for metric in some:
+                kept = merged.setdefault(metric.name, GlobalMetric(metric.name, metric.unit, metric.scope, metric.footprint, []))
+                for part in metric.availability:
                     part.site = site
-                kept.availability += one.availability
+                kept.availability += metric.availability
         return Answer([merged[name] for name in sorted(merged)], reports)
 
     async def _states(
@@ -112,22 +112,22 @@ class Nodes:
         caller: Principal,
         sites: Sequence[str] | None,
         policy: Policy,
-        ask: Callable[[Site, Visit], Awaitable[list[T]]],
+        ask: Callable[[Site, CallContext], Awaitable[list[T]]],
     ) -> tuple[dict[str, list[T]], list[SiteReport]]:
         cluster = cluster_named(filters)
         if sites is None and cluster is not None:
             deadline = Deadline.after(self.lookups.limits.request_timeout)
-            open_to = {one.name for one in self.lookups.registry.open_to(caller)}
-            sites = [one.name for one in await self.router.having(cluster, caller, deadline) if one.name in open_to] or None
+            open_to = {site.name for site in self.lookups.registry.open_to(caller)}
+            sites = [site.name for site in await self.router.having(cluster, caller, deadline) if site.name in open_to] or None
         try:
-            found, reports = await self.lookups.of_each(caller, sites, policy, ask)
+            by_site, reports = await self.lookups.of_each(caller, sites, policy, ask)
         except FederationError as error:
             # whoever asks for more in the same document is told the rest
             if policy is Policy.STRICT or any(cause.code is not Code.UNSUPPORTED for cause in error.causes):
                 raise
             return {}, [self._lacking(cause) for cause in error.causes]
-        self.lookups.drop_twins(found, reports)
-        return found, reports
+        self.lookups.drop_duplicates(by_site, reports)
+        return by_site, reports
 
     def _lacking(self, cause: SiteError) -> SiteReport:
         report = SiteReport(cause.site, self.lookups.registry.one(cause.site).number)
@@ -139,8 +139,8 @@ class Nodes:
     async def node(self, site: str, db_id: int, caller: Principal) -> Node:
         """The node with that number of the site. ``NOT_FOUND`` if there is none."""
 
-        async def ask(instance: Site, visit: Visit) -> Node | None:
-            return await queries.node_by_id(instance, visit, db_id)
+        async def ask(instance: Site, context: CallContext) -> Node | None:
+            return await queries.node_by_id(instance, context, db_id)
 
         node = await self._at(self.lookups.registry.one(site), caller, Deadline.after(self.lookups.limits.request_timeout), ask)
         if node is None:
@@ -151,8 +151,8 @@ class Nodes:
         """The node of that name. ``NOT_FOUND`` if there is none."""
         wanted = NodeFilter.of_node(cluster, hostname)
 
-        async def ask(instance: Site, visit: Visit) -> list[Node]:
-            return await queries.list_nodes(instance, visit, [wanted], with_meta=True)
+        async def ask(instance: Site, context: CallContext) -> list[Node]:
+            return await queries.list_nodes(instance, context, [wanted], with_meta=True)
 
         deadline = Deadline.after(self.lookups.limits.request_timeout)
         for node in await self._at(self.lookups.registry.one(site), caller, deadline, ask):
@@ -163,8 +163,8 @@ class Nodes:
     async def allocated_nodes(self, cluster: str, site: str | None, caller: Principal) -> list[Count]:
         """How many nodes of the cluster run jobs, by sub-cluster: to those who see everybody's jobs."""
 
-        async def ask(instance: Site, visit: Visit, _cluster: Cluster) -> list[Count]:
-            return await queries.allocated_nodes(instance, visit, cluster)
+        async def ask(instance: Site, context: CallContext, _cluster: Cluster) -> list[Count]:
+            return await queries.allocated_nodes(instance, context, cluster)
 
         return await self._of_cluster(cluster, site, caller, ask, Deadline.after(self.lookups.limits.request_timeout))
 
@@ -173,23 +173,23 @@ class Nodes:
     ) -> list[NodeMetrics]:
         """What is measured on each of the nodes, by their names."""
 
-        async def ask(instance: Site, visit: Visit, _cluster: Cluster) -> list[NodeMetrics]:
-            return _taken(budget, instance.name, await queries.node_metrics(instance, visit, wanted))
+        async def ask(instance: Site, context: CallContext, _cluster: Cluster) -> list[NodeMetrics]:
+            return _taken(budget, instance.name, await queries.node_metrics(instance, context, wanted))
 
         _check_time(wanted)
-        found = await self._of_cluster(wanted.cluster, site, caller, ask, budget.deadline)
-        return sorted(found, key=lambda one: one.host)
+        metrics = await self._of_cluster(wanted.cluster, site, caller, ask, budget.deadline)
+        return sorted(metrics, key=lambda node: node.host)
 
     async def node_metrics_page(
         self, wanted: NodeListWanted, site: str | None, caller: Principal, *, budget: MetricsBudget
     ) -> NodeMetricsPage:
         """One page of that, by the nodes' names."""
 
-        async def ask(instance: Site, visit: Visit, cluster: Cluster) -> NodeMetricsPage:
-            if wanted.sub_cluster and wanted.sub_cluster not in {one.name for one in cluster.sub_clusters or ()}:
+        async def ask(instance: Site, context: CallContext, cluster: Cluster) -> NodeMetricsPage:
+            if wanted.sub_cluster and wanted.sub_cluster not in {sub_cluster.name for sub_cluster in cluster.sub_clusters or ()}:
                 message = f"Cluster {cluster.name!r} has no sub-cluster {wanted.sub_cluster[:60]!r}."
                 raise RequestError(Code.BAD_REQUEST, message)
-            page = await queries.node_metrics_page(instance, visit, wanted)
+            page = await queries.node_metrics_page(instance, context, wanted)
             _taken(budget, instance.name, page.items)
             return page
 
@@ -211,24 +211,26 @@ class Nodes:
         cluster: str,
         site: str | None,
         caller: Principal,
-        ask: Callable[[Site, Visit, Cluster], Awaitable[T]],
+        ask: Callable[[Site, CallContext, Cluster], Awaitable[T]],
         deadline: Deadline,
     ) -> T:
         """Asks the site of the cluster, once it is known to have that: releases fail on one that they do not know."""
 
-        async def asked(instance: Site, visit: Visit) -> T:
-            known = {one.name: one for one in await instance.clusters(visit, with_partitions=False)}
+        async def checked(instance: Site, context: CallContext) -> T:
+            known = {item.name: item for item in await instance.clusters(context, with_partitions=False)}
             if cluster not in known:
                 raise RequestError(Code.UNKNOWN_CLUSTER, f"Site {instance.name} has no cluster {cluster[:60]!r}.")
-            return await ask(instance, visit, known[cluster])
+            return await ask(instance, context, known[cluster])
 
-        return await self._at(await self.router.site_of(site, cluster, caller, deadline), caller, deadline, asked)
+        return await self._at(await self.router.site_of(site, cluster, caller, deadline), caller, deadline, checked)
 
-    async def _at(self, instance: Site, caller: Principal, deadline: Deadline, ask: Callable[[Site, Visit], Awaitable[T]]) -> T:
+    async def _at(
+        self, instance: Site, caller: Principal, deadline: Deadline, ask: Callable[[Site, CallContext], Awaitable[T]]
+    ) -> T:
         until = deadline.within(instance.settings.timeout)
         try:
             async with until.limit():
-                return await ask(instance, await instance.visit(caller, until))
+                return await ask(instance, await instance.context(caller, until))
         except TimeoutError:
             raise SiteError(Code.TIMEOUT, instance.name, "The site did not answer in time.") from None
 
@@ -249,16 +251,16 @@ def _check_time(wanted: NodeMetricsWanted) -> None:
         raise RequestError(Code.BAD_REQUEST, "from: it has to be before to.")
 
 
-def _merged(found: dict[str, list[StateTimeline]]) -> list[StateTimeline]:
+def _merged(by_site: dict[str, list[StateTimeline]]) -> list[StateTimeline]:
     by_state: dict[str, list[tuple[str, StateTimeline]]] = {}
-    for site, some in found.items():
-        for one in some:
-            by_state.setdefault(one.state, []).append((site, one))
+    for site, some in by_site.items():
+        for timeline in some:
+            by_state.setdefault(timeline.state, []).append((site, timeline))
     merged: list[StateTimeline] = []
     for state, parts in by_state.items():
-        if all(one.times == parts[0][1].times for _, one in parts):
-            counts = [sum(column) for column in zip(*(one.counts for _, one in parts), strict=True)]
+        if all(timeline.times == parts[0][1].times for _, timeline in parts):
+            counts = [sum(column) for column in zip(*(timeline.counts for _, timeline in parts), strict=True)]
             merged.append(StateTimeline(state, counts, parts[0][1].times, tuple(site for site, _ in parts)))
         else:
-            merged += [StateTimeline(state, one.counts, one.times, (site,)) for site, one in parts]
+            merged += [StateTimeline(state, timeline.counts, timeline.times, (site,)) for site, timeline in parts]
     return merged

@@ -1,4 +1,4 @@
-"""How far a call is: what can be said of each of its orders at any time, also when the gateway has to stop."""
+"""How far a call is: what can be said of each of its commands at any time, also when the gateway has to stop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CUT = "The gateway stopped while this was under way: it may have taken effect."
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What an order is about, as far as it is known, and what the audit log says of it."""
+    """What a command is about, as far as it is known, and what the audit log says of it."""
 
     detail: str
     site: str | None = None
@@ -28,15 +28,15 @@ class Subject:
 
 @dataclass(slots=True)
 class Progress:
-    """The orders of one call by their numbers: which were begun (``begun``), and what those came to that have ended."""
+    """The commands of one call by their numbers: which were begun (``begun``), and what those came to that have ended."""
 
     subjects: list[Subject]
     begun: dict[int, str | None] = field(default_factory=dict)
     results: dict[int, WriteResult] = field(default_factory=dict)
 
-    def begin(self, place: int, site: str) -> None:
-        """The order is being carried out at ``site``."""
-        self.begun[place] = site
+    def begin(self, number: int, site: str) -> None:
+        """The command is being executed at ``site``."""
+        self.begun[number] = site
 
     @property
     def is_begun(self) -> bool:
@@ -44,19 +44,19 @@ class Progress:
         return bool(self.begun)
 
     def under_way(self) -> list[int]:
-        """Orders that were begun and have not ended."""
-        return [place for place in self.begun if place not in self.results]
+        """The commands that were begun and have not ended."""
+        return [number for number in self.begun if number not in self.results]
 
     def so_far(self) -> Sequence[WriteResult]:
-        """One result for each order: its own, ``UNKNOWN`` if it is under way, else that nothing was sent."""
-        return [self.results.get(place) or self._cut(place) for place in range(len(self.subjects))]
+        """One result for each command: its own, ``UNKNOWN`` if it is under way, else that nothing was sent."""
+        return [self.results.get(number) or self._cut(number) for number in range(len(self.subjects))]
 
-    def _cut(self, place: int) -> WriteResult:
-        about = self.subjects[place]
+    def _cut(self, number: int) -> WriteResult:
+        about = self.subjects[number]
         unsent = WriteResult(
             outcome=WriteOutcome.FAILED, site=about.site, key=about.key, db_id=about.db_id, tag=about.tag, code=Code.STOPPING,
             message=NOT_SENT, retryable=True,
         )  # fmt: skip
-        if place not in self.begun:
+        if number not in self.begun:
             return unsent
-        return replace(unsent, outcome=WriteOutcome.UNKNOWN, site=self.begun[place], message=CUT)
+        return replace(unsent, outcome=WriteOutcome.UNKNOWN, site=self.begun[number], message=CUT)

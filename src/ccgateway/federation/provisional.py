@@ -17,7 +17,7 @@ from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.provisional import Clue, clue_of, provisional_id
 from ccgateway.jobs.writes import Target
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.finding import job_of_key, job_of_provisional
 
 __all__ = ["Provisionals"]
@@ -66,24 +66,24 @@ class Provisionals:
             return None
         return JobKey(note.site, note.cluster, note.job_id, note.start_time) if note is not None else None
 
-    async def row(self, instance: Site, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow:
+    async def row(self, instance: Site, context: CallContext, db_id: int, attributes: frozenset[str]) -> JobRow:
         """The job as its site shows it now. ``NOT_FOUND``, to be asked again, while it does not."""
         key = await self.key(instance.name, db_id)
         if key is not None:
-            row = await job_of_key(instance, visit, key, attributes)
+            row = await job_of_key(instance, context, key, attributes)
         else:
-            row = await job_of_provisional(instance, visit, db_id, attributes)
+            row = await job_of_provisional(instance, context, db_id, attributes)
         if row is None:
             raise _not_shown(instance.name)
         return row
 
-    async def target(self, instance: Site, visit: Visit, target: Target, db_id: int, *, stops: bool) -> Target:
+    async def target(self, instance: Site, context: CallContext, target: Target, db_id: int, *, stops: bool) -> Target:
         """The job that a write to that id means, by key. ``stops``: it need not show yet, and its cluster may be left open.
 
         ``CONFLICT`` where the rest of ``target`` names another job.
         """
         key = await self.key(instance.name, db_id)
-        if key is None and (row := await job_of_provisional(instance, visit, db_id, frozenset())) is not None:
+        if key is None and (row := await job_of_provisional(instance, context, db_id, frozenset())) is not None:
             key = row.key
         if key is not None:
             found = Target(site=key.site, cluster=key.cluster, job_id=key.job_id, start_time=key.start_time)

@@ -32,7 +32,7 @@ from ccgateway.jobs.statistics.figures import (
 )
 from ccgateway.jobs.statistics.histograms import MOST_BINS, Durations, MetricAxis, MetricPeak, align, duration_bins
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.registry import Registry
 from ccgateway.tasks import side_by_side
 
@@ -169,20 +169,20 @@ class Statistics:
             is_exact=question.exact and (is_merged or Figure.SHORT in question.figures),
         )
 
-        async def ask(site: Site, visit: Visit) -> list[SiteStatistics]:
+        async def ask(site: Site, context: CallContext) -> list[SiteStatistics]:
             aligned = [axis for axis in axes.values() if isinstance(axis, MetricAxis)]
             bins = tuple(axis.sites[site.name] for axis in aligned if site.name in axis.sites)
-            found = await site.statistics(visit, replace(wanted, bins=bins), budget=limits.scan_budget)
+            found = await site.statistics(context, replace(wanted, bins=bins), budget=limits.scan_budget)
             for axis in aligned:
                 if site.name not in axis.sites and _jobs_in(found):
                     reason = f"{site.name} does not say what {axis.metric} can reach there."
                     found.metrics[axis.metric] = Histogram(refused=reason)
-            hidden[site.name] = site.hides_others(visit.credential)
+            hidden[site.name] = site.hides_others(context.credential)
             return [found]
 
         hidden: dict[str, bool] = {}
         found, reports = await self.lookups.of_each(caller, question.sites, question.policy, ask)
-        self.lookups.drop_twins(found, reports)
+        self.lookups.drop_duplicates(found, reports)
         parts = [part for (part,) in found.values()]
         for report in reports:
             if report.site in found:
@@ -201,8 +201,8 @@ class Statistics:
     async def _axes(self, question: StatisticsQuestion, caller: Principal) -> dict[str, MetricAxis | str]:
         """The bins of every metric, from what the sites' clusters say of it."""
 
-        async def ask(site: Site, visit: Visit) -> list[Cluster]:
-            return await site.clusters(visit, with_partitions=False)
+        async def ask(site: Site, context: CallContext) -> list[Cluster]:
+            return await site.clusters(context, with_partitions=False)
 
         names = dict.fromkeys(question.metrics)
         try:

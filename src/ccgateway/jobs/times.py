@@ -16,30 +16,30 @@ MILLISECONDS = 10**11
 LONGEST, LONGEST_ASKED = 2**31 - 1, 10**12
 
 
-def check_started(order: StartJob, now: float) -> None:
+def check_started(command: StartJob, now: float) -> None:
     """``BAD_REQUEST`` for a start that cannot be; ``now`` in epoch seconds."""
-    _check("startTime", order.start_time, now)
-    if order.walltime is not None and not 0 <= order.walltime < LONGEST_ASKED:
-        raise _bad(f"walltime: {order.walltime} seconds cannot be asked for.")
+    _check("startTime", command.start_time, now)
+    if command.walltime is not None and not 0 <= command.walltime < LONGEST_ASKED:
+        raise _bad(f"walltime: {command.walltime} seconds cannot be asked for.")
 
 
-def check_stopped(order: StopJob, now: float) -> None:
-    """``BAD_REQUEST`` for an end that cannot be, as far as the order itself tells."""
-    _check("stopTime", order.stop_time, now)
-    start = order.target.start_time
+def check_stopped(command: StopJob, now: float) -> None:
+    """``BAD_REQUEST`` for an end that cannot be, as far as the command itself tells."""
+    _check("stopTime", command.stop_time, now)
+    start = command.target.start_time
     if start is None:
         return
-    if start > order.stop_time:
+    if start > command.stop_time:
         hint = " Is startTime in milliseconds?" if start >= MILLISECONDS else ""
-        raise _bad(f"stopTime: a job that started at {start} cannot have ended at {order.stop_time}.{hint}")
-    if order.stop_time - start > LONGEST:
-        raise _bad(f"stopTime: a job cannot run for {order.stop_time - start} seconds.")
+        raise _bad(f"stopTime: a job that started at {start} cannot have ended at {command.stop_time}.{hint}")
+    if command.stop_time - start > LONGEST:
+        raise _bad(f"stopTime: a job cannot run for {command.stop_time - start} seconds.")
 
 
-def check_before(order: DeleteBefore, now: float) -> None:
+def check_before(command: DeleteBefore, now: float) -> None:
     """``BAD_REQUEST`` for a time before which every job lies: more likely a mistake than a wish."""
-    if order.before > now + AHEAD:
-        raise _bad(f"before: {_ahead(order.before)} It would delete every job: name a time that has been.")
+    if command.before > now + AHEAD:
+        raise _bad(f"before: {_ahead(command.before)} It would delete every job: name a time that has been.")
 
 
 def _check(name: str, seconds: int, now: float) -> None:

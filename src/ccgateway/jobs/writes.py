@@ -1,6 +1,6 @@
-"""What callers may change at sites, and what became of it: orders and results, the same for every surface.
+"""What callers may change at sites, and what became of it: commands and results, the same for every surface.
 
-An order names its job by a ``Target``; a list of orders gives a list of results, one for each, in their order.
+A command names its job by a ``Target``; a list of commands gives a list of results, one for each, in their order.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = [
     "WriteOutcome", "WriteResult",
 ]  # fmt: skip
 
-#: orders in one call at the most
+#: commands in one call at the most
 MOST_ITEMS = 1000
 #: what a job can be stopped as
 END_STATES = tuple(state for state in STATES if state not in ("running", "pending", "suspended"))
@@ -259,12 +259,12 @@ class NodeStates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteResult:
-    """What one order came to.
+    """What one command came to.
 
     ``site``: where (``None`` if that could not be told); ``key`` and ``db_id``: the job, as far as it is known (the id is
-    provisional while it is pending, and once the job is deleted it names nothing any more); ``tag``: for orders about tags as
+    provisional while it is pending, and once the job is deleted it names nothing any more); ``tag``: for commands about tags as
     such; ``count``: how many jobs were, or in a dry run would be, deleted (``None``: not known); ``code`` and ``message``: why
-    not, or what else there is to know; ``retryable``: whether the same order may succeed a little later.
+    not, or what else there is to know; ``retryable``: whether the same command may succeed a little later.
     """
 
     outcome: WriteOutcome
@@ -287,7 +287,7 @@ class WriteResult:
         db_id: int | None = None,
         tag: Tag | None = None,
     ) -> WriteResult:
-        """The result of an order that ``error`` kept from taking effect."""
+        """The result of a command that ``error`` kept from taking effect."""
         return cls(
             outcome=WriteOutcome.FAILED,
             site=site or error.site,

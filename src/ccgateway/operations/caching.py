@@ -90,7 +90,7 @@ async def _subject(settings: Settings, site: str | None, job: str) -> tuple[str,
     registry = Registry(settings.sites.values())
     try:
         instance, deadline = registry.one(name), Deadline.after(PATIENCE)
-        row = await instance.job(await instance.visit(Principal("ccgateway cache"), deadline), db_id, frozenset())
+        row = await instance.job(await instance.context(Principal("ccgateway cache"), deadline), db_id, frozenset())
     finally:
         await registry.aclose()
     if row is None:

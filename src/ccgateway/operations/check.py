@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SettingsError, SiteError
 from ccgateway.federation.audit import trouble_with
-from ccgateway.federation.twins import address_of, look_alike
+from ccgateway.federation.duplicates import address_of, look_alike
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import Conditions
 from ccgateway.operations.caching import judge
@@ -33,7 +33,7 @@ from ccgateway.settings.base import is_loopback
 from ccgateway.site.base import JobsWanted
 from ccgateway.site.credentials import Credential
 from ccgateway.site.credentials.table import TokenTable
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.instance import Instance
 from ccgateway.site.registry import Registry
 from ccgateway.site.releases import DIALECTS
@@ -79,7 +79,7 @@ async def check(settings: Settings, path: Path | None) -> CheckResult:
         sites = sorted(settings.sites.values(), key=lambda site: site.number)
         asked = [_Asked(site, stack, settings, held.table) for site in sites]
         await asyncio.gather(*(one.run() for one in asked))
-        await _find_twins(asked)
+        await _find_duplicates(asked)
         result.redis, findings = await judging
     result.findings += findings
     result.sites = [one.found for one in asked]
@@ -124,7 +124,7 @@ class _Asked:
         instance = registry.one(self.site.name).origin
         credential = Credential.from_token(token or NO_TOKEN)
         signed = await check_signing(
-            self.site, self.settings, self.table, self.found, lambda shown: self._ask(instance.find_release(self._visit(shown)))
+            self.site, self.settings, self.table, self.found, lambda shown: self._ask(instance.find_release(self._context(shown)))
         )
         if token is None and signed is not None and self.found.release is not None:
             # where there is no GraphQL, clusters are told to administrators only
@@ -135,7 +135,7 @@ class _Asked:
         self.found.token = facts
         is_expired = facts is not None and self._judge_expiry(facts)
         try:
-            release = await self._ask(instance.find_release(self._visit(credential)))
+            release = await self._ask(instance.find_release(self._context(credential)))
         except SiteError as error:
             self._note_refusal(error, facts, is_expired=is_expired)
             if error.code is Code.SITE_UNAUTHORIZED:
@@ -161,7 +161,7 @@ class _Asked:
         async def is_refused(credential: Credential) -> bool:
             async with places:
                 try:
-                    await self._ask(instance.greet(self._visit(credential)))
+                    await self._ask(instance.greet(self._context(credential)))
                 except SiteError as error:
                     return error.code is Code.SITE_UNAUTHORIZED
                 return False
@@ -181,8 +181,8 @@ class _Asked:
                 return entry.own.token
         return None
 
-    def _visit(self, credential: Credential) -> Visit:
-        return Visit(credential, Deadline.after(self.site.timeout))
+    def _context(self, credential: Credential) -> CallContext:
+        return CallContext(credential, Deadline.after(self.site.timeout))
 
     async def _ask(self, question: Awaitable[T]) -> T:
         """The answer, within the site's own limit."""
@@ -247,7 +247,7 @@ class _Asked:
     async def _try_query(self, instance: Instance, credential: Credential) -> None:
         """Whether jobs can be read by the site's own GraphQL, where the settings let them."""
         with contextlib.suppress(SiteError):  # whatever it is, REST has answered
-            await self._ask(instance.count(self._visit(credential), JobsWanted(Conditions(), frozenset())))
+            await self._ask(instance.count(self._context(credential), JobsWanted(Conditions(), frozenset())))
         way = instance.reads(credential)
         self.found.reads = "query" if way.by_query else "rest"
         if way.gave_way:
@@ -258,9 +258,9 @@ class _Asked:
         loop, found = asyncio.get_running_loop(), self.found
         started = loop.time()
         try:
-            await self._ask(instance.greet(self._visit(credential)))
+            await self._ask(instance.greet(self._context(credential)))
             found.elapsed = loop.time() - started
-            clusters = await self._ask(instance.clusters(self._visit(credential), with_partitions=False))
+            clusters = await self._ask(instance.clusters(self._context(credential), with_partitions=False))
         except SiteError as error:
             advice = advise(error, self.site, facts, found.release)
             found.problem(advice.key, advice.problem, advice.remedy)
@@ -270,7 +270,7 @@ class _Asked:
         await self._try_query(instance, credential)
         if "admin" in facts.roles:
             try:
-                found.users = len(await self._ask(instance.users(self._visit(credential))))
+                found.users = len(await self._ask(instance.users(self._context(credential))))
             except SiteError as error:
                 advice = advise(error, self.site, facts, found.release)
                 found.warn(advice.key, f"the site does not list its users: {advice.problem}", advice.remedy)
@@ -307,7 +307,7 @@ def _check_grpc(settings: Settings) -> list[Finding]:
     return [Finding(Level.WARNING, "grpc.cert_file", "tokens and answers cross the network unencrypted", remedy)]
 
 
-async def _find_twins(asked: list[_Asked]) -> None:
+async def _find_duplicates(asked: list[_Asked]) -> None:
     """Two sections that lead to one instance, or that look like it. Told once, of the later one."""
     for number, two in enumerate(asked):
         two.found.same_as = two.site.same_as

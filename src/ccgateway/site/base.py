@@ -24,7 +24,7 @@ from ccgateway.jobs.statistics.counting import SiteStatistics, StatisticsWanted
 from ccgateway.jobs.statistics.footprints import Footprints, FootprintsWanted, HeatmapWanted, JobSummaries, SummariesWanted
 from ccgateway.settings import SiteSettings
 from ccgateway.site.credentials import Credential, Proofs
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.health import SiteHealth
 from ccgateway.site.releases import ListPage, Window
 
@@ -107,24 +107,24 @@ class Site(Protocol):
         ...
 
     @property
-    def is_visited_at_once(self) -> bool:
-        """Whether ``visit`` asks nobody, so that it takes no time."""
+    def context_is_local(self) -> bool:
+        """Whether ``context`` asks nobody, so that it takes no time."""
         ...
 
-    async def visit(self, caller: Principal, deadline: Deadline, *, insists: bool = True) -> Visit:
-        """A visit on behalf of ``caller``. Raises ``NO_CREDENTIAL`` if there is no token for that caller, or the caller is
-        bound to another site. ``insists``: the site is asked also while it is known to be down."""
+    async def context(self, caller: Principal, deadline: Deadline, *, insists: bool = True) -> CallContext:
+        """What calls on behalf of ``caller`` are made in. Raises ``NO_CREDENTIAL`` if there is no token for that
+        caller, or the caller is bound to another site. ``insists``: the site is asked also while it is known to be down."""
         ...
 
-    async def page(self, visit: Visit, wanted: JobsWanted, window: Window, *, size: int, page: int = 1) -> ListPage:
+    async def page(self, context: CallContext, wanted: JobsWanted, window: Window, *, size: int, page: int = 1) -> ListPage:
         """One page of the site's list, newest first, and which of its rows match. ``PageFailedError`` on HTTP 500."""
         ...
 
-    async def job(self, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
+    async def job(self, context: CallContext, db_id: int, attributes: frozenset[str]) -> JobRow | None:
         """The job with that database id, or ``None`` if there is none that the credential may see."""
         ...
 
-    async def metrics(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
+    async def metrics(self, context: CallContext, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
         """The metrics of that job, at the scopes that the site has them at, also where others were asked for.
 
         ``NOT_FOUND`` if there is no such job that the credential may see; ``SITE_UNAUTHORIZED`` if it may see the job, but not
@@ -132,50 +132,52 @@ class Site(Protocol):
         """
         ...
 
-    async def known_metrics(self, visit: Visit, jobs: Sequence[JobRef], wanted: MetricsWanted) -> Mapping[JobRef, MetricsFound]:
+    async def known_metrics(
+        self, context: CallContext, jobs: Sequence[JobRef], wanted: MetricsWanted
+    ) -> Mapping[JobRef, MetricsFound]:
         """The metrics of those of the jobs for which the site need not be asked."""
         ...
 
-    async def clusters(self, visit: Visit, *, with_partitions: bool) -> list[Cluster]:
+    async def clusters(self, context: CallContext, *, with_partitions: bool) -> list[Cluster]:
         """The site's clusters; their partitions only if asked for, as they take a request of their own."""
         ...
 
-    async def users(self, visit: Visit) -> list[User]:
+    async def users(self, context: CallContext) -> list[User]:
         """The site's user table; needs an admin's token."""
         ...
 
-    async def statistics(self, visit: Visit, wanted: StatisticsWanted, *, budget: int) -> SiteStatistics:
+    async def statistics(self, context: CallContext, wanted: StatisticsWanted, *, budget: int) -> SiteStatistics:
         """Figures of the jobs that match. ``budget``: jobs that may be read for it; ``SCAN_BUDGET`` where that takes more."""
         ...
 
-    async def footprints(self, visit: Visit, wanted: FootprintsWanted, *, budget: int) -> Footprints:
+    async def footprints(self, context: CallContext, wanted: FootprintsWanted, *, budget: int) -> Footprints:
         """Averages of metrics of every job that matches; ``SCAN_BUDGET`` for more jobs than ``budget``."""
         ...
 
-    async def heatmap(self, visit: Visit, wanted: HeatmapWanted, *, budget: int) -> list[list[float]]:
+    async def heatmap(self, context: CallContext, wanted: HeatmapWanted, *, budget: int) -> list[list[float]]:
         """Samples of every job that matches; ``UNSUPPORTED`` where the site tells none, ``SCAN_BUDGET`` as ``footprints``."""
         ...
 
-    async def summaries(self, visit: Visit, wanted: SummariesWanted, *, budget: int) -> JobSummaries:
+    async def summaries(self, context: CallContext, wanted: SummariesWanted, *, budget: int) -> JobSummaries:
         """Statistics of metrics of every job that matches, oldest first; ``SCAN_BUDGET`` as ``footprints``."""
         ...
 
-    async def greet(self, visit: Visit) -> None:
+    async def greet(self, context: CallContext) -> None:
         """Reads at most one job, to see that the site answers and its release fits."""
         ...
 
-    async def count(self, visit: Visit, wanted: JobsWanted) -> Tally | None:
+    async def count(self, context: CallContext, wanted: JobsWanted) -> Tally | None:
         """How many jobs match now, exactly; ``None`` where only reading them tells."""
         ...
 
     async def first(
-        self, visit: Visit, wanted: JobsWanted, order: JobOrder, *, size: int, after: Cursor | None
+        self, context: CallContext, wanted: JobsWanted, order: JobOrder, *, size: int, after: Cursor | None
     ) -> FirstJobs | None:
         """The first ``size`` jobs after ``after`` in that order, which is not the total one; ``None`` where only reading all of
         them tells."""
         ...
 
-    async def complete(self, visit: Visit, rows: Sequence[JobRow], attributes: frozenset[str]) -> Completed:
+    async def complete(self, context: CallContext, rows: Sequence[JobRow], attributes: frozenset[str]) -> Completed:
         """The jobs of these rows, read again with all of the attributes."""
         ...
 

@@ -18,7 +18,7 @@ import httpx2
 from ccgateway import __version__
 from ccgateway.errors import Code, SettingsError, SiteError
 from ccgateway.settings import SiteSettings
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from ccgateway.transport import AiohttpTransport, AnswerTooLargeError, authorities
 
 __all__ = ["SiteClient"]
@@ -53,15 +53,15 @@ class SiteClient:
             "User-Agent": f"ccgateway/{__version__}",
         }
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         """The site's answer, whatever its status."""
-        headers = {**self._headers, "X-Auth-Token": visit.credential.token.get_secret_value()}
+        headers = {**self._headers, "X-Auth-Token": context.credential.token.get_secret_value()}
         if request.body is not None:
             headers["Content-Type"] = request.media_type
         name, seconds = self._settings.name, self._settings.connect_timeout
-        visit.meter.calls += 1
+        context.stats.calls += 1
         try:
-            async with visit.deadline.limit():
+            async with context.deadline.limit():
                 answer = await self._transport.handle_async_request(
                     httpx2.Request(
                         request.method,
@@ -88,7 +88,7 @@ class SiteClient:
             raise SiteError(Code.CONNECTION_LOST, name, "The connection broke before the answer was complete.") from None
         except httpx2.HTTPError:
             raise SiteError(Code.BAD_ANSWER, name, "What the site sent is not a proper HTTP answer.") from None
-        secrets = _secret_parts(visit.credential.token.get_secret_value())
+        secrets = _secret_parts(context.credential.token.get_secret_value())
         return SiteAnswer(
             answer.status_code,
             answer.headers.get("Content-Type", "").partition(";")[0].strip().lower(),

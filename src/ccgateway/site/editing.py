@@ -109,7 +109,7 @@ async def delete_before(write: WriteContext, before: int, omit_tagged: OmitTagge
 async def _is_empty(write: WriteContext, before: int) -> bool:
     wanted = JobsWanted(Conditions(), frozenset())
     try:
-        page = await write.instance.page(write.visit, wanted, Window(EARLIEST, before - 1), size=1)
+        page = await write.instance.page(write.context, wanted, Window(EARLIEST, before - 1), size=1)
     except PageFailedError:  # the newest of them cannot be read: so there is one
         return False
     return not page.rows
@@ -132,7 +132,7 @@ async def _counted(write: WriteContext, before: int, omit_tagged: OmitTagged, mo
 
 async def _rows(write: WriteContext, before: int, most: int) -> list[JobRow]:
     until = JobFilter(start_time=TimeRange(None, before - 1))
-    stream = JobStream(write.instance, write.visit, JobsWanted(conditions_of((until,), write.site), frozenset({"tags"})))
+    stream = JobStream(write.instance, write.context, JobsWanted(conditions_of((until,), write.site), frozenset({"tags"})))
     while not stream.done:
         await stream.read(2000)
         if stream.scanned > most:

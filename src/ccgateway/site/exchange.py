@@ -9,12 +9,12 @@ from typing import Protocol
 from ccgateway.deadline import Deadline
 from ccgateway.site.credentials import Credential, Proofs
 
-__all__ = ["Exchange", "Meter", "SiteAnswer", "SiteRequest", "Visit"]
+__all__ = ["CallContext", "CallStats", "Exchange", "SiteAnswer", "SiteRequest"]
 
 
 @dataclass(slots=True)
-class Meter:
-    """What one question took of one site.
+class CallStats:
+    """What one call took of one site.
 
     ``calls``: HTTP requests to it; ``recalled``: answers that were remembered, or fetched for somebody else; ``oldest``: when
     the oldest of what was remembered was read, on the event loop's clock.
@@ -25,7 +25,7 @@ class Meter:
     oldest: float | None = None
 
     def note_age(self, seconds: float) -> None:
-        """Something that was read so long ago is part of the answer."""
+        """Counts in something that was read ``seconds`` ago."""
         moment = asyncio.get_running_loop().time() - seconds
         self.oldest = moment if self.oldest is None else min(self.oldest, moment)
 
@@ -36,8 +36,8 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """On whose behalf, until when, and at what count one question is put to one site.
+class CallContext:
+    """On whose behalf one site is called, until when, and what that has taken so far.
 
     ``proofs``: what the site said to tokens. ``insists``: the site itself is asked, also while it is known to be down; who asks
     many sites at once need not.
@@ -45,7 +45,7 @@ class Visit:
 
     credential: Credential
     deadline: Deadline
-    meter: Meter = field(default_factory=Meter)
+    stats: CallStats = field(default_factory=CallStats)
     proofs: Proofs | None = field(default=None, repr=False)
     insists: bool = True
 
@@ -84,6 +84,6 @@ class SiteAnswer:
 class Exchange(Protocol):
     """Sends one request to one site. Raises ``SiteError`` if no answer came; any status is an answer."""
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
-        """The site's answer to ``request``, before the visit's deadline."""
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+        """The site's answer to ``request``, before the context's deadline."""
         ...

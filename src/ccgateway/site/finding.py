@@ -12,7 +12,7 @@ from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.provisional import clue_of, provisional_id
 from ccgateway.jobs.writes import Target
 from ccgateway.site.base import JobsWanted, Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.reading import JobStream
 
 __all__ = ["find_job", "job_of_key", "job_of_provisional", "newest_job", "whole_target"]
@@ -23,19 +23,19 @@ FEW, PAGE = 32, 1000
 SOME, MANY = 2000, 20_000
 
 
-async def find_job(site: Site, visit: Visit, target: Target, attributes: frozenset[str]) -> JobRow | None:
+async def find_job(site: Site, context: CallContext, target: Target, attributes: frozenset[str]) -> JobRow | None:
     """The job that ``target`` names by id or by its whole key, if the credential may see it; by both, only if they agree."""
     if target.db_id is not None:
-        row = await site.job(visit, target.db_id, attributes)
+        row = await site.job(context, target.db_id, attributes)
         return row if row is not None and target.fits(row.key) else None
     key = target.key
-    return await job_of_key(site, visit, key, attributes) if key is not None else None
+    return await job_of_key(site, context, key, attributes) if key is not None else None
 
 
-async def job_of_key(site: Site, visit: Visit, key: JobKey, attributes: frozenset[str]) -> JobRow | None:
+async def job_of_key(site: Site, context: CallContext, key: JobKey, attributes: frozenset[str]) -> JobRow | None:
     """The job with that key, whatever its database id is."""
     wanted = JobFilter.of_job(key.job_id, cluster=key.cluster, start_time=key.start_time)
-    stream = JobStream(site.origin, visit, JobsWanted(conditions_of((wanted,), site.name), attributes))
+    stream = JobStream(site.origin, context, JobsWanted(conditions_of((wanted,), site.name), attributes))
     while not stream.done:
         await stream.read(FEW)
     return next((row for row in stream.rows if row.key == key), None)
@@ -48,7 +48,7 @@ def whole_target(row: JobRow) -> Target:
 
 
 async def newest_job(
-    site: Site, visit: Visit, target: Target, *, state: str | None = None, user: str | None = None, budget: int = MANY
+    site: Site, context: CallContext, target: Target, *, state: str | None = None, user: str | None = None, budget: int = MANY
 ) -> JobRow | None:
     """The newest job that the parts of a key fit, or the newest in that state or of that user.
 
@@ -62,7 +62,7 @@ async def newest_job(
         user=StringInput(eq=user) if user is not None else None,
     )
     jobs = JobsWanted(conditions_of((wanted,), site.name), frozenset({"user", "state", "duration"}))
-    stream = JobStream(site.origin, visit, jobs)
+    stream = JobStream(site.origin, context, jobs)
     while not stream.done and not stream.rows:
         if stream.scanned > budget:
             message = f"Not among the newest {budget} jobs of the site. Give startTime: then it is found at once."
@@ -71,7 +71,7 @@ async def newest_job(
     return max(stream.rows, key=lambda row: row.start_time, default=None)
 
 
-async def job_of_provisional(site: Site, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
+async def job_of_provisional(site: Site, context: CallContext, db_id: int, attributes: frozenset[str]) -> JobRow | None:
     """The job that a provisional id stands for, if the site shows it: looked for where it started, by what the id says, then
     among the running and the newest jobs. ``AMBIGUOUS_JOB`` where two could be meant.
     """
@@ -80,7 +80,7 @@ async def job_of_provisional(site: Site, visit: Visit, db_id: int, attributes: f
     if clue is not None:
         filters.insert(0, JobFilter.of_job(clue.job_id, start_time=clue.start_time))
     for one in filters:
-        stream = JobStream(site.origin, visit, JobsWanted(conditions_of((one,), site.name), attributes))
+        stream = JobStream(site.origin, context, JobsWanted(conditions_of((one,), site.name), attributes))
         found: list[JobRow] = []
         while not stream.done and not found and stream.scanned < SOME:
             await stream.read(SOME)

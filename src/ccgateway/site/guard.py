@@ -14,7 +14,7 @@ import tenacity
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.credentials import Proofs
-from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteRequest
 from ccgateway.telemetry import Observer
 from ccgateway.traffic.fair_queue import FairQueue, Occupant, Place, QueueFullError, Waiting
 from ccgateway.traffic.scopes import FetchScope, current_scope, refused_in_queue
@@ -42,11 +42,11 @@ class Noting:
     def __init__(self, inner: Exchange, proofs: Proofs) -> None:
         self._inner, self._proofs = inner, proofs
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         """As the layer below."""
-        answer = await self._inner.exchange(request, visit)
+        answer = await self._inner.exchange(request, context)
         if answer.status in (401, 403):
-            self._proofs.withdraw(visit.credential)
+            self._proofs.withdraw(context.credential)
         return answer
 
 
@@ -56,11 +56,11 @@ class Observed:
     def __init__(self, inner: Exchange, site: str, observer: Observer) -> None:
         self._inner, self._site, self._observer = inner, site, observer
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         """As the layer below."""
         started, outcome = time.perf_counter(), "CANCELLED"
         try:
-            answer = await self._inner.exchange(request, visit)
+            answer = await self._inner.exchange(request, context)
             outcome = str(answer.status)
             return answer
         except SiteError as error:
@@ -78,7 +78,7 @@ class ConcurrencyLimit:
         self._inner, self._site = inner, site
         self._queue = FairQueue.for_site(places, most_waiting=most_waiting)
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         """As the layer below, once there is a place."""
         scope = current_scope()
         if scope is None:
@@ -90,9 +90,9 @@ class ConcurrencyLimit:
         place = self._queue.try_enter(occupant, is_bulk=is_bulk)
         if place is None:
             waits = scope.waiters if isinstance(scope, FetchScope) else None
-            place = await self._wait(occupant, visit.deadline, waits, is_bulk=is_bulk)
+            place = await self._wait(occupant, context.deadline, waits, is_bulk=is_bulk)
         try:
-            return await self._inner.exchange(request, visit)
+            return await self._inner.exchange(request, context)
         finally:
             self._queue.leave(place)
 
@@ -121,10 +121,10 @@ class Retrying:
     def __init__(self, inner: Exchange, site: str, retries: int) -> None:
         self._inner, self._site, self._retries = inner, site, retries
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         """As the layer below, again where that is safe; raises ``SITE_BUSY`` for an answer to a read that says so to the last."""
         try:
-            return await self._once(request, visit)
+            return await self._once(request, context)
         except SiteError as error:
             if not request.safe or not self._retries or not _may_succeed_later(error):
                 raise
@@ -136,18 +136,18 @@ class Retrying:
             if failure is not None:
                 first, failure = failure, None
                 raise first
-            return await self._once(request, visit)
+            return await self._once(request, context)
 
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_may_succeed_later),
-            stop=tenacity.stop_after_attempt(self._retries + 1) | _StopBefore(visit.deadline),
+            stop=tenacity.stop_after_attempt(self._retries + 1) | _StopBefore(context.deadline),
             wait=_wait,
             reraise=True,
         )
         return await retrying(attempt)
 
-    async def _once(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
-        answer = await self._inner.exchange(request, visit)
+    async def _once(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+        answer = await self._inner.exchange(request, context)
         if request.safe and answer.status in _BUSY:
             message = f"The site is busy or its proxy cannot reach it (HTTP {answer.status})."
             raise SiteError(Code.SITE_BUSY, self._site, message, retry_after=answer.retry_after)

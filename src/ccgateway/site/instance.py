@@ -25,7 +25,7 @@ from ccgateway.jobs.statistics.footprints import Footprints, FootprintsWanted, H
 from ccgateway.settings import SiteSettings
 from ccgateway.site.base import JobsWanted, MetricsFound, PageFailedError
 from ccgateway.site.credentials import Credential, Credentials, Proofs
-from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteRequest
 from ccgateway.site.guard import Noting
 from ccgateway.site.health import SiteHealth
 from ccgateway.site.listing import ListQuery
@@ -92,11 +92,11 @@ class Instance:
         return self._dialect.capabilities if self._dialect else ()
 
     @property
-    def is_visited_at_once(self) -> bool:
+    def context_is_local(self) -> bool:
         """See ``Site``."""
         return self._credentials.at_once
 
-    async def visit(self, caller: Principal, deadline: Deadline, *, insists: bool = True) -> Visit:
+    async def context(self, caller: Principal, deadline: Deadline, *, insists: bool = True) -> CallContext:
         """See ``Site``."""
         if caller.site not in (None, self.name):
             message = f"The API key is for site {caller.site} alone (api_keys.NAME.site), so this site was not asked."
@@ -105,27 +105,27 @@ class Instance:
         if credential is None:
             message = "No token for this site is configured, so it was not asked."
             raise SiteError(Code.NO_CREDENTIAL, self.name, message)
-        return Visit(credential, deadline, proofs=self.proofs, insists=insists)
+        return CallContext(credential, deadline, proofs=self.proofs, insists=insists)
 
     # --- questions
 
-    async def page(self, visit: Visit, wanted: JobsWanted, window: Window, *, size: int, page: int = 1) -> ListPage:
+    async def page(self, context: CallContext, wanted: JobsWanted, window: Window, *, size: int, page: int = 1) -> ListPage:
         """See ``Site``."""
         totals: list[int] = []
 
         async def listed(query: ListQuery | QueriedList) -> Sequence[JobRow]:
             if isinstance(query, ListQuery):
-                return (await self.listed(query, visit))[0]
-            told = await self.counted(query, visit)
-            totals.append(told.count)
-            return told.items
+                return (await self.listed(query, context))[0]
+            counted = await self.counted(query, context)
+            totals.append(counted.count)
+            return counted.items
 
-        found = await self.read_page(visit, wanted, window, listed, size=size, page=page)
+        found = await self.read_page(context, wanted, window, listed, size=size, page=page)
         return replace(found, total=sum(totals)) if found.total is not None else found
 
     async def read_page(
         self,
-        visit: Visit,
+        context: CallContext,
         wanted: JobsWanted,
         window: Window,
         listed: Callable[[ListQuery | QueriedList], Awaitable[Sequence[JobRow]]],
@@ -136,226 +136,229 @@ class Instance:
         """One page, read the way that takes less work: of lists that ``listed`` has from this site, or remembers."""
 
         async def ask(dialect: Dialect) -> ListPage:
-            plan = self._ways.plan(dialect, visit.credential, wanted, size=size)
+            plan = self._ways.plan(dialect, context.credential, wanted, size=size)
             if plan is not None:
                 try:
                     return await self._reader.page(plan, window, listed, size=size, page=page)
                 except SiteError as error:
-                    if not self._ways.gives_way(visit.credential, error):
+                    if not self._ways.gives_way(context.credential, error):
                         raise
                     error.forget_frames()
-            query = ListQuery.of(dialect, visit.credential, wanted, window, size=size, page=page)
+            query = ListQuery.of(dialect, context.credential, wanted, window, size=size, page=page)
             return query.page([] if query.plan.never else await listed(query))
 
-        return await self.in_dialect(visit, ask)
+        return await self.in_dialect(context, ask)
 
     def drops_rows(self, credential: Credential, wanted: JobsWanted) -> bool:
         """See ``Site``."""
         return self._ways.drops_rows(self._dialect, credential, wanted)
 
-    async def complete(self, visit: Visit, rows: Sequence[JobRow], attributes: frozenset[str]) -> Completed:
+    async def complete(self, context: CallContext, rows: Sequence[JobRow], attributes: frozenset[str]) -> Completed:
         """See ``Site``."""
-        return await complete(self, visit, rows, attributes)
+        return await complete(self, context, rows, attributes)
 
     def reads(self, credential: Credential) -> ReadingWay:
         """See ``Site``."""
         return self._ways.way(self._dialect, credential)
 
-    async def count(self, visit: Visit, wanted: JobsWanted, counted: CountedBy | None = None) -> Tally | None:
+    async def count(self, context: CallContext, wanted: JobsWanted, counted: CountedBy | None = None) -> Tally | None:
         """See ``Site``. ``counted`` asks this site, or has the answer of somebody who asks it the same."""
-        return await self._by_query(visit, lambda dialect: self._reader.count(dialect, visit, wanted, counted or self.counted))
+        ask = counted or self.counted
+        return await self._by_query(context, lambda dialect: self._reader.count(dialect, context, wanted, ask))
 
     async def first(
-        self, visit: Visit, wanted: JobsWanted, order: JobOrder, *, size: int, after: Cursor | None
+        self, context: CallContext, wanted: JobsWanted, order: JobOrder, *, size: int, after: Cursor | None
     ) -> FirstJobs | None:
         """See ``Site``."""
         return await self._by_query(
-            visit, lambda dialect: self._reader.first(dialect, visit, wanted, order, size=size, after=after)
+            context, lambda dialect: self._reader.first(dialect, context, wanted, order, size=size, after=after)
         )
 
-    async def _by_query(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T | None]]) -> T | None:
+    async def _by_query(self, context: CallContext, ask: Callable[[Dialect], Awaitable[T | None]]) -> T | None:
         """What the site's own GraphQL says; ``None`` where that way is not open, or comes to nothing."""
-        return await self.in_dialect(visit, lambda dialect: self._ways.tried(dialect, visit.credential, lambda: ask(dialect)))
+        return await self.in_dialect(context, lambda dialect: self._ways.tried(dialect, context.credential, lambda: ask(dialect)))
 
-    async def counted(self, query: QueriedList, visit: Visit) -> Counted[JobRow]:
+    async def counted(self, query: QueriedList, context: CallContext) -> Counted[JobRow]:
         """What the site's own GraphQL gives: rows, and how many there are altogether."""
-        return (await self._decoded(query, visit, query.answer))[0]
+        return (await self._decoded(query, context, query.answer))[0]
 
-    async def listed(self, query: ListQuery | QueriedList, visit: Visit) -> tuple[list[JobRow], bytes]:
+    async def listed(self, query: ListQuery | QueriedList, context: CallContext) -> tuple[list[JobRow], bytes]:
         """The rows that the site gives, and the body that they were read from; raises as ``page``."""
-        rows, body = await self._decoded(query, visit, query.rows)
+        rows, body = await self._decoded(query, context, query.rows)
         if len(rows) > query.size:
             raise SiteError(Code.WRONG_RELEASE, self.name, f"The site sent {len(rows)} jobs where {query.size} were asked for.")
         return rows, body
 
     async def _decoded(
-        self, query: ListQuery | QueriedList, visit: Visit, decode: Callable[[SiteAnswer, str], T]
+        self, query: ListQuery | QueriedList, context: CallContext, decode: Callable[[SiteAnswer, str], T]
     ) -> tuple[T, bytes]:
-        due = visit.deadline if query.share == 1 else visit.deadline.within(visit.deadline.remaining * query.share)
-        with self.proofs.proving(visit.credential):
-            answer = await self._exchange.exchange(query.request, replace(visit, deadline=due))
+        due = context.deadline if query.share == 1 else context.deadline.within(context.deadline.remaining * query.share)
+        with self.proofs.proving(context.credential):
+            answer = await self._exchange.exchange(query.request, replace(context, deadline=due))
             if answer.status == 500:
                 raise PageFailedError(refuse(answer, self.name), answer.body)
             return await in_turn(lambda: decode(answer, self.name)), answer.body
 
-    async def job(self, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
+    async def job(self, context: CallContext, db_id: int, attributes: frozenset[str]) -> JobRow | None:
         """See ``Site``."""
-        return await self.in_dialect(visit, lambda dialect: self._job(dialect, visit, db_id, attributes))
+        return await self.in_dialect(context, lambda dialect: self._job(dialect, context, db_id, attributes))
 
-    async def _job(self, dialect: Dialect, visit: Visit, db_id: int, attributes: frozenset[str]) -> JobRow | None:
-        plan = dialect.plan(Conditions(), attributes, visit.credential)
+    async def _job(self, dialect: Dialect, context: CallContext, db_id: int, attributes: frozenset[str]) -> JobRow | None:
+        plan = dialect.plan(Conditions(), attributes, context.credential)
         missing = plan.attributes & dialect.missing_in_single
         asked_at = self.proofs.now()
-        answer = await self._exchange.exchange(dialect.job_request(dialect.root(visit.credential), db_id), visit)
+        answer = await self._exchange.exchange(dialect.job_request(dialect.root(context.credential), db_id), context)
         if answer.status in dialect.no_job:
             return None
         row = dialect.job_row(answer, self.name, plan.attributes - missing)
-        self.proofs.accept(visit.credential, asked_at)
+        self.proofs.accept(context.credential, asked_at)
         if not plan.matching([row]):
             return None
         if missing:
-            listed = await self._second(visit, JobsWanted(Conditions(), attributes), row.start_time)
+            listed = await self._second(context, JobsWanted(Conditions(), attributes), row.start_time)
             return next((other for other in listed.rows if other.id == db_id), None)
         return row
 
-    async def metrics(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
+    async def metrics(self, context: CallContext, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
         """See ``Site``."""
         if wanted.is_nothing:
             return MetricsFound([])
-        return self.arranged(visit, wanted, await self.metric_pieces(visit, job.db_id, wanted))
+        return self.arranged(context, wanted, await self.metric_pieces(context, job.db_id, wanted))
 
-    async def known_metrics(self, visit: Visit, jobs: Sequence[JobRef], wanted: MetricsWanted) -> Mapping[JobRef, MetricsFound]:  # noqa: ARG002
+    async def known_metrics(
+        self, context: CallContext, jobs: Sequence[JobRef], wanted: MetricsWanted  # noqa: ARG002
+    ) -> Mapping[JobRef, MetricsFound]:  # fmt: skip
         """See ``Site``: nothing is kept here."""
         return {}
 
-    async def metric_pieces(self, visit: Visit, db_id: int, wanted: MetricsWanted) -> list[MetricPiece]:
+    async def metric_pieces(self, context: CallContext, db_id: int, wanted: MetricsWanted) -> list[MetricPiece]:
         """The pieces that the site gives to that question (not for nothing), in no order. Raises as ``metrics``."""
 
         async def ask(dialect: Dialect) -> list[MetricPiece] | MetricsRefusedError:
-            credential = visit.credential
-            if not dialect.isolates and not credential.sees_all and await self._job(dialect, visit, db_id, frozenset()) is None:
+            credential = context.credential
+            if not dialect.isolates and not credential.sees_all and await self._job(dialect, context, db_id, frozenset()) is None:
                 return metrics_not_found(self.name)
             route = dialect.metrics_route(credential)
             request = dialect.metrics_request(dialect.root(credential), db_id, wanted, route)
             try:
                 with self.proofs.proving(credential):
-                    answer = await self._exchange.exchange(request, visit)
+                    answer = await self._exchange.exchange(request, context)
                     return await in_turn(lambda: dialect.metric_pieces(answer, self.name, wanted, route))
             except MetricsRefusedError as refused:
                 refused.forget_frames()
                 return refused
 
-        found = await self.in_dialect(visit, ask)
+        found = await self.in_dialect(context, ask)
         if isinstance(found, MetricsRefusedError):
             raise found
         return found
 
-    async def metrics_route(self, visit: Visit) -> MetricsRoute:
-        """Which way metrics are asked for with the visit's credential; asks the site only where its release is not known."""
-        return (await self._release.heard(visit)).metrics_route(visit.credential)
+    async def metrics_route(self, context: CallContext) -> MetricsRoute:
+        """Which way metrics are asked for with the context's credential; asks the site only where its release is not known."""
+        return (await self._release.heard(context)).metrics_route(context.credential)
 
-    def arranged(self, visit: Visit, wanted: MetricsWanted, pieces: Sequence[MetricPiece]) -> MetricsFound:
+    def arranged(self, context: CallContext, wanted: MetricsWanted, pieces: Sequence[MetricPiece]) -> MetricsFound:
         """The pieces in the order asked for, and what there is to know about them; once the release is known."""
         ordered = in_order_of(wanted, pieces)
         if self._dialect is None:
             return MetricsFound(ordered)
-        route = self._dialect.metrics_route(visit.credential)
+        route = self._dialect.metrics_route(context.credential)
         return MetricsFound(ordered, (*((route.note,) if route.note else ()), *self._dialect.metric_notes(ordered)))
 
-    async def _second(self, visit: Visit, wanted: JobsWanted, second: int) -> ListPage:
+    async def _second(self, context: CallContext, wanted: JobsWanted, second: int) -> ListPage:
         """Every job that started in one second, in one page however many they are."""
         size = 32
         while size <= MOST_OF_A_SECOND:
-            found = await self.page(visit, wanted, Window(second, second), size=size)
+            found = await self.page(context, wanted, Window(second, second), size=size)
             if len(found.rows) < size:
                 return found
             size *= 4
         raise SiteError(Code.ANSWER_TOO_LARGE, self.name, f"More than {MOST_OF_A_SECOND} jobs of the site started in one second.")
 
-    async def clusters(self, visit: Visit, *, with_partitions: bool) -> list[Cluster]:
+    async def clusters(self, context: CallContext, *, with_partitions: bool) -> list[Cluster]:
         """See ``Site``."""
 
         async def ask(dialect: Dialect) -> list[Cluster]:
-            with self.proofs.proving(visit.credential):
-                answer = await self._exchange.exchange(dialect.clusters_request(visit.credential), visit)
+            with self.proofs.proving(context.credential):
+                answer = await self._exchange.exchange(dialect.clusters_request(context.credential), context)
                 clusters = dialect.clusters(answer, self.name)
             request = dialect.partitions_request() if with_partitions else None
             if request is not None:
-                told = dialect.graphql_clusters(await self._exchange.exchange(request, visit), self.name)
-                partitions = {cluster.name: cluster.partitions for cluster in told}
+                queried = dialect.graphql_clusters(await self._exchange.exchange(request, context), self.name)
+                partitions = {cluster.name: cluster.partitions for cluster in queried}
                 for cluster in clusters:
                     cluster.partitions = partitions.get(cluster.name)
             return clusters
 
-        return await self.in_dialect(visit, ask)
+        return await self.in_dialect(context, ask)
 
-    async def users(self, visit: Visit) -> list[User]:
+    async def users(self, context: CallContext) -> list[User]:
         """See ``Site``."""
 
         async def ask(dialect: Dialect) -> list[User]:
-            if dialect.root(visit.credential) != "/api":
+            if dialect.root(context.credential) != "/api":
                 raise SiteError(Code.SITE_UNAUTHORIZED, self.name, "The site lists its users to admins only.")
-            with self.proofs.proving(visit.credential):
-                return dialect.users(await self._exchange.exchange(dialect.users_request(), visit), self.name)
+            with self.proofs.proving(context.credential):
+                return dialect.users(await self._exchange.exchange(dialect.users_request(), context), self.name)
 
-        return await self.in_dialect(visit, ask)
+        return await self.in_dialect(context, ask)
 
-    async def statistics(self, visit: Visit, wanted: StatisticsWanted, *, budget: int) -> SiteStatistics:
+    async def statistics(self, context: CallContext, wanted: StatisticsWanted, *, budget: int) -> SiteStatistics:
         """See ``Site``."""
-        return await read_statistics(self, visit, wanted, budget)
+        return await read_statistics(self, context, wanted, budget)
 
-    async def footprints(self, visit: Visit, wanted: FootprintsWanted, *, budget: int) -> Footprints:
+    async def footprints(self, context: CallContext, wanted: FootprintsWanted, *, budget: int) -> Footprints:
         """See ``Site``."""
-        return await read_footprints(self, visit, wanted, budget)
+        return await read_footprints(self, context, wanted, budget)
 
-    async def heatmap(self, visit: Visit, wanted: HeatmapWanted, *, budget: int) -> list[list[float]]:
+    async def heatmap(self, context: CallContext, wanted: HeatmapWanted, *, budget: int) -> list[list[float]]:
         """See ``Site``."""
-        return await read_heatmap(self, visit, wanted, budget)
+        return await read_heatmap(self, context, wanted, budget)
 
-    async def summaries(self, visit: Visit, wanted: SummariesWanted, *, budget: int) -> JobSummaries:
+    async def summaries(self, context: CallContext, wanted: SummariesWanted, *, budget: int) -> JobSummaries:
         """See ``Site``."""
-        return await read_summaries(self, visit, wanted, budget)
+        return await read_summaries(self, context, wanted, budget)
 
-    async def greet(self, visit: Visit) -> None:
+    async def greet(self, context: CallContext) -> None:
         """See ``Site``."""
         wanted = JobsWanted(Conditions(), ALWAYS)
         try:
-            await self.page(visit, wanted, Window(EARLIEST, LATEST), size=1)
+            await self.page(context, wanted, Window(EARLIEST, LATEST), size=1)
         except PageFailedError:  # one job that it cannot read does not make the site unreachable
-            await self.page(visit, wanted, Window(1, 0), size=1)
+            await self.page(context, wanted, Window(1, 0), size=1)
 
     def lacking(self, wanted: JobsWanted) -> list[str]:
         """See ``Site``."""
         lacks = self._dialect.lacks if self._dialect else {}
         return [lacks[name] for name in dict.fromkeys(c.name for c in wanted.conditions.items) if name in lacks]
 
-    async def find_release(self, visit: Visit) -> str:
+    async def find_release(self, context: CallContext) -> str:
         """The release that answers there now, whatever the settings say."""
-        return await find_release(self._exchange, visit, self.name)
+        return await find_release(self._exchange, context, self.name)
 
     # --- writes, which are the business of ``ccgateway.site.writing``
 
-    async def dialect(self, visit: Visit) -> Dialect:
+    async def dialect(self, context: CallContext) -> Dialect:
         """The dialect that the site speaks. Raises ``NO_CREDENTIAL`` where the gateway could not tell whose jobs to hide."""
-        return await self._release.heard(visit)
+        return await self._release.heard(context)
 
-    async def send(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def send(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         """Sends one request as it is."""
-        return await self._exchange.exchange(request, visit)
+        return await self._exchange.exchange(request, context)
 
     async def query(
-        self, visit: Visit, document: str, variables: Mapping[str, object], decoder: msgspec.json.Decoder[QueryReply[T]]
+        self, context: CallContext, document: str, variables: Mapping[str, object], decoder: msgspec.json.Decoder[QueryReply[T]]
     ) -> T:
         """The data of one question to the site's own GraphQL; for use within ``in_dialect``. Raises as ``query_data``."""
-        with self.proofs.proving(visit.credential):
-            answer = await self._exchange.exchange(query_request(document, variables), visit)
+        with self.proofs.proving(context.credential):
+            answer = await self._exchange.exchange(query_request(document, variables), context)
             return await in_turn(lambda: query_data(answer, decoder, self.name))
 
     async def query_reply(
-        self, visit: Visit, document: str, variables: Mapping[str, object], decoder: msgspec.json.Decoder[QueryReply[T]]
+        self, context: CallContext, document: str, variables: Mapping[str, object], decoder: msgspec.json.Decoder[QueryReply[T]]
     ) -> QueryReply[T]:
         """The same with the errors that stand beside the data, whichever there are."""
-        answer = await self._exchange.exchange(query_request(document, variables), visit)
+        answer = await self._exchange.exchange(query_request(document, variables), context)
         return await in_turn(lambda: query_reply(answer, decoder, self.name))
 
     def doubt_release(self) -> None:
@@ -368,10 +371,10 @@ class Instance:
 
     # --- the dialect
 
-    async def in_dialect(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T]]) -> T:
+    async def in_dialect(self, context: CallContext, ask: Callable[[Dialect], Awaitable[T]]) -> T:
         """What ``ask`` comes to in the dialect that the site speaks; once more if it turns out to speak another by now."""
         try:
-            found = await self._release.speaking(visit, ask)
+            found = await self._release.speaking(context, ask)
         except RememberedFailureError:
             raise  # that is no news of the site
         except SiteError as error:
@@ -391,7 +394,6 @@ class Instance:
 
 #: jobs of one second that are looked through for one of them
 MOST_OF_A_SECOND = 32_768
-
 #: failures that say nothing of the site itself
 _OF_THE_CALLER = frozenset({Code.SITE_UNAUTHORIZED, Code.NO_CREDENTIAL, Code.NOT_FOUND})
 #: failures that go with a site being restarted

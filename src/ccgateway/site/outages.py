@@ -7,7 +7,7 @@ counts for everybody at once.
 
 While a site is down one task looks after it every second or so, and whoever asks gets the failure at once. A few times whoever
 asks waits for a look of its own, so that somebody who asks now and then never hears of an outage that is over. Whoever must have
-the site's own word (``Visit.insists``) asks it all the same, and ends the outage if there is an answer.
+the site's own word (``CallContext.insists``) asks it all the same, and ends the outage if there is an answer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cachetools import TTLCache
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.credentials import Credential
-from ccgateway.site.exchange import Exchange, SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteRequest
 from ccgateway.site.releases.probing import NO_JOBS
 from ccgateway.site.replies import refuse
 
@@ -95,45 +95,45 @@ class FailureMemory:
         self._answered_at = float("-inf")
         self._closed = False
 
-    async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         """As the layer below. Raises ``RememberedFailureError`` without asking, while the site is known to be down."""
         loop = asyncio.get_running_loop()
         if self._outages and request.safe:
-            await self._refuse(visit)
+            await self._refuse(context)
         begun = loop.time()
-        timer = loop.call_later(SLOW, self._suspect, visit.credential)
+        timer = loop.call_later(SLOW, self._suspect, context.credential)
         try:
-            answer = await self._inner.exchange(request, visit)
+            answer = await self._inner.exchange(request, context)
         except SiteError as error:
             if error.code is not Code.UNREACHABLE and error.code in _SUSPECT:
-                self._suspect(visit.credential)
+                self._suspect(context.credential)
             elif error.code is Code.UNREACHABLE and self._answered_at < begun:
-                self._everybodys(error, (visit.credential,))
+                self._everybodys(error, (context.credential,))
             raise
         finally:
             timer.cancel()
         if answer.status in _BROKEN:
-            self._suspect(visit.credential)
+            self._suspect(context.credential)
         else:
             self._answered_at = loop.time()
             if self._outages:
                 self._end(None)
-                self._end(visit.credential)
+                self._end(context.credential)
         return answer
 
-    async def _refuse(self, visit: Visit) -> None:
+    async def _refuse(self, context: CallContext) -> None:
         loop = asyncio.get_running_loop()
-        for key in (None, visit.credential):
+        for key in (None, context.credential):
             outage = self._outages.get(key)
             if outage is None:
                 continue
             outage.asked_at = loop.time()
-            if outage.failure is None or visit.insists:
+            if outage.failure is None or context.insists:
                 continue
             if outage.takes_a_look(loop.time()):
                 await self._wait_for_look(outage)
             if self._outages.get(key) is outage and outage.failure is not None:
-                own = key is not None or outage.witnesses == (visit.credential,)
+                own = key is not None or outage.witnesses == (context.credential,)
                 raise _remembered(outage.failure, loop.time() - outage.seen_at, in_its_words=own)
 
     async def _wait_for_look(self, outage: _Outage) -> None:
@@ -227,7 +227,7 @@ class FailureMemory:
         request = SiteRequest("GET", f"{credential.root}/jobs/?{NO_JOBS}")
         limit = Deadline.after(self._timeout if outage.failure is None else min(LOOK, self._timeout))
         try:
-            answer = await self._client.exchange(request, Visit(credential, limit))
+            answer = await self._client.exchange(request, CallContext(credential, limit))
         except SiteError as error:
             error.forget_frames()
             if error.code is Code.TIMEOUT and outage.failure is not None:

@@ -17,7 +17,7 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import EARLIEST, END_OF_TIME, LATEST
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.site.base import JobsWanted, PageFailedError, Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.releases import ListPage, Window
 from ccgateway.tasks import side_by_side
 from ccgateway.traffic.scopes import hold
@@ -69,9 +69,9 @@ class JobStream:
     were seen, and put aside.
     """
 
-    def __init__(self, site: Site, visit: Visit, wanted: JobsWanted, *, latest: int = LATEST) -> None:
+    def __init__(self, site: Site, context: CallContext, wanted: JobsWanted, *, latest: int = LATEST) -> None:
         self.site = site
-        self.visit = visit
+        self.context = context
         self.rows: list[JobRow] = []
         self.unreadable: list[Unreadable] = []
         self.scanned = 0
@@ -83,7 +83,7 @@ class JobStream:
         self._next = min(latest, wanted.conditions.latest, LATEST)
         self._page_limit = LARGEST_PAGE
         self._began = False
-        self._is_filtered = site.origin.drops_rows(visit.credential, wanted)
+        self._is_filtered = site.origin.drops_rows(context.credential, wanted)
 
     @property
     def done(self) -> bool:
@@ -122,9 +122,9 @@ class JobStream:
         """The share of rows read so far that matched; 1 while nothing was read."""
         return self._matched / self._seen if self._seen else 1.0
 
-    def begin(self, visit: Visit) -> None:
-        """Goes on under another visit, counting rows from 0 again."""
-        self.visit, self.scanned = visit, 0
+    def begin(self, context: CallContext) -> None:
+        """Goes on under another context, counting rows from 0 again."""
+        self.context, self.scanned = context, 0
 
     async def read(self, size: int, *, down_to: int = EARLIEST) -> None:
         """Reads one page of about ``size`` rows, none of them from before ``down_to``. Lowers ``floor``, unless ``done``."""
@@ -194,7 +194,7 @@ class JobStream:
 
     async def _page(self, window: Window, size: int, page: int = 1, *, of: Site | None = None) -> ListPage:
         try:
-            found = await (of or self.site.origin).page(self.visit, self._wanted, window, size=size, page=page)
+            found = await (of or self.site.origin).page(self.context, self._wanted, window, size=size, page=page)
         except PageFailedError as failure:
             self._failed_pages += 1
             if self._failed_pages > MOST_FAILED_PAGES:
@@ -268,7 +268,7 @@ class JobStream:
         """The newest job of ``window`` cannot be read: finds its second and reads the others of that second."""
         # a site that fails on an empty window as well is broken altogether
         try:
-            await self.site.origin.page(self.visit, self._wanted, Window(1, 0), size=1)
+            await self.site.origin.page(self.context, self._wanted, Window(1, 0), size=1)
         except PageFailedError:
             raise failure from None
         low, high = window.earliest, window.latest
@@ -321,7 +321,7 @@ class JobStream:
 
         async def work_off() -> None:
             for db_id in left:  # shared by all who work
-                rows.append(await self.site.job(self.visit, db_id, attributes))  # noqa: PERF401 - as they come
+                rows.append(await self.site.job(self.context, db_id, attributes))  # noqa: PERF401 - as they come
 
         async with side_by_side() as group:
             for _ in range(min(len(ids), self.site.settings.concurrency)):

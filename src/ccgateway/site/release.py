@@ -17,7 +17,7 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.settings import SiteSettings
 from ccgateway.site.credentials import Credential
-from ccgateway.site.exchange import Exchange, Visit
+from ccgateway.site.exchange import CallContext, Exchange
 from ccgateway.site.releases import DIALECTS, Dialect
 from ccgateway.site.releases.probing import find_release
 from ccgateway.traffic.scopes import begin_fetch
@@ -61,29 +61,29 @@ class SiteRelease:
         """Has the next question find out again which release answers, once the site answers."""
         self._is_doubted = True
 
-    async def current(self, visit: Visit) -> Dialect:
+    async def current(self, context: CallContext) -> Dialect:
         """The dialect to ask in. Raises ``SiteError`` where none is known and none can be found out."""
         known = self.dialect
         if known is None or (self.is_auto and self._is_doubted):
-            return await self.search(visit)
+            return await self.search(context)
         if not self.is_auto or time.monotonic() < max(self.found_at + REMEMBERED_FOR, self._retry_at) or self._searches:
             return known
         try:
-            return await self.search(visit)
+            return await self.search(context)
         except SiteError:
             self._retry_at = time.monotonic() + RETRIED_AFTER
             return known
 
-    async def heard(self, visit: Visit) -> Dialect:
+    async def heard(self, context: CallContext) -> Dialect:
         """As ``current``. Raises ``NO_CREDENTIAL`` where the gateway could not tell whose jobs to hide."""
-        dialect = await self.current(visit)
-        self._check_identity(dialect, visit.credential)
+        dialect = await self.current(context)
+        self._check_identity(dialect, context.credential)
         return dialect
 
-    async def speaking(self, visit: Visit, ask: Callable[[Dialect], Awaitable[T]]) -> T:
+    async def speaking(self, context: CallContext, ask: Callable[[Dialect], Awaitable[T]]) -> T:
         """What ``ask`` comes to in the dialect that the site speaks; once more if it turns out to speak another by now."""
         begun = time.monotonic()
-        dialect = await self.heard(visit)
+        dialect = await self.heard(context)
         try:
             return await ask(dialect)
         except SiteError as error:
@@ -93,10 +93,10 @@ class SiteRelease:
                 raise self._explained(error) from None
             if self.found_at >= begun and self.dialect is dialect:
                 raise
-            again = await self.search(visit) if self.dialect is dialect else await self.current(visit)
+            again = await self.search(context) if self.dialect is dialect else await self.current(context)
             if again is dialect:
                 raise
-            self._check_identity(again, visit.credential)
+            self._check_identity(again, context.credential)
             return await ask(again)
 
     def _check_identity(self, dialect: Dialect, credential: Credential) -> None:
@@ -109,18 +109,18 @@ class SiteRelease:
         hint = f"It is configured as release {self._settings.release}; ccgateway check tells which one answers there."
         return SiteError(error.code, self._settings.name, f"{error.message.rstrip('.')}. {hint}", retryable=error.retryable)
 
-    async def search(self, visit: Visit) -> Dialect:
+    async def search(self, context: CallContext) -> Dialect:
         """Asks the site which release it is, once for all who wait with the same credential."""
-        key = visit.credential, visit.insists
+        key = context.credential, context.insists
         search = self._searches.get(key)
         if search is None:
             name = f"release of {self._settings.name}"
-            task, _ = begin_fetch(lambda: asyncio.create_task(self._find(visit), name=name))
+            task, _ = begin_fetch(lambda: asyncio.create_task(self._find(context), name=name))
             search = self._searches[key] = _Search(task)
             task.add_done_callback(lambda _: self._forget(key, search))
         search.waiting += 1
         try:
-            async with visit.deadline.limit():
+            async with context.deadline.limit():
                 return await asyncio.shield(search.task)
         except SiteError as error:
             raise error.with_traceback(None) from None  # else each who waits would add to one traceback
@@ -131,8 +131,8 @@ class SiteRelease:
             if not search.waiting:
                 self._forget(key, search)
 
-    async def _find(self, visit: Visit) -> Dialect:
-        own = replace(visit, deadline=Deadline.after(self._settings.timeout))
+    async def _find(self, context: CallContext) -> Dialect:
+        own = replace(context, deadline=Deadline.after(self._settings.timeout))
         dialect = DIALECTS[await find_release(self._exchange, own, self._settings.name)]
         self.dialect, self._is_doubted, self.found_at = dialect, False, time.monotonic()
         return dialect

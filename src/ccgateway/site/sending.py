@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.writes import WriteOutcome
-from ccgateway.site.exchange import Meter, SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, CallStats, SiteAnswer, SiteRequest
 from ccgateway.site.instance import Instance
 from ccgateway.site.releases.write_replies import Effect, End, Reply
 
@@ -31,21 +31,21 @@ _CUT = frozenset({Code.CONNECTION_LOST, Code.ANSWER_TOO_LARGE})
 
 
 async def send_once(
-    instance: Instance, request: SiteRequest, visit: Visit, understand: Callable[[SiteAnswer, str], Reply]
+    instance: Instance, request: SiteRequest, context: CallContext, understand: Callable[[SiteAnswer, str], Reply]
 ) -> Reply:
     """What became of the request, which is sent once and no more. Never raises ``SiteError``."""
-    meter = Meter()
-    left = visit.deadline.remaining
-    early = visit.deadline.within(max(0.0, left - min(left * KEPT, MOST_KEPT)))
+    stats = CallStats()
+    left = context.deadline.remaining
+    early = context.deadline.within(max(0.0, left - min(left * KEPT, MOST_KEPT)))
     try:
-        answer = await instance.send(request, replace(visit, deadline=early, meter=meter))
+        answer = await instance.send(request, replace(context, deadline=early, stats=stats))
     except SiteError as error:
         instance.health.note(error)
-        if not meter.calls or error.code is Code.UNREACHABLE:
+        if not stats.calls or error.code is Code.UNREACHABLE:
             return Reply(Effect.REFUSED, error)
         return Reply(Effect.DOUBT, error, End.CUT if error.code in _CUT else End.OPEN)
     finally:
-        visit.meter.calls += meter.calls
+        context.stats.calls += stats.calls
     reply = understand(answer, instance.name)
     if reply.error is not None and reply.error.code is Code.WRONG_RELEASE:
         instance.doubt_release()
@@ -61,7 +61,7 @@ class Settled:
     meta: Mapping[str, str] | None = None
 
 
-async def settle(reply: Reply, is_so: Callable[[], Awaitable[bool]] | None, visit: Visit, site: str) -> Settled:
+async def settle(reply: Reply, is_so: Callable[[], Awaitable[bool]] | None, context: CallContext, site: str) -> Settled:
     """What is true after ``reply``. ``is_so`` reads whether the site is as it was to become, and is asked only in doubt; ``None``
     where the site does not show that."""
     if reply.effect is Effect.DONE:
@@ -73,7 +73,7 @@ async def settle(reply: Reply, is_so: Callable[[], Awaitable[bool]] | None, visi
     if is_so is None:
         return Settled(WriteOutcome.UNKNOWN, _unknown(site, reply, "and does not show whether it did"))
     try:
-        if await _becomes(is_so, reply.end, visit):
+        if await _becomes(is_so, reply.end, context):
             return Settled(WriteOutcome.DONE)
     except SiteError as error:
         return Settled(WriteOutcome.UNKNOWN, _unknown(site, reply, f"and cannot be asked now: {error.message}"))
@@ -82,9 +82,9 @@ async def settle(reply: Reply, is_so: Callable[[], Awaitable[bool]] | None, visi
     return Settled(WriteOutcome.FAILED, reply.error)
 
 
-async def _becomes(is_so: Callable[[], Awaitable[bool]], end: End, visit: Visit) -> bool:
+async def _becomes(is_so: Callable[[], Awaitable[bool]], end: End, context: CallContext) -> bool:
     loop = asyncio.get_running_loop()
-    last = loop.time() + min(MOST_OPEN, max(0.0, visit.deadline.remaining))
+    last = loop.time() + min(MOST_OPEN, max(0.0, context.deadline.remaining))
     pauses = {End.ANSWERED: (0.0,), End.CUT: AFTER_CUT, End.OPEN: WHILE_OPEN}[end]
     failed: SiteError | None = None
     for pause in pauses:

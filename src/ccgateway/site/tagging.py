@@ -12,7 +12,7 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.model import JobKey, JobRow, Tag
 from ccgateway.jobs.writes import Target, WriteOutcome, WriteResult
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import SiteAnswer, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer
 from ccgateway.site.keyed_lock import KeyedLock
 from ccgateway.site.releases.query import (
     add_tags_request,
@@ -36,13 +36,13 @@ DONE = Settled(WriteOutcome.DONE)
 async def tags_at(write: WriteContext) -> list[Tag]:
     """Every tag that the credential may read, with the site's own numbers."""
     _check_query(write)
-    answer = await write.instance.send(tags_request(scopes=write.dialect.tag_scopes), write.visit)
+    answer = await write.instance.send(tags_request(scopes=write.dialect.tag_scopes), write.context)
     return tags_of(answer, write.site)
 
 
-async def list_tags(site: Site, visit: Visit) -> list[Tag]:
+async def list_tags(site: Site, context: CallContext) -> list[Tag]:
     """As ``tags_at``, for readers."""
-    return await tags_at(await WriteContext.of(site.origin, visit, KeyedLock()))
+    return await tags_at(await WriteContext.of(site.origin, context, KeyedLock()))
 
 
 async def put_tags(write: WriteContext, target: Target, tags: Sequence[Tag]) -> WriteResult:
@@ -82,7 +82,7 @@ async def take_tags(write: WriteContext, target: Target, tags: Sequence[Tag]) ->
 async def create_tag(write: WriteContext, tag: Tag) -> WriteResult:
     """``UNCHANGED`` if the site has it."""
     _check_scopes(write, (tag,))
-    write.check_owner(write.visit.credential.user or "")
+    write.check_owner(write.context.credential.user or "")
     known = {one.key: one.id for one in await tags_at(write)}
     if tag.key in known:
         return WriteResult(outcome=WriteOutcome.UNCHANGED, site=write.site, tag=tag)
@@ -255,7 +255,7 @@ def _check_scopes(write: WriteContext, tags: Sequence[Tag]) -> None:
 
 def _is_unseen(write: WriteContext, tag: Tag) -> bool:
     """Whether the credential may write the tag, but is never shown it."""
-    return write.dialect.tag_scopes and write.visit.credential.is_pure_api and tag.scope == "admin"
+    return write.dialect.tag_scopes and write.context.credential.is_pure_api and tag.scope == "admin"
 
 
 def _not_seen(write: WriteContext) -> SiteError:

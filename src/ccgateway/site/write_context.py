@@ -10,7 +10,7 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.identity.roles import Ability
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.writes import Target, WriteOutcome, WriteResult
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from ccgateway.site.finding import find_job, job_of_key
 from ccgateway.site.instance import Instance
 from ccgateway.site.keyed_lock import KeyedLock
@@ -32,15 +32,15 @@ class WriteContext:
 
     instance: Instance
     dialect: Dialect
-    visit: Visit
+    context: CallContext
     root: str
     locks: KeyedLock
 
     @classmethod
-    async def of(cls, instance: Instance, visit: Visit, locks: KeyedLock) -> WriteContext:
+    async def of(cls, instance: Instance, context: CallContext, locks: KeyedLock) -> WriteContext:
         """The means at ``instance``. Raises ``SiteError`` if the site's release cannot be found out."""
-        dialect = await instance.dialect(visit)
-        return cls(instance, dialect, visit, dialect.root(visit.credential), locks)
+        dialect = await instance.dialect(context)
+        return cls(instance, dialect, context, dialect.root(context.credential), locks)
 
     @property
     def site(self) -> str:
@@ -50,13 +50,13 @@ class WriteContext:
     @property
     def is_own_only(self) -> bool:
         """Whether the site would let this credential write to all jobs, and the gateway must not: seeing is not writing."""
-        return not self.dialect.isolates and Ability.WRITE_ALL not in self.visit.credential.writes
+        return not self.dialect.isolates and Ability.WRITE_ALL not in self.context.credential.writes
 
     def check_owner(self, user: str) -> None:
         """``FORBIDDEN`` for a job of ``user``, who is somebody else, or for any where nothing may be written at all."""
         if not self.is_own_only:
             return
-        credential = self.visit.credential
+        credential = self.context.credential
         if Ability.OWN_JOBS not in credential.writes:
             raise self.error(Code.FORBIDDEN, f"Site {self.site} takes no write from somebody without a role there.")
         if user != credential.user:
@@ -73,7 +73,7 @@ class WriteContext:
 
     def check_admin(self) -> None:
         """``FORBIDDEN`` for a credential that is no administrator's, where the gateway decides who writes."""
-        if not self.dialect.isolates and Ability.USERS not in self.visit.credential.writes:
+        if not self.dialect.isolates and Ability.USERS not in self.context.credential.writes:
             raise self.error(Code.FORBIDDEN, f"Users of site {self.site} are changed by administrators only.")
 
     def error(self, code: Code, message: str) -> SiteError:
@@ -93,11 +93,11 @@ class WriteContext:
 
     async def find(self, target: Target) -> JobRow | None:
         """The job as it is now, if the credential may see it."""
-        return await find_job(self.instance, self.visit, target, BEFORE)
+        return await find_job(self.instance, self.context, target, BEFORE)
 
     async def again(self, key: JobKey) -> JobRow | None:
         """The job read back by its key."""
-        return await job_of_key(self.instance, self.visit, key, BEFORE)
+        return await job_of_key(self.instance, self.context, key, BEFORE)
 
     @asynccontextmanager
     async def job(self, target: Target) -> AsyncIterator[JobRow]:
@@ -118,7 +118,7 @@ class WriteContext:
         """One's turn among the writes to that job, and whether one had to wait for it."""
         async with AsyncExitStack() as stack:
             try:
-                waited = await stack.enter_async_context(self.locks.take(key, self.visit.deadline))
+                waited = await stack.enter_async_context(self.locks.take(key, self.context.deadline))
             except TimeoutError:
                 raise self.error(Code.TIMEOUT, "Other writes to the job took all the time; nothing was sent.") from None
             yield waited
@@ -127,11 +127,11 @@ class WriteContext:
 
     async def send(self, request: SiteRequest, understand: Callable[[SiteAnswer, str], Reply]) -> Reply:
         """Sends the request once."""
-        return await send_once(self.instance, request, self.visit, understand)
+        return await send_once(self.instance, request, self.context, understand)
 
     async def settle(self, reply: Reply, is_so: Callable[[], Awaitable[bool]] | None) -> Settled:
         """What is true after ``reply``."""
-        return await settle(reply, is_so, self.visit, self.site)
+        return await settle(reply, is_so, self.context, self.site)
 
     async def do(
         self,
@@ -156,7 +156,7 @@ class WriteContext:
         return await self.settle(reply, is_so)
 
     async def _has_its_id(self, row: JobRow) -> bool:
-        found = await self.instance.job(self.visit, row.id, frozenset())
+        found = await self.instance.job(self.context, row.id, frozenset())
         return found is not None and found.key == row.key
 
     async def _went_elsewhere(self, row: JobRow, reply: Reply) -> bool:
@@ -187,7 +187,7 @@ class WriteContext:
         return Settled(WriteOutcome.FAILED, self.error(Code.CONFLICT, words))
 
     def unchanged(self, row: JobRow, message: str | None = None) -> WriteResult:
-        """The result of an order for what is so already."""
+        """The result of a command for what is so already."""
         return WriteResult(outcome=WriteOutcome.UNCHANGED, site=self.site, key=row.key, db_id=row.id, message=message)
 
 

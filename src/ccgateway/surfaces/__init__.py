@@ -10,6 +10,6 @@ browser   pages for browsers, with nothing from elsewhere
 hosts     which Host headers are served (defence against DNS rebinding)
 spellings paths with and without a slash at the end
 presence  work ends when its caller goes away
-delivery  large bodies go out piece by piece, packed for those who ask
-packing   codings, and which one a caller likes best
+compression  bodies compressed for those who ask, large ones sent piece by piece
+content_coding which coding a caller likes best, and its compressor
 """

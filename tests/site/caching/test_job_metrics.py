@@ -25,7 +25,7 @@ from ccgateway.jobs.model import JobKey
 from ccgateway.settings import LimitSettings
 from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.credentials import Credential
-from ccgateway.site.exchange import SiteAnswer, SiteRequest, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from ccgateway.site.instance import Instance
 from support.caching import Clock, cache_of, settled, until
 from support.upstream import ADMIN, Job, Upstream, piece, site_of, user_credential
@@ -108,11 +108,11 @@ def test_an_answer_from_the_cache_is_the_sites_own(
     async def run() -> None:
         upstream = site_with(release, state=state)
         instance = site_of(upstream, "one", credential=credential)
-        visit = Visit(credential, Deadline.after(10))
+        context = CallContext(credential, Deadline.after(10))
         async with over(upstream, credential=credential) as (gateway, responses):
             for (names, scopes, resolution), db_id in questions * 2:
                 wanted = MetricsWanted.of(names, scopes, resolution)
-                own = await instance.metrics(visit, JobRef("one", db_id), wanted)
+                own = await instance.metrics(context, JobRef("one", db_id), wanted)
                 answer = await gateway.job_metrics(f"one:{db_id}", wanted, CALLER, budget=budget())
                 assert shown(answer.pieces) == shown(own.pieces)
                 assert tuple(answer.report.notes[: len(own.notes)]) == own.notes
@@ -404,8 +404,8 @@ async def test_what_was_being_read_during_a_write_is_not_kept() -> None:
     gate = asyncio.Event()
 
     class Slow(Upstream):
-        async def exchange(self, request: SiteRequest, visit: Visit) -> SiteAnswer:
-            answer = await super().exchange(request, visit)
+        async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+            answer = await super().exchange(request, context)
             if "/metrics/" in request.path and not gate.is_set():
                 self.metrics[1] = [piece("a", values=(7.0,))]
                 await gate.wait()

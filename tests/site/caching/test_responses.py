@@ -15,7 +15,7 @@ from ccgateway.deadline import Deadline
 from ccgateway.jobs.model import JobKey
 from ccgateway.site.caching.responses import JOBS, audience_of, person_of, subject_of
 from ccgateway.site.credentials import Credential
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from support.caching import Clock, cache_of, settled
 from support.proved import Accepted
 from support.upstream import ADMIN
@@ -86,11 +86,11 @@ async def test_a_write_takes_away_the_job_and_the_lists_or_all_of_the_site() -> 
         found = await responses.cache.peek(keys, RAW)
         return [key in found for key in keys]
 
-    async def fill(missing: object, visit: Visit) -> dict[Key, Filled]:
+    async def fill(missing: object, context: CallContext) -> dict[Key, Filled]:
         return dict.fromkeys(keys, Filled(b"1", 60.0))
 
     async def refill() -> None:
-        await responses.fetch(keys, fill, RAW, Visit(ADMIN, Deadline.after(5), proofs=Accepted()), within=5)
+        await responses.fetch(keys, fill, RAW, CallContext(ADMIN, Deadline.after(5), proofs=Accepted()), within=5)
         await settled(responses)
         assert await known() == [True] * 4
 
@@ -110,16 +110,16 @@ async def test_the_meter_tells_what_was_remembered() -> None:
     clock = Clock()
     responses, key = cache_of(clock), Key("one", JOBS, "all")
 
-    async def fill(missing: object, visit: Visit) -> dict[Key, Filled]:
-        visit.meter.calls += 1
+    async def fill(missing: object, context: CallContext) -> dict[Key, Filled]:
+        context.stats.calls += 1
         return {key: Filled(b"1", 60.0)}
 
-    asking, knowing = (Visit(ADMIN, Deadline.after(5), proofs=Accepted()) for _ in range(2))
+    asking, knowing = (CallContext(ADMIN, Deadline.after(5), proofs=Accepted()) for _ in range(2))
     await responses.fetch([key], fill, RAW, asking, within=5)
     await settled(responses)
-    assert (asking.meter.calls, asking.meter.recalled, asking.meter.age) == (1, 0, None)
+    assert (asking.stats.calls, asking.stats.recalled, asking.stats.age) == (1, 0, None)
     clock.now += 30
     await responses.fetch([key], fill, RAW, knowing, within=5)
-    assert (knowing.meter.calls, knowing.meter.recalled) == (0, 1)
-    assert knowing.meter.age == pytest.approx(30, abs=0.5)
+    assert (knowing.stats.calls, knowing.stats.recalled) == (0, 1)
+    assert knowing.stats.age == pytest.approx(30, abs=0.5)
     await responses.aclose()

@@ -8,7 +8,7 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
 from ccgateway.site.releases.probing import find_release
-from support.scripted import Scripted, visit_for
+from support.scripted import Scripted, context_for
 from support.upstream import ADMIN, Job, Upstream, user_credential
 
 ALICE = user_credential("alice")
@@ -23,7 +23,7 @@ everybody = pytest.mark.parametrize("credential", [ADMIN, ROBOT, ALICE], ids=["a
 @everybody
 async def test_each_release_is_found(release: str, credential: Credential) -> None:
     upstream = Upstream([Job(1, 1000)], release=release)
-    assert await find_release(upstream, visit_for(credential=credential), "here") == release
+    assert await find_release(upstream, context_for(credential=credential), "here") == release
     assert all(request.method == "GET" and request.safe for request in upstream.requests)
     assert len(upstream.requests) <= 5
 
@@ -31,14 +31,14 @@ async def test_each_release_is_found(release: str, credential: Credential) -> No
 @pytest.mark.parametrize("release", RELEASES)
 @everybody
 async def test_a_site_without_a_single_job_is_found(release: str, credential: Credential) -> None:
-    assert await find_release(Upstream(release=release), visit_for(credential=credential), "here") == release
+    assert await find_release(Upstream(release=release), context_for(credential=credential), "here") == release
 
 
 @pytest.mark.parametrize("release", RELEASES)
 @everybody
 async def test_an_unreadable_newest_job_does_not_hide_the_release(release: str, credential: Credential) -> None:
     upstream = Upstream([Job(1, 1000, archive="silent"), Job(2, 999)], release=release)
-    assert await find_release(upstream, visit_for(credential=credential), "here") == release
+    assert await find_release(upstream, context_for(credential=credential), "here") == release
 
 
 def as_documented(request: SiteRequest) -> SiteAnswer:
@@ -50,7 +50,7 @@ def as_documented(request: SiteRequest) -> SiteAnswer:
 
 
 async def test_the_howto_form_is_found() -> None:
-    assert await find_release(Scripted(by=as_documented), visit_for(), "here") == "howto"
+    assert await find_release(Scripted(by=as_documented), context_for(), "here") == "howto"
 
 
 def refuses_howto_project(request: SiteRequest) -> SiteAnswer:
@@ -60,7 +60,7 @@ def refuses_howto_project(request: SiteRequest) -> SiteAnswer:
 
 
 async def test_the_howto_form_is_found_whatever_it_complains_of_first() -> None:
-    assert await find_release(Scripted(by=refuses_howto_project), visit_for(), "here") == "howto"
+    assert await find_release(Scripted(by=refuses_howto_project), context_for(), "here") == "howto"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ async def test_what_is_no_cc_backend_is_an_error_that_says_what_came(
 ) -> None:
     site = Scripted(answer)
     with pytest.raises(SiteError) as failed:
-        await find_release(site, visit_for(credential=credential), "here")
+        await find_release(site, context_for(credential=credential), "here")
     assert failed.value.code is code
     assert len(site.requests) <= 5
 
@@ -95,5 +95,5 @@ async def test_what_is_no_cc_backend_is_an_error_that_says_what_came(
 async def test_a_failure_on_the_way_is_passed_on() -> None:
     lost = SiteError(Code.UNREACHABLE, "here", "down")
     with pytest.raises(SiteError) as failed:
-        await find_release(Scripted(lost), visit_for(), "here")
+        await find_release(Scripted(lost), context_for(), "here")
     assert failed.value is lost

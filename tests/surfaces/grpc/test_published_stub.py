@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ccgateway.simulator import SimulatedSite
 from support.faces import faces
-from support.orders import job
+from support.writes import job
 from support.written import NOW
 
 ROOT = Path(__file__).parents[3]

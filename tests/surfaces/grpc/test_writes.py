@@ -14,7 +14,7 @@ from ccgateway.simulator import SimulatedSite
 from ccgateway.v1 import job_pb2
 from ccgateway.v1 import writes_service_pb2 as pb
 from support.faces import Faces, faces, failure_of
-from support.orders import job
+from support.writes import job
 from support.written import NOW
 
 RELEASES = {"aurora": "1.5", "borealis": "1.4", "cygnus": "1.3", "draco": "1.2"}
@@ -183,7 +183,7 @@ async def test_a_key_makes_a_call_happen_once() -> None:
         assert failure_of(refused.value).reason == "CONFLICT"
 
 
-async def test_what_is_no_order_is_refused_as_a_whole() -> None:
+async def test_what_is_no_command_is_refused_as_a_whole() -> None:
     async with world() as both:
         wrong: list[tuple[Any, Any]] = [
             (both.writes.StartJobs, pb.StartJobsRequest()),

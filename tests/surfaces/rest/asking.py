@@ -16,7 +16,7 @@ from ccgateway.errors import GatewayError
 from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.page_cursors import PageCursorStore
 from ccgateway.federation.questions import JobMetricsAnswer
-from ccgateway.federation.writes import WriteCall
+from ccgateway.federation.write_calls import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.writes import WriteResult
@@ -42,32 +42,32 @@ def rest_row(number: int = 1, site: str = "aurora", **changes: Any) -> Any:
 
 
 class FakeWrites:
-    """Answers every order with ``results``, and remembers what it was told: use case, order, call, and what else."""
+    """Answers every command with ``results``, and remembers what it was told: use case, command, call, and what else."""
 
     def __init__(self) -> None:
         self.results: list[WriteResult] = []
         self.told: list[tuple[str, Any, WriteCall, dict[str, Any]]] = []
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[list[WriteResult]]]:
-        async def write(orders: Any, caller: Principal, call: WriteCall, **more: Any) -> list[WriteResult]:
+        async def write(commands: Any, caller: Principal, call: WriteCall, **more: Any) -> list[WriteResult]:
             assert caller == CALLER
-            self.told.append((name, orders, call, more))
+            self.told.append((name, commands, call, more))
             return self.results
 
         return write
 
 
 class RestGateway(FakeGateway):
-    """Knows two sites, and has rows with texts; ``orders`` takes what is written."""
+    """Knows two sites, and has rows with texts; ``commands`` takes what is written."""
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**{"rows": [rest_row(1), rest_row(2)], **values})
-        self.orders = FakeWrites()
+        self.commands = FakeWrites()
         self.page_cursors = PageCursorStore(TtlStore("note"))
 
     @property
     def writes(self) -> Any:
-        return self.orders
+        return self.commands
 
     async def job_metrics(
         self, job_id: str, wanted: MetricsWanted, caller: Principal, *, budget: MetricsBudget

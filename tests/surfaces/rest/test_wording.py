@@ -112,8 +112,8 @@ def test_a_surrogate_that_is_alone_is_read_as_go_reads_it(text: bytes, read: obj
 
 
 def test_nulls_of_text_and_numbers_are_what_go_makes_of_them_and_others_are_passed_over() -> None:
-    order = read_started(
+    command = read_started(
         b'{"resources":[null,{"hostname":"a","hwthreads":[null]}],"tags":[null],"metaData":{"a":null},"user":null}'
     )
-    assert [(one.hostname, one.hwthreads) for one in order.resources] == [("a", [0])]
-    assert order.meta_data == {"a": ""} and not order.tags and order.user == ""
+    assert [(one.hostname, one.hwthreads) for one in command.resources] == [("a", [0])]
+    assert command.meta_data == {"a": ""} and not command.tags and command.user == ""

@@ -1,4 +1,4 @@
-"""Writes: bodies of every form become orders, results become answers."""
+"""Writes: bodies of every form become commands, results become answers."""
 
 from __future__ import annotations
 
@@ -45,34 +45,34 @@ async def written(
 ) -> tuple[Any, Any, RestGateway]:
     """The answer, and the order that the gateway got."""
     gateway = gateway or RestGateway()
-    gateway.orders.results = list(results) or [DONE]
+    gateway.commands.results = list(results) or [DONE]
     content = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
     async with client_of(gateway) as client:
         answer = await client.request(method, path, content=content, headers={"Idempotency-Key": key} if key else {})
-    return answer, gateway.orders.told[-1] if gateway.orders.told else None, gateway
+    return answer, gateway.commands.told[-1] if gateway.commands.told else None, gateway
 
 
-# --- orders
+# --- commands
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 @pytest.mark.parametrize("base", ["", RELEASED])
 async def test_tags_are_put_on(method: str, base: str) -> None:
-    answer, (name, orders, _, _), _ = await written(method, f"{base}/api/jobs/tag_job/1001", [TAG])
-    assert answer.status_code == 200 and (name, orders) == ("tag_jobs", [TagJob(target=BY_ID, tags=(SLOW,))])
+    answer, (name, commands, _, _), _ = await written(method, f"{base}/api/jobs/tag_job/1001", [TAG])
+    assert answer.status_code == 200 and (name, commands) == ("tag_jobs", [TagJob(target=BY_ID, tags=(SLOW,))])
 
 
 @pytest.mark.parametrize("base", ["", RELEASED])
 async def test_a_tag_without_scope_is_global(base: str) -> None:
-    _, (_, orders, _, _), _ = await written("POST", f"{base}/api/jobs/tag_job/1001", [{"type": "review", "name": "slow"}])
-    assert orders[0].tags == (SLOW,)
+    _, (_, commands, _, _), _ = await written("POST", f"{base}/api/jobs/tag_job/1001", [{"type": "review", "name": "slow"}])
+    assert commands[0].tags == (SLOW,)
 
 
 async def test_tags_are_taken_off_where_cc_backend_would_not_skip_them() -> None:
-    _, (name, orders, _, _), _ = await written("DELETE", "/api/jobs/tag_job/1001", [{"type": "review", "name": "slow"}])
-    assert (name, orders[0].tags) == ("untag_jobs", (SLOW,))
-    answer, order, _ = await written("DELETE", f"{RELEASED}/api/jobs/tag_job/1001", [{"type": "review", "name": "slow"}])
-    assert answer.status_code == 200 and order is None
+    _, (name, commands, _, _), _ = await written("DELETE", "/api/jobs/tag_job/1001", [{"type": "review", "name": "slow"}])
+    assert (name, commands[0].tags) == ("untag_jobs", (SLOW,))
+    answer, command, _ = await written("DELETE", f"{RELEASED}/api/jobs/tag_job/1001", [{"type": "review", "name": "slow"}])
+    assert answer.status_code == 200 and command is None
 
 
 @pytest.mark.parametrize(
@@ -85,15 +85,15 @@ async def test_tags_are_taken_off_where_cc_backend_would_not_skip_them() -> None
     ],
 )
 async def test_metadata_by_any_keys_or_as_a_pair(body: Any, values: dict[str, str]) -> None:
-    _, (name, orders, _, _), _ = await written("PATCH", "/api/jobs/edit_meta/1001", body)
-    assert (name, orders) == ("edit_meta", [EditMeta(target=BY_ID, values=values)])
+    _, (name, commands, _, _), _ = await written("PATCH", "/api/jobs/edit_meta/1001", body)
+    assert (name, commands) == ("edit_meta", [EditMeta(target=BY_ID, values=values)])
 
 
 @pytest.mark.parametrize("base", ["", RELEASED])
 async def test_metadata_of_the_job_of_a_key(base: str) -> None:
     body = {"jobId": 7, "cluster": "alex", "startTime": 5, "payload": {"key": "k", "value": "v"}}
-    _, (_, orders, _, _), _ = await written("PATCH", f"{base}/api/jobs/edit_meta/?site=aurora", body)
-    assert orders == [EditMeta(target=Target(site="aurora", cluster="alex", job_id=7, start_time=5), values={"k": "v"})]
+    _, (_, commands, _, _), _ = await written("PATCH", f"{base}/api/jobs/edit_meta/?site=aurora", body)
+    assert commands == [EditMeta(target=Target(site="aurora", cluster="alex", job_id=7, start_time=5), values={"k": "v"})]
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,9 @@ async def test_metadata_of_the_job_of_a_key(base: str) -> None:
     [({}, None), ({"shared": "single_user"}, "single_user"), ({"exclusive": 0}, "multi_user"), ({"exclusive": 1}, "none")],
 )
 async def test_a_job_is_started_from_any_releases_body(more: dict[str, Any], shared: str | None) -> None:
-    answer, (name, orders, _, _), _ = await written("POST", "/api/jobs/start_job/", STARTED | more)
+    answer, (name, commands, _, _), _ = await written("POST", "/api/jobs/start_job/", STARTED | more)
     assert name == "start_jobs" and answer.status_code == 201 and answer.json()["id"] == 1001
-    assert orders == [
+    assert commands == [
         StartJob(
             job_id=100001, user="alice", cluster="mycluster", sub_cluster="main", project="p", start_time=5, num_nodes=1,
             num_hw_threads=128, walltime=86400, resources=(Resource("node01"),), shared=shared,
@@ -113,30 +113,30 @@ async def test_a_job_is_started_from_any_releases_body(more: dict[str, Any], sha
 
 async def test_the_site_of_a_started_job_may_be_named() -> None:
     for path, body in (("?site=borealis", {}), ("", {"site": "borealis"})):
-        _, (_, orders, _, _), _ = await written("PUT", f"/api/jobs/start_job/{path}", STARTED | body)
-        assert orders[0].site == "borealis"
+        _, (_, commands, _, _), _ = await written("PUT", f"/api/jobs/start_job/{path}", STARTED | body)
+        assert commands[0].site == "borealis"
 
 
 async def test_keys_are_found_whatever_their_case_and_nulls_count_as_absent() -> None:
     body = {"JOBID": 7, "user": "u", "cluster": "c", "starttime": 5, "partition": None, "resources": [None, {"hostname": "n"}]}
-    _, (_, (order,), _, _), _ = await written("POST", f"{RELEASED}/api/jobs/start_job/", body)
-    assert (order.job_id, order.start_time, order.partition, order.resources) == (7, 5, None, (Resource("n"),))
+    _, (_, (command,), _, _), _ = await written("POST", f"{RELEASED}/api/jobs/start_job/", body)
+    assert (command.job_id, command.start_time, command.partition, command.resources) == (7, 5, None, (Resource("n"),))
 
 
 async def test_a_job_is_stopped_by_id_or_by_key() -> None:
     body = {"jobState": "failed", "stopTime": 9}
-    _, (_, orders, _, _), _ = await written("POST", "/api/jobs/stop_job/1001", body | {"cluster": "alex"})
-    assert orders == [StopJob(target=BY_ID, stop_time=9, state="failed")]
-    _, (_, orders, _, _), _ = await written("PUT", "/api/jobs/stop_job/1001", body | {"jobId": 7, "cluster": "alex"})
-    assert orders[0].target == Target(site="aurora", db_id=1, cluster="alex", job_id=7)
+    _, (_, commands, _, _), _ = await written("POST", "/api/jobs/stop_job/1001", body | {"cluster": "alex"})
+    assert commands == [StopJob(target=BY_ID, stop_time=9, state="failed")]
+    _, (_, commands, _, _), _ = await written("PUT", "/api/jobs/stop_job/1001", body | {"jobId": 7, "cluster": "alex"})
+    assert commands[0].target == Target(site="aurora", db_id=1, cluster="alex", job_id=7)
     for base in ("", RELEASED):
-        _, (_, orders, _, _), _ = await written("POST", f"{base}/api/jobs/stop_job/", {"jobId": 7, "stopTime": 9})
-        assert orders == [StopJob(target=Target(job_id=7), stop_time=9, state="completed")]
+        _, (_, commands, _, _), _ = await written("POST", f"{base}/api/jobs/stop_job/", {"jobId": 7, "stopTime": 9})
+        assert commands == [StopJob(target=Target(job_id=7), stop_time=9, state="completed")]
 
 
 async def test_a_job_of_another_cluster_than_the_body_says_is_not_stopped() -> None:
-    answer, order, _ = await written("POST", "/api/jobs/stop_job/1001", {"cluster": "fritz", "stopTime": 9})
-    assert answer.status_code == 409 and answer.json()["code"] == "CONFLICT" and order is None
+    answer, command, _ = await written("POST", "/api/jobs/stop_job/1001", {"cluster": "fritz", "stopTime": 9})
+    assert answer.status_code == 409 and answer.json()["code"] == "CONFLICT" and command is None
 
 
 @pytest.mark.parametrize("base", ["", RELEASED])
@@ -151,12 +151,12 @@ async def test_jobs_are_deleted(base: str) -> None:
 
 @pytest.mark.parametrize("base", ["", RELEASED])
 async def test_what_destroys_at_sites_names_them(base: str) -> None:
-    _, (name, order, _, _), _ = await written("DELETE", f"{base}/api/jobs/delete_job_before/99?site=*&omit-tagged=user")
-    assert (name, order) == ("delete_jobs_before", DeleteBefore(before=99, sites=("*",), omit_tagged="user"))
-    _, (name, order, _, _), _ = await written("DELETE", f"{base}/api/tags/?site=aurora&site=borealis", [TAG])
-    assert (name, order) == ("remove_tags", RemoveTags(tags=(SLOW,), sites=("aurora", "borealis")))
-    _, (_, order, _, _), _ = await written("DELETE", f"{base}/api/tags/", [TAG])
-    assert order.sites is None
+    _, (name, command, _, _), _ = await written("DELETE", f"{base}/api/jobs/delete_job_before/99?site=*&omit-tagged=user")
+    assert (name, command) == ("delete_jobs_before", DeleteBefore(before=99, sites=("*",), omit_tagged="user"))
+    _, (name, command, _, _), _ = await written("DELETE", f"{base}/api/tags/?site=aurora&site=borealis", [TAG])
+    assert (name, command) == ("remove_tags", RemoveTags(tags=(SLOW,), sites=("aurora", "borealis")))
+    _, (_, command, _, _), _ = await written("DELETE", f"{base}/api/tags/", [TAG])
+    assert command.sites is None
 
 
 async def test_what_would_be_deleted_is_told_by_a_dry_run() -> None:
@@ -195,8 +195,8 @@ async def test_an_idempotency_key_goes_along() -> None:
     ],
 )  # fmt: skip
 async def test_cc_backend_says_what_it_cannot_use_in_its_own_words(method: str, path: str, body: Any, words: str) -> None:
-    answer, order, _ = await written(method, f"{RELEASED}/api/{path}", body)
-    assert (answer.status_code, answer.json()["error"], order) == (400, words, None)
+    answer, command, _ = await written(method, f"{RELEASED}/api/{path}", body)
+    assert (answer.status_code, answer.json()["error"], command) == (400, words, None)
 
 
 @pytest.mark.parametrize(
@@ -222,9 +222,9 @@ async def test_cc_backend_says_what_it_cannot_use_in_its_own_words(method: str, 
     ],
 )
 async def test_the_how_to_face_says_it_plainly(method: str, path: str, body: Any, words: str) -> None:
-    answer, order, _ = await written(method, f"/api/{path}", body)
+    answer, command, _ = await written(method, f"/api/{path}", body)
     told = answer.json()
-    assert answer.status_code == 400 and order is None and told["code"] == "BAD_REQUEST"
+    assert answer.status_code == 400 and command is None and told["code"] == "BAD_REQUEST"
     assert words in told["error"]
     assert "Go" not in told["error"].split()
 
@@ -302,7 +302,7 @@ async def test_a_failure_has_the_status_of_its_code(code: Code) -> None:
 
 
 @pytest.mark.parametrize(("code", "status"), [(Code.SITE_REFUSED, 422), (Code.SITE_UNAUTHORIZED, 403)])
-async def test_what_a_site_refuses_of_an_order_is_its_callers(code: Code, status: int) -> None:
+async def test_what_a_site_refuses_of_an_command_is_its_callers(code: Code, status: int) -> None:
     answer, _, _ = await written("POST", "/api/jobs/start_job/", STARTED, result(WriteOutcome.FAILED, code, message="no"))
     assert answer.status_code == status and answer.json()["code"] == code
 
@@ -417,10 +417,10 @@ def changed(outcome: WriteOutcome, code: Code | None = None, message: str | None
 )
 async def test_users_change_by_json_and_by_form(path: str, body: bytes, headers: dict[str, str]) -> None:
     gateway = RestGateway()
-    gateway.orders.results = [changed(WriteOutcome.DONE), changed(WriteOutcome.UNCHANGED, site="borealis")]
+    gateway.commands.results = [changed(WriteOutcome.DONE), changed(WriteOutcome.UNCHANGED, site="borealis")]
     async with client_of(gateway) as client:
         answer = await client.post(f"/api/{path}", content=body, headers=headers)
-    (told,) = gateway.orders.told
+    (told,) = gateway.commands.told
     assert told[:2] == ("change_user", ChangeUser(user="bob", change="remove-project", value="p_a", sites=("*",)))
     assert answer.status_code == 200 and answer.json()["msg"] == "Remove Project Success for user bob"
     assert {site: one["outcome"] for site, (one,) in answer.json()["sites"].items()} == {

@@ -17,7 +17,7 @@ from ccgateway.cache.keys import Key
 from ccgateway.jobs.metrics import NEEDED, JobRef, Phase
 from ccgateway.jobs.model import JobKey
 from ccgateway.site.caching.responses import JOBS, ResponseCache, audience_of
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.instance import Instance
 
 __all__ = ["JobIds"]
@@ -39,29 +39,29 @@ class JobIds:
     def __init__(self, origin: Instance, responses: ResponseCache) -> None:
         self._origin, self._responses = origin, responses
 
-    async def find(self, visit: Visit, db_id: int) -> JobRef | None:
+    async def find(self, context: CallContext, db_id: int) -> JobRef | None:
         """The job with its key and phase; ``None`` if there is none that the credential may see. Raises ``SiteError``."""
         site = self._origin.name
-        audience, ttl = audience_of(visit.credential), self._responses.settings.list_for
+        audience, ttl = audience_of(context.credential), self._responses.settings.list_for
         if audience is None or not ttl:
-            return await self._ask(visit, db_id)
+            return await self._ask(context, db_id)
         key = Key(site, JOBS, audience, f"id {db_id}", __version__)
 
-        async def fill(keys: Sequence[Key], visit: Visit) -> Mapping[Key, Filled | Absent]:
-            job = await self._ask(visit, db_id)
+        async def fill(keys: Sequence[Key], context: CallContext) -> Mapping[Key, Filled | Absent]:
+            job = await self._ask(context, db_id)
             if job is None or job.key is None or job.phase is None:
                 return dict.fromkeys(keys, Absent(ttl))
             identity = _Identity(job.key.cluster, job.key.job_id, job.key.start_time, job.phase)
             return dict.fromkeys(keys, Filled(msgspec.msgpack.encode(identity), ttl))
 
         within = self._origin.settings.timeout
-        identity = (await self._responses.fetch([key], fill, _VIEW, visit, within=within))[key].value
+        identity = (await self._responses.fetch([key], fill, _VIEW, context, within=within))[key].value
         if identity is None:
             return None
         return JobRef(site, db_id, JobKey(site, identity.cluster, identity.job_id, identity.start_time), identity.phase)
 
-    async def _ask(self, visit: Visit, db_id: int) -> JobRef | None:
-        row = await self._origin.job(visit, db_id, NEEDED)
+    async def _ask(self, context: CallContext, db_id: int) -> JobRef | None:
+        row = await self._origin.job(context, db_id, NEEDED)
         return None if row is None else JobRef.of(row)
 
 

@@ -25,7 +25,7 @@ from ccgateway.settings import CacheSettings
 from ccgateway.site.base import MetricsFound
 from ccgateway.site.caching.job_ids import JobIds
 from ccgateway.site.caching.responses import ResponseCache, audience_of, subject_of
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.instance import Instance
 from ccgateway.site.replies import no_such_job
 
@@ -43,77 +43,77 @@ _INDEX = "all "
 
 
 class CachedMetrics:
-    """Reads metrics of one site's jobs; raises as ``Site.metrics`` does, and ``TimeoutError`` after the visit's deadline."""
+    """Reads metrics of one site's jobs; raises as ``Site.metrics`` does, and ``TimeoutError`` after the context's deadline."""
 
     def __init__(self, origin: Instance, responses: ResponseCache) -> None:
         self._origin, self._responses, self._job_ids = origin, responses, JobIds(origin, responses)
 
-    async def read(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
+    async def read(self, context: CallContext, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
         """These metrics of that job: what is kept, and the rest from its site."""
-        place = None if wanted.is_nothing else await self._place(visit, job, wanted)
-        if place is None:
-            return await self._origin.metrics(visit, job, wanted)
-        reading = _Reading(self._responses.settings, self._origin, job.db_id, place)
+        keys = None if wanted.is_nothing else await self._entry_keys(context, job, wanted)
+        if keys is None:
+            return await self._origin.metrics(context, job, wanted)
+        reading = _Reading(self._responses.settings, self._origin, job.db_id, keys)
         hits: dict[Key, Hit[_Value]] = {}
         if wanted.names is None:
-            hits = await self._fetch([place.index], reading, visit)
-        names = _names(hits[place.index]) if wanted.names is None else wanted.names
-        unknown = [key for name in names if (key := place.key(name)) not in hits]
+            hits = await self._fetch([keys.index], reading, context)
+        names = _names(hits[keys.index]) if wanted.names is None else wanted.names
+        unknown = [key for name in names if (key := keys.key(name)) not in hits]
         if unknown:
-            hits |= await self._fetch(unknown, reading, visit)
-        found = self._origin.arranged(visit, wanted, _pieces(names, place, hits))
-        return replace(found, job=place.job)
+            hits |= await self._fetch(unknown, reading, context)
+        metrics = self._origin.arranged(context, wanted, _pieces(names, keys, hits))
+        return replace(metrics, job=keys.job)
 
-    async def _fetch(self, keys: Sequence[Key], reading: _Reading, visit: Visit) -> dict[Key, Hit[_Value]]:
-        return await self._responses.fetch(keys, reading.fill, _VIEW, visit, within=self._origin.settings.timeout)
+    async def _fetch(self, keys: Sequence[Key], reading: _Reading, context: CallContext) -> dict[Key, Hit[_Value]]:
+        return await self._responses.fetch(keys, reading.fill, _VIEW, context, within=self._origin.settings.timeout)
 
-    async def known(self, visit: Visit, jobs: Sequence[JobRef], wanted: MetricsWanted) -> dict[JobRef, MetricsFound]:
+    async def known(self, context: CallContext, jobs: Sequence[JobRef], wanted: MetricsWanted) -> dict[JobRef, MetricsFound]:
         """Of many jobs those of which everything is kept, looked up at once. ``SiteError`` if the release is not known."""
-        if wanted.is_nothing or audience_of(visit.credential) is None:
+        if wanted.is_nothing or audience_of(context.credential) is None:
             return {}
-        places: dict[JobRef, _Place] = {}
+        by_job: dict[JobRef, _EntryKeys] = {}
         for job in jobs:
-            if job.key is not None and (place := await self._place(visit, job, wanted)) is not None:
-                places[job] = place
-        names = dict.fromkeys(places, wanted.names or ())
+            if job.key is not None and (entry_keys := await self._entry_keys(context, job, wanted)) is not None:
+                by_job[job] = entry_keys
+        names = dict.fromkeys(by_job, wanted.names or ())
         if wanted.names is None:
-            indexes = await self._responses.peek([place.index for place in places.values()], _VIEW, visit)
-            names = {job: _names(indexes[place.index]) for job, place in places.items() if place.index in indexes}
-        keys = {job: [places[job].key(name) for name in of_job] for job, of_job in names.items()}
-        hits = await self._responses.peek([key for of_job in keys.values() for key in of_job], _VIEW, visit)
+            indexes = await self._responses.peek([entry_keys.index for entry_keys in by_job.values()], _VIEW, context)
+            names = {job: _names(indexes[entry_keys.index]) for job, entry_keys in by_job.items() if entry_keys.index in indexes}
+        keys = {job: [by_job[job].key(name) for name in of_job] for job, of_job in names.items()}
+        hits = await self._responses.peek([key for of_job in keys.values() for key in of_job], _VIEW, context)
         return {
-            job: self._origin.arranged(visit, wanted, _pieces(names[job], places[job], hits))
+            job: self._origin.arranged(context, wanted, _pieces(names[job], by_job[job], hits))
             for job, of_job in keys.items()
             if all(key in hits for key in of_job)
         }
 
-    async def _place(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> _Place | None:
-        """Where the answer is kept; ``None`` if it is not to be. ``NOT_FOUND`` if there is no such job."""
-        audience, site = audience_of(visit.credential), self._origin.name
+    async def _entry_keys(self, context: CallContext, job: JobRef, wanted: MetricsWanted) -> _EntryKeys | None:
+        """The keys of the answer's entries; ``None`` if it is not to be kept. ``NOT_FOUND`` if there is no such job."""
+        audience, site = audience_of(context.credential), self._origin.name
         if audience is None:
             return None
         if job.key is None or job.phase is None:
             try:
-                found = await self._job_ids.find(visit, job.db_id)
+                ref = await self._job_ids.find(context, job.db_id)
             except SiteError as error:
                 if error.code in _PASSED_OVER:
                     return None
                 raise
-            if found is None:
+            if ref is None:
                 raise no_such_job(site)
-            job = found
+            job = ref
         if job.key is None or job.phase is None:
             return None
-        route = await self._origin.metrics_route(visit)
+        route = await self._origin.metrics_route(context)
         # a site that is asked by POST chooses the scopes itself; their order changes nothing anywhere
         scopes = "post" if route.by_post else "get" if wanted.scopes is None else "get " + ",".join(sorted(wanted.scopes))
         question = f"{FORMAT} {job.db_id} {job.phase} {scopes}"
-        return _Place(site, subject_of(job.key), audience, job.phase, question, wanted.scopes, job)
+        return _EntryKeys(site, subject_of(job.key), audience, job.phase, question, wanted.scopes, job)
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the answers to one question about one job are kept. ``question``: all that decides them beside the metric."""
+class _EntryKeys:
+    """The keys of the entries that answer one question about one job. ``question``: all that decides them beside the metric."""
 
     site: str
     subject: str
@@ -140,24 +140,24 @@ class _Reading:
     settings: CacheSettings
     origin: Instance
     db_id: int
-    place: _Place
+    keys: _EntryKeys
 
-    async def fill(self, missing: Sequence[Key], visit: Visit) -> Mapping[Key, Filled | Absent]:
+    async def fill(self, missing: Sequence[Key], context: CallContext) -> Mapping[Key, Filled | Absent]:
         """One question to the site, for all that is missing. Raises ``SiteError``: then nothing is kept."""
-        place, wants_all = self.place, self.place.index in missing
+        keys, wants_all = self.keys, self.keys.index in missing
         names = None if wants_all else tuple(key.metric for key in missing)
         by_name: dict[str, list[MetricPiece]] = {}
-        for piece in await self.origin.metric_pieces(visit, self.db_id, MetricsWanted(names, place.scopes)):
+        for piece in await self.origin.metric_pieces(context, self.db_id, MetricsWanted(names, keys.scopes)):
             by_name.setdefault(piece.name, []).append(piece)
-        words: dict[Key, Filled | Absent] = {key: Absent(self.settings.absent_for) for key in missing}
+        fills: dict[Key, Filled | Absent] = {key: Absent(self.settings.absent_for) for key in missing}
         for name, pieces in by_name.items():
-            words[place.key(name)] = self._filled(pack_pieces(pieces), pieces)
+            fills[keys.key(name)] = self._filled(pack_pieces(pieces), pieces)
         if wants_all:
-            words[place.index] = self._listed(by_name)
-        return words
+            fills[keys.index] = self._listed(by_name)
+        return fills
 
     def _filled(self, payload: bytes, pieces: Iterable[MetricPiece]) -> Filled:
-        if self.place.phase is Phase.ARCHIVED:
+        if self.keys.phase is Phase.ARCHIVED:
             return Filled(payload, self.settings.ended_for)
         intervals = [piece.metric.timestep for piece in pieces if piece.metric.timestep > 0]
         return Filled(payload, min([self.settings.running_for, *intervals]), self.settings.stale_for)
@@ -167,7 +167,7 @@ class _Reading:
         payload = msgspec.msgpack.encode(sorted(names))
         if not names:
             return Filled(payload, min(self.settings.absent_for, self.settings.running_for))
-        if self.place.phase is Phase.ARCHIVED:
+        if self.keys.phase is Phase.ARCHIVED:
             return Filled(payload, self.settings.ended_for)
         return Filled(payload, self.settings.running_for, self.settings.stale_for)
 
@@ -191,7 +191,7 @@ def _names(index: Hit[_Value]) -> tuple[str, ...]:
     return tuple(name for name in index.value if isinstance(name, str))
 
 
-def _pieces(names: Iterable[str], place: _Place, hits: Mapping[Key, Hit[_Value]]) -> list[MetricPiece]:
+def _pieces(names: Iterable[str], keys: _EntryKeys, hits: Mapping[Key, Hit[_Value]]) -> list[MetricPiece]:
     """What the entries hold."""
-    found = (hits.get(place.key(name)) for name in names)
-    return [piece for hit in found if hit is not None for piece in hit.value if isinstance(piece, MetricPiece)]
+    of_names = (hits.get(keys.key(name)) for name in names)
+    return [piece for hit in of_names if hit is not None for piece in hit.value if isinstance(piece, MetricPiece)]

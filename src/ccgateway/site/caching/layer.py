@@ -26,7 +26,7 @@ from ccgateway.jobs.statistics.footprints import Footprints, FootprintsWanted, H
 from ccgateway.site.base import JobsWanted, MetricsFound
 from ccgateway.site.caching.job_metrics import CachedMetrics
 from ccgateway.site.caching.responses import CLUSTERS, JOBS, USERS, ResponseCache, audience_of, person_of
-from ccgateway.site.exchange import SiteAnswer, Visit
+from ccgateway.site.exchange import CallContext, SiteAnswer
 from ccgateway.site.instance import Instance
 from ccgateway.site.listing import ListQuery
 from ccgateway.site.queries.documents import Counted, QueriedList
@@ -45,7 +45,7 @@ T_co = TypeVar("T_co", covariant=True)
 class _Counting(Protocol[W_contra, T_co]):
     """A question about all jobs that match."""
 
-    async def __call__(self, visit: Visit, wanted: W_contra, *, budget: int) -> T_co: ...
+    async def __call__(self, context: CallContext, wanted: W_contra, *, budget: int) -> T_co: ...
 
 
 #: bytes of a page that is kept: larger ones are nobody's start page
@@ -62,7 +62,7 @@ class CachingSite:
         self.name, self.number, self.settings = origin.name, origin.number, origin.settings
         self.health, self.proofs = origin.health, origin.proofs
         # of these questions no answers are kept
-        self.visit, self.job, self.greet = origin.visit, origin.job, origin.greet
+        self.context, self.job, self.greet = origin.context, origin.job, origin.greet
         self.lacking, self.hides_others = origin.lacking, origin.hides_others
         self.first, self.reads, self.complete, self.drops_rows = origin.first, origin.reads, origin.complete, origin.drops_rows
         self._metrics = CachedMetrics(origin, responses)
@@ -86,23 +86,23 @@ class CachingSite:
         return self.origin.capabilities
 
     @property
-    def is_visited_at_once(self) -> bool:
+    def context_is_local(self) -> bool:
         """See ``Site``."""
-        return self.origin.is_visited_at_once
+        return self.origin.context_is_local
 
-    async def page(self, visit: Visit, wanted: JobsWanted, window: Window, *, size: int, page: int = 1) -> ListPage:
+    async def page(self, context: CallContext, wanted: JobsWanted, window: Window, *, size: int, page: int = 1) -> ListPage:
         """See ``Site``: one that was read ``cache.list_for`` seconds ago at the most."""
-        person = person_of(visit.credential)
+        person = person_of(context.credential)
         if person is None or not self.shares_pages:
-            return await self.origin.page(visit, wanted, window, size=size, page=page)
+            return await self.origin.page(context, wanted, window, size=size, page=page)
 
         async def listed(query: ListQuery | QueriedList) -> Sequence[JobRow]:
-            return await self._listed(query, person, visit)
+            return await self._listed(query, person, context)
 
-        found = await self.origin.read_page(visit, wanted, window, listed, size=size, page=page)
-        return ListPage(found.rows, found.matching)
+        result = await self.origin.read_page(context, wanted, window, listed, size=size, page=page)
+        return ListPage(result.rows, result.matching)
 
-    async def _listed(self, query: ListQuery | QueriedList, person: str, visit: Visit) -> Sequence[JobRow]:
+    async def _listed(self, query: ListQuery | QueriedList, person: str, context: CallContext) -> Sequence[JobRow]:
         key = Key(self.name, JOBS, person, query.name)
 
         def decode(_key: Key, entry: Entry) -> tuple[Sequence[JobRow], int]:
@@ -111,103 +111,105 @@ class CachingSite:
 
         view = View(decode, query.attributes)
 
-        async def fill(keys: Sequence[Key], visit: Visit) -> Mapping[Key, Filled]:
-            rows, body = await self.origin.listed(query, visit)
+        async def fill(keys: Sequence[Key], context: CallContext) -> Mapping[Key, Filled]:
+            rows, body = await self.origin.listed(query, context)
             ttl = self._responses.settings.list_for if len(body) <= LARGEST_PAGE else 0.0
             return dict.fromkeys(keys, Filled(body, ttl, values={view.name: (rows, ROW_BYTES * len(rows))}))
 
-        return (await self._responses.fetch([key], fill, view, visit, within=self.settings.timeout))[key].value
+        return (await self._responses.fetch([key], fill, view, context, within=self.settings.timeout))[key].value
 
-    async def count(self, visit: Visit, wanted: JobsWanted) -> Tally | None:
+    async def count(self, context: CallContext, wanted: JobsWanted) -> Tally | None:
         """See ``Site``."""
-        person = person_of(visit.credential)
+        person = person_of(context.credential)
         if person is None or not self.shares_pages:
-            return await self.origin.count(visit, wanted)
+            return await self.origin.count(context, wanted)
 
-        async def counted(query: QueriedList, visit: Visit) -> Counted[JobRow]:
+        async def counted(query: QueriedList, context: CallContext) -> Counted[JobRow]:
             key = Key(self.name, JOBS, person, f"count {query.name}")
 
             def decode(_key: Key, entry: Entry) -> tuple[Counted[JobRow], int]:
                 return query.answer(SiteAnswer(200, "application/json", entry.payload), self.name), ROW_BYTES
 
-            async def fill(keys: Sequence[Key], visit: Visit) -> Mapping[Key, Filled]:
-                return dict.fromkeys(keys, Filled((await self.origin.listed(query, visit))[1], 0.0))
+            async def fill(keys: Sequence[Key], context: CallContext) -> Mapping[Key, Filled]:
+                return dict.fromkeys(keys, Filled((await self.origin.listed(query, context))[1], 0.0))
 
-            return (await self._responses.fetch([key], fill, View(decode), visit, within=self.settings.timeout))[key].value
+            return (await self._responses.fetch([key], fill, View(decode), context, within=self.settings.timeout))[key].value
 
-        return await self.origin.count(visit, wanted, counted)
+        return await self.origin.count(context, wanted, counted)
 
-    async def metrics(self, visit: Visit, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
+    async def metrics(self, context: CallContext, job: JobRef, wanted: MetricsWanted) -> MetricsFound:
         """See ``Site``."""
-        return await self._metrics.read(visit, job, wanted)
+        return await self._metrics.read(context, job, wanted)
 
-    async def known_metrics(self, visit: Visit, jobs: Sequence[JobRef], wanted: MetricsWanted) -> Mapping[JobRef, MetricsFound]:
+    async def known_metrics(
+        self, context: CallContext, jobs: Sequence[JobRef], wanted: MetricsWanted
+    ) -> Mapping[JobRef, MetricsFound]:
         """See ``Site``."""
-        return await self._metrics.known(visit, jobs, wanted)
+        return await self._metrics.known(context, jobs, wanted)
 
-    async def clusters(self, visit: Visit, *, with_partitions: bool) -> list[Cluster]:
+    async def clusters(self, context: CallContext, *, with_partitions: bool) -> list[Cluster]:
         """See ``Site``."""
 
-        async def ask(visit: Visit) -> list[Cluster]:
-            return await self.origin.clusters(visit, with_partitions=with_partitions)
+        async def ask(context: CallContext) -> list[Cluster]:
+            return await self.origin.clusters(context, with_partitions=with_partitions)
 
         what = CLUSTERS, "partitions" if with_partitions else ""
-        return await self._items(visit, what, audience_of(visit.credential), list[Cluster], ask)
+        return await self._items(context, what, audience_of(context.credential), list[Cluster], ask)
 
-    async def users(self, visit: Visit) -> list[User]:
+    async def users(self, context: CallContext) -> list[User]:
         """See ``Site``."""
         # who lists users, a site may decide by its own table: that one token is accepted says nothing of another
-        return await self._items(visit, (USERS, ""), person_of(visit.credential), list[User], self.origin.users)
+        return await self._items(context, (USERS, ""), person_of(context.credential), list[User], self.origin.users)
 
-    async def statistics(self, visit: Visit, wanted: StatisticsWanted, *, budget: int) -> SiteStatistics:
+    async def statistics(self, context: CallContext, wanted: StatisticsWanted, *, budget: int) -> SiteStatistics:
         """See ``Site``: what was read ``cache.list_for`` seconds ago at the most."""
-        return await self._counted(visit, wanted, budget, SiteStatistics, self.origin.statistics)
+        return await self._counted(context, wanted, budget, SiteStatistics, self.origin.statistics)
 
-    async def footprints(self, visit: Visit, wanted: FootprintsWanted, *, budget: int) -> Footprints:
+    async def footprints(self, context: CallContext, wanted: FootprintsWanted, *, budget: int) -> Footprints:
         """See ``Site``, as ``statistics``."""
-        return await self._counted(visit, wanted, budget, Footprints, self.origin.footprints)
+        return await self._counted(context, wanted, budget, Footprints, self.origin.footprints)
 
-    async def heatmap(self, visit: Visit, wanted: HeatmapWanted, *, budget: int) -> list[list[float]]:
+    async def heatmap(self, context: CallContext, wanted: HeatmapWanted, *, budget: int) -> list[list[float]]:
         """See ``Site``, as ``statistics``."""
-        return await self._counted(visit, wanted, budget, list[list[float]], self.origin.heatmap)
+        return await self._counted(context, wanted, budget, list[list[float]], self.origin.heatmap)
 
-    async def summaries(self, visit: Visit, wanted: SummariesWanted, *, budget: int) -> JobSummaries:
+    async def summaries(self, context: CallContext, wanted: SummariesWanted, *, budget: int) -> JobSummaries:
         """See ``Site``, as ``statistics``."""
-        return await self._counted(visit, wanted, budget, JobSummaries, self.origin.summaries)
+        return await self._counted(context, wanted, budget, JobSummaries, self.origin.summaries)
 
-    async def _counted(self, visit: Visit, wanted: W, budget: int, kind: type[T], ask: _Counting[W, T]) -> T:
+    async def _counted(self, context: CallContext, wanted: W, budget: int, kind: type[T], ask: _Counting[W, T]) -> T:
         ttl = self._responses.settings.list_for
-        person = person_of(visit.credential)
+        person = person_of(context.credential)
         if person is None or not ttl:
-            return await ask(visit, wanted, budget=budget)
+            return await ask(context, wanted, budget=budget)
         question = sha256(msgspec.msgpack.encode([wanted, budget], order="sorted")).hexdigest()
         key = Key(self.name, JOBS, person, f"{type(wanted).__name__} {question}", __version__)
 
-        async def fill(keys: Sequence[Key], visit: Visit) -> Mapping[Key, Filled]:
-            payload = msgspec.msgpack.encode(await ask(visit, wanted, budget=budget))
+        async def fill(keys: Sequence[Key], context: CallContext) -> Mapping[Key, Filled]:
+            payload = msgspec.msgpack.encode(await ask(context, wanted, budget=budget))
             return dict.fromkeys(keys, Filled(payload, ttl if len(payload) <= LARGEST_PAGE else 0.0))
 
         def decode(_key: Key, entry: Entry) -> tuple[T, int]:
             return msgspec.msgpack.decode(entry.payload, type=kind), DECODED * len(entry.payload)
 
-        return (await self._responses.fetch([key], fill, View(decode), visit, within=self.settings.timeout))[key].value
+        return (await self._responses.fetch([key], fill, View(decode), context, within=self.settings.timeout))[key].value
 
     async def _items(
-        self, visit: Visit, what: tuple[str, str], audience: str | None, kind: type[list[T]],
-        ask: Callable[[Visit], Awaitable[list[T]]],
+        self, context: CallContext, what: tuple[str, str], audience: str | None, kind: type[list[T]],
+        ask: Callable[[CallContext], Awaitable[list[T]]],
     ) -> list[T]:  # fmt: skip
         ttl = self._responses.settings.clusters_for
         if audience is None or not ttl:
-            return await ask(visit)
+            return await ask(context)
         # another release of this gateway may write them differently
         key = Key(self.name, what[0], audience, what[1], __version__)
 
-        async def fill(keys: Sequence[Key], visit: Visit) -> Mapping[Key, Filled]:
-            found = await ask(visit)
+        async def fill(keys: Sequence[Key], context: CallContext) -> Mapping[Key, Filled]:
+            items = await ask(context)
             # a site without clusters or users is more likely one that is about to get them
-            return dict.fromkeys(keys, Filled(msgspec.msgpack.encode(found), ttl if found else 0.0))
+            return dict.fromkeys(keys, Filled(msgspec.msgpack.encode(items), ttl if items else 0.0))
 
         def decode(_key: Key, entry: Entry) -> tuple[list[T], int]:
             return msgspec.msgpack.decode(entry.payload, type=kind), DECODED * len(entry.payload)
 
-        return list((await self._responses.fetch([key], fill, View(decode), visit, within=self.settings.timeout))[key].value)
+        return list((await self._responses.fetch([key], fill, View(decode), context, within=self.settings.timeout))[key].value)

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from ccgateway.cache.entries import Absent, Filled, Hit, Source, View
-from ccgateway.cache.facade import Cache, Mark, open_cache
+from ccgateway.cache.facade import Cache, TagSnapshot, open_cache
 from ccgateway.cache.keys import InvalidationTag, Key
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError
 from ccgateway.jobs.model import JobKey
 from ccgateway.settings import CacheSettings
 from ccgateway.site.credentials import Credential
-from ccgateway.site.exchange import Meter, Visit
+from ccgateway.site.exchange import CallContext, CallStats
 
 if TYPE_CHECKING:
     from ccgateway.cache.connection import RedisConnection
@@ -37,8 +37,8 @@ JOBS, CLUSTERS, USERS = "jobs", "clusters", "users"
 #: refusals that are about the token that was shown
 _OF_THE_ASKER = frozenset({Code.SITE_UNAUTHORIZED, Code.NO_CREDENTIAL, Code.RATE_LIMITED, Code.LIMIT_EXCEEDED})
 
-#: asks the site for what is missing, on that visit
-Fill: TypeAlias = Callable[[Sequence[Key], Visit], Awaitable[Mapping[Key, Filled | Absent]]]
+#: asks the site for what is missing, in that context
+Fill: TypeAlias = Callable[[Sequence[Key], CallContext], Awaitable[Mapping[Key, Filled | Absent]]]
 
 
 def subject_of(job: JobKey) -> str:
@@ -63,8 +63,8 @@ def person_of(credential: Credential) -> str | None:
     return None if audience is None or not credential.user else f"{audience} {quote(credential.user, safe='')}"
 
 
-def _unkept(word: Filled | Absent) -> Filled | Absent:
-    return Absent(0.0) if isinstance(word, Absent) else Filled(word.payload, 0.0)
+def _unkept(filled: Filled | Absent) -> Filled | Absent:
+    return Absent(0.0) if isinstance(filled, Absent) else Filled(filled.payload, 0.0)
 
 
 class ResponseCache:
@@ -89,13 +89,13 @@ class ResponseCache:
         return self.settings.is_on
 
     async def fetch(
-        self, keys: Sequence[Key], fill: Fill, view: View[T], visit: Visit, *, within: float
+        self, keys: Sequence[Key], fill: Fill, view: View[T], context: CallContext, *, within: float
     ) -> dict[Key, Hit[T]]:  # fmt: skip
-        """What is there of the keys, and for the rest what ``fill`` says, as ``Cache.fetch``. Notes in the visit's meter what was
-        remembered. ``within``: seconds that the fill may take.
+        """What is there of the keys, and for the rest what ``fill`` says, as ``Cache.fetch``. Notes in the context's stats what
+        was remembered. ``within``: seconds that the fill may take.
 
         On the claims of a token that the site has not proved, nothing remembered is given, and nobody else's fill is waited for.
-        A fill is asked under the visit of whoever began it, with a deadline of its own: it may outlive its caller.
+        A fill is asked under the context of whoever began it, with a deadline of its own: it may outlive its caller.
         """
 
         own: GatewayError | None = None
@@ -103,41 +103,41 @@ class ResponseCache:
         async def limited(missing: Sequence[Key], deadline: Deadline) -> Mapping[Key, Filled | Absent]:
             nonlocal own
             try:
-                words = await fill(missing, replace(visit, deadline=deadline.within(within)))
+                fills = await fill(missing, replace(context, deadline=deadline.within(within)))
             except GatewayError as error:
                 own = error
                 raise
             # the site answered to this token: only then are its claims an audience
-            return words if visit.is_proved else {key: _unkept(word) for key, word in words.items()}
+            return fills if context.is_proved else {key: _unkept(filled) for key, filled in fills.items()}
 
-        meter, calls = visit.meter, visit.meter.calls
-        asker = visit.credential.fingerprint
-        if visit.is_proved:
+        stats, calls = context.stats, context.stats.calls
+        asker = context.credential.fingerprint
+        if context.is_proved:
             try:
-                hits = await self.cache.fetch(keys, limited, view, deadline=visit.deadline)
+                hits = await self.cache.fetch(keys, limited, view, deadline=context.deadline)
             except GatewayError as error:
                 if error is own or error.code not in _OF_THE_ASKER:
                     raise
                 # somebody else was refused while this one waited for what that would bring
-                hits = await self.cache.ask(keys, limited, view, asker=asker, deadline=visit.deadline)
+                hits = await self.cache.ask(keys, limited, view, asker=asker, deadline=context.deadline)
         else:
-            hits = await self.cache.ask(keys, limited, view, asker=asker, deadline=visit.deadline)
-        self._note(hits, meter)
-        meter.recalled += meter.calls == calls
+            hits = await self.cache.ask(keys, limited, view, asker=asker, deadline=context.deadline)
+        self._note(hits, stats)
+        stats.recalled += stats.calls == calls
         return hits
 
-    async def peek(self, keys: Sequence[Key], view: View[T], visit: Visit) -> dict[Key, Hit[T]]:
+    async def peek(self, keys: Sequence[Key], view: View[T], context: CallContext) -> dict[Key, Hit[T]]:
         """What is there of the keys and need not be fetched anew."""
-        if not visit.is_proved:
+        if not context.is_proved:
             return {}
         hits = await self.cache.peek(keys, view)
-        self._note(hits, visit.meter)
+        self._note(hits, context.stats)
         return hits
 
-    def _note(self, hits: Mapping[Key, Hit[T]], meter: Meter) -> None:
+    def _note(self, hits: Mapping[Key, Hit[T]], stats: CallStats) -> None:
         ages = [hit.age for hit in hits.values() if hit.source is not Source.SITE]
         if ages:
-            meter.note_age(max(ages))
+            stats.note_age(max(ages))
 
     async def invalidate(self, site: str, jobs: Iterable[JobKey] | None = ()) -> None:
         """After a write at ``site`` (and before anybody is told of it): nothing that was read before is answered again, in any
@@ -150,14 +150,14 @@ class ResponseCache:
         """The same after a write that concerns nothing but the site's users."""
         await self.cache.invalidate(site, USERS)
 
-    async def mark(self, sites: Iterable[str]) -> Mark | None:
-        """The present moment in the lists of these sites, for ``holds``; ``None`` while it cannot be told."""
+    async def snapshot(self, sites: Iterable[str]) -> TagSnapshot | None:
+        """The present moment in the lists of these sites, for ``is_current``; ``None`` while it cannot be told."""
         tags = [tag for site in sites for tag in (InvalidationTag(site), InvalidationTag(site, JOBS))]
-        return await self.cache.mark(*tags)
+        return await self.cache.snapshot(*tags)
 
-    async def holds(self, mark: Mark | None) -> bool:
+    async def is_current(self, snapshot: TagSnapshot | None) -> bool:
         """Whether nothing was written since then, as far as all processes of this gateway know."""
-        return mark is not None and await self.cache.holds(mark)
+        return snapshot is not None and await self.cache.is_current(snapshot)
 
     async def aclose(self) -> None:
         """Closes the cache; says at level ``info`` what it was good for."""

@@ -13,7 +13,7 @@ scanning         every job that matches, read within the budget and handed on pa
 windows          windows of start times that hold few enough jobs for one question
 statistics       figures, groups and histograms of the jobs that match
 turns            one question of a kind at a time, where several at once bring a site to a standstill
-told_statistics  what an answer of the site's own GraphQL says of them
+statistics_reply what an answer of the site's own GraphQL says of them
 footprints       averages of metrics by job, samples by intensity and performance, statistics of metrics by job
 nodes            states of nodes, and what is measured on them
 accounts         accounts of the site's own user list, one by one

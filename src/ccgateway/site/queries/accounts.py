@@ -13,7 +13,7 @@ import msgspec
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.clusters import User
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.queries.asking import Question, ask_in_parts
 from ccgateway.site.releases.query import QueryReply
 
@@ -32,7 +32,7 @@ class _Account(msgspec.Struct):
 _ACCOUNTS = msgspec.json.Decoder(QueryReply[dict[str, _Account | None]])
 
 
-async def accounts_of(site: Site, visit: Visit, names: Sequence[str]) -> dict[str, User | SiteError | None]:
+async def accounts_of(site: Site, context: CallContext, names: Sequence[str]) -> dict[str, User | SiteError | None]:
     """The account of each of these names: ``None`` if there is none, ``SITE_UNAUTHORIZED`` if it is not for the token."""
     found: dict[str, User | SiteError | None] = {}
     for start in range(0, len(names), AT_ONCE):
@@ -41,7 +41,7 @@ async def accounts_of(site: Site, visit: Visit, names: Sequence[str]) -> dict[st
         declared = ",".join(f"${key}:String!" for key in keys)
         asked = " ".join(f"{key}:user(username:${key}){{username name email}}" for key in keys)
         question = Question(f"query({declared}){{{asked}}}", dict(zip(keys, some, strict=True)))
-        parts = await ask_in_parts(site, visit, "user", question, _ACCOUNTS)
+        parts = await ask_in_parts(site, context, "user", question, _ACCOUNTS)
         found.update((name, _account(site, name, part)) for name, part in zip(some, parts, strict=True))
     return found
 

@@ -15,7 +15,7 @@ import msgspec
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.releases import Dialect
 from ccgateway.site.releases.query import Complaint, QueryFailedError, QueryReply
 
@@ -39,7 +39,7 @@ class Question:
 
 async def ask(
     site: Site,
-    visit: Visit,
+    context: CallContext,
     name: str,
     question: Callable[[Dialect], Question | SiteError],
     decoder: msgspec.json.Decoder[QueryReply[T]],
@@ -52,17 +52,17 @@ async def ask(
 
     async def asked(put: Question) -> T | SiteError:
         try:
-            return await site.origin.query(visit, put.document, put.variables, decoder)
+            return await site.origin.query(context, put.document, put.variables, decoder)
         except QueryFailedError as failed:
             failed.forget_frames()
             return refused_by(site.name, name) if any(map(_REFUSALS.search, failed.reasons)) else failed
 
-    return await _in_dialect(site, visit, name, question, asked)
+    return await _in_dialect(site, context, name, question, asked)
 
 
 async def ask_in_parts(
     site: Site,
-    visit: Visit,
+    context: CallContext,
     name: str,
     question: Question,
     decoder: msgspec.json.Decoder[QueryReply[dict[str, T | None]]],
@@ -71,7 +71,7 @@ async def ask_in_parts(
     its own: what each came to, in their order."""
 
     async def asked(put: Question) -> list[T | SiteError | None] | SiteError:
-        reply = await site.origin.query_reply(visit, put.document, put.variables, decoder)
+        reply = await site.origin.query_reply(context, put.document, put.variables, decoder)
         if reply.data is None:
             return QueryFailedError(reply.errors, site.name)
         failed = {str(one.path[0]): one for one in reply.errors or () if one.path}
@@ -84,12 +84,12 @@ async def ask_in_parts(
             return value
         return refused_by(site.name, name) if _REFUSALS.search(failure.message) else QueryFailedError([failure], site.name)
 
-    return await _in_dialect(site, visit, name, lambda _: question, asked)
+    return await _in_dialect(site, context, name, lambda _: question, asked)
 
 
 async def _in_dialect(
     site: Site,
-    visit: Visit,
+    context: CallContext,
     name: str,
     question: Callable[[Dialect], Question | SiteError],
     asked: Callable[[Question], Awaitable[T | SiteError]],
@@ -100,7 +100,7 @@ async def _in_dialect(
         put = question(dialect)
         return put if isinstance(put, SiteError) else await asked(put)
 
-    found = await site.origin.in_dialect(visit, in_its)
+    found = await site.origin.in_dialect(context, in_its)
     if isinstance(found, SiteError):
         raise found
     return found

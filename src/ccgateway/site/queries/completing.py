@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ccgateway.jobs.conditions import Conditions
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.site.base import JobsWanted, Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.reading import JobStream, Unreadable
 from ccgateway.tasks import side_by_side
 
@@ -33,7 +33,7 @@ class Completed:
     scanned: int = 0
 
 
-async def complete(site: Site, visit: Visit, rows: Sequence[JobRow], attributes: frozenset[str]) -> Completed:
+async def complete(site: Site, context: CallContext, rows: Sequence[JobRow], attributes: frozenset[str]) -> Completed:
     """The jobs of ``rows``, with ``attributes``. Raises ``SiteError``."""
     found = Completed()
     wanted = {row.key: row.id for row in rows}
@@ -53,7 +53,7 @@ async def complete(site: Site, visit: Visit, rows: Sequence[JobRow], attributes:
         return [second for second in seconds if second < floor]
 
     async def _read(conditions: Conditions, size: int, *, seconds: set[int], to_its_end: bool = True) -> int:
-        stream = JobStream(site.origin, visit, JobsWanted(conditions, attributes))
+        stream = JobStream(site.origin, context, JobsWanted(conditions, attributes))
         await stream.read(size)
         while to_its_end and not stream.done:
             await stream.read(size)

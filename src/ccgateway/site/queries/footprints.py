@@ -26,7 +26,7 @@ from ccgateway.jobs.statistics.footprints import (
     Summary,
     chosen,
 )
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.queries.documents import started_within
 from ccgateway.site.queries.scanning import Scan
 from ccgateway.site.queries.statistics import FALLS_BACK, ExactFilter, exact_filter
@@ -102,24 +102,24 @@ _SUMMARIES = msgspec.json.Decoder(QueryReply[_Summaries], strict=False)
 _ARCHIVED = msgspec.json.Decoder(dict[str, Summary] | None)
 
 
-def _parts(dialect: Dialect, visit: Visit, filters: tuple[JobFilter, ...], site: str) -> ExactFilter | str:
-    found = exact_filter(dialect, visit, filters, site)
+def _parts(dialect: Dialect, context: CallContext, filters: tuple[JobFilter, ...], site: str) -> ExactFilter | str:
+    found = exact_filter(dialect, context, filters, site)
     if isinstance(found, ExactFilter) and found.without_running:
         return f"release {dialect.name} does not evaluate durations of jobs that run"
     return found
 
 
 async def _told_or(
-    site: Instance, visit: Visit, told: Callable[[Dialect], Awaitable[T | str]], counted: Callable[[str], Awaitable[T]]
+    site: Instance, context: CallContext, told: Callable[[Dialect], Awaitable[T | str]], counted: Callable[[str], Awaitable[T]]
 ) -> T:
     """What the site tells; what its rows come to, where it does not."""
 
     async def told_if_asked(dialect: Dialect) -> T | str:
-        way = site.reads(visit.credential)
+        way = site.reads(context.credential)
         return await told(dialect) if way.by_query else way.reason
 
     try:
-        found = await site.in_dialect(visit, told_if_asked)
+        found = await site.in_dialect(context, told_if_asked)
     except SiteError as error:
         if error.code not in FALLS_BACK | {Code.UNSUPPORTED}:
             raise
@@ -131,11 +131,11 @@ async def _told_or(
 # --- averages
 
 
-async def read_footprints(site: Instance, visit: Visit, wanted: FootprintsWanted, budget: int) -> Footprints:
+async def read_footprints(site: Instance, context: CallContext, wanted: FootprintsWanted, budget: int) -> Footprints:
     """The averages of every job that matches. ``SCAN_BUDGET`` for more jobs than ``budget``."""
 
     async def told(dialect: Dialect) -> Footprints | str:
-        filters = _parts(dialect, visit, wanted.filters, site.name)
+        filters = _parts(dialect, context, wanted.filters, site.name)
         if isinstance(filters, str):
             return filters
         whole = Footprints(metrics={metric: [] for metric in wanted.metrics})
@@ -145,12 +145,12 @@ async def read_footprints(site: Instance, visit: Visit, wanted: FootprintsWanted
             "query($f:[JobFilter!],$m:[String!]!){jobsFootprints(filter:$f,metrics:$m)"
             "{timeWeights{nodeHours accHours coreHours} metrics{metric data}}}"
         )
-        for window in await few_enough(site, visit, filters.elements, most=budget):
+        for window in await few_enough(site, context, filters.elements, most=budget):
             variables = {"f": [*filters.elements, started_within(window)], "m": list(wanted.metrics)}
-            _extend(whole, (await site.query(visit, document, variables, _FOOTPRINTS)).jobs_footprints, site.name)
+            _extend(whole, (await site.query(context, document, variables, _FOOTPRINTS)).jobs_footprints, site.name)
         return whole
 
-    return await _told_or(site, visit, told, lambda reason: _footprints_of_rows(site, visit, wanted, budget, reason))
+    return await _told_or(site, context, told, lambda reason: _footprints_of_rows(site, context, wanted, budget, reason))
 
 
 def _extend(whole: Footprints, part: _Part, site: str) -> None:
@@ -165,10 +165,12 @@ def _extend(whole: Footprints, part: _Part, site: str) -> None:
         whole.metrics[metric] += values
 
 
-async def _footprints_of_rows(site: Instance, visit: Visit, wanted: FootprintsWanted, budget: int, reason: str) -> Footprints:
+async def _footprints_of_rows(
+    site: Instance, context: CallContext, wanted: FootprintsWanted, budget: int, reason: str
+) -> Footprints:
     whole = Footprints(metrics={metric: [] for metric in wanted.metrics})
     needs = frozenset({"duration", "num_nodes", "num_acc", "num_hw_threads", "monitoring_status", "state", "statistics_json"})
-    scan = Scan(site, visit, conditions_of(wanted.filters, site.name), needs, budget)
+    scan = Scan(site, context, conditions_of(wanted.filters, site.name), needs, budget)
     running = 0
     async for rows in scan.pages():
         for row in rows:
@@ -200,7 +202,7 @@ def _statistics(row: JobRow, site: str) -> Mapping[str, Summary] | None:
 # --- samples
 
 
-async def read_heatmap(site: Instance, visit: Visit, wanted: HeatmapWanted, budget: int) -> list[list[float]]:
+async def read_heatmap(site: Instance, context: CallContext, wanted: HeatmapWanted, budget: int) -> list[list[float]]:
     """The samples of every job that matches. ``UNSUPPORTED`` where the site cannot be asked, as they are nowhere else."""
     document = (
         "query($f:[JobFilter!]!,$r:Int!,$c:Int!,$ax:Float!,$ay:Float!,$bx:Float!,$by:Float!)"
@@ -209,15 +211,15 @@ async def read_heatmap(site: Instance, visit: Visit, wanted: HeatmapWanted, budg
     ends = {"ax": wanted.min_x, "ay": wanted.min_y, "bx": wanted.max_x, "by": wanted.max_y}
 
     async def told(dialect: Dialect) -> list[list[float]]:
-        filters = _parts(dialect, visit, wanted.filters, site.name)
+        filters = _parts(dialect, context, wanted.filters, site.name)
         if isinstance(filters, str):
             raise SiteError(Code.UNSUPPORTED, site.name, f"Samples cannot be had by this filter: {filters}.")
         whole = [[0.0] * wanted.cols for _ in range(wanted.rows)]
         if filters.never:
             return whole
-        for window in await few_enough(site, visit, filters.elements, most=budget):
+        for window in await few_enough(site, context, filters.elements, most=budget):
             variables = {"f": [*filters.elements, started_within(window)], "r": wanted.rows, "c": wanted.cols, **ends}
-            cells = (await site.query(visit, document, variables, _HEATMAP)).roofline_heatmap
+            cells = (await site.query(context, document, variables, _HEATMAP)).roofline_heatmap
             if [len(row) for row in cells] != [wanted.cols] * wanted.rows or not all(
                 map(isfinite, (v for row in cells for v in row))
             ):
@@ -226,13 +228,13 @@ async def read_heatmap(site: Instance, visit: Visit, wanted: HeatmapWanted, budg
                 row[:] = [one + other for one, other in zip(row, more, strict=True)]
         return whole
 
-    return await site.in_dialect(visit, told)
+    return await site.in_dialect(context, told)
 
 
 # --- statistics of each job
 
 
-async def read_summaries(site: Instance, visit: Visit, wanted: SummariesWanted, budget: int) -> JobSummaries:
+async def read_summaries(site: Instance, context: CallContext, wanted: SummariesWanted, budget: int) -> JobSummaries:
     """The statistics of every job that matches, oldest first. ``SCAN_BUDGET`` for more jobs than ``budget``."""
 
     async def told(dialect: Dialect) -> JobSummaries | str:
@@ -240,7 +242,7 @@ async def read_summaries(site: Instance, visit: Visit, wanted: SummariesWanted, 
             return f"release {dialect.name} does not tell them otherwise"
         if wanted.metrics is None:
             return "it tells them of named metrics only"
-        filters = _parts(dialect, visit, wanted.filters, site.name)
+        filters = _parts(dialect, context, wanted.filters, site.name)
         if isinstance(filters, str):
             return filters
         found = JobSummaries()
@@ -250,12 +252,12 @@ async def read_summaries(site: Instance, visit: Visit, wanted: SummariesWanted, 
             "query($f:[JobFilter!],$m:[String!]){jobsMetricStats(filter:$f,metrics:$m){id jobId startTime duration cluster "
             "subCluster numNodes numHWThreads numAccelerators stats{name data{avg min max}}}}"
         )
-        for window in reversed(await few_enough(site, visit, filters.elements, most=budget)):
+        for window in reversed(await few_enough(site, context, filters.elements, most=budget)):
             variables = {"f": [*filters.elements, started_within(window)], "m": list(wanted.metrics)}
-            found.jobs += [_told(job) for job in (await site.query(visit, document, variables, _SUMMARIES)).jobs_metric_stats]
+            found.jobs += [_told(job) for job in (await site.query(context, document, variables, _SUMMARIES)).jobs_metric_stats]
         return found
 
-    return await _told_or(site, visit, told, lambda reason: _summaries_of_rows(site, visit, wanted, budget, reason))
+    return await _told_or(site, context, told, lambda reason: _summaries_of_rows(site, context, wanted, budget, reason))
 
 
 def _told(job: _Job) -> JobSummary:
@@ -265,10 +267,12 @@ def _told(job: _Job) -> JobSummary:
     )  # fmt: skip
 
 
-async def _summaries_of_rows(site: Instance, visit: Visit, wanted: SummariesWanted, budget: int, reason: str) -> JobSummaries:
+async def _summaries_of_rows(
+    site: Instance, context: CallContext, wanted: SummariesWanted, budget: int, reason: str
+) -> JobSummaries:
     found = JobSummaries()
     needs = frozenset({"duration", "sub_cluster", "num_nodes", "num_acc", "num_hw_threads", "statistics_json"})
-    scan = Scan(site, visit, conditions_of(wanted.filters, site.name), needs, budget)
+    scan = Scan(site, context, conditions_of(wanted.filters, site.name), needs, budget)
     async for rows in scan.pages():
         for row in rows:
             statistics = _statistics(row, site.name)

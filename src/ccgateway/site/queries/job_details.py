@@ -14,7 +14,7 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.details import EnergyPart, JobLink, JobLinks
 from ccgateway.jobs.model import Int64, JobKey
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.queries.asking import Question, ask_in_parts, refused_by
 from ccgateway.site.releases.query import QueryReply
 from ccgateway.site.replies import NO_SUCH_JOB
@@ -47,14 +47,16 @@ _ENERGY = msgspec.json.Decoder(QueryReply[dict[str, _Energy | None]])
 _I = TypeVar("_I", bound=_Identified)
 
 
-async def concurrent_jobs(site: Site, visit: Visit, jobs: Sequence[tuple[int, JobKey]]) -> list[JobLinks | SiteError | None]:
+async def concurrent_jobs(
+    site: Site, context: CallContext, jobs: Sequence[tuple[int, JobKey]]
+) -> list[JobLinks | SiteError | None]:
     """The jobs beside each of these (database id and key), or ``None`` where the site keeps no account of them.
 
     Where the gateway itself hides other people's jobs nothing is told of them: the site would name everybody's.
     """
-    if site.hides_others(visit.credential):
+    if site.hides_others(context.credential):
         return [refused_by(site.name, "concurrentJobs")] * len(jobs)
-    found = await _of_each(site, visit, "concurrentJobs{items{id jobId}}", jobs, _BESIDE)
+    found = await _of_each(site, context, "concurrentJobs{items{id jobId}}", jobs, _BESIDE)
     return [
         one if isinstance(one, SiteError) else None if one.concurrent_jobs is None else JobLinks(one.concurrent_jobs.items)
         for one in found
@@ -62,10 +64,10 @@ async def concurrent_jobs(site: Site, visit: Visit, jobs: Sequence[tuple[int, Jo
 
 
 async def energy_footprints(
-    site: Site, visit: Visit, jobs: Sequence[tuple[int, JobKey]]
+    site: Site, context: CallContext, jobs: Sequence[tuple[int, JobKey]]
 ) -> list[list[EnergyPart] | SiteError | None]:
     """The energy of each of these jobs by what used it, or ``None`` where the site keeps no account of it."""
-    found = await _of_each(site, visit, "energyFootprint{hardware metric value}", jobs, _ENERGY)
+    found = await _of_each(site, context, "energyFootprint{hardware metric value}", jobs, _ENERGY)
     return [
         one if isinstance(one, SiteError) else None if one.energy_footprint is None else [p for p in one.energy_footprint if p]
         for one in found
@@ -74,7 +76,7 @@ async def energy_footprints(
 
 async def _of_each(
     site: Site,
-    visit: Visit,
+    context: CallContext,
     field: str,
     jobs: Sequence[tuple[int, JobKey]],
     decoder: msgspec.json.Decoder[QueryReply[dict[str, _I | None]]],
@@ -87,7 +89,7 @@ async def _of_each(
         declared = ",".join(f"${key}:ID!" for key in keys)
         asked = " ".join(f"{key}:job(id:${key}){{jobId cluster {field}}}" for key in keys)
         variables = {key: str(db_id) for key, (db_id, _) in zip(keys, some, strict=True)}
-        parts = await ask_in_parts(site, visit, name, Question(f"query({declared}){{{asked}}}", variables), decoder)
+        parts = await ask_in_parts(site, context, name, Question(f"query({declared}){{{asked}}}", variables), decoder)
         found += [_checked(site, key, part) for (_, key), part in zip(some, parts, strict=True)]
     return found
 

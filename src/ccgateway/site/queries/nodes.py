@@ -24,7 +24,7 @@ from ccgateway.jobs.nodes import (
     metrics_of_clusters,
 )  # fmt: skip
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.queries.asking import BEYOND_THE_END, Question, ask, refused_by
 from ccgateway.site.releases import Dialect
 from ccgateway.site.releases.query import QueryFailedError, QueryReply
@@ -90,52 +90,54 @@ _PAGE = msgspec.json.Decoder(QueryReply[_Page])
 _METRIC_LIST = msgspec.json.Decoder(QueryReply[_Metrics])
 
 
-async def allocated_nodes(site: Site, visit: Visit, cluster: str) -> list[Count]:
+async def allocated_nodes(site: Site, context: CallContext, cluster: str) -> list[Count]:
     """How many nodes run jobs, by sub-cluster. Sites count everybody's jobs for any token: ``SITE_UNAUTHORIZED`` here for one
     that may not see all of them."""
-    if not visit.credential.sees_all:
+    if not context.credential.sees_all:
         raise refused_by(site.name, "allocatedNodes")
     question = Question("query($c:String!){allocatedNodes(cluster:$c){name count}}", {"c": cluster})
-    return (await ask(site, visit, "allocatedNodes", lambda _: question, _COUNTS)).allocated_nodes
+    return (await ask(site, context, "allocatedNodes", lambda _: question, _COUNTS)).allocated_nodes
 
 
-async def list_nodes(site: Site, visit: Visit, filters: Sequence[NodeFilter], *, with_meta: bool) -> list[Node]:
+async def list_nodes(site: Site, context: CallContext, filters: Sequence[NodeFilter], *, with_meta: bool) -> list[Node]:
     """The nodes that match, with their latest states; ``with_meta``: and what is kept with those."""
     name, fields = ("nodesWithMeta", _WITH_META) if with_meta else ("nodes", _NODE)
     question = Question(f"query($f:[NodeFilter!]){{nodes:{name}(filter:$f){{items{{{fields}}}}}}}", {"f": _written(filters)})
-    return (await ask(site, visit, name, lambda _: question, _NODES)).nodes.items
+    return (await ask(site, context, name, lambda _: question, _NODES)).nodes.items
 
 
-async def node_by_id(site: Site, visit: Visit, db_id: int) -> Node | None:
+async def node_by_id(site: Site, context: CallContext, db_id: int) -> Node | None:
     """The node of that number. Sites show it to any token: ``SITE_UNAUTHORIZED`` here for one that may not list nodes."""
-    if visit.credential.roles is None or Ability.METRICS_OF_ALL not in visit.credential.abilities:
+    if context.credential.roles is None or Ability.METRICS_OF_ALL not in context.credential.abilities:
         raise refused_by(site.name, "node")
     question = Question(f"query($i:ID!){{node(id:$i){{{_WITH_META}}}}}", {"i": str(db_id)})
     try:
-        return (await ask(site, visit, "node", lambda _: question, _ONE)).node
+        return (await ask(site, context, "node", lambda _: question, _ONE)).node
     except QueryFailedError as failed:
         if any("no rows in result set" in reason for reason in failed.reasons):
             return None
         raise
 
 
-async def node_states(site: Site, visit: Visit, filters: Sequence[NodeFilter]) -> list[StateCount]:
+async def node_states(site: Site, context: CallContext, filters: Sequence[NodeFilter]) -> list[StateCount]:
     """How many nodes are in which state, by the scheduler and by the monitoring."""
     question = Question("query($f:[NodeFilter!]){nodeStates(filter:$f){state count}}", {"f": _written(filters)})
-    return (await ask(site, visit, "nodeStates", lambda _: question, _NODE_STATES)).node_states
+    return (await ask(site, context, "nodeStates", lambda _: question, _NODE_STATES)).node_states
 
 
-async def node_states_over_time(site: Site, visit: Visit, filters: Sequence[NodeFilter], kind: str) -> list[StateTimeline]:
+async def node_states_over_time(
+    site: Site, context: CallContext, filters: Sequence[NodeFilter], kind: str
+) -> list[StateTimeline]:
     """The same over time; ``kind`` is one of ``STATE_KINDS``."""
     document = "query($f:[NodeFilter!],$t:String!){nodeStatesTimed(filter:$f,type:$t){state counts times}}"
     question = Question(document, {"f": _written(filters), "t": kind})
-    found = (await ask(site, visit, "nodeStatesTimed", lambda _: question, _TIMELINES)).node_states_timed
+    found = (await ask(site, context, "nodeStatesTimed", lambda _: question, _TIMELINES)).node_states_timed
     if any(len(one.counts) != len(one.times) for one in found):
         raise SiteError(Code.BAD_ANSWER, site.name, "The site sent other numbers of counts than of times.")
     return found
 
 
-async def node_metrics(site: Site, visit: Visit, wanted: NodeMetricsWanted) -> list[NodeMetrics]:
+async def node_metrics(site: Site, context: CallContext, wanted: NodeMetricsWanted) -> list[NodeMetrics]:
     """What is measured on each of the nodes that have any of it."""
     if wanted.is_nothing:
         return []
@@ -146,10 +148,10 @@ async def node_metrics(site: Site, visit: Visit, wanted: NodeMetricsWanted) -> l
         document = f"query({declared}){{nodeMetrics({arguments}){{{_measured(dialect)}}}}}"
         return Question(document, {**_variables(wanted), "n": wanted.nodes})
 
-    return (await ask(site, visit, "nodeMetrics", question, _MEASURED)).node_metrics
+    return (await ask(site, context, "nodeMetrics", question, _MEASURED)).node_metrics
 
 
-async def node_metrics_page(site: Site, visit: Visit, wanted: NodeListWanted) -> NodeMetricsPage:
+async def node_metrics_page(site: Site, context: CallContext, wanted: NodeListWanted) -> NodeMetricsPage:
     """One page of that. One past the end is empty, also at releases that fail on it."""
 
     def question(dialect: Dialect) -> Question | SiteError:
@@ -172,7 +174,7 @@ async def node_metrics_page(site: Site, visit: Visit, wanted: NodeListWanted) ->
         return Question(f"query({declared}){{nodeMetricsList({arguments}){{{fields}}}}}", variables)
 
     try:
-        found = (await ask(site, visit, "nodeMetricsList", question, _PAGE)).node_metrics_list
+        found = (await ask(site, context, "nodeMetricsList", question, _PAGE)).node_metrics_list
     except QueryFailedError as failed:
         if wanted.page == 1 or not any(map(BEYOND_THE_END.search, failed.reasons)):
             raise
@@ -184,14 +186,14 @@ async def node_metrics_page(site: Site, visit: Visit, wanted: NodeListWanted) ->
     return found
 
 
-async def global_metrics(site: Site, visit: Visit) -> list[GlobalMetric]:
+async def global_metrics(site: Site, context: CallContext) -> list[GlobalMetric]:
     """The metrics of all clusters, as the site lists them, or as its clusters have them where its release has no such list."""
     try:
-        return (await ask(site, visit, "globalMetrics", lambda _: _LIST, _METRIC_LIST)).global_metrics
+        return (await ask(site, context, "globalMetrics", lambda _: _LIST, _METRIC_LIST)).global_metrics
     except SiteError as error:
         if error.code is not Code.UNSUPPORTED:
             raise
-    return metrics_of_clusters(await site.clusters(visit, with_partitions=False))
+    return metrics_of_clusters(await site.clusters(context, with_partitions=False))
 
 
 #: what stands for every state

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import LATEST, Conditions, conditions_of
@@ -17,7 +17,7 @@ from ccgateway.jobs.filters import FloatRange, IntRange, JobFilter, JobOrder, Me
 from ccgateway.jobs.model import JOB_FIELDS, JobRow
 from ccgateway.jobs.ordering import Cursor, SortPlan, position_of, sort_plan
 from ccgateway.site.base import JobsWanted
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.queries.documents import BY_ID, FAR, NEWEST, Counted, Order, QueriedList, started_within
 from ccgateway.site.queries.filters import RUNNING, Branch, Filter, QueryPlan, plan_for
 from ccgateway.site.reading import JobStream
@@ -32,7 +32,8 @@ __all__ = ["CountedBy", "FirstJobs", "QueryReader", "Tally"]
 LARGEST, MOST_READ = 5000, 20_000
 
 Listed = Callable[[QueriedList], Awaitable[Sequence[JobRow]]]
-CountedBy = Callable[[QueriedList, Visit], Awaitable[Counted[JobRow]]]
+CountedBy = Callable[[QueriedList, CallContext], Awaitable[Counted[JobRow]]]
+_Answer: TypeAlias = tuple[Counted[JobRow], Branch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,50 +85,50 @@ class QueryReader:
             if not all(map(condition.test, rows)):
                 raise self.misfit(f"sends jobs that do not match what was asked for ({condition.name})")
 
-    async def _ask(self, query: QueriedList, visit: Visit, branch: Branch) -> Counted[JobRow]:
-        told = await self.site.counted(query, visit)
-        self._check(told.items, branch)
-        return told
+    async def _ask(self, query: QueriedList, context: CallContext, branch: Branch) -> Counted[JobRow]:
+        counted = await self.site.counted(query, context)
+        self._check(counted.items, branch)
+        return counted
 
     # --- counts
 
-    async def count(self, dialect: Dialect, visit: Visit, wanted: JobsWanted, counted: CountedBy) -> Tally | None:
+    async def count(self, dialect: Dialect, context: CallContext, wanted: JobsWanted, counted: CountedBy) -> Tally | None:
         """How many jobs match; ``None`` where that takes reading more than a few of them. ``counted`` asks, or has the answer."""
-        plan = plan_for(dialect, JobsWanted(wanted.conditions, frozenset()), visit.credential)
+        plan = plan_for(dialect, JobsWanted(wanted.conditions, frozenset()), context.credential)
         if plan is None:
             return None
-        asked, tally = wanted.conditions, Tally(0, 0)
+        conditions, tally = wanted.conditions, Tally(0, 0)
         # without an end, the newest job tells whether there are some of times that no job can have
-        window = Window(max(0, asked.earliest), asked.latest if asked.latest < LATEST else LATEST + 1)
+        window = Window(max(0, conditions.earliest), conditions.latest if conditions.latest < LATEST else LATEST + 1)
         is_sorted = not (plan.facts.sorts_to_count and plan.is_exact and window == Window(0, LATEST + 1))
-        if not is_sorted and await self._holds_far_ones(dialect, visit):
+        if not is_sorted and await self._holds_far_ones(dialect, context):
             return None
         for branch in plan.branches:
             filters = (*branch.filters, started_within(window)) if is_sorted else branch.filters
             size, order = 1 if branch.is_exact else LARGEST, NEWEST if is_sorted else None
-            told = await counted(QueriedList.of(plan.facts, plan.attributes, filters, order=order, size=size), visit)
-            self._check(told.items, branch)
-            matching = len(plan.matching(told.items))
-            is_far = any(row.start_time > LATEST for row in told.items[:1])
-            if is_far or (matching < len(told.items) if branch.is_exact else told.count > len(told.items)):
+            reply = await counted(QueriedList.of(plan.facts, plan.attributes, filters, order=order, size=size), context)
+            self._check(reply.items, branch)
+            matching = len(plan.matching(reply.items))
+            is_far = any(row.start_time > LATEST for row in reply.items[:1])
+            if is_far or (matching < len(reply.items) if branch.is_exact else reply.count > len(reply.items)):
                 return None
-            tally = Tally(tally.jobs + (told.count if branch.is_exact else matching), tally.scanned + len(told.items))
+            tally = Tally(tally.jobs + (reply.count if branch.is_exact else matching), tally.scanned + len(reply.items))
         return tally
 
     # --- other orders
 
     async def first(
-        self, dialect: Dialect, visit: Visit, wanted: JobsWanted, order: JobOrder, *, size: int, after: Cursor | None
+        self, dialect: Dialect, context: CallContext, wanted: JobsWanted, order: JobOrder, *, size: int, after: Cursor | None
     ) -> FirstJobs | None:
         """The first ``size`` jobs after ``after`` in that order; ``None`` where all of them have to be read for that."""
         sort = sort_plan(order)
         by = _order_of(dialect, order, sort)
         if by is None:
             return None
-        if wanted.conditions.latest >= LATEST and await self._holds_far_ones(dialect, visit):
+        if wanted.conditions.latest >= LATEST and await self._holds_far_ones(dialect, context):
             return None
         search = _Search(
-            self, dialect, visit, JobsWanted(wanted.conditions, wanted.attributes | sort.needs), order, sort, size, after
+            self, dialect, context, JobsWanted(wanted.conditions, wanted.attributes | sort.needs), order, sort, size, after
         )
         if next(iter(sort.needs)) in _facts(dialect).wire.absent:
             return await search.newest()  # one value for all
@@ -135,38 +136,36 @@ class QueryReader:
             return await search.with_running(by)
         return await search.settled(by)
 
-    async def _holds_far_ones(self, dialect: Dialect, visit: Visit) -> bool:
+    async def _holds_far_ones(self, dialect: Dialect, context: CallContext) -> bool:
         """Whether there are jobs of times that no job can have: they are in no order, and to be told of."""
-        plan = plan_for(dialect, JobsWanted(Conditions(), frozenset()), visit.credential)
+        plan = plan_for(dialect, JobsWanted(Conditions(), frozenset()), context.credential)
         if plan is None:
             return True
         for branch in plan.branches:
             query = QueriedList.of(plan.facts, plan.attributes, [*branch.filters, FAR], order=NEWEST, size=1)
-            if (await self._ask(query, visit, branch)).count:
+            if (await self._ask(query, context, branch)).count:
                 return True
         return False
 
-    async def top(
-        self, plan: QueryPlan, visit: Visit, by: Order, more: Sequence[Filter], size: int
-    ) -> list[tuple[Counted[JobRow], Branch]]:
+    async def top(self, plan: QueryPlan, context: CallContext, by: Order, more: Sequence[Filter], size: int) -> list[_Answer]:
         """The first rows of each branch in the site's own order."""
         found = []
         for branch in plan.branches:
             filters = (*branch.filters, *more)
             query = QueriedList.of(plan.facts, plan.attributes, filters, order=by, size=size)
-            found.append((await self._ask(query, visit, branch), branch))
+            found.append((await self._ask(query, context, branch), branch))
         return found
 
     async def has_all(
-        self, plan: QueryPlan, visit: Visit, by: Order, more: Sequence[Filter], parts: Sequence[tuple[Counted[JobRow], Branch]]
+        self, plan: QueryPlan, context: CallContext, by: Order, more: Sequence[Filter], parts: Sequence[_Answer]
     ) -> bool:
         """Whether as many jobs are in the site's order as it counts: up to 1.5.0 those without metadata are in no order of
         footprints."""
-        for told, branch in parts:
-            if told.count > len(told.items):
+        for counted, branch in parts:
+            if counted.count > len(counted.items):
                 filters = (*branch.filters, *more)
-                last = QueriedList.of(plan.facts, plan.attributes, filters, order=by, size=1, page=told.count)
-                if not (await self._ask(last, visit, branch)).items:
+                last = QueriedList.of(plan.facts, plan.attributes, filters, order=by, size=1, page=counted.count)
+                if not (await self._ask(last, context, branch)).items:
                     return False
         return True
 
@@ -199,7 +198,7 @@ class _Search:
 
     reader: QueryReader
     dialect: Dialect
-    visit: Visit
+    context: CallContext
     wanted: JobsWanted
     order: JobOrder
     sort: SortPlan
@@ -218,7 +217,7 @@ class _Search:
     async def with_running(self, by: Order) -> FirstJobs | None:
         """By a value that the site knows of jobs that have ended only: those that run are read, all of them."""
         runs = self._with(JobFilter(state=(RUNNING,)))
-        stream = JobStream(self.reader.site, self.visit, runs)
+        stream = JobStream(self.reader.site, self.context, runs)
         while not stream.done:
             await stream.read(LARGEST)
             if stream.scanned > MOST_READ:
@@ -234,7 +233,7 @@ class _Search:
 
     async def settled(self, by: Order, *, ended: bool = False) -> FirstJobs | None:
         """By a value that the site orders by; of jobs that have ended only, where it knows that of no others."""
-        bounded, credential = self._bounded(), self.visit.credential
+        bounded, credential = self._bounded(), self.context.credential
         if ended:
             bounded = replace(bounded, attributes=bounded.attributes | {"state"})
         plan = plan_for(self.dialect, bounded, credential, settled=True if ended else None)
@@ -257,11 +256,11 @@ class _Search:
         proved = by.type != "foot"
         while True:
             plan = looks.pop(0) if len(looks) > 1 else looks[0]
-            parts = await self.reader.top(plan, self.visit, by, more, size)
-            self.scanned += sum(len(told.items) for told, _ in parts)
-            if any(row.start_time > LATEST for told, _ in parts for row in told.items):
+            parts = await self.reader.top(plan, self.context, by, more, size)
+            self.scanned += sum(len(counted.items) for counted, _ in parts)
+            if any(row.start_time > LATEST for counted, _ in parts for row in counted.items):
                 return None  # it came since they were looked for
-            proved = proved or await self.reader.has_all(plan, self.visit, by, more, parts)
+            proved = proved or await self.reader.has_all(plan, self.context, by, more, parts)
             if not proved:
                 return None
             found = await self._of_parts(plan, parts, size, ended=ended)
@@ -273,18 +272,16 @@ class _Search:
             if size > MOST_READ:
                 return None
 
-    async def _of_parts(
-        self, plan: QueryPlan, parts: list[tuple[Counted[JobRow], Branch]], size: int, *, ended: bool
-    ) -> list[JobRow] | None:
+    async def _of_parts(self, plan: QueryPlan, parts: list[_Answer], size: int, *, ended: bool) -> list[JobRow] | None:
         """Sorted, what is certain of the parts, if that is enough; ``None`` if more must be read."""
         sure: list[JobRow] = []
         edges: list[Any] = []
-        for told, _ in parts:
-            rows = [row for row in told.items if not (ended and row.state == RUNNING)]
+        for counted, _ in parts:
+            rows = [row for row in counted.items if not (ended and row.state == RUNNING)]
             values = [self.sort.value(row) for row in rows]
             if any(value is None for value in values) or values != sorted(values, reverse=self.sort.descending):
                 raise self.reader.misfit("sends jobs in another order than was asked for")
-            if len(told.items) < size:
+            if len(counted.items) < size:
                 sure += rows
                 continue
             if not rows:
@@ -324,7 +321,7 @@ class _Search:
     async def _listed(self, wanted: JobsWanted, size: int, *, latest: int = LATEST) -> list[JobRow] | None:
         """At least ``size`` jobs after the cursor in the total order, or all there are, sorted; ``None`` where too many have to
         be read for that, or one cannot be."""
-        stream = JobStream(self.reader.site, self.visit, wanted, latest=latest)
+        stream = JobStream(self.reader.site, self.context, wanted, latest=latest)
         rows: list[JobRow] = []
         while True:
             done = [row for row in stream.rows if stream.done or row.start_time >= stream.floor]
@@ -339,15 +336,15 @@ class _Search:
         self.scanned += stream.scanned
         return rows
 
-    def _with(self, one: JobFilter) -> JobsWanted:
+    def _with(self, filter_: JobFilter) -> JobsWanted:
         """What is wanted, of those jobs."""
-        asked, more = self.wanted.conditions, conditions_of((one,), self.reader.site.name)
+        wanted, more = self.wanted.conditions, conditions_of((filter_,), self.reader.site.name)
         conditions = Conditions(
-            [*asked.items, *more.items],
-            max(asked.earliest, more.earliest),
-            min(asked.latest, more.latest),
-            asked.db_ids,
-            never=asked.never or more.never,
+            [*wanted.items, *more.items],
+            max(wanted.earliest, more.earliest),
+            min(wanted.latest, more.latest),
+            wanted.db_ids,
+            never=wanted.never or more.never,
         )
         conditions.never = conditions.never or conditions.earliest > conditions.latest
         return JobsWanted(conditions, self.wanted.attributes)

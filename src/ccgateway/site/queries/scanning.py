@@ -9,7 +9,7 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import Conditions
 from ccgateway.jobs.model import JobRow
 from ccgateway.site.base import JobsWanted, Site
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.reading import JobStream
 from ccgateway.traffic.scopes import current_scope
 
@@ -26,7 +26,7 @@ class Scan:
     """``budget``: jobs that may be read. ``scanned``: those that were. ``missed``: those that the site cannot read."""
 
     site: Site
-    visit: Visit
+    context: CallContext
     conditions: Conditions
     attributes: frozenset[str]
     budget: int
@@ -35,19 +35,19 @@ class Scan:
 
     async def pages(self) -> AsyncIterator[list[JobRow]]:
         """The matching jobs. Raises ``SCAN_BUDGET`` where more would have to be read than may."""
-        stream = JobStream(self.site.origin, self.visit, JobsWanted(self.conditions, self.attributes))
+        stream = JobStream(self.site.origin, self.context, JobsWanted(self.conditions, self.attributes))
         size = FIRST_PAGE
         while not stream.done:
             if stream.scanned >= self.budget:
                 raise beyond_budget(self.site.name, self.budget)
             scope = current_scope()
             if scope is not None and stream.scanned > DEEP:
-                await scope.owner.deepen(self.visit.deadline)
+                await scope.owner.deepen(self.context.deadline)
             await stream.read(min(size, self.budget - stream.scanned + 1))
             size = min(size * 4, LARGEST_PAGE)
             rows, stream.rows = stream.rows, []
             yield rows
-        hidden = self.site.hides_others(self.visit.credential)
+        hidden = self.site.hides_others(self.context.credential)
         self.scanned = stream.matched if hidden else stream.scanned
         self.missed = len(stream.unreadable)
 

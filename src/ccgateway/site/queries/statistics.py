@@ -18,11 +18,11 @@ from ccgateway.jobs.statistics.counting import DURATIONS, Counter, Histogram, Si
 from ccgateway.jobs.statistics.figures import ADDED, Figure, Group, GroupBy, merge_groups
 from ccgateway.jobs.statistics.histograms import SiteBins, spread
 from ccgateway.site.base import JobsWanted
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.queries.documents import started_within
 from ccgateway.site.queries.filters import RUNNING, Filter, plan_for
 from ccgateway.site.queries.scanning import Scan, beyond_budget
-from ccgateway.site.queries.told_statistics import ELEMENTS, Element, ToldStatistics
+from ccgateway.site.queries.statistics_reply import ELEMENTS, Element, StatisticsReply
 from ccgateway.site.releases import Dialect, Window
 from ccgateway.site.releases.query import QueryFailedError
 
@@ -44,20 +44,20 @@ _FIELDS = {GroupBy.PROJECT: "project", GroupBy.CLUSTER: "cluster", GroupBy.SUBCL
 _ANSWER = {GroupBy.USER, GroupBy.PROJECT, GroupBy.CLUSTER}
 
 
-async def read_statistics(site: Instance, visit: Visit, wanted: StatisticsWanted, budget: int) -> SiteStatistics:
+async def read_statistics(site: Instance, context: CallContext, wanted: StatisticsWanted, budget: int) -> SiteStatistics:
     """What the site contributes. ``budget``: jobs that may be read. Raises ``SiteError``, ``SCAN_BUDGET`` included."""
-    question = _Question(site, visit, wanted, budget)
+    question = _Question(site, context, wanted, budget)
     try:
-        told = await site.in_dialect(visit, question.told)
+        queried = await site.in_dialect(context, question.queried)
     except SiteError as error:
         if error.code not in FALLS_BACK:
             raise
         error.forget_frames()
         reason = "its own GraphQL does not answer the question as it should"
     else:
-        if isinstance(told, SiteStatistics):
-            return told
-        reason = told
+        if isinstance(queried, SiteStatistics):
+            return queried
+        reason = queried
     counted = await question.counted()
     counted.notes.append(f"statistics: counted from this site's jobs one by one, as {reason}.")
     return counted
@@ -73,14 +73,14 @@ class ExactFilter:
     without_running: bool = False
 
 
-def exact_filter(dialect: Dialect, visit: Visit, filters: Sequence[JobFilter], site: str) -> ExactFilter | str:
+def exact_filter(dialect: Dialect, context: CallContext, filters: Sequence[JobFilter], site: str) -> ExactFilter | str:
     """The filters as the site takes them, kept to what the credential may see; or why it would find other jobs."""
     conditions = conditions_of(filters, site)
     elements: list[Filter] = []
     if conditions.db_ids is not None and dialect.statistics.finds_ids:
         elements.append({"dbId": [str(one) for one in sorted(conditions.db_ids)]})
         conditions.db_ids = None
-    plan = plan_for(dialect, JobsWanted(conditions, frozenset()), visit.credential)
+    plan = plan_for(dialect, JobsWanted(conditions, frozenset()), context.credential)
     if plan is None:
         return f"release {dialect.name} does not evaluate the filter"
     if not plan.branches:
@@ -102,21 +102,21 @@ class _Question:
     """One question to one site."""
 
     site: Instance
-    visit: Visit
+    context: CallContext
     wanted: StatisticsWanted
     budget: int
     dialect: Dialect = field(init=False)
 
-    # --- told by the site
+    # --- by the site's own GraphQL
 
-    async def told(self, dialect: Dialect) -> SiteStatistics | str:
+    async def queried(self, dialect: Dialect) -> SiteStatistics | str:
         """What the site tells, or why it is not asked."""
         self.dialect = dialect
         wanted = self.wanted
-        way = self.site.reads(self.visit.credential)
+        way = self.site.reads(self.context.credential)
         if not way.by_query:
             return way.reason
-        filters = exact_filter(dialect, self.visit, wanted.filters, self.site.name)
+        filters = exact_filter(dialect, self.context, wanted.filters, self.site.name)
         if isinstance(filters, str):
             return filters
         if filters.never:
@@ -125,20 +125,20 @@ class _Question:
             return f"release {dialect.name} does not group by sub-cluster"
         if DURATIONS in wanted.histograms and not dialect.statistics.fixed_bins and wanted.durations.size % 3600:
             return f"release {dialect.name} tells durations in whole hours only"
-        found = await self._asked(filters)
-        if found is None:
+        statistics = await self._query(filters)
+        if statistics is None:
             return "some groups have too many users to ask for"
         if filters.without_running:
             running = replace(wanted, filters=(*wanted.filters, JobFilter(state=(RUNNING,))))
-            found = _both(found, await self._scanned(running))
-        return await self._made_exact(found) if wanted.is_exact else found
+            statistics = _both(statistics, await self._scanned(running))
+        return await self._made_exact(statistics) if wanted.is_exact else statistics
 
-    async def _made_exact(self, told: SiteStatistics) -> SiteStatistics:
+    async def _made_exact(self, statistics: SiteStatistics) -> SiteStatistics:
         """Counted from rows, where that may be; else without what is not told exactly."""
-        inexact = [figure for figure in self.wanted.figures if any(not _is_exact(group, figure) for group in told.groups)]
+        inexact = [figure for figure in self.wanted.figures if any(not _is_exact(group, figure) for group in statistics.groups)]
         if not inexact:
-            return told
-        jobs = sum(group.amounts[Figure.JOBS.value].value for group in told.groups)
+            return statistics
+        jobs = sum(group.amounts[Figure.JOBS.value].value for group in statistics.groups)
         try:
             if jobs > self.budget:
                 raise beyond_budget(self.site.name, self.budget)
@@ -146,20 +146,20 @@ class _Question:
         except SiteError as error:
             if error.code is not Code.SCAN_BUDGET and error.code not in FALLS_BACK:
                 raise
-            for group in told.groups:
+            for group in statistics.groups:
                 group.refuse([figure for figure in inexact if not _is_exact(group, figure)], f"{self.site.name}: {error.message}")
-            return told
+            return statistics
 
-    async def _asked(self, filters: ExactFilter) -> SiteStatistics | None:
+    async def _query(self, filters: ExactFilter) -> SiteStatistics | None:
         wanted, elements = self.wanted, list(filters.elements)
         document, variables = self._document(elements)
         answer = await self._elements(document, variables)
-        told = ToldStatistics(answer, self.site.name)
-        result = told.statistics(wanted, fixed_bins=self.dialect.statistics.fixed_bins)
+        reply = StatisticsReply(answer, self.site.name)
+        result = reply.statistics(wanted, fixed_bins=self.dialect.statistics.fixed_bins)
         if Figure.USERS in wanted.figures:
             if wanted.group in (None, GroupBy.SITE):
                 for group in result.groups:
-                    group.users = {str(one.id) for one in told.all("u")}
+                    group.users = {str(one.id) for one in reply.all("u")}
             elif wanted.group is GroupBy.USER:
                 for group in result.groups:
                     group.users = {group.id}
@@ -202,16 +202,16 @@ class _Question:
             declared = ",".join(f"${name}:[JobFilter!]" for name in filters)
             parts = " ".join(f"u{n}:jobsStatistics(filter:$f{n},groupBy:USER){{id totalJobs}}" for n in range(len(some)))
             answer = await self._elements(f"query({declared}){{{parts}}}", filters)
-            told = ToldStatistics(answer, self.site.name)
+            reply = StatisticsReply(answer, self.site.name)
             for n, group in enumerate(some):
-                group.users = {str(one.id) for one in told.all(f"u{n}")}
+                group.users = {str(one.id) for one in reply.all(f"u{n}")}
         return True
 
     async def _elements(self, document: str, variables: Mapping[str, object]) -> dict[str, list[Element]]:
         if not self.dialect.statistics.takes_turns or "groupBy:USER" not in document:
-            return await self.site.query(self.visit, document, variables, ELEMENTS)
-        async with self.site.user_groups.turn(self.visit.deadline, self.site.name):
-            return await self.site.query(self.visit, document, variables, ELEMENTS)
+            return await self.site.query(self.context, document, variables, ELEMENTS)
+        async with self.site.user_groups.turn(self.context.deadline, self.site.name):
+            return await self.site.query(self.context, document, variables, ELEMENTS)
 
     # --- metrics
 
@@ -254,8 +254,8 @@ class _Question:
         declared = ",".join(f"$n{n}:[String!]" for n in range(len(bins)))
         variables: dict[str, object] = {f"n{n}": [one.metric] for n, one in enumerate(bins)}
         answer = await self._elements(f"query($f:[JobFilter!],{declared}){{{' '.join(parts)}}}", variables | {"f": elements})
-        told = ToldStatistics(answer, self.site.name)
-        return {one.metric: self._histogram(told.one(f"m{n}"), one) for n, one in enumerate(bins)}
+        reply = StatisticsReply(answer, self.site.name)
+        return {one.metric: self._histogram(reply.one(f"m{n}"), one) for n, one in enumerate(bins)}
 
     def _histogram(self, element: Element, bins: SiteBins) -> Histogram:
         points = next((one for one in element.hist_metrics or () if one.metric == bins.metric), None)
@@ -285,8 +285,8 @@ class _Question:
             filters = {f"f{n}": [*elements, {column: one}] for n, one in enumerate(some)}
             declared = ",".join(f"${name}:[JobFilter!]" for name in filters)
             parts = " ".join(f"b{n}:jobsStatistics(filter:$f{n}){{totalJobs}}" for n in range(len(some)))
-            told = ToldStatistics(await self._elements(f"query({declared}){{{parts}}}", filters), self.site.name)
-            counts |= {start + n + 1: told.value(told.one(f"b{n}"), Figure.JOBS) for n in range(len(some))}
+            reply = StatisticsReply(await self._elements(f"query({declared}){{{parts}}}", filters), self.site.name)
+            counts |= {start + n + 1: reply.value(reply.one(f"b{n}"), Figure.JOBS) for n in range(len(some))}
         return Histogram({place: jobs for place, jobs in counts.items() if jobs})
 
     # --- counted from rows
@@ -301,7 +301,7 @@ class _Question:
         keeps = not await self._lacks_footprints()
         counting = wanted if keeps else replace(wanted, bins=())
         counter = Counter(counting, site.name)
-        scan = Scan(site, self.visit, conditions, counting.attributes, self.budget)
+        scan = Scan(site, self.context, conditions, counting.attributes, self.budget)
         async for rows in scan.pages():
             counter.add(rows)
         result = counter.result()
@@ -311,7 +311,7 @@ class _Question:
         return result
 
     async def _lacks_footprints(self) -> bool:
-        dialect = await self.site.dialect(self.visit)
+        dialect = await self.site.dialect(self.context)
         return bool(dialect.statistics.columns)
 
 

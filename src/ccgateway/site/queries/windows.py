@@ -12,7 +12,7 @@ import msgspec
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import EARLIEST, LATEST
-from ccgateway.site.exchange import Visit
+from ccgateway.site.exchange import CallContext
 from ccgateway.site.queries.documents import started_within
 from ccgateway.site.queries.scanning import beyond_budget
 from ccgateway.site.releases import Window
@@ -43,7 +43,9 @@ class _Counted:
     jobs: int
 
 
-async def few_enough(site: Instance, visit: Visit, elements: Sequence[Mapping[str, object]], *, most: int) -> list[Window]:
+async def few_enough(
+    site: Instance, context: CallContext, elements: Sequence[Mapping[str, object]], *, most: int
+) -> list[Window]:
     """Windows, newest first, that together hold every job of the filter, each of them at most ``MOST_JOBS``; for use within
     ``in_dialect``. ``SCAN_BUDGET`` if there are more than ``most``, ``UNSUPPORTED`` if too many started in one second."""
     now = int(time.time())
@@ -55,7 +57,7 @@ async def few_enough(site: Instance, visit: Visit, elements: Sequence[Mapping[st
         counted = [
             one
             for start in range(0, len(waiting), AT_ONCE)
-            for one in await _count(site, visit, elements, waiting[start : start + AT_ONCE])
+            for one in await _count(site, context, elements, waiting[start : start + AT_ONCE])
         ]
         if total is None:
             total = sum(one.jobs for one in counted)
@@ -74,12 +76,12 @@ async def few_enough(site: Instance, visit: Visit, elements: Sequence[Mapping[st
 
 
 async def _count(
-    site: Instance, visit: Visit, elements: Sequence[Mapping[str, object]], windows: Sequence[Window]
+    site: Instance, context: CallContext, elements: Sequence[Mapping[str, object]], windows: Sequence[Window]
 ) -> list[_Counted]:
     declared = ",".join(f"$f{n}:[JobFilter!]" for n in range(len(windows)))
     parts = " ".join(f"w{n}:jobsStatistics(filter:$f{n}){{totalJobs}}" for n in range(len(windows)))
     variables = {f"f{n}": [*elements, started_within(window)] for n, window in enumerate(windows)}
-    answer = await site.query(visit, f"query({declared}){{{parts}}}", variables, _TOTALS)
+    answer = await site.query(context, f"query({declared}){{{parts}}}", variables, _TOTALS)
     try:
         return [_Counted(window, answer[f"w{n}"][0].total_jobs) for n, window in enumerate(windows)]
     except (KeyError, IndexError):

@@ -69,29 +69,29 @@ class Dialect(Reads):
 
     # --- start
 
-    def start_request(self, order: StartJob) -> SiteRequest:
+    def start_request(self, command: StartJob) -> SiteRequest:
         """``POST start_job/``. Always with ``metaData``: without it, editing it once the job is archived crashes the site."""
         body: dict[str, Any] = {
-            "jobId": order.job_id,
-            "user": order.user,
-            "project": order.project,
-            "cluster": order.cluster,
-            "numNodes": len(order.resources) if order.num_nodes is None else order.num_nodes,
-            "startTime": order.start_time,
-            "resources": [without_nulls(msgspec.structs.asdict(one)) for one in order.resources],
-            "metaData": dict(order.meta_data),
+            "jobId": command.job_id,
+            "user": command.user,
+            "project": command.project,
+            "cluster": command.cluster,
+            "numNodes": len(command.resources) if command.num_nodes is None else command.num_nodes,
+            "startTime": command.start_time,
+            "resources": [without_nulls(msgspec.structs.asdict(one)) for one in command.resources],
+            "metaData": dict(command.meta_data),
         }
         optional = {
-            "subCluster": order.sub_cluster,
-            "partition": order.partition,
-            "arrayJobId": order.array_job_id,
-            "numHwthreads": order.num_hw_threads,
-            "numAcc": order.num_acc,
-            "smt": order.smt,
-            "monitoringStatus": order.monitoring_status,
-            "walltime": order.walltime,
-            "tags": [self.tag_body(tag) for tag in order.tags] or None,
-            self.shared_key: order.shared if self.shared_key == "shared" else EXCLUSIVE_BY_SHARED[order.shared],
+            "subCluster": command.sub_cluster,
+            "partition": command.partition,
+            "arrayJobId": command.array_job_id,
+            "numHwthreads": command.num_hw_threads,
+            "numAcc": command.num_acc,
+            "smt": command.smt,
+            "monitoringStatus": command.monitoring_status,
+            "walltime": command.walltime,
+            "tags": [self.tag_body(tag) for tag in command.tags] or None,
+            self.shared_key: command.shared if self.shared_key == "shared" else EXCLUSIVE_BY_SHARED[command.shared],
         }
         return write_request("POST", "jobs/start_job/", body | without_nulls(optional))
 
@@ -101,11 +101,11 @@ class Dialect(Reads):
 
     # --- stop
 
-    def stop_request(self, target: Target, order: StopJob) -> SiteRequest:
+    def stop_request(self, target: Target, command: StopJob) -> SiteRequest:
         """``POST stop_job/`` by what is known of the key."""
         body = {"jobId": target.job_id, "cluster": target.cluster, "startTime": target.start_time}
         return write_request(
-            "POST", "jobs/stop_job/", {**without_nulls(body), "jobState": order.state, "stopTime": order.stop_time}
+            "POST", "jobs/stop_job/", {**without_nulls(body), "jobState": command.state, "stopTime": command.stop_time}
         )
 
     def stopped(self, answer: SiteAnswer, site: str) -> Reply:
@@ -193,15 +193,15 @@ class Dialect(Reads):
             return Reply(Effect.REFUSED, SiteError(Code.UNSUPPORTED, site, message))
         return understand(answer, site, USER_PATTERNS)
 
-    def new_user_request(self, order: CreateUser) -> SiteRequest:
+    def new_user_request(self, command: CreateUser) -> SiteRequest:
         """``POST users/``, a form; what is not given is left out."""
         given = {
-            "username": order.user,
-            "password": order.password,
-            "role": order.role,
-            "name": order.name,
-            "email": order.email,
-            "project": order.project,
+            "username": command.user,
+            "password": command.password,
+            "role": command.role,
+            "name": command.name,
+            "email": command.email,
+            "project": command.project,
         }
         body = urlencode({name: value for name, value in given.items() if value}).encode()
         return SiteRequest("POST", "/api/users/", body, safe=False, media_type="application/x-www-form-urlencoded")
@@ -227,9 +227,9 @@ class Dialect(Reads):
 
     # --- nodes
 
-    def nodes_request(self, order: NodeStates) -> SiteRequest:
+    def nodes_request(self, command: NodeStates) -> SiteRequest:
         """``POST nodestate/``."""
-        return write_request("POST", "nodestate/", {"cluster": order.cluster, "nodes": order.nodes})
+        return write_request("POST", "nodestate/", {"cluster": command.cluster, "nodes": command.nodes})
 
     def nodes_taken(self, answer: SiteAnswer, site: str) -> Reply:
         """200 and nothing, also where the site could not keep it."""

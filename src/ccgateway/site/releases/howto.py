@@ -76,11 +76,11 @@ class _HowTo(Dialect):
     def _pieces(self, answer: SiteAnswer, site: str, wanted: MetricsWanted, route: MetricsRoute) -> list[MetricPiece]:  # noqa: ARG002
         return howto_pieces(answer, site, wanted)
 
-    def stop_request(self, target: Target, order: StopJob) -> SiteRequest:
+    def stop_request(self, target: Target, command: StopJob) -> SiteRequest:
         """``POST stop_job/{id}``."""
         if target.db_id is None:
-            return super().stop_request(target, order)
-        body = {**without_nulls({"cluster": target.cluster}), "jobState": order.state, "stopTime": order.stop_time}
+            return super().stop_request(target, command)
+        body = {**without_nulls({"cluster": target.cluster}), "jobState": command.state, "stopTime": command.stop_time}
         return write_request("POST", f"jobs/stop_job/{target.db_id}", body)
 
     def meta_requests(

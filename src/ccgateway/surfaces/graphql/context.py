@@ -16,7 +16,7 @@ from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.questions import Policy, SiteReport
 from ccgateway.federation.statistics import StatisticsAnswer, StatisticsQuestion
-from ccgateway.federation.writes import WriteCall
+from ccgateway.federation.write_calls import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import User
 from ccgateway.jobs.details import EnergyPart, JobLinks

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ccgateway.errors import Code, GatewayError, RequestError
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.writes import WriteCall
+from ccgateway.federation.write_calls import WriteCall
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.callers import CHALLENGE, CallerOf
 from ccgateway.surfaces.graphql.context import RequestContext

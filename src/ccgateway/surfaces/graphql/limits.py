@@ -14,7 +14,7 @@ included, as
 ``tags``              500 + 50 * fields of one tag
 ``jobsStatistics``    500 + 50 * fields of one element + 5000 with ``exact``
 ``jobsMetricStats``   5000 + 50 * fields of one job, as ``jobsFootprints`` (+ 500 for every metric) and ``rooflineHeatmap``
-mutations             100 + 10 for every order (object of a list that is an argument), a tenth of the fields of its result, and
+mutations             100 + 10 for every command (object of a list that is an argument), a tenth of the fields of its result, and
                       10 more if those of its ``job`` are among them, + 1 for every other item of the lists in an argument
 ``jobMetrics`` …      10 + metrics + fields of one metric / 10, as ``scopedJobStats`` and ``jobStats``
 ``__schema`` …        1000 + 100 * fields
@@ -57,7 +57,7 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.federation.questions import EVERYTHING
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.inputs import SortDirection
-from ccgateway.surfaces.graphql.lists import Items, items_in, orders_in
+from ccgateway.surfaces.graphql.lists import Items, commands_in, items_in
 from ccgateway.surfaces.graphql.nodes import DEFAULT_PAGE as DEFAULT_NODES
 from ccgateway.surfaces.graphql.queries import DEFAULT_PAGE
 from ccgateway.surfaces.graphql.selection import Selection
@@ -120,8 +120,8 @@ LOOKUP_COST, SEARCH_COST = 10, 1500
 #: objects (filters, and what they list) and other items in all lists of a document and its variables
 MOST_OBJECTS = 100
 MOST_ITEMS = 1000
-#: a mutation as such, one order, and reading the job of its result
-WRITE_COST, ORDER_COST, ORDERED_JOB_COST = 100, 10, 10
+#: a mutation as such, one command, and reading the job of its result
+WRITE_COST, COMMAND_COST, RESULT_JOB_COST = 100, 10, 10
 
 
 def check_shape(document: DocumentNode, limits: LimitSettings) -> Items:
@@ -158,7 +158,7 @@ def has_mutations(document: DocumentNode) -> bool:
 
 
 def check_items(items: Items, limits: LimitSettings, *, writes: bool) -> None:
-    """Refuses lists with too many items in all; in a document that ``writes`` only what costs too much: its lists are orders."""
+    """Refuses lists with too many items in all; of a document that ``writes``, whose lists are commands, what costs too much."""
     if writes:
         least = items.objects + items.others
         if least > limits.query_cost:
@@ -240,9 +240,9 @@ def operation_cost(roots: Sequence[Selection], variables: VariableValues, limits
 def _root_cost(root: Selection, variables: VariableValues, limits: LimitSettings) -> int:
     items = items_in(root.written, variables.coerced)
     if root.parent.name == "Mutation":
-        orders = orders_in(root.written, variables.coerced)
-        each = ORDER_COST + (ORDERED_JOB_COST if root.selects("job") else 0)
-        return WRITE_COST + orders * each + _tenth(orders * (root.size - 1)) + items.objects + items.others - orders
+        commands = commands_in(root.written, variables.coerced)
+        each = COMMAND_COST + (RESULT_JOB_COST if root.selects("job") else 0)
+        return WRITE_COST + commands * each + _tenth(commands * (root.size - 1)) + items.objects + items.others - commands
     lists = FILTER_COST * items.objects + ITEM_COST * items.others
     if root.name in LIST_COSTS:
         as_such, each = LIST_COSTS[root.name]

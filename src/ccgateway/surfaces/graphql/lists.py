@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from graphql import IntValueNode, ListValueNode, ObjectValueNode, ValueNode, VariableNode
 
-__all__ = ["Items", "children_of", "has_long_int_lists", "is_long_int_list", "items_in", "orders_in"]
+__all__ = ["Items", "children_of", "commands_in", "has_long_int_lists", "is_long_int_list", "items_in"]
 
 
 #: from so many on a list of integers is a long one
@@ -45,8 +45,8 @@ def items_in(values: Iterable[object], variables: Mapping[str, object] | None = 
     return Items(objects, others)
 
 
-def orders_in(values: Iterable[object], variables: Mapping[str, object]) -> int:
-    """How many objects the lists among ``values`` have themselves: the orders of a mutation."""
+def commands_in(values: Iterable[object], variables: Mapping[str, object]) -> int:
+    """How many objects the lists among ``values`` have themselves: the commands of a mutation."""
     count = 0
     for value in values:
         found = _content(value, variables) if isinstance(value, ValueNode) else value

@@ -1,6 +1,6 @@
-"""The root fields of ``Mutation``: each turns its arguments into orders for the gateway, and gives a result for each of them.
+"""The root fields of ``Mutation``: each turns its arguments into commands for the gateway, and gives a result for each of them.
 
-They are carried out one after the other, in the order of the document.
+They are executed one after the other, in the order of the document.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated, TypeAlias
 import strawberry
 
 from ccgateway.errors import Code, RequestError
-from ccgateway.federation.writes import WriteCall
+from ccgateway.federation.write_calls import WriteCall
 from ccgateway.jobs import writes as values
 from ccgateway.jobs.writes import DeleteBefore, RemoveTags, TagJob
 from ccgateway.surfaces.graphql.configuration import update_configuration
@@ -19,7 +19,7 @@ from ccgateway.surfaces.graphql.context import Info
 from ccgateway.surfaces.graphql.fields import computed
 from ccgateway.surfaces.graphql.inputs import time_value
 from ccgateway.surfaces.graphql.jobs import Tag
-from ccgateway.surfaces.graphql.orders import (
+from ccgateway.surfaces.graphql.mutation_inputs import (
     JobMetaInput,
     JobTarget,
     OmitTagged,
@@ -64,8 +64,8 @@ async def _start_jobs(
     jobs: Annotated[list[StartJobInput], argument(description="The jobs.")],
     idempotency_key: KeyArgument = None,
 ) -> Results:
-    orders = [one.to_value() for one in jobs]
-    return await info.context.gateway.writes.start_jobs(orders, info.context.caller, _call(info, idempotency_key))
+    commands = [one.to_value() for one in jobs]
+    return await info.context.gateway.writes.start_jobs(commands, info.context.caller, _call(info, idempotency_key))
 
 
 async def _stop_jobs(
@@ -73,20 +73,20 @@ async def _stop_jobs(
     jobs: Annotated[list[StopJobInput], argument(description="The jobs, and how each ended.")],
     idempotency_key: KeyArgument = None,
 ) -> Results:
-    orders = [one.to_value(info.context.ids) for one in jobs]
-    return await info.context.gateway.writes.stop_jobs(orders, info.context.caller, _call(info, idempotency_key))
+    commands = [one.to_value(info.context.ids) for one in jobs]
+    return await info.context.gateway.writes.stop_jobs(commands, info.context.caller, _call(info, idempotency_key))
 
 
 async def _tag_jobs(info: Info, jobs: JobsArgument, tags: TagsArgument, idempotency_key: KeyArgument = None) -> Results:
     wanted = tag_values(tags)
-    orders = [TagJob(target=one.to_value(info.context.ids), tags=wanted) for one in jobs]
-    return await info.context.gateway.writes.tag_jobs(orders, info.context.caller, _call(info, idempotency_key))
+    commands = [TagJob(target=one.to_value(info.context.ids), tags=wanted) for one in jobs]
+    return await info.context.gateway.writes.tag_jobs(commands, info.context.caller, _call(info, idempotency_key))
 
 
 async def _untag_jobs(info: Info, jobs: JobsArgument, tags: TagsArgument, idempotency_key: KeyArgument = None) -> Results:
     wanted = tag_values(tags)
-    orders = [TagJob(target=one.to_value(info.context.ids), tags=wanted) for one in jobs]
-    return await info.context.gateway.writes.untag_jobs(orders, info.context.caller, _call(info, idempotency_key))
+    commands = [TagJob(target=one.to_value(info.context.ids), tags=wanted) for one in jobs]
+    return await info.context.gateway.writes.untag_jobs(commands, info.context.caller, _call(info, idempotency_key))
 
 
 async def _edit_jobs_meta(
@@ -94,8 +94,8 @@ async def _edit_jobs_meta(
     jobs: Annotated[list[JobMetaInput], argument(description="The jobs, and what to write into the metadata of each.")],
     idempotency_key: KeyArgument = None,
 ) -> Results:
-    orders = [one.to_value(info.context.ids) for one in jobs]
-    return await info.context.gateway.writes.edit_meta(orders, info.context.caller, _call(info, idempotency_key))
+    commands = [one.to_value(info.context.ids) for one in jobs]
+    return await info.context.gateway.writes.edit_meta(commands, info.context.caller, _call(info, idempotency_key))
 
 
 async def _delete_jobs(
@@ -120,9 +120,9 @@ async def _delete_jobs_before(
     seconds = time_value(before)
     if seconds is None:
         raise RequestError(Code.BAD_REQUEST, "before is empty.")
-    order = DeleteBefore(before=seconds, sites=_names(sites), omit_tagged=omit_tagged.to_value())
+    command = DeleteBefore(before=seconds, sites=_names(sites), omit_tagged=omit_tagged.to_value())
     writes = info.context.gateway.writes
-    return await writes.delete_jobs_before(order, info.context.caller, _call(info, idempotency_key), dry_run=dry_run)
+    return await writes.delete_jobs_before(command, info.context.caller, _call(info, idempotency_key), dry_run=dry_run)
 
 
 async def _remove_tags(
@@ -133,9 +133,9 @@ async def _remove_tags(
     dry_run: DryRunArgument = False,
     idempotency_key: KeyArgument = None,
 ) -> Results:
-    order = RemoveTags(tags=tag_values(tags), sites=_names(sites))
+    command = RemoveTags(tags=tag_values(tags), sites=_names(sites))
     writes = info.context.gateway.writes
-    return await writes.remove_tags(order, info.context.caller, _call(info, idempotency_key), dry_run=dry_run)
+    return await writes.remove_tags(command, info.context.caller, _call(info, idempotency_key), dry_run=dry_run)
 
 
 def _names(sites: list[str] | None) -> tuple[str, ...] | None:

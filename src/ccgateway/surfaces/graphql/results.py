@@ -1,4 +1,4 @@
-"""What mutations give: one result for each order, or for each site."""
+"""What mutations give: one result for each command, or for each site."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@
     configuration               settings of a caller's own front end
     arguments                   arguments that several root fields have
     queries                     the root fields of Query
-    orders                      what callers order, translated into the gateway's values
-    results                     what orders came to
+    mutation_inputs             the inputs of mutations, translated into write commands
+    results                     what commands came to
     tagging                     tags over all sites: the list, and cc-backend's own mutations
     mutations                   the root fields of Mutation
     selection                   what a question selects → the row attributes the sites must send

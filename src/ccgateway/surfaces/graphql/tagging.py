@@ -70,16 +70,16 @@ async def remove_tag_from_list(info: Info, tag_ids: TagIdsArgument, sites: Named
 
 async def add_tags_to_job(info: Info, job: IdArgument, tag_ids: TagIdsArgument) -> Sequence[model.Tag]:
     if tag_ids:
-        order = TagJob(target=Target.of(info.context.ids.named(job)), tags=_tags(tag_ids))
-        _check(await info.context.gateway.writes.tag_jobs([order], info.context.caller, info.context.next_call()))
+        command = TagJob(target=Target.of(info.context.ids.named(job)), tags=_tags(tag_ids))
+        _check(await info.context.gateway.writes.tag_jobs([command], info.context.caller, info.context.next_call()))
         return await _tags_after(info, job)
     return await _tags_of(info, job)
 
 
 async def remove_tags_from_job(info: Info, job: IdArgument, tag_ids: TagIdsArgument) -> Sequence[model.Tag]:
     if tag_ids:
-        order = TagJob(target=Target.of(info.context.ids.named(job)), tags=_tags(tag_ids))
-        _check(await info.context.gateway.writes.untag_jobs([order], info.context.caller, info.context.next_call()))
+        command = TagJob(target=Target.of(info.context.ids.named(job)), tags=_tags(tag_ids))
+        _check(await info.context.gateway.writes.untag_jobs([command], info.context.caller, info.context.next_call()))
         return await _tags_after(info, job)
     return await _tags_of(info, job)
 
@@ -98,8 +98,8 @@ async def _tags_after(info: Info, job: str) -> Sequence[model.Tag]:
 
 
 async def _remove(info: Info, ids: Sequence[str], sites: list[str] | None) -> None:
-    order = RemoveTags(tags=_tags(ids), sites=tuple(sites) if sites is not None else None)
-    _note(info, await info.context.gateway.writes.remove_tags(order, info.context.caller, info.context.next_call()))
+    command = RemoveTags(tags=_tags(ids), sites=tuple(sites) if sites is not None else None)
+    _note(info, await info.context.gateway.writes.remove_tags(command, info.context.caller, info.context.next_call()))
 
 
 def _tags(ids: Iterable[str]) -> tuple[model.Tag, ...]:

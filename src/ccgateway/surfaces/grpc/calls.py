@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError, Message
 
 from ccgateway.deadline import Deadline, caller_waits_until
 from ccgateway.errors import Code, GatewayError, RequestError
-from ccgateway.federation.writes import WriteCall
+from ccgateway.federation.write_calls import WriteCall
 from ccgateway.identity.callers import Callers
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import GrpcSettings

@@ -13,15 +13,15 @@ from ccgateway.jobs.metrics import MetricsWanted
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.limits import (
     ALL_METRICS,
+    COMMAND_COST,
     MOST_ITEMS,
     MOST_OBJECTS,
-    ORDER_COST,
     ROOT_COST,
     WRITE_COST,
 )
 from ccgateway.surfaces.graphql.limits import METRIC_COST as EACH_METRIC
 
-__all__ = ["check_filters", "check_metrics", "check_orders"]
+__all__ = ["check_commands", "check_filters", "check_metrics"]
 
 
 def check_filters(request: Message) -> None:
@@ -42,10 +42,10 @@ def check_metrics(jobs: int, wanted: MetricsWanted, limits: LimitSettings) -> No
         raise _over("costs", cost, "(jobs × metrics × scopes)", limits.query_cost, "query_cost")
 
 
-def check_orders(request: Message, orders: int, limits: LimitSettings) -> None:
-    """Refuses a call that writes more, in orders and what they list, than one may."""
+def check_commands(request: Message, commands: int, limits: LimitSettings) -> None:
+    """Refuses a call that writes more, in commands and what they list, than one may."""
     objects, others = _items_in(request)
-    cost = WRITE_COST + orders * ORDER_COST + objects + others
+    cost = WRITE_COST + commands * COMMAND_COST + objects + others
     if cost > limits.query_cost:
         raise _over("costs", cost, "(orders and the items of their lists)", limits.query_cost, "query_cost")
 

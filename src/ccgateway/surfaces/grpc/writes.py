@@ -1,4 +1,4 @@
-"""WritesService: orders in, a result for each of them out."""
+"""WritesService: commands in, a result for each of them out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ccgateway.jobs.model import Resource
 from ccgateway.jobs.writes import DeleteBefore, EditMeta, OmitTagged, StartJob, StopJob, TagJob, WriteOutcome
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.grpc.calls import Call
-from ccgateway.surfaces.grpc.costs import check_orders
+from ccgateway.surfaces.grpc.costs import check_commands
 from ccgateway.surfaces.grpc.messages import key_message
 from ccgateway.surfaces.grpc.requests import bad, shared_of, state_of, tags_of, target_of, time_of
 from ccgateway.v1 import job_pb2
@@ -36,42 +36,42 @@ class WriteMethods:
 
     async def start_jobs(self, request: pb.StartJobsRequest, call: Call) -> pb.StartJobsResponse:
         """Records jobs that have started."""
-        check_orders(request, len(request.jobs), self._limits)
-        orders = [_start(job) for job in request.jobs]
-        results = await self._writes.start_jobs(orders, call.caller, call.write_call(request.idempotency_key))
+        check_commands(request, len(request.jobs), self._limits)
+        commands = [_start(job) for job in request.jobs]
+        results = await self._writes.start_jobs(commands, call.caller, call.write_call(request.idempotency_key))
         return pb.StartJobsResponse(results=_messages(results))
 
     async def stop_jobs(self, request: pb.StopJobsRequest, call: Call) -> pb.StopJobsResponse:
         """Records that jobs have ended."""
-        check_orders(request, len(request.jobs), self._limits)
-        orders = [_stop(job) for job in request.jobs]
-        results = await self._writes.stop_jobs(orders, call.caller, call.write_call(request.idempotency_key))
+        check_commands(request, len(request.jobs), self._limits)
+        commands = [_stop(job) for job in request.jobs]
+        results = await self._writes.stop_jobs(commands, call.caller, call.write_call(request.idempotency_key))
         return pb.StopJobsResponse(results=_messages(results))
 
     async def tag_jobs(self, request: pb.TagJobsRequest, call: Call) -> pb.TagJobsResponse:
         """Puts tags on jobs."""
-        orders = self._tag_orders(request)
-        results = await self._writes.tag_jobs(orders, call.caller, call.write_call(request.idempotency_key))
+        commands = self._tag_commands(request)
+        results = await self._writes.tag_jobs(commands, call.caller, call.write_call(request.idempotency_key))
         return pb.TagJobsResponse(results=_messages(results))
 
     async def untag_jobs(self, request: pb.UntagJobsRequest, call: Call) -> pb.UntagJobsResponse:
         """Takes tags from jobs."""
-        orders = self._tag_orders(request)
-        results = await self._writes.untag_jobs(orders, call.caller, call.write_call(request.idempotency_key))
+        commands = self._tag_commands(request)
+        results = await self._writes.untag_jobs(commands, call.caller, call.write_call(request.idempotency_key))
         return pb.UntagJobsResponse(results=_messages(results))
 
     async def edit_jobs(self, request: pb.EditJobsRequest, call: Call) -> pb.EditJobsResponse:
         """Sets keys of jobs' metadata."""
-        check_orders(request, len(request.jobs), self._limits)
+        check_commands(request, len(request.jobs), self._limits)
         if not all(edit.meta_data for edit in request.jobs):
             raise bad("meta_data names no key.")
-        orders = [EditMeta(target=target_of(edit.job), values=dict(sorted(edit.meta_data.items()))) for edit in request.jobs]
-        results = await self._writes.edit_meta(orders, call.caller, call.write_call(request.idempotency_key))
+        commands = [EditMeta(target=target_of(edit.job), values=dict(sorted(edit.meta_data.items()))) for edit in request.jobs]
+        results = await self._writes.edit_meta(commands, call.caller, call.write_call(request.idempotency_key))
         return pb.EditJobsResponse(results=_messages(results))
 
     async def delete_jobs(self, request: pb.DeleteJobsRequest, call: Call) -> pb.DeleteJobsResponse:
         """Deletes jobs."""
-        check_orders(request, len(request.jobs), self._limits)
+        check_commands(request, len(request.jobs), self._limits)
         results = await self._writes.delete_jobs(
             [target_of(job) for job in request.jobs],
             call.caller,
@@ -82,21 +82,21 @@ class WriteMethods:
 
     async def delete_jobs_before(self, request: pb.DeleteJobsBeforeRequest, call: Call) -> pb.DeleteJobsBeforeResponse:
         """Deletes every job that started before a time."""
-        check_orders(request, 1, self._limits)
+        check_commands(request, 1, self._limits)
         if not request.HasField("before"):
             raise bad("before is missing.")
         if request.spare not in _SPARED:
             raise bad(f"spare: {request.spare} is not known.")
-        order = DeleteBefore(
+        command = DeleteBefore(
             before=time_of("before", request.before), sites=tuple(request.sites) or None, omit_tagged=_SPARED[request.spare]
         )
         results = await self._writes.delete_jobs_before(
-            order, call.caller, call.write_call(request.idempotency_key), dry_run=request.dry_run
+            command, call.caller, call.write_call(request.idempotency_key), dry_run=request.dry_run
         )
         return pb.DeleteJobsBeforeResponse(results=_messages(results))
 
-    def _tag_orders(self, request: pb.TagJobsRequest | pb.UntagJobsRequest) -> list[TagJob]:
-        check_orders(request, len(request.jobs), self._limits)
+    def _tag_commands(self, request: pb.TagJobsRequest | pb.UntagJobsRequest) -> list[TagJob]:
+        check_commands(request, len(request.jobs), self._limits)
         if not request.tags:
             raise bad("No tags are named.")
         tags = tags_of(request.tags)

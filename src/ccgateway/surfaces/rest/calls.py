@@ -14,7 +14,7 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.questions import Policy
-from ccgateway.federation.writes import WriteCall
+from ccgateway.federation.write_calls import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.callers import CHALLENGE

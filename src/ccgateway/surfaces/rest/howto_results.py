@@ -105,7 +105,7 @@ class HowtoResults:
         if not succeeded(result):
             return _refused(result)
         status = {WriteOutcome.DONE: 201, WriteOutcome.PENDING: 202}.get(result.outcome, 200)
-        return Answer.json(_told(result, call), status)
+        return Answer.json(_without_job(result, call), status)
 
     async def stopped(self, call: Call, _command: StopJob, results: Sequence[WriteResult]) -> Answer:
         """The job as it is after the stop."""
@@ -131,10 +131,10 @@ class HowtoResults:
         """What is left to tell of the job that was named by its id (``number``)."""
         if not succeeded(result):
             return _refused(result)
-        told = _told(result, call)
-        if told.msg is None:
-            told.msg = "Successfully deleted job" + (f" {number}" if number is not None else "")
-        return Answer.json(told)
+        answer = _without_job(result, call)
+        if answer.msg is None:
+            answer.msg = "Successfully deleted job" + (f" {number}" if number is not None else "")
+        return Answer.json(answer)
 
     def named_deleted(self, call: Call, result: WriteResult, _row: JobRow | None) -> Answer:
         """The same of the job of a key."""
@@ -167,7 +167,7 @@ class HowtoResults:
         return Answer(media_type=None) if succeeded(result) else _refused(result)
 
 
-def _told(result: WriteResult, call: Call) -> Told:
+def _without_job(result: WriteResult, call: Call) -> Told:
     key = result.key
     return Told(
         outcome=result.outcome,
@@ -186,7 +186,7 @@ async def _job_after(call: Call, results: Sequence[WriteResult]) -> Answer:
         return _refused(result)
     row = await afterwards(call, result)
     if row is None:
-        return Answer.json(_told(result, call))
+        return Answer.json(_without_job(result, call))
     flat = documented_job(row, call.ids, meta_data=row.meta_data_json)
     return Answer.json(Written(**msgspec.structs.asdict(flat), outcome=result.outcome))
 
@@ -209,12 +209,14 @@ def _refused(result: WriteResult, *, sites: dict[str, list[AtSite]] | None = Non
     return Answer.json(refusal, status)
 
 
-def _at_sites(results: Sequence[WriteResult], words: str, count: int | None = None) -> Answer:
+def _at_sites(results: Sequence[WriteResult], message: str, count: int | None = None) -> Answer:
     """``words`` and what each site came to. 207 where some did and others did not; if none did, the status of one of them."""
     sites: dict[str, list[AtSite]] = {}
-    for one in results:
-        sites.setdefault(one.site or "", []).append(AtSite(one.outcome, one.tag, one.count, one.code, one.message, one.retryable))
-    good = sum(map(succeeded, results))
-    if not good:
-        return _refused(next((one for one in results if one.outcome is WriteOutcome.UNKNOWN), results[0]), sites=sites)
-    return Answer.json(AtSites(words, sites, count), 200 if good == len(results) else 207)
+    for result in results:
+        sites.setdefault(result.site or "", []).append(
+            AtSite(result.outcome, result.tag, result.count, result.code, result.message, result.retryable)
+        )
+    succeeding = sum(map(succeeded, results))
+    if not succeeding:
+        return _refused(next((result for result in results if result.outcome is WriteOutcome.UNKNOWN), results[0]), sites=sites)
+    return Answer.json(AtSites(message, sites, count), 200 if succeeding == len(results) else 207)

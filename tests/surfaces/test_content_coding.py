@@ -1,4 +1,4 @@
-"""Which coding a caller gets, and that what is packed in it can be unpacked."""
+"""Which coding a caller gets, and that what is compressed in it can be unpacked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccgateway.surfaces.packing import coding_for, packer
+from ccgateway.surfaces.content_coding import coding_for, compressor_for
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -66,6 +66,6 @@ def test_whatever_is_asked_for_is_understood_or_ignored(accepted: str) -> None:
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 @given(st.lists(st.binary(max_size=2000), max_size=5))
 def test_what_was_packed_piece_by_piece_is_whole_again(coding: str, pieces: list[bytes]) -> None:
-    packing = packer(coding)
-    packed = b"".join(packing.compress(memoryview(piece)) for piece in pieces) + packing.flush()
-    assert UNPACK[coding](packed) == b"".join(pieces)
+    compressor = compressor_for(coding)
+    compressed = b"".join(compressor.compress(memoryview(piece)) for piece in pieces) + compressor.flush()
+    assert UNPACK[coding](compressed) == b"".join(pieces)

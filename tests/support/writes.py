@@ -1,4 +1,4 @@
-"""Orders for simulated sites with five jobs each, and what came of them."""
+"""Write commands for simulated sites with five jobs each, and what came of them."""
 
 from __future__ import annotations
 

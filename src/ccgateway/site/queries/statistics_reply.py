@@ -13,7 +13,7 @@ from ccgateway.jobs.statistics.counting import DURATIONS, Histogram, SiteStatist
 from ccgateway.jobs.statistics.figures import ADDED, HOURS, Amount, Figure, Group, GroupBy
 from ccgateway.site.releases.query import QueryReply
 
-__all__ = ["ELEMENTS", "Element", "ToldStatistics"]
+__all__ = ["ELEMENTS", "Element", "StatisticsReply"]
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]  # what sums of many sites stay within 64 bits by
 
@@ -63,32 +63,32 @@ _ATTRIBUTES = dict(zip(Element.__struct_encode_fields__, Element.__struct_fields
 
 
 @dataclass(frozen=True, slots=True)
-class ToldStatistics:
-    """An answer, every part of which has to be there."""
+class StatisticsReply:
+    """A reply, every part of which has to be there. ``answer``: its elements by part."""
 
     answer: Mapping[str, list[Element]]
     site: str
 
     def all(self, key: str) -> list[Element]:
         """The elements of one part."""
-        found = self.answer.get(key)
-        if found is None or any(one.id is None for one in found if key[0] != "t" and key[0] != "b" and key[0] != "m"):
+        elements = self.answer.get(key)
+        if elements is None or (key[0] not in "tbm" and any(element.id is None for element in elements)):
             raise self._misfit()
-        return found
+        return elements
 
     def one(self, key: str) -> Element:
         """The only element of one part."""
-        found = self.all(key)
-        if len(found) != 1:
+        elements = self.all(key)
+        if len(elements) != 1:
             raise self._misfit()
-        return found[0]
+        return elements[0]
 
     def value(self, element: Element, figure: Figure) -> int:
         """One figure."""
-        found: int | None = getattr(element, _ATTRIBUTES[figure.value])
-        if found is None:
+        number: int | None = getattr(element, _ATTRIBUTES[figure.value])
+        if number is None:
             raise self._misfit()
-        return found
+        return number
 
     def statistics(self, wanted: StatisticsWanted, *, fixed_bins: bool) -> SiteStatistics:
         """The figures, groups and histograms, without users and metrics."""
@@ -110,7 +110,7 @@ class ToldStatistics:
             if figure is Figure.USERS:
                 continue
             if figure in ADDED and not is_grouped:
-                amounts[figure.value] = Amount.exact(sum(self.value(one, figure) for one in self.all("c")))
+                amounts[figure.value] = Amount.exact(sum(self.value(each, figure) for each in self.all("c")))
                 continue
             value = self.value(element, figure)
             if figure in HOURS:
@@ -122,7 +122,7 @@ class ToldStatistics:
         return Group(key, element.name if is_grouped else "", amounts, {}, None, [self.site])
 
     def _histograms(self, element: Element, wanted: StatisticsWanted, *, fixed_bins: bool) -> dict[str, Histogram]:
-        found = {}
+        histograms = {}
         for name in wanted.histograms:
             points: list[_Point] | None = getattr(element, _ATTRIBUTES[name])
             if points is None:
@@ -138,8 +138,8 @@ class ToldStatistics:
                     raise self._misfit()
                 # both were counted one after the other, while jobs may have started
                 overflow = max(0, self.value(element, Figure.JOBS) - sum(counts.values()))
-            found[name] = Histogram({value: jobs for value, jobs in counts.items() if jobs}, overflow)
-        return found
+            histograms[name] = Histogram({value: jobs for value, jobs in counts.items() if jobs}, overflow)
+        return histograms
 
     def _misfit(self) -> SiteError:
         return SiteError(Code.WRONG_RELEASE, self.site, "The site's own GraphQL left out what was asked for.")

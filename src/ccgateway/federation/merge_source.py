@@ -1,4 +1,4 @@
-"""One site's part in one answer: its stream of jobs, the time it took, and the report on what came of it."""
+"""One site in a merge: its stream of jobs, the time it took, and the report on what came of it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from ccgateway.federation.questions import SiteReport
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import JobRow
 from ccgateway.site.base import Site
-from ccgateway.site.exchange import Meter
+from ccgateway.site.exchange import CallStats
 from ccgateway.site.reading import JobStream, Unreadable
 
-__all__ = ["Part", "Told"]
+__all__ = ["MergeSource", "PushdownResult"]
 
 #: seconds that one page may take a site, by the pace it showed so far, and rows that a page has at least
 PAGE_SECONDS, LEAST_PAGE = 1.0, 20
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a site says for itself: how many of its jobs match, or which come first in the order asked for; ``scanned``: jobs that
-    it sent for that."""
+class PushdownResult:
+    """What a site worked out itself: how many of its jobs match, or which come first in the order asked for.
+
+    ``scanned``: jobs that it sent for that.
+    """
 
     scanned: int
     count: int = 0
@@ -32,12 +34,13 @@ class Told:
 
 
 @dataclass(slots=True)
-class Part:
-    """One site's part in one answer.
+class MergeSource:
+    """One site in a merge.
 
     ``deadline``: of the request; the site itself has its own timeout for the time that it is asked (``spent``, s). ``stream`` is
     ``None`` if the site could not even be asked. ``share``: which part of the list's newest jobs are expected to be this site's.
-    ``notes``: on the question as such, for this site. ``told``: what the site itself answered, so that its jobs need not be read.
+    ``notes``: on the question as such, for this site. ``pushed_down``: what the site itself worked out, so that its jobs need
+    not be read.
     """
 
     instance: Site
@@ -48,48 +51,48 @@ class Part:
     share: float = 1.0
     failed: bool = False
     last_size: int = 0
-    twin: Site | None = None
-    repeats: Site | None = None
+    duplicate_of: Site | None = None
+    looks_like: Site | None = None
     notes: Sequence[str] = ()
     spent: float = 0.0
     read_at: float = 0.0
-    told: Told | None = None
+    pushed_down: PushdownResult | None = None
 
     @property
     def live(self) -> JobStream | None:
         """The stream, while more has to be read from it."""
-        is_over = self.stream is None or self.failed or self.stream.done or self.told is not None
+        is_over = self.stream is None or self.failed or self.stream.done or self.pushed_down is not None
         return None if is_over else self.stream
 
     @property
     def has_gaps(self) -> bool:
-        """Whether the site's part is known to be incomplete."""
+        """Whether what the site gave is known to be incomplete."""
         return bool(self.stream and self.stream.unreadable) or not self.report.is_complete
 
     @property
     def hides_others(self) -> bool:
         """Whether the gateway drops other people's jobs from what the site sends: then nothing about them may be told."""
-        return self.stream is not None and self.instance.hides_others(self.stream.visit.credential)
+        return self.stream is not None and self.instance.hides_others(self.stream.context.credential)
 
-    def again(self, deadline: Deadline) -> Part:
-        """The same site's part in the next page of the same walk."""
+    def for_next_page(self, deadline: Deadline) -> MergeSource:
+        """The same site in the next page of the same merge."""
         report = SiteReport(self.instance.name, self.instance.number)
-        part = Part(self.instance, self.caller, report, deadline, self.stream, self.share)
-        part.twin, part.repeats, part.notes, part.read_at = self.twin, self.repeats, self.notes, self.read_at
+        source = replace(self, report=report, deadline=deadline, failed=False, last_size=0, spent=0.0, pushed_down=None)
         if self.stream is not None:
-            self.stream.begin(replace(self.stream.visit, deadline=deadline, meter=Meter()))
-            self.stream.site = self.instance.origin  # who comes this far walks alone
-        return part
+            self.stream.begin(replace(self.stream.context, deadline=deadline, stats=CallStats()))
+            self.stream.site = self.instance.origin  # who comes this far reads alone
+        return source
 
-    async def is_still_welcome(self, stream: JobStream) -> bool:
-        """Whether the caller is proved to be whom it was when ``stream``, this part's own, began; by a new token, maybe."""
+    async def renew_credential(self, stream: JobStream) -> bool:
+        """Whether the caller is proved to be whom it was when ``stream``, this source's own, began. A new token takes the old
+        one's place."""
         try:
-            credential = (await self.instance.visit(self.caller, self.due)).credential
+            credential = (await self.instance.context(self.caller, self.due)).credential
         except SiteError:
             return False
-        before = stream.visit.credential
+        before = stream.context.credential
         if credential is not before:
-            stream.visit = replace(stream.visit, credential=credential)
+            stream.context = replace(stream.context, credential=credential)
         return self.instance.proofs.holds(credential) and credential.stands_as(before)
 
     @property
@@ -98,16 +101,16 @@ class Part:
         return self.deadline.within(max(0.0, self.instance.settings.timeout - self.spent))
 
     async def read(self, stream: JobStream, size: int, down_to: int) -> bool:
-        """Reads on in ``stream``, this part's own, on this site's time. Whether anything had to be read for that."""
-        clock, meter = asyncio.get_running_loop().time, stream.visit.meter
-        begun, calls, recalled = clock(), meter.calls, meter.recalled
-        stream.visit = replace(stream.visit, deadline=self.due)
+        """Reads on in ``stream``, this source's own, on this site's time. Whether anything had to be read for that."""
+        clock, stats = asyncio.get_running_loop().time, stream.context.stats
+        begun, calls, recalled = clock(), stats.calls, stats.recalled
+        stream.context = replace(stream.context, deadline=self.due)
         try:
             await stream.read(size, down_to=down_to)
         finally:
             self.spent += clock() - begun
-            self.read_at = clock() if meter.oldest is None else meter.oldest
-        return meter.calls > calls or meter.recalled > recalled
+            self.read_at = clock() if stats.oldest is None else stats.oldest
+        return stats.calls > calls or stats.recalled > recalled
 
     def at_pace(self, rows: int) -> int:
         """``rows``, or as many as the site gives in ``PAGE_SECONDS``: one long page would run into the time limits."""
@@ -117,7 +120,7 @@ class Part:
         return min(rows, max(int(scanned / self.spent * PAGE_SECONDS), LEAST_PAGE))
 
     def fail(self, error: SiteError) -> None:
-        """Ends the part with ``error``; what was read before stays."""
+        """Ends the source with ``error``; what was read before stays."""
         self.failed = True
         self.report.note_failure(error)
 
@@ -125,25 +128,33 @@ class Part:
         """Writes what the stream went through into the report."""
         if self.stream is None:
             return
-        way = self.instance.reads(self.stream.visit.credential)
+        way = self.instance.reads(self.stream.context.credential)
         self.report.notes = [*self.notes, *([f"reads: by REST. {way.why}"] if way.gave_way else [])]
-        if self.repeats is not None:
-            both = f"{self.repeats.name} and {self.instance.name}"
-            words = f"sites {both} give the same jobs, and nothing proves that they are one instance: both are listed."
-            self.report.notes.append(f"{Code.DUPLICATE_SITE}: {words}")
-        if self.twin is not None:
+        if self.looks_like is not None:
+            both = f"{self.looks_like.name} and {self.instance.name}"
+            message = f"sites {both} give the same jobs, and nothing proves that they are one instance: both are listed."
+            self.report.notes.append(f"{Code.DUPLICATE_SITE}: {message}")
+        if self.duplicate_of is not None:
             self.report.code = Code.DUPLICATE_SITE
-            self.report.message = f"The same instance as site {self.twin.name}: jobs that both give are listed once, there."
-        hidden, calls = self.hides_others, self.stream.visit.meter.calls
+            self.report.message = (
+                f"The same instance as site {self.duplicate_of.name}: jobs that both give are listed once, there."
+            )
+        hidden, calls = self.hides_others, self.stream.context.stats.calls
         self.report.elapsed = self.spent
         # how many pages there were would tell, by halving, when other people's jobs began
         self.report.calls = min(calls, 1) if hidden else calls
-        given = len(self.told.rows) if self.told is not None and hidden else self.told.scanned if self.told is not None else 0
+        given = (
+            len(self.pushed_down.rows)
+            if self.pushed_down is not None and hidden
+            else self.pushed_down.scanned
+            if self.pushed_down is not None
+            else 0
+        )
         self.report.scanned = (self.stream.matched if hidden else self.stream.scanned) + given
         if missed := self.stream.unreadable:
             what = "1 job was" if len(missed) == 1 else f"{len(missed)} jobs were"
-            shown = "; ".join(str(one) for one in missed[:5]) + ("; …" if len(missed) > 5 else "")
-            if any(one.is_beyond and one.key is None for one in missed):
+            shown = "; ".join(str(job) for job in missed[:5]) + ("; …" if len(missed) > 5 else "")
+            if any(job.is_beyond and job.key is None for job in missed):
                 what = "Some jobs were"
             if hidden:  # somebody else's, for all that is known
                 what, shown = "Some jobs may have been", "whose they are is not known"
@@ -151,6 +162,6 @@ class Part:
 
 
 def _why(missed: Sequence[Unreadable]) -> str:
-    beyond = sum(one.is_beyond for one in missed)
+    beyond = sum(job.is_beyond for job in missed)
     archive, time = "the site cannot read the archive entry", "no job starts at such a time (is it in milliseconds?)"
     return time if beyond == len(missed) else f"{archive}, or {time}" if beyond else archive

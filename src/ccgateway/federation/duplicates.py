@@ -26,7 +26,7 @@ from ccgateway.site.releases import Window
 
 __all__ = ["DuplicateSiteDetector", "address_of", "look_alike", "same_jobs"]
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("ccgateway.federation.twins")  # as operators know it
 
 #: seconds after which a suspicion is logged again
 AGAIN = 3600.0
@@ -40,26 +40,26 @@ class DuplicateSiteDetector:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._told: dict[tuple[str, str], float] = {}
+        self._warned: dict[tuple[str, str], float] = {}
 
-    def are_one(self, one: Site, two: Site) -> bool:
+    def are_one(self, first: Site, second: Site) -> bool:
         """Whether the settings say so."""
-        return self._address(one) == self._address(two)
+        return self._address(first) == self._address(second)
 
-    def known(self, instance: Site, others: Sequence[Site]) -> Site | None:
+    def original_of(self, instance: Site, others: Sequence[Site]) -> Site | None:
         """The site of lowest number among ``others`` that is the same instance as ``instance``, and stands for it, if any."""
-        found = [other for other in others if other.number < instance.number and self.are_one(other, instance)]
-        return min(found, key=lambda other: other.number, default=None)
+        same = [other for other in others if other.number < instance.number and self.are_one(other, instance)]
+        return min(same, key=lambda other: other.number, default=None)
 
-    def suspect(self, one: Site, two: Site) -> None:
+    def suspect(self, first: Site, second: Site) -> None:
         """Tells the operator, now and then, that both give a job with the same numbers though nobody says that they are one."""
-        now, pair = time.monotonic(), (one.name, two.name)
-        if now - self._told.get(pair, -AGAIN) >= AGAIN:
-            self._told[pair] = now
-            words = (
+        now, pair = time.monotonic(), (first.name, second.name)
+        if now - self._warned.get(pair, -AGAIN) >= AGAIN:
+            self._warned[pair] = now
+            message = (
                 "sites %s and %s give the same jobs: set sites.%s.same_as if they are one instance; else one repeats the other"
             )
-            log.warning(words, one.name, two.name, two.name)
+            log.warning(message, first.name, second.name, second.name)
 
     def _address(self, instance: Site) -> tuple[str, str, int, str]:
         named = instance.settings.same_as
@@ -74,20 +74,20 @@ def address_of(url: str) -> tuple[str, str, int, str]:
     return split.scheme, "loopback" if is_loopback(host) else host, split.port or _PORTS[split.scheme], split.path.rstrip("/")
 
 
-async def look_alike(one: Site, two: Site, caller: Principal, deadline: Deadline) -> bool:
+async def look_alike(first: Site, second: Site, caller: Principal, deadline: Deadline) -> bool:
     """Whether the newest jobs of the two are the same, as far as ``caller`` sees; ``False`` if one cannot be read."""
     try:
-        return same_jobs(await _newest(one, caller, deadline), await _newest(two, caller, deadline))
+        return same_jobs(await _newest(first, caller, deadline), await _newest(second, caller, deadline))
     except SiteError:
         return False
 
 
 async def _newest(instance: Site, caller: Principal, deadline: Deadline) -> list[JobRow]:
     """The newest jobs that the site sends, also those that the gateway would not show; fewer where one cannot be read."""
-    wanted, visit = JobsWanted(Conditions(), _ATTRIBUTES), await instance.visit(caller, deadline)
+    wanted, context = JobsWanted(Conditions(), _ATTRIBUTES), await instance.context(caller, deadline)
     for size in (COMPARED, COMPARED // 4, COMPARED // 20):
         try:
-            return (await instance.origin.page(visit, wanted, Window(EARLIEST, LATEST), size=size)).rows
+            return (await instance.origin.page(context, wanted, Window(EARLIEST, LATEST), size=size)).rows
         except PageFailedError:
             continue
     return []

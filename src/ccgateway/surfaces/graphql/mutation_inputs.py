@@ -1,4 +1,4 @@
-"""What callers order: the inputs of mutations, translated into the gateway's values. Every input has ``to_value()``."""
+"""The inputs of mutations, translated into write commands. Every input has ``to_value()``."""
 
 from __future__ import annotations
 

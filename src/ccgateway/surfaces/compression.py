@@ -1,11 +1,11 @@
-"""How bodies go out: packed for those who ask for it, and large ones piece by piece.
+"""Compresses bodies for those who ask for it, and sends large ones piece by piece.
 
 ASGI middleware, so that every face has it. A body that comes to it whole goes out in pieces, each when the one before is on its
 way: the server then holds no copy of what a slow reader has not taken yet, and the body itself is all that such a reader costs.
 Bodies that come in pieces already are left alone.
 
-A packed body is not, byte for byte, what its strong entity tag stands for: the tag goes out as a weak one, which stands for all
-codings of it. What HEAD and 304 say of a body that they do not have is what GET would say, save a length that is not known.
+A compressed body is not, byte for byte, what its strong entity tag stands for: the tag goes out as a weak one, which stands for
+all codings of it. What HEAD and 304 say of a body that they do not have is what GET would say, save a length that is not known.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ccgateway.surfaces.packing import coding_for, packer
+from ccgateway.surfaces.content_coding import coding_for, compressor_for
 
-__all__ = ["Delivery"]
+__all__ = ["CompressionMiddleware"]
 
-#: bytes below which nobody gains from packing: two or three packets
-WORTH_PACKING = 4096
+#: bytes below which nobody gains from compression: two or three packets
+MINIMUM_SIZE = 4096
 #: bytes that go out at once, and those from which on a body is waited for until its reader has it
 PIECE, LARGE = 1 << 20, 256 << 10
-#: bytes that are packed at once, and those up to which that is done on the spot: in a thread it costs 0.1 ms more, and keeps
+#: bytes that are compressed at once, and those up to which that is done on the spot: in a thread it costs 0.1 ms more, and keeps
 #: nobody waiting
 STEP, ON_THE_SPOT = 256 << 10, 128 << 10
 
@@ -35,26 +35,26 @@ MOST_CHARACTERS = 256
 
 Header: TypeAlias = tuple[bytes, bytes]
 
-_PACKABLE = (b"application/json", b"application/graphql-response+json", b"text/")
+_COMPRESSIBLE = (b"application/json", b"application/graphql-response+json", b"text/")
 _VARY = (b"vary", b"Accept-Encoding")
 _THREADS = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="packing")  # starts none before it is used
 
 
-class Delivery:
-    """``packs``: whether bodies are packed for those who accept that."""
+class CompressionMiddleware:
+    """Sends bodies piece by piece, and (if it ``compresses``) compressed for those who accept that."""
 
-    def __init__(self, app: ASGIApp, *, packs: bool) -> None:
-        self._app, self._packs = app, packs
+    def __init__(self, app: ASGIApp, *, compresses: bool) -> None:
+        self._app, self._compresses = app, compresses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, _Parcel(scope, send, packs=self._packs) if scope["type"] == "http" else send)
+        await self._app(scope, receive, _Response(scope, send, compresses=self._compresses) if scope["type"] == "http" else send)
 
 
-class _Parcel:
+class _Response:
     """One response on its way: takes the application's messages."""
 
-    def __init__(self, scope: Scope, send: Send, *, packs: bool) -> None:
-        self._scope, self._send, self._packs = scope, send, packs
+    def __init__(self, scope: Scope, send: Send, *, compresses: bool) -> None:
+        self._scope, self._send, self._compresses = scope, send, compresses
         self._start: Message | None = None
 
     async def __call__(self, message: Message) -> None:
@@ -68,7 +68,7 @@ class _Parcel:
         body = message.get("body", b"")
         is_whole = message["type"] == "http.response.body" and not message.get("more_body")
         if is_whole and (coding := self._coding(start, len(body))) is not None:
-            await self._packed(start, body, coding)
+            await self._send_compressed(start, body, coding)
         elif is_whole and len(body) > LARGE:
             await self._send(start)
             for _, piece in _pieces(body, PIECE):
@@ -84,40 +84,41 @@ class _Parcel:
 
     def _coding(self, start: Message, size: int) -> str | None:
         """In which coding a body of that size goes out; says in ``start`` that others may get it in another."""
-        if not self._packs:
+        if not self._compresses:
             return None
         headers = dict(start["headers"])
-        is_packable = b"content-encoding" not in headers and headers.get(b"content-type", b"").lower().startswith(_PACKABLE)
-        if not is_packable and start["status"] != 304:
+        media_type = headers.get(b"content-type", b"").lower()
+        is_compressible = b"content-encoding" not in headers and media_type.startswith(_COMPRESSIBLE)
+        if not is_compressible and start["status"] != 304:
             return None
         start["headers"] = [*start["headers"], _VARY]
         if is_head := self._scope["method"] == "HEAD":
             size = int(headers.get(b"content-length", b"0"))
-        if size < WORTH_PACKING:
+        if size < MINIMUM_SIZE:
             return None
         accepted = [value.decode("latin-1") for name, value in self._scope["headers"] if name == b"accept-encoding"]
         coding = coding_for(",".join(accepted)[:MOST_CHARACTERS])
         if coding is not None:
-            start["headers"] = _as_packed(start["headers"])
+            start["headers"] = _as_compressed(start["headers"])
         return None if is_head else coding
 
-    async def _packed(self, start: Message, body: bytes | bytearray, coding: str) -> None:
-        packing = packer(coding)
+    async def _send_compressed(self, start: Message, body: bytes | bytearray, coding: str) -> None:
+        compressor = compressor_for(coding)
         headers = [*start["headers"], (b"content-encoding", coding.encode())]
         if len(body) <= ON_THE_SPOT:
-            packed = packing.compress(body) + packing.flush()
-            headers.append((b"content-length", b"%d" % len(packed)))
-            await self._as_it_is({**start, "headers": headers}, {"type": "http.response.body", "body": packed})
+            compressed = compressor.compress(body) + compressor.flush()
+            headers.append((b"content-length", b"%d" % len(compressed)))
+            await self._as_it_is({**start, "headers": headers}, {"type": "http.response.body", "body": compressed})
             return
         await self._send({**start, "headers": headers})
         loop = asyncio.get_running_loop()
         for _, piece in _pieces(body, STEP):
-            if packed := await loop.run_in_executor(_THREADS, packing.compress, piece):
-                await self._send({"type": "http.response.body", "body": packed, "more_body": True})
-        await self._send({"type": "http.response.body", "body": await loop.run_in_executor(_THREADS, packing.flush)})
+            if compressed := await loop.run_in_executor(_THREADS, compressor.compress, piece):
+                await self._send({"type": "http.response.body", "body": compressed, "more_body": True})
+        await self._send({"type": "http.response.body", "body": await loop.run_in_executor(_THREADS, compressor.flush)})
 
 
-def _as_packed(headers: Iterable[Header]) -> list[Header]:
+def _as_compressed(headers: Iterable[Header]) -> list[Header]:
     """``headers`` of a body that is not in its own length, nor the one of a strong entity tag."""
     kept = ((name.lower(), value) for name, value in headers)
     return [

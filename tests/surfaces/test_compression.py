@@ -1,4 +1,4 @@
-"""How bodies reach callers: packed or not, in pieces, at the caller's own pace."""
+"""How bodies reach callers: compressed or not, in pieces, at the caller's own pace."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ccgateway.app import create_app
 from ccgateway.settings import CallerSettings, LimitSettings, ServerSettings, Settings
-from ccgateway.surfaces.delivery import ON_THE_SPOT, PIECE, WORTH_PACKING, Delivery
+from ccgateway.surfaces.compression import MINIMUM_SIZE, ON_THE_SPOT, PIECE, CompressionMiddleware
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -38,7 +38,7 @@ def text(size: int) -> bytes:
 
 
 async def delivered(
-    response: ASGIApp, accepted: str | None, *, method: str = "GET", packs: bool = True
+    response: ASGIApp, accepted: str | None, *, method: str = "GET", compresses: bool = True
 ) -> tuple[dict[str, str], list[Message]]:
     """The headers and the messages that go to the server."""
     messages: list[Message] = []
@@ -52,7 +52,7 @@ async def delivered(
 
     headers = [] if accepted is None else [(b"accept-encoding", accepted.encode())]
     scope = {"type": "http", "method": method, "headers": headers}
-    await Delivery(response, packs=packs)(scope, receive, send)
+    await CompressionMiddleware(response, compresses=compresses)(scope, receive, send)
     start, *pieces = messages
     assert [piece.get("more_body", False) for piece in pieces] == [True] * (len(pieces) - 1) + [False]
     return {name.decode(): value.decode() for name, value in start["headers"]}, pieces
@@ -62,7 +62,7 @@ def joined(pieces: list[Message]) -> bytes:
     return b"".join(piece["body"] for piece in pieces)
 
 
-SIZES = [0, WORTH_PACKING - 1, WORTH_PACKING, ON_THE_SPOT, ON_THE_SPOT + 1, PIECE, PIECE + 1, 3 * PIECE]
+SIZES = [0, MINIMUM_SIZE - 1, MINIMUM_SIZE, ON_THE_SPOT, ON_THE_SPOT + 1, PIECE, PIECE + 1, 3 * PIECE]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -70,15 +70,15 @@ SIZES = [0, WORTH_PACKING - 1, WORTH_PACKING, ON_THE_SPOT, ON_THE_SPOT + 1, PIEC
 async def test_a_body_arrives_whole_however_it_travels(size: int, coding: str | None) -> None:
     body = text(size)
     headers, pieces = await delivered(Response(body, media_type=JSON), coding)
-    packed = coding if size >= WORTH_PACKING else None
-    assert headers.get("content-encoding") == packed
+    compressed = coding if size >= MINIMUM_SIZE else None
+    assert headers.get("content-encoding") == compressed
     assert headers["vary"] == "Accept-Encoding"  # whatever its size: who asks conditionally is told the same without a body
-    assert UNPACK[packed](joined(pieces)) == body
-    if packed is None or size <= ON_THE_SPOT:
+    assert UNPACK[compressed](joined(pieces)) == body
+    if compressed is None or size <= ON_THE_SPOT:
         assert int(headers["content-length"]) == len(joined(pieces))
     else:
         assert "content-length" not in headers
-    if packed is None:
+    if compressed is None:
         assert max(len(piece["body"]) for piece in pieces) <= PIECE
 
 
@@ -105,7 +105,7 @@ async def test_what_cannot_be_packed_or_is_packed_already_is_left_alone(response
 
 
 @pytest.mark.parametrize(
-    ("size", "accepted", "length"), [(10_000, None, "10000"), (10_000, "gzip", None), (WORTH_PACKING - 1, "gzip", "4095")]
+    ("size", "accepted", "length"), [(10_000, None, "10000"), (10_000, "gzip", None), (MINIMUM_SIZE - 1, "gzip", "4095")]
 )
 async def test_head_says_what_get_would_but_for_a_length_that_is_not_known(
     size: int, accepted: str | None, length: str | None
@@ -129,7 +129,7 @@ def _without_body(response: Response) -> ASGIApp:
 
 
 @pytest.mark.parametrize("given", ['"one"', 'W/"one"'])
-@pytest.mark.parametrize("size", [WORTH_PACKING, ON_THE_SPOT + 1])
+@pytest.mark.parametrize("size", [MINIMUM_SIZE, ON_THE_SPOT + 1])
 async def test_a_strong_entity_tag_is_only_that_of_the_body_as_it_is(given: str, size: int) -> None:
     response = Response(text(size), media_type=JSON, headers={"ETag": given})
     tags = [(await delivered(response, coding))[0]["etag"] for coding in (None, "gzip", "zstd")]
@@ -139,12 +139,12 @@ async def test_a_strong_entity_tag_is_only_that_of_the_body_as_it_is(given: str,
 async def test_an_answer_that_nothing_has_changed_says_what_it_depends_on() -> None:
     headers, pieces = await delivered(Response(status_code=304, headers={"ETag": 'W/"one"'}), "gzip")
     assert (headers["vary"], headers["etag"], joined(pieces)) == ("Accept-Encoding", 'W/"one"', b"")
-    headers, _ = await delivered(Response(status_code=304, headers={"ETag": 'W/"one"'}), "gzip", packs=False)
+    headers, _ = await delivered(Response(status_code=304, headers={"ETag": 'W/"one"'}), "gzip", compresses=False)
     assert "vary" not in headers
 
 
 async def test_nothing_is_packed_where_the_settings_say_so() -> None:
-    headers, pieces = await delivered(Response(text(10_000), media_type=JSON), "gzip", packs=False)
+    headers, pieces = await delivered(Response(text(10_000), media_type=JSON), "gzip", compresses=False)
     assert "content-encoding" not in headers and "vary" not in headers
     assert len(joined(pieces)) == 10_000
 
@@ -208,7 +208,7 @@ async def test_a_slow_reader_holds_its_answer_and_nobody_up(accepted: str) -> No
             sent += len(message.get("body", b""))
 
         answer, out = (Response(body, media_type=JSON), counted) if scope["path"] == "/large" else (Response(b"{}"), send)
-        await Delivery(answer, packs=True)(scope, receive, out)
+        await CompressionMiddleware(answer, compresses=True)(scope, receive, out)
 
     Watched.most_waiting = 0
     async with serving(app) as (host, port):
