@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from ccgateway.jobs.ordering import Cursor
     from ccgateway.site.instance import Instance
     from ccgateway.site.queries.completing import Completed
-    from ccgateway.site.queries.reader import FirstJobs, Tally
+    from ccgateway.site.queries.first_jobs import FirstJobs
+    from ccgateway.site.queries.reader import Tally
     from ccgateway.site.queries.ways import ReadingWay
 
 __all__ = ["JobsWanted", "MetricsFound", "PageFailedError", "Site"]

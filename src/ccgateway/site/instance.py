@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -32,8 +33,9 @@ from ccgateway.site.listing import ListQuery
 from ccgateway.site.outages import RememberedFailureError
 from ccgateway.site.queries.completing import Completed, complete
 from ccgateway.site.queries.documents import Counted, QueriedList
+from ccgateway.site.queries.first_jobs import FirstJobs, first_jobs
 from ccgateway.site.queries.footprints import read_footprints, read_heatmap, read_summaries
-from ccgateway.site.queries.reader import CountedBy, FirstJobs, QueryReader, Tally
+from ccgateway.site.queries.reader import CountedBy, QueryReader, Tally
 from ccgateway.site.queries.statistics import read_statistics
 from ccgateway.site.queries.turns import Turns
 from ccgateway.site.queries.ways import ReadingWay, Ways
@@ -138,12 +140,10 @@ class Instance:
         async def ask(dialect: Dialect) -> ListPage:
             plan = self._ways.plan(dialect, context.credential, wanted, size=size)
             if plan is not None:
-                try:
-                    return await self._reader.page(plan, window, listed, size=size, page=page)
-                except SiteError as error:
-                    if not self._ways.gives_way(context.credential, error):
-                        raise
-                    error.forget_frames()
+                read = partial(self._reader.page, plan, window, listed, size=size, page=page)
+                found = await self._ways.tried(dialect, context.credential, read)
+                if found is not None:
+                    return found
             query = ListQuery.of(dialect, context.credential, wanted, window, size=size, page=page)
             return query.page([] if query.plan.never else await listed(query))
 
@@ -171,7 +171,7 @@ class Instance:
     ) -> FirstJobs | None:
         """See ``Site``."""
         return await self._by_query(
-            context, lambda dialect: self._reader.first(dialect, context, wanted, order, size=size, after=after)
+            context, lambda dialect: first_jobs(self._reader, dialect, context, wanted, order, size=size, after=after)
         )
 
     async def _by_query(self, context: CallContext, ask: Callable[[Dialect], Awaitable[T | None]]) -> T | None:

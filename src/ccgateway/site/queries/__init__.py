@@ -7,7 +7,8 @@ filters          a filter in words of one release: what its site evaluates right
 documents        one question for jobs: document, variables, and its answer decoded into rows
 ways             which way a question goes at a site, and for how long a site that refused one is read the other way
 completing       jobs found that way, with what only REST tells of them
-reader           pages, counts and the first jobs in any order, asked and checked
+reader           pages and counts, asked and checked
+first_jobs       the first jobs in any order
 asking           what a release answers at all beside jobs, what a refusal means
 scanning         every job that matches, read within the budget and handed on page by page
 windows          windows of start times that hold few enough jobs for one question
