@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from benchmarks.client import Client
-from benchmarks.processes import NO_CACHE, ours, simulated
+from benchmarks.processes import NO_CACHE, ours, prepared
 
 __all__ = ["one_greedy_script"]
 
@@ -30,7 +30,7 @@ async def one_greedy_script(*, seconds: float) -> None:
     """Prints the table."""
     with ExitStack() as stack:
         sites = [
-            stack.enter_context(simulated(jobs=5000, release=release, cluster=name, seed=seed))
+            stack.enter_context(prepared(jobs=5000, release=release, cluster=name, seed=seed))
             for seed, (name, release) in enumerate({"aurora": "1.5", "borealis": "1.4"}.items(), 1)
         ]
         print(

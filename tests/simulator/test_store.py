@@ -74,6 +74,7 @@ def test_pages_put_together_are_the_sorted_list(seed: int, tie: Tie) -> None:
         for wanted in SELECTIONS:
             expected = sorted((j for j in every if j and wanted.admits(j)), key=lambda j: (-j.start_time, *keys[tie](j)))
             assert store.select(wanted, 0, None, tie) == expected
+            assert store.count(wanted) == len(expected)
             size = 7
             pages = [store.select(wanted, at, size, tie) for at in range(0, len(expected) + size, size)]
             assert [j for page in pages for j in page] == expected

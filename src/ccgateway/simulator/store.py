@@ -104,6 +104,14 @@ class JobStore:
         """Every job that *wanted* admits, newest first, in no memory of its own."""
         return self._descending(wanted, FOREVER)
 
+    def count(self, wanted: Selection) -> int:
+        """How many jobs *wanted* admits; of a window of start times alone, without a look at any."""
+        if not self.source.takes_all(wanted):
+            return sum(1 for _ in self.matching(wanted))
+        low, high = self._window(wanted.earliest, wanted.latest)
+        gone = bisect_left(self._gone, high) - bisect_left(self._gone, low)
+        return high - low - gone + sum(wanted.admits(job) for job in self._added.values())
+
     def partitions(self, cluster: str) -> list[str]:
         added = {j.partition for j in self._added.values() if j.cluster == cluster}
         return sorted(self.source.partitions(cluster) | added)
