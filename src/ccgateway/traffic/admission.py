@@ -11,12 +11,12 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.settings import LimitSettings
 from ccgateway.traffic.budget import Account, ByteBudget
 from ccgateway.traffic.fair_queue import FairQueue, QueueFullError
-from ccgateway.traffic.pacing import Pacer
+from ccgateway.traffic.pacing import CallerTurns, Pacer
 from ccgateway.traffic.scopes import RETRY_AFTER, RequestScope, entered, refused_in_queue
 
 __all__ = ["Sending", "Traffic"]
 
-#: seconds for which a small question that was answered counts as being about: its caller may be reading and ask again
+#: seconds for which a small question that was answered, and a second caller, count as being about: who reads may ask again
 ABOUT = 1.0
 #: more places than there are connections: only the caller's share counts
 NO_BOUND = 1 << 30
@@ -52,12 +52,14 @@ class Traffic:
         deep, waiting = limits.deep_requests, limits.waiting_per_caller
         self.deep = FairQueue(deep, per_caller=max(1, deep // 2), most_waiting=waiting)
         self.pacer = Pacer(self.has_small)
+        self.turns = CallerTurns(self.is_shared)
         self.running = 0
         self._timeout = limits.request_timeout
         self._entrance = FairQueue(NO_BOUND, per_caller=limits.requests_per_caller, most_waiting=waiting)
         self._running_of: dict[Hashable, int] = {}
         self._deepening: dict[RequestScope, asyncio.Lock] = {}
         self._small, self._small_at = 0, -ABOUT
+        self._shared_at = -ABOUT
 
     @contextmanager
     def sending(self) -> Iterator[Sending]:
@@ -113,6 +115,8 @@ class Traffic:
         self.running += 1
         self._small += 1
         self._running_of[scope.caller] = self.running_of(scope.caller) + 1
+        if len(self._running_of) > 1:
+            self._shared_at = asyncio.get_running_loop().time()
 
     def _end(self, scope: RequestScope) -> None:
         scope.is_running = False
@@ -131,3 +135,7 @@ class Traffic:
     def has_small(self) -> bool:
         """Whether small questions are running, or were a moment ago."""
         return self._small > 0 or asyncio.get_running_loop().time() - self._small_at < ABOUT
+
+    def is_shared(self) -> bool:
+        """Whether several callers have requests running, or had a moment ago."""
+        return len(self._running_of) > 1 or asyncio.get_running_loop().time() - self._shared_at < ABOUT

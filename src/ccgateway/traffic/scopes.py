@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ccgateway.traffic.admission import Traffic
 
 __all__ = [
-    "FetchScope", "Reading", "RequestScope", "Scope", "begin_fetch", "current_scope", "entered", "hold", "in_background",
-    "in_turn", "never_refused", "refused_in_queue",
+    "FetchScope", "Reading", "RequestScope", "Scope", "begin_fetch", "callers_turn", "current_scope", "entered", "hold",
+    "in_background", "in_turn", "never_refused", "refused_in_queue",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -169,12 +169,22 @@ def in_background(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T],
 
 
 async def in_turn(work: Callable[[], T]) -> T:
-    """What ``work``, which takes processor time and awaits nothing, comes to: at once for interactive requests, paced for bulk
-    ones."""
+    """What ``work``, which takes processor time and awaits nothing, comes to: in the caller's turn for interactive requests,
+    paced for bulk ones."""
     scope = _current.get()
-    if scope is None or not scope.owner.is_bulk:
+    if scope is None:
         return work()
-    return await scope.owner.traffic.pacer.run(work)
+    if scope.owner.is_bulk:
+        return await scope.owner.traffic.pacer.run(work)
+    await callers_turn()
+    return work()
+
+
+async def callers_turn() -> None:
+    """Waits until it is the turn of the current request among its caller's."""
+    scope = _current.get()
+    if scope is not None:
+        await scope.owner.traffic.turns.take(scope.owner.caller)
 
 
 def hold(size: int) -> None:

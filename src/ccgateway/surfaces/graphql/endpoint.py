@@ -31,6 +31,7 @@ from ccgateway.surfaces.presence import WhileConnected
 from ccgateway.surfaces.requests import begin_request
 from ccgateway.surfaces.rest.openapi import RELEASED
 from ccgateway.traffic.admission import Sending, Traffic
+from ccgateway.traffic.scopes import callers_turn
 
 __all__ = ["PATH", "graphql_routes"]
 
@@ -104,6 +105,7 @@ class _Endpoint:
         try:
             async with WhileConnected(receive), self._traffic.admitted(caller.share, sending):
                 content = await self._executions.run(question, context, request_id)
+                await callers_turn()
                 if sending.refusal is not None:
                     raise sending.refusal
                 sending.hold(context.bytes_written)
