@@ -97,7 +97,7 @@ class Ways:
 
     def drops_rows(self, dialect: Dialect | None, credential: Credential, wanted: JobsWanted) -> bool:
         """Whether pages may hold many rows that do not match, whichever way they are read."""
-        if dialect is None:
+        if dialect is None or not wanted.conditions.items:
             return bool(wanted.conditions.items)
         plan = self.plan(dialect, credential, wanted, size=1)
         if plan is not None:
