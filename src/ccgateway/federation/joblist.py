@@ -236,7 +236,8 @@ class JobList:
             conditions = conditions_of(question.filters, source.instance.name)
             insists = must_answer(source.instance, question.policy, len(instances))
             site = source.instance if is_shared and source.instance.shares_pages else source.instance.origin
-            await _open(source, site, JobsWanted(conditions, wanted, later), latest, until, insists=insists)
+            jobs = JobsWanted(conditions, wanted, later, by_number=question.page is not None)
+            await _open(source, site, jobs, latest, until, insists=insists)
 
         waiting = [source for source in sources if not source.instance.context_is_local]
         for source in sources:

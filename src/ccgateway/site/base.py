@@ -60,12 +60,14 @@ _ENTRY = re.compile(rb"/([\w.@+-]{1,100})/(\d{1,15})/(\d{3})/(\d{1,12})/meta\.js
 class JobsWanted:
     """Which jobs of one site, and which attributes of them (beyond what the conditions need themselves).
 
+    ``by_number``: whether the page is one by its number, so that whatever else is read has to be read the same way.
     ``later``: attributes that rows may lack where they take reading a job another way, to be completed in those that are shown.
     """
 
     conditions: Conditions
     attributes: frozenset[str]
     later: frozenset[str] = frozenset()
+    by_number: bool = False
 
 
 @dataclass(frozen=True, slots=True)

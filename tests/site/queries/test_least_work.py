@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ccgateway.federation.questions import JobListAnswer, JobListQuestion
+from ccgateway.federation.questions import JobListAnswer, JobListQuestion, PageRequest
 from ccgateway.jobs.filters import IntRange, JobFilter, StringInput
 from ccgateway.jobs.model import JOB_TEXTS
 from ccgateway.simulator import GeneratedJobs, SimulatedSite
@@ -100,8 +100,22 @@ async def test_jobs_of_times_that_no_job_can_have_are_in_no_count(release: str) 
     assert answer.count is not None or not answer.complete
 
 
-async def test_those_who_count_the_same_at_once_ask_once_and_none_is_told_what_was_before() -> None:
-    there, responses = site(), cache_of()
+@pytest.mark.parametrize("release", RELEASES)
+async def test_pages_by_number_tile_the_list_though_some_jobs_are_told_one_way_only(release: str) -> None:
+    there = site(release=release, count=250)
+    broken = sorted((job["id"] for job in there.site.all_jobs() if job["jobState"] != "running"), reverse=True)[::40]
+    for db_id in broken:
+        there.site.break_archive(db_id)
+    async with gateway_over([there.instance()]) as gateway:
+        pages = [await gateway.jobs(JobListQuestion(page=PageRequest(number, 60)), CALLER) for number in (1, 2, 3, 4, 5)]
+        whole = await gateway.jobs(JobListQuestion(page=PageRequest(1, 300)), CALLER)
+    assert [row.key for page in pages for row in page.rows] == [row.key for row in whole.rows]
+    assert len(whole.rows) == 250 - len(broken)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+async def test_those_who_count_the_same_at_once_ask_once_and_none_is_told_what_was_before(release: str) -> None:
+    there, responses = site(release=release), cache_of()
     question = JobListQuestion(filters=(ALICE,), wants_count=True, wants_jobs=False)
     async with gateway_over([there.instance()], responses) as gateway:
         first = await gateway.jobs(question, CALLER)

@@ -4,7 +4,7 @@ A page that was kept is one that was read a little earlier. Walks stay exact wit
 their start times, so that each job is on one page whenever that was read, and what a job's page says is as old as
 ``cache.list_for`` allows. So a job comes exactly once if it is there from that many seconds before the walk began to its end.
 What has to be read in one moment (the several pages of one second) is asked of ``origin``. Counts are exact now: none is kept,
-but those who ask for the same while it is under way get the same.
+but those who ask for the same with the same token while it is under way get the same.
 """
 
 from __future__ import annotations
@@ -133,7 +133,8 @@ class CachingSite:
             async def fill(keys: Sequence[Key], context: CallContext) -> Mapping[Key, Filled]:
                 return dict.fromkeys(keys, Filled((await self.origin.listed(query, context))[1], 0.0))
 
-            return (await self._responses.fetch([key], fill, View(decode), context, within=self.settings.timeout))[key].value
+            within = min(self.settings.timeout, context.deadline.remaining)
+            return await self._responses.join(key, fill, View(decode), context, within=within)
 
         return await self.origin.count(context, wanted, counted)
 

@@ -126,6 +126,18 @@ class ResponseCache:
         stats.recalled += stats.calls == calls
         return hits
 
+    async def join(self, key: Key, fill: Fill, view: View[T], context: CallContext, *, within: float) -> T:
+        """What ``fill`` says of the key now, or what it says to another request of this process with the same token that asks
+        meanwhile. ``within``: seconds that it may take."""
+
+        async def limited(missing: Sequence[Key], deadline: Deadline) -> Mapping[Key, Filled | Absent]:
+            return await fill(missing, replace(context, deadline=deadline.within(within)))
+
+        asker, calls = context.credential.fingerprint, context.stats.calls
+        hits = await self.cache.ask([key], limited, view, asker=asker, deadline=context.deadline)
+        context.stats.recalled += context.stats.calls == calls
+        return hits[key].value
+
     async def peek(self, keys: Sequence[Key], view: View[T], context: CallContext) -> dict[Key, Hit[T]]:
         """What is there of the keys and need not be fetched anew."""
         if not context.is_proved:

@@ -50,10 +50,10 @@ async def first_jobs(
     by = _order_of(dialect, order, sort)
     if by is None:
         return None
-    if wanted.conditions.latest >= LATEST and await reader.holds_far_ones(dialect, context):
+    if wanted.conditions.latest >= LATEST and await reader.holds_far_ones(dialect, context, reader.site.counted):
         return None
     search = _Search(
-        reader, dialect, context, JobsWanted(wanted.conditions, wanted.attributes | sort.needs), order, sort, size, after
+        reader, dialect, context, replace(wanted, attributes=wanted.attributes | sort.needs), order, sort, size, after
     )
     if next(iter(sort.needs)) in _facts(dialect).wire.absent:
         return await search.newest()  # one value for all
@@ -146,7 +146,7 @@ class _Search:
             plan = looks.pop(0) if len(looks) > 1 else looks[0]
             parts = await self._top(plan, by, more, size)
             self.scanned += sum(len(counted.items) for counted, _ in parts)
-            if any(row.start_time > LATEST for counted, _ in parts for row in counted.items):
+            if not all(0 <= row.start_time <= LATEST for counted, _ in parts for row in counted.items):
                 return None  # it came since they were looked for
             proved = proved or await self._has_all(plan, by, more, parts)
             if not proved:
@@ -255,7 +255,7 @@ class _Search:
             never=wanted.never or more.never,
         )
         conditions.never = conditions.never or conditions.earliest > conditions.latest
-        return JobsWanted(conditions, self.wanted.attributes)
+        return replace(self.wanted, conditions=conditions)
 
     def _bounded(self) -> JobsWanted:
         """What is wanted, without what comes before the cursor, where that can be said."""

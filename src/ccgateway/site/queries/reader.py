@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import LATEST, Conditions
@@ -29,7 +29,6 @@ LARGEST, MOST_READ = 5000, 20_000
 
 Listed = Callable[[QueriedList], Awaitable[Sequence[JobRow]]]
 CountedBy = Callable[[QueriedList, CallContext], Awaitable[Counted[JobRow]]]
-_Answer: TypeAlias = tuple[Counted[JobRow], Branch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class QueryReader:
         # without an end, the newest job tells whether there are some of times that no job can have
         window = Window(max(0, conditions.earliest), conditions.latest if conditions.latest < LATEST else LATEST + 1)
         is_sorted = not (plan.facts.sorts_to_count and plan.is_exact and window == Window(0, LATEST + 1))
-        if not is_sorted and await self.holds_far_ones(dialect, context):
+        if not is_sorted and await self.holds_far_ones(dialect, context, counted):
             return None
         for branch in plan.branches:
             filters = (*branch.filters, started_within(window)) if is_sorted else branch.filters
@@ -103,14 +102,16 @@ class QueryReader:
             tally = Tally(tally.jobs + (reply.count if branch.is_exact else matching), tally.scanned + len(reply.items))
         return tally
 
-    async def holds_far_ones(self, dialect: Dialect, context: CallContext) -> bool:
+    async def holds_far_ones(self, dialect: Dialect, context: CallContext, counted: CountedBy) -> bool:
         """Whether there are jobs of times that no job can have: they are in no order, and to be told of."""
         plan = plan_for(dialect, JobsWanted(Conditions(), frozenset()), context.credential)
         if plan is None:
             return True
         for branch in plan.branches:
             query = QueriedList.of(plan.facts, plan.attributes, [*branch.filters, FAR], order=NEWEST, size=1)
-            if (await self.ask(query, context, branch)).count:
+            reply = await counted(query, context)
+            self._check(reply.items, branch)
+            if reply.count:
                 return True
         return False
 

@@ -88,7 +88,7 @@ class Ways:
     def plan(self, dialect: Dialect, credential: Credential, wanted: JobsWanted, *, size: int) -> QueryPlan | None:
         """How ``size`` rows, newest first, are asked for by the site's own GraphQL; ``None``: by REST, where that takes no more
         work."""
-        is_less = self._setting == "query" or (size >= MANY and not wanted.later)
+        is_less = self._setting == "query" or (size >= MANY and not wanted.later and not wanted.by_number)
         hides = not dialect.isolates and not credential.sees_all
         if not (is_less or hides or wanted.conditions.items) or not self.way(dialect, credential).by_query:
             return None

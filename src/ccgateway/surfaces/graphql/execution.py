@@ -189,6 +189,7 @@ async def _resolved(root: RootField, arguments: Mapping[str, Any], context: Requ
         outcome.set_result(await root.resolve(context, arguments))
     except Exception as error:  # noqa: BLE001 - execution makes the field's error of it
         outcome.set_exception(error)
+        outcome.exception()  # nobody need fetch it, where the caller leaves before the answer is made
     return outcome
 
 
