@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -109,23 +110,19 @@ async def main(count: int) -> None:
                     after = answer.end_cursor
 
             few = FIRST // len(farm) + 3
-            first: dict[str, Way] = {site.name: _bind(directly, client, site, FIRST, to_the_end=False) for site in farm}
-            first[f"side by side, {FIRST} of each"] = _bind(side_by_side, client, farm, FIRST, to_the_end=False)
-            first[f"side by side, {few} of each"] = _bind(side_by_side, client, farm, few, to_the_end=False)
-            first["the gateway as a library"] = _bind(library, FIRST)
-            first["the gateway over HTTP"] = _bind(through, client, url, FIRST, to_the_end=False)
+            first: dict[str, Way] = {site.name: partial(directly, client, site, FIRST, to_the_end=False) for site in farm}
+            first[f"side by side, {FIRST} of each"] = partial(side_by_side, client, farm, FIRST, to_the_end=False)
+            first[f"side by side, {few} of each"] = partial(side_by_side, client, farm, few, to_the_end=False)
+            first["the gateway as a library"] = partial(library, FIRST)
+            first["the gateway over HTTP"] = partial(through, client, url, FIRST, to_the_end=False)
             show(f"The first page of {FIRST}", await rounds(first, count * 5), farm, 1.3)
             for size in WALKED_BY:
-                walks: dict[str, Way] = {site.name: _bind(directly, client, site, size, to_the_end=True) for site in farm}
-                walks["side by side"] = _bind(side_by_side, client, farm, size, to_the_end=True)
-                walks["the gateway as a library"] = _bind(library_walk, size)
-                walks["the gateway over HTTP"] = _bind(through, client, url, size, to_the_end=True)
+                walks: dict[str, Way] = {site.name: partial(directly, client, site, size, to_the_end=True) for site in farm}
+                walks["side by side"] = partial(side_by_side, client, farm, size, to_the_end=True)
+                walks["the gateway as a library"] = partial(library_walk, size)
+                walks["the gateway over HTTP"] = partial(through, client, url, size, to_the_end=True)
                 jobs = await through(client, url, size, to_the_end=True)
                 show(f"All {jobs} jobs in pages of {size}", await rounds(walks, count), farm, 1.1)
-
-
-def _bind(way: Callable[..., Awaitable[int]], *arguments: object, **named: object) -> Way:
-    return lambda: way(*arguments, **named)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -31,7 +32,7 @@ AT_ONCE = 8
 ITEMS = "id jobId cluster startTime user state numNodes duration"
 TICKS = os.sysconf("SC_CLK_TCK")
 
-Way = Callable[[], Awaitable[None]]
+Way = Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,9 @@ async def main(count: int) -> None:
         async with aiohttp.ClientSession() as client:
             for question in QUESTIONS:
                 ways: dict[str, Way] = {
-                    site.name: _bind(_ask, client, site.url + "/query", question.of(site), site.tokens["demo"]) for site in farm
+                    site.name: partial(_ask, client, site.url + "/query", question.of(site), site.tokens["demo"]) for site in farm
                 }
-                ways["the gateway"] = _bind(_ask, client, url + "/graphql", question.of_gateway(), None)
+                ways["the gateway"] = partial(_ask, client, url + "/graphql", question.of_gateway(), None)
                 if question.counts:
 
                     async def several(asked: Mapping[str, Any] = question.of_gateway()) -> None:
@@ -132,16 +133,9 @@ async def main(count: int) -> None:
 
                     ways[f"the gateway, {AT_ONCE} at once"] = several
                 _show(question.title, await _rounds(farm, ways, count), farm)
-            walks: dict[str, Way] = {site.name: _bind(directly, client, site, 500, to_the_end=True) for site in farm}
-            walks["the gateway"] = _bind(through, client, url, 500, to_the_end=True)
+            walks: dict[str, Way] = {site.name: partial(directly, client, site, 500, to_the_end=True) for site in farm}
+            walks["the gateway"] = partial(through, client, url, 500, to_the_end=True)
             _show("whole walk by 500, instances through REST", await _rounds(farm, walks, max(count // 10, 1)), farm)
-
-
-def _bind(way: Callable[..., Awaitable[object]], *arguments: object, **named: object) -> Way:
-    async def call() -> None:
-        await way(*arguments, **named)
-
-    return call
 
 
 if __name__ == "__main__":

@@ -108,9 +108,8 @@ class JobStore:
         """How many jobs *wanted* admits; of a window of start times alone, without a look at any."""
         if not self.source.takes_all(wanted):
             return sum(1 for _ in self.matching(wanted))
-        low, high = self._window(wanted.earliest, wanted.latest)
-        gone = bisect_left(self._gone, high) - bisect_left(self._gone, low)
-        return high - low - gone + sum(wanted.admits(job) for job in self._added.values())
+        live = self._live(*self._window(wanted.earliest, wanted.latest))
+        return live + sum(wanted.admits(job) for job in self._added.values())
 
     def partitions(self, cluster: str) -> list[str]:
         added = {j.partition for j in self._added.values() if j.cluster == cluster}
@@ -158,8 +157,7 @@ class JobStore:
         low, high = max(min(times), wanted.earliest), min(max(times), wanted.latest)
 
         def newer(time: int) -> int:
-            first, last = self._window(time + 1, wanted.latest)
-            live = max(0, last - first) - (bisect_left(self._gone, last) - bisect_left(self._gone, first))
+            live = self._live(*self._window(time + 1, wanted.latest))
             return live + max(0, bisect_right(added, wanted.latest) - bisect_right(added, time))
 
         if low > high:
@@ -176,6 +174,10 @@ class JobStore:
         low = 0 if earliest <= -FOREVER else self.source.position(earliest)
         high = len(self.source) if latest >= FOREVER else self.source.position(latest + 1)
         return low, max(low, high)
+
+    def _live(self, low: int, high: int) -> int:
+        """How many jobs of the source in [low, high) are still there."""
+        return high - low - (bisect_left(self._gone, high) - bisect_left(self._gone, low))
 
     def _at(self, index: int) -> Job:
         return self._changed.get(index) or self.source.job(index)

@@ -12,6 +12,7 @@ it is left out and remembered in ``unreadable``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.jobs.conditions import EARLIEST, END_OF_TIME, LATEST
@@ -83,7 +84,6 @@ class JobStream:
         self._next = min(latest, wanted.conditions.latest, LATEST)
         self._page_limit = LARGEST_PAGE
         self._began = False
-        self._is_filtered = site.origin.drops_rows(context.credential, wanted)
 
     @property
     def done(self) -> bool:
@@ -107,10 +107,10 @@ class JobStream:
         """The second down to which everything is known."""
         return self._next + 1
 
-    @property
+    @cached_property
     def is_filtered(self) -> bool:
         """Whether the gateway may have to drop many of the rows that it reads."""
-        return self._is_filtered
+        return self.site.origin.drops_rows(self.context.credential, self._wanted)
 
     @property
     def matched(self) -> int:

@@ -129,10 +129,7 @@ class _Search:
             return None
         if not plan.branches:
             return FirstJobs([], self.scanned)
-        # sites read an order off an index, unless they are told which states the jobs may have, or when they started: so the
-        # first look is at all jobs, and passes over those that run
-        all_jobs = plan_for(self.dialect, bounded, credential) if ended and self.sort.descending else None
-        looks = [one for one in (all_jobs, plan) if one is not None and (one is plan or len(one.branches) == 1)]
+        look = self._first_look(plan, bounded) if ended else plan
         conditions = bounded.conditions
         window = Window(max(0, conditions.earliest), min(conditions.latest, LATEST))
         more: list[Filter] = [] if window == Window(0, LATEST) else [started_within(window)]
@@ -143,22 +140,28 @@ class _Search:
             return None
         proved = by.type != "foot"
         while True:
-            plan = looks.pop(0) if len(looks) > 1 else looks[0]
-            parts = await self._top(plan, by, more, size)
+            parts = await self._top(look, by, more, size)
             self.scanned += sum(len(counted.items) for counted, _ in parts)
             if not all(0 <= row.start_time <= LATEST for counted, _ in parts for row in counted.items):
                 return None  # it came since they were looked for
-            proved = proved or await self._has_all(plan, by, more, parts)
+            proved = proved or await self._has_all(look, by, more, parts)
             if not proved:
                 return None
-            found = await self._of_parts(plan, parts, size, ended=ended)
+            found = await self._of_parts(look, parts, size, ended=ended)
             if found is not None:
                 if by.type == "foot" and len(found) < self.size:
                     return None  # jobs without a value come next
                 return FirstJobs(found[: self.size], self.scanned)
-            size *= 1 if plan is all_jobs else 4
+            size *= 4 if look is plan else 1
+            look = plan
             if size > MOST_READ:
                 return None
+
+    def _first_look(self, plan: QueryPlan, bounded: JobsWanted) -> QueryPlan:
+        """At all jobs, to pass over those that run: sites read an order off an index, unless they are told which states the jobs
+        may have, or when they started. At those of ``plan`` where running jobs come first or are a question of their own."""
+        all_jobs = plan_for(self.dialect, bounded, self.context.credential) if self.sort.descending else None
+        return all_jobs if all_jobs is not None and len(all_jobs.branches) == 1 else plan
 
     async def _top(self, plan: QueryPlan, by: Order, more: Sequence[Filter], size: int) -> list[_Answer]:
         """The first rows of each branch in the site's own order."""
