@@ -20,6 +20,7 @@ from ccgateway.errors import SettingsError
 from ccgateway.operations.memory import calm_collector, keep_freed_memory
 from ccgateway.operations.stopping import GRACE, Stoppable
 from ccgateway.settings import ServerSettings, Settings
+from ccgateway.traffic.fair_loop import FairLoop
 
 __all__ = [
     "GatewayServer", "bind", "quiet_signals", "refuse_without_sites", "reserved", "run", "server_config", "server_for",
@@ -143,7 +144,7 @@ def server_config(app: ASGIApp | Callable[[], ASGIApp], *, access_log: bool, wor
         factory=workers is not None,
         workers=workers,
         timeout_worker_healthcheck=HANGING,
-        loop="auto",
+        loop="ccgateway.traffic.fair_loop:FairLoop",
         http=_protocol(),
         ws="none",
         lifespan="on",
@@ -174,9 +175,8 @@ def quiet_signals() -> Iterator[None]:
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Runs ``work`` on the event loop that uvicorn would choose."""
-    factory = uvicorn.Config("", loop="auto").get_loop_factory()
-    with asyncio.Runner(loop_factory=factory) as runner:
+    """Runs ``work`` on the event loop that the gateway is served on."""
+    with asyncio.Runner(loop_factory=FairLoop) as runner:
         runner.run(work)
 
 
