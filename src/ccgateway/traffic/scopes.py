@@ -66,10 +66,15 @@ class RequestScope:
     def use(self, site: str, rows: int) -> bool:
         """Counts one call to ``site`` for so many rows; whether the request is bulk by now."""
         used = self._used[site] = self._used.get(site, 0.0) + 1 + rows / ROWS_PER_CALL
-        if used > ALLOWANCE and not self.is_bulk:
+        if used > ALLOWANCE:
+            self.become_bulk()
+        return self.is_bulk
+
+    def become_bulk(self) -> None:
+        """Is bulk from now on, whatever it has used."""
+        if not self.is_bulk:
             self.is_bulk = True
             self.traffic.now_bulk(self)
-        return self.is_bulk
 
     async def deepen(self, deadline: Deadline) -> None:
         """Before reading thousands of jobs: waits until this request may, which so many may at any one time. It may until its
