@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
+import hashlib
 import io
 import json
 import sys
@@ -18,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 import pytest_asyncio
 
-from acceptance.conftest import NOW, Front, gateway, site
+from acceptance.conftest import NOW, Front, gateway, gateway_over, site
 from acceptance.exports import body_of, export, read_csv, refusal
 from acceptance.test_exports import RELEASES, FailingSite, ended, failing
 from ccgateway.simulator import SimulatedSite
@@ -26,15 +28,17 @@ from ccgateway.simulator import SimulatedSite
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HOSTILE = (
-    '=HYPERLINK("http://evil.example","x")', "+1+1", "-2+3", "@SUM(A1)", "\tcmd", "\rcmd", "#comment", "a\n# {\"end\":true}", "a\r\n#b",
-    'quotes " and \'', "comma, semicolon; pipe|", "line\nend", "  spaces  ", "ünïcödé 🚀 \u202e", "", "null", "nan", "1e5", "\\", "{}",
+    '=HYPERLINK("http://evil.example","x")', "+1+1", "-2+3", "@SUM(A1)", "\tcmd", "\rcmd", "#comment", 'a\n# {"end":true}',
+    "a\r\n#b", 'quotes " and \'', "comma, semicolon; pipe|", "line\nend", "  spaces  ", "ünïcödé 🚀 \u202e", "", "null", "nan",
+    "1e5", "\\", "{}",
 )  # fmt: skip
 
 
 def hostile_site(release: str) -> SimulatedSite:
     jobs = [
         {
-            "id": number, "jobId": 500 + number, "user": "alice", "project": text.strip() or "p", "cluster": "odd", "subCluster": "main",
+            "id": number, "jobId": 500 + number, "user": "alice", "project": text.strip() or "p",
+            "cluster": "odd", "subCluster": "main",
             "numNodes": 1, "startTime": int(NOW) - 90_000 - number, "duration": 600, "walltime": 3600, "jobState": "completed",
             "resources": [{"hostname": "odd001"}], "metaData": {"jobName": text, "note": "x"},
         }
@@ -81,7 +85,7 @@ async def test_duckdb_reads_a_csv_with_types_and_without_its_end(front: Front, t
     found = duckdb.sql(f"select * from read_csv('{path}', comment='#')")
     types = dict(zip(found.columns, map(str, found.types), strict=True))
     assert (types["jobId"], types["startTime"], types["energy"], types["user"]) == ("BIGINT", "BIGINT", "DOUBLE", "VARCHAR")
-    assert duckdb.sql("select count(*), sum(duration), sum(numNodes * duration) from found").fetchone() == (
+    assert duckdb.sql("select count(*), sum(duration), sum(numNodes * duration) from found").fetchall()[0] == (
         len(rows), sum(row["duration"] for row in rows), sum(row["numNodes"] * row["duration"] for row in rows),
     )  # fmt: skip
 
@@ -92,8 +96,6 @@ async def test_the_end_of_a_csv_is_its_last_line_and_tells_a_cut_one_from_a_whol
     assert lines[-1] == b"" and [line for line in lines if line.startswith(b"#")] == [lines[-2]]
     header, rows, end = read_csv(body)
     assert header[0] == "site" and end["rows"] == len(rows) and end["complete"]
-    import hashlib
-
     start, stop = body.index(b"\n") + 1, body.rindex(b"\n# ") + 1
     assert end["sha256"] == hashlib.sha256(body[start:stop]).hexdigest()
 
@@ -110,9 +112,8 @@ async def test_no_text_of_a_job_is_a_formula_a_comment_or_more_than_one_cell(odd
     assert len([line for line in body.split(b"\n") if line.startswith(b"#")]) == 1
     path = tmp_path / "odd.csv"
     path.write_bytes(body)
-    read = duckdb.sql(
-        f"select jobName from read_csv('{path}', header=true, all_varchar=true, comment='#', delim=',', quote='\"')"
-    )
+    options = "header=true, all_varchar=true, comment='#', delim=',', quote='\"'"
+    read = duckdb.sql(f"select jobName from read_csv('{path}', {options})")
     assert sorted(str(row[0] or "").replace("\r\n", "\n") for row in read.fetchall()) == sorted(
         name.replace("\r\n", "\n") for name in names
     )
@@ -140,16 +141,13 @@ async def test_parquet_has_the_same_rows_with_types_and_the_records_of_the_expor
     table = file.read().to_pylist()
     assert len(table) == len(lines.rows)
     for row, line in zip(table, lines.rows, strict=True):
-        assert {
-            **row,
-            "footprint": row["footprint"] and dict(row["footprint"]),
-            "metaData": row["metaData"] and dict(row["metaData"]),
-        } == line
+        maps = {name: row[name] and dict(row[name]) for name in ("footprint", "metaData")}
+        assert {**row, **maps} == line
     metadata = file.metadata.metadata
     end, begin = json.loads(metadata[b"ccgateway.end"]), json.loads(metadata[b"ccgateway.begin"])
     assert end["complete"] and end["rows"] == len(table) and begin["columns"] == file.schema_arrow.names
     assert {file.metadata.row_group(0).column(0).compression} == {"ZSTD"}
-    total = duckdb.sql(f"select count(*), sum(duration), min(\"startTime\") from read_parquet('{path}')").fetchone()
+    total = duckdb.sql(f"select count(*), sum(duration), min(\"startTime\") from read_parquet('{path}')").fetchall()[0]
     assert total == (len(table), sum(row["duration"] for row in table), min(row["startTime"] for row in table))
 
 
@@ -186,11 +184,10 @@ async def test_who_wants_parquet_is_told_what_is_missing_where_it_is_not_install
     assert (status, body["code"]) == (501, "UNSUPPORTED") and "ccgateway[parquet]" in body["error"]
 
 
-def test_a_gateway_that_exports_no_parquet_does_not_load_the_library() -> None:
-    import subprocess
-
+async def test_a_gateway_that_exports_no_parquet_does_not_load_the_library() -> None:
     program = "import sys, ccgateway.app; sys.exit('pyarrow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    assert await process.wait() == 0
 
 
 # --- usage
@@ -227,10 +224,9 @@ async def test_usage_is_the_sum_of_the_rows_to_the_second(front: Front, by: str)
 
 async def test_usage_agrees_with_the_gateways_own_statistics(front: Front) -> None:
     report = await export(front, "by=site&period=all&site=site15", kind="usage")
-    ended_states = (
-        '["completed", "failed", "cancelled", "timeout", "preempted", "out_of_memory", "deadline", "node_fail", "boot_fail"]'
-    )
-    query = f'{{ jobsStatistics(filter: [{{state: {ended_states.replace(chr(34), "")}}}], sites: ["site15"], exact: true) {{ totalJobs totalNodeHours }} }}'
+    states = "completed, failed, cancelled, timeout, preempted, out_of_memory, deadline, node_fail, boot_fail"
+    asked = f'filter: [{{state: [{states}]}}], sites: ["site15"], exact: true'
+    query = f"{{ jobsStatistics({asked}) {{ totalJobs totalNodeHours }} }}"
     answer = await front.ask(query)
     (told,) = answer["data"]["jobsStatistics"]
     (row,) = report.rows
@@ -256,11 +252,17 @@ async def test_a_job_counts_in_the_period_of_its_start(front: Front, period: str
     assert {row["period"]: row["jobs"] for row in report.rows} == wanted
 
 
-async def test_factors_of_clusters_weigh_core_hours(sites: list[SimulatedSite]) -> None:
-    plain = site("aurora", "1.5", count=200)
-    async with gateway(plain, site("borealis", "1.4", count=200)) as front:
-        report = await export(front, "by=site,cluster&period=all", kind="usage")
-        assert {row["normalisedHours"] for row in report.rows} == {None}
+async def test_factors_of_clusters_weigh_core_hours(front: Front) -> None:
+    report = await export(front, "by=site,cluster&period=all", kind="usage")
+    assert {row["normalisedHours"] for row in report.rows} == {None}  # none are set
+    jobs = (await export(front)).rows
+    async with gateway_over(
+        front.addresses, export={"factors": {"site12": 2.5, "site15:site15": 0.5, "site14:other": 9}}
+    ) as weighed:
+        report = await export(weighed, "by=user&period=all", kind="usage")
+    weights = {"site12": 2.5, "site15": 0.5}
+    wanted = sum(job["numHwthreads"] * job["duration"] * weights.get(job["site"], 1.0) for job in jobs) / 3600
+    assert sum(row["normalisedHours"] for row in report.rows) == pytest.approx(wanted)
 
 
 async def test_usage_comes_as_csv_and_parquet_too(front: Front) -> None:
