@@ -34,6 +34,11 @@ HOSTILE = (
 )  # fmt: skip
 
 
+def queried(query: str) -> Any:
+    """What DuckDB makes of a query."""
+    return duckdb.sql(query)
+
+
 def hostile_site(release: str) -> SimulatedSite:
     jobs = [
         {
@@ -82,10 +87,11 @@ async def test_duckdb_reads_a_csv_with_types_and_without_its_end(front: Front, t
     rows = (await export(front)).rows
     path = tmp_path / "jobs.csv"
     path.write_bytes(await body_of(front, "format=csv"))
-    found = duckdb.sql(f"select * from read_csv('{path}', comment='#')")
+    table = f"read_csv('{path}', comment='#')"
+    found = queried(f"select * from {table}")
     types = dict(zip(found.columns, map(str, found.types), strict=True))
     assert (types["jobId"], types["startTime"], types["energy"], types["user"]) == ("BIGINT", "BIGINT", "DOUBLE", "VARCHAR")
-    assert duckdb.sql("select count(*), sum(duration), sum(numNodes * duration) from found").fetchall()[0] == (
+    assert queried(f"select count(*), sum(duration), sum(numNodes * duration) from {table}").fetchall()[0] == (
         len(rows), sum(row["duration"] for row in rows), sum(row["numNodes"] * row["duration"] for row in rows),
     )  # fmt: skip
 
@@ -113,7 +119,7 @@ async def test_no_text_of_a_job_is_a_formula_a_comment_or_more_than_one_cell(odd
     path = tmp_path / "odd.csv"
     path.write_bytes(body)
     options = "header=true, all_varchar=true, comment='#', delim=',', quote='\"'"
-    read = duckdb.sql(f"select jobName from read_csv('{path}', {options})")
+    read = queried(f"select jobName from read_csv('{path}', {options})")
     assert sorted(str(row[0] or "").replace("\r\n", "\n") for row in read.fetchall()) == sorted(
         name.replace("\r\n", "\n") for name in names
     )
@@ -147,7 +153,7 @@ async def test_parquet_has_the_same_rows_with_types_and_the_records_of_the_expor
     end, begin = json.loads(metadata[b"ccgateway.end"]), json.loads(metadata[b"ccgateway.begin"])
     assert end["complete"] and end["rows"] == len(table) and begin["columns"] == file.schema_arrow.names
     assert {file.metadata.row_group(0).column(0).compression} == {"ZSTD"}
-    total = duckdb.sql(f"select count(*), sum(duration), min(\"startTime\") from read_parquet('{path}')").fetchall()[0]
+    total = queried(f"select count(*), sum(duration), min(\"startTime\") from read_parquet('{path}')").fetchall()[0]
     assert total == (len(table), sum(row["duration"] for row in table), min(row["startTime"] for row in table))
 
 

@@ -7,6 +7,7 @@ globally. Every refusal names the key, what is wrong with its value, and the rem
 base        what all sections share, and where secrets are found
 cache       ``[cache]``
 grpc        ``[grpc]``
+export      ``[export]``
 identities  the sections about who may ask, and as whom each is shown to the sites
 limits      ``[limits]``
 rest        ``[rest]``

@@ -16,4 +16,5 @@ streams      how many exports run at a time; one on its way, from its first reco
 records      the records before, between and after the rows
 encodings    rows as JSON lines and as CSV
 parquet      rows as Parquet
+files        the answer that an export is: a file of one of the formats, to its end
 """

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from math import isfinite
 from typing import Any, Protocol
 
 import msgspec
@@ -86,6 +88,8 @@ class JsonLines:
         return written(record) + b"\n"
 
 
+#: characters of a text up to which its cell is remembered
+SHORT = 64
 #: what a spreadsheet takes for a formula, and what begins a comment
 _HARMFUL = re.compile(r"^[=+\-@\t\r#]|(?<=[\r\n])#")
 #: what a cell is quoted for: readers that know comments look for them in the middle of lines, too
@@ -140,11 +144,17 @@ def _lines(rows: Iterable[Sequence[str]]) -> bytes:
 
 
 def _text_cell(value: str | None) -> str:
-    if value is None:
-        return ""
+    return "" if value is None else _short_cell(value) if len(value) <= SHORT else _cell_of(value)
+
+
+def _cell_of(value: str) -> str:
     if _HARMFUL.search(value):
         value = _HARMFUL.sub(lambda found: "'" + found[0], value)
     return '"' + value.replace('"', '""') + '"' if _QUOTED.search(value) else value
+
+
+# users, clusters and the like come again and again
+_short_cell = lru_cache(maxsize=8192)(_cell_of)
 
 
 def _cell(column: Column) -> Callable[[Any], str]:
@@ -153,10 +163,12 @@ def _cell(column: Column) -> Callable[[Any], str]:
         return lambda row: _text_cell(get(row))
     if column.kind is Kind.INTEGER:
         return lambda row: str(get(row))
+    if column.kind is Kind.NUMBER:
+        return lambda row: repr(value) if (value := get(row)) is not None and isfinite(value) else ""
 
     def as_json(row: Any) -> str:
         value = get(row)
         text = "" if value is None else encode(value).decode()
-        return "" if text == "null" else _text_cell(text) if column.kind not in (Kind.NUMBER, Kind.FLAG) else text
+        return "" if text == "null" else text if column.kind is Kind.FLAG else _text_cell(text)
 
     return as_json
