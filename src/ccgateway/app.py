@@ -24,6 +24,8 @@ from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.registry import Registry
 from ccgateway.surfaces.callers import caller_of
 from ccgateway.surfaces.compression import CompressionMiddleware
+from ccgateway.surfaces.export.routes import export_routes
+from ccgateway.surfaces.export.streams import Streams
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
 from ccgateway.surfaces.rest.routes import rest_routes
@@ -41,15 +43,17 @@ NOTES_BYTES = 4 << 20
 
 
 class Application(Starlette):
-    """The gateway as an ASGI application; ``gateway`` is set by ``create_app``, and so is ``grpc``, the server beside it, which
-    runs as long as the application does; ``None`` if the settings want none."""
+    """The gateway as an ASGI application; ``create_app`` sets ``gateway``, the ``exports`` under way, and ``grpc``, the server
+    beside it, which runs as long as the application does; ``None`` if the settings want none."""
 
     gateway: Gateway
     grpc: GrpcServer | None
+    exports: Streams
 
     def stop(self, seconds: float) -> None:
         """Nothing new is begun; answers that are under way are waited for so many seconds."""
         self.gateway.stop(seconds)
+        self.exports.stop(seconds)
         if self.grpc is not None:
             self.grpc.stop()
 
@@ -73,7 +77,7 @@ def create_app(settings: Settings) -> Application:
         troubles=troubles,
         audit_file=audit_file,
     )
-    callers, traffic = Callers(settings), Traffic(settings.limits)
+    callers, traffic, exports = Callers(settings), Traffic(settings.limits), Streams(settings.export)
     grpc: GrpcServer | None = None
     if settings.grpc.port is not None:
         from ccgateway.surfaces.grpc.server import GrpcServer  # a large library, which most gateways do without
@@ -116,6 +120,16 @@ def create_app(settings: Settings) -> Application:
             origins=settings.server.cors_origins,
             traffic=traffic,
         ),
+        export_routes(
+            gateway,
+            caller_of(callers),
+            settings.limits,
+            exports,
+            settings.export,
+            partial=settings.rest.partial,
+            origins=settings.server.cors_origins,
+            traffic=traffic,
+        ),
         Route("/health/live", live),
         Route("/health/ready", ready),
     ]
@@ -127,7 +141,7 @@ def create_app(settings: Settings) -> Application:
         ],
         lifespan=lifespan,
     )
-    app.gateway, app.grpc = gateway, grpc
+    app.gateway, app.grpc, app.exports = gateway, grpc, exports
     # behind a proxy that ends TLS, a redirect would have a caller repeat the request, and its token, in clear
     app.router.redirect_slashes = False
     return app

@@ -7,6 +7,7 @@ globally. Every refusal names the key, what is wrong with its value, and the rem
 base        what all sections share, and where secrets are found
 cache       ``[cache]``
 grpc        ``[grpc]``
+export      ``[export]``
 identities  the sections about who may ask, and as whom each is shown to the sites
 limits      ``[limits]``
 rest        ``[rest]``
@@ -29,6 +30,7 @@ from pydantic_settings import SettingsError as UnreadableVariableError
 from ccgateway.errors import SettingsError
 from ccgateway.settings.base import Frozen, Seconds, is_loopback
 from ccgateway.settings.cache import CacheSettings
+from ccgateway.settings.export import ExportSettings
 from ccgateway.settings.grpc import GrpcSettings
 from ccgateway.settings.identities import (
     ApiKeySettings,
@@ -166,6 +168,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     rest: RestSettings = RestSettings()  # type: ignore[call-arg]
     grpc: GrpcSettings = GrpcSettings()  # type: ignore[call-arg]
+    export: ExportSettings = ExportSettings()  # type: ignore[call-arg]
     cache: CacheSettings = CacheSettings()  # type: ignore[call-arg]
     issuers: dict[str, IssuerSettings] = Field(default_factory=dict)
     api_keys: dict[str, ApiKeySettings] = Field(default_factory=dict)
@@ -382,6 +385,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "limits": LimitSettings,
     "rest": RestSettings,
     "grpc": GrpcSettings,
+    "export": ExportSettings,
     "cache": CacheSettings,
     "issuers": IssuerSettings,
     "api_keys": ApiKeySettings,
