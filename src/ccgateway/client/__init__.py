@@ -15,14 +15,16 @@ errors      what can go wrong
 filters     which jobs
 reads       the questions, as plans of requests
 writes      the orders, likewise, with idempotency keys
+exports     whole result sets: rows, marks, and the end of an export
 exchange    requests, and what answers say
 sending     HTTP beneath both clients; when something is sent again
 frames      jobs for pandas, Arrow and Polars
 """
 
-from ccgateway.client.aio import AsyncGateway, AsyncJobList
+from ccgateway.client.aio import AsyncExport, AsyncGateway, AsyncJobList
 from ccgateway.client.errors import GatewayError, Incomplete, NotAllowed, NotFound
-from ccgateway.client.gateway import Gateway, JobList
+from ccgateway.client.exports import Batch, ExportEnd
+from ccgateway.client.gateway import Export, Gateway, JobList
 from ccgateway.client.values import (
     Exactness,
     Figures,
@@ -44,7 +46,7 @@ from ccgateway.client.values import (
 )
 
 __all__ = [
-    "AsyncGateway", "AsyncJobList", "Exactness", "Figures", "FootprintValue", "Gateway", "GatewayError", "Incomplete", "Job",
-    "JobKey", "JobList", "JobStatistics", "Metric", "Missing", "NotAllowed", "NotFound", "Outcome", "Resource", "Series", "Site",
-    "SiteFailure", "SiteReport", "Statistics", "Tag", "Unit",
+    "AsyncExport", "AsyncGateway", "AsyncJobList", "Batch", "Exactness", "Export", "ExportEnd", "Figures", "FootprintValue",
+    "Gateway", "GatewayError", "Incomplete", "Job", "JobKey", "JobList", "JobStatistics", "Metric", "Missing", "NotAllowed",
+    "NotFound", "Outcome", "Resource", "Series", "Site", "SiteFailure", "SiteReport", "Statistics", "Tag", "Unit",
 ]  # fmt: skip

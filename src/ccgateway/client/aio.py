@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
@@ -11,10 +12,11 @@ from tenacity import AsyncRetrying
 
 from ccgateway.client import frames, reads, writes
 from ccgateway.client.errors import GatewayError
-from ccgateway.client.exchange import Answer, Plan, Request
+from ccgateway.client.exchange import Answer, Plan, Request, refusal_in
+from ccgateway.client.exports import Batch, ExportEnd, ExportQuestion, ExportReader
 from ccgateway.client.filters import Filters, When
 from ccgateway.client.reads import GroupBy, Include, JobId, JobWalk
-from ccgateway.client.sending import Connection, answer_of, failure_of, retrying
+from ccgateway.client.sending import Connection, answer_of, failure_of, retry_after_of, retrying
 from ccgateway.client.values import Figures, Job, JobStatistics, Metric, Missing, Outcome, Site, Tag
 from ccgateway.client.writes import Edits, JobIds, Tags
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
-__all__ = ["AsyncGateway", "AsyncJobList"]
+__all__ = ["AsyncExport", "AsyncGateway", "AsyncJobList"]
 
 T = TypeVar("T")
 
@@ -70,6 +72,42 @@ class AsyncJobList:
     async def to_polars(self) -> polars.DataFrame:
         """All of them as a DataFrame of Polars. Needs ``ccgateway[polars]``."""
         return frames.to_polars([job async for job in self])
+
+
+class AsyncExport:
+    """Rows of a whole result set, as one iterates over them; each iteration reads anew.
+
+    An export that is cut goes on where it was. What came is checked against the sum that the gateway gives in the end: the
+    iteration ends without an error only if all of it came. ``end`` tells what was missing, if ``partial=True`` let it be.
+    """
+
+    def __init__(self, gateway: AsyncGateway, question: ExportQuestion) -> None:
+        self._gateway, self.question = gateway, question
+        self.reader = ExportReader(question, retries=gateway.connection.retries)
+
+    async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        async for batch in self.batches():
+            for line in batch.lines:
+                yield self.reader.row(line)
+
+    @property
+    def end(self) -> ExportEnd | None:
+        """How the newest iteration ended; ``None`` before that."""
+        return self.reader.end
+
+    async def batches(self, *, resume: str | None = None, rows: int = 0) -> AsyncIterator[Batch]:
+        """The rows as the lines that came, some thousands at a time, each time with where the export goes on: ``resume`` and
+        ``rows`` of an earlier batch go on behind it."""
+        retries = self._gateway.connection.retries
+        reader = self.reader = ExportReader(self.question, retries=retries, resume=resume, rows=rows)
+        while reader.end is None:
+            try:
+                async for chunk in self._gateway.streamed(reader.path, reader.parameters):
+                    for batch in reader.fed(chunk):
+                        yield batch
+                reader.closed()
+            except GatewayError as error:
+                await asyncio.sleep(reader.failed(error))
 
 
 class AsyncGateway:
@@ -154,6 +192,37 @@ class AsyncGateway:
         """The tags of all sites, as far as the caller may see them."""
         return await self.carry_out(reads.tags())
 
+    def export(
+        self,
+        *,
+        columns: Sequence[str] | None = None,
+        metrics: Sequence[str] = (),
+        partial: bool = False,
+        running: bool = False,
+        shard: str | None = None,
+        **filters: Unpack[Filters],
+    ) -> AsyncExport:
+        """All jobs that match as rows, in minutes however many: those that have ended, and with ``running`` the others too.
+
+        ``columns``: the gateway's names; ``metrics``: average, lowest and highest value of these, too. ``partial``: go on without
+        sites that do not answer. ``shard``: one part of several, ``2/8``, for parallel readers.
+        """
+        return AsyncExport(
+            self,
+            ExportQuestion.of_jobs(filters, columns=columns, metrics=metrics, partial=partial, running=running, shard=shard),
+        )
+
+    def usage(
+        self,
+        by: Sequence[str] = ("site", "cluster", "project", "user"),
+        *,
+        period: str = "month",
+        partial: bool = False,
+        **filters: Unpack[Filters],
+    ) -> AsyncExport:
+        """Jobs, hours and energy for each ``period`` (``month``, ``day``, …) and group, exactly, as rows."""
+        return AsyncExport(self, ExportQuestion.of_usage(filters, by=by, period=period, partial=partial))
+
     # --- writing
 
     async def tag(self, jobs: JobIds, tags: Tags, *, idempotency_key: str | None = None) -> list[Outcome]:
@@ -218,3 +287,15 @@ class AsyncGateway:
         except httpx2.HTTPError as error:
             raise failure_of(error, self.connection.url) from None
         return answer_of(request, response)
+
+    async def streamed(self, path: str, parameters: Sequence[tuple[str, str]]) -> AsyncIterator[bytes]:
+        """The body of an answer, as it comes."""
+        timeout = self.connection.streaming
+        try:
+            async with self._client.stream("GET", path, params=list(parameters), timeout=timeout) as response:
+                if response.status_code != 200:
+                    raise refusal_in(response.status_code, await response.aread(), retry_after_of(response.headers))
+                async for chunk in response.aiter_bytes():
+                    yield chunk
+        except httpx2.HTTPError as error:
+            raise failure_of(error, self.connection.url) from None

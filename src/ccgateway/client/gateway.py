@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
@@ -11,10 +12,11 @@ from tenacity import Retrying
 
 from ccgateway.client import frames, reads, writes
 from ccgateway.client.errors import GatewayError
-from ccgateway.client.exchange import Answer, Plan, Request
+from ccgateway.client.exchange import Answer, Plan, Request, refusal_in
+from ccgateway.client.exports import Batch, ExportEnd, ExportQuestion, ExportReader
 from ccgateway.client.filters import Filters, When
 from ccgateway.client.reads import GroupBy, Include, JobId, JobWalk
-from ccgateway.client.sending import Connection, answer_of, failure_of, retrying
+from ccgateway.client.sending import Connection, answer_of, failure_of, retry_after_of, retrying
 from ccgateway.client.values import Figures, Job, JobStatistics, Metric, Missing, Outcome, Site, Tag
 from ccgateway.client.writes import Edits, JobIds, Tags
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
-__all__ = ["Gateway", "JobList"]
+__all__ = ["Export", "Gateway", "JobList"]
 
 T = TypeVar("T")
 
@@ -69,6 +71,41 @@ class JobList:
     def to_polars(self) -> polars.DataFrame:
         """All of them as a DataFrame of Polars. Needs ``ccgateway[polars]``."""
         return frames.to_polars(list(self))
+
+
+class Export:
+    """Rows of a whole result set, as one iterates over them; each iteration reads anew.
+
+    An export that is cut goes on where it was. What came is checked against the sum that the gateway gives in the end: the
+    iteration ends without an error only if all of it came. ``end`` tells what was missing, if ``partial=True`` let it be.
+    """
+
+    def __init__(self, gateway: Gateway, question: ExportQuestion) -> None:
+        self._gateway, self.question = gateway, question
+        self.reader = ExportReader(question, retries=gateway.connection.retries)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for batch in self.batches():
+            for line in batch.lines:
+                yield self.reader.row(line)
+
+    @property
+    def end(self) -> ExportEnd | None:
+        """How the newest iteration ended; ``None`` before that."""
+        return self.reader.end
+
+    def batches(self, *, resume: str | None = None, rows: int = 0) -> Iterator[Batch]:
+        """The rows as the lines that came, some thousands at a time, each time with where the export goes on: ``resume`` and
+        ``rows`` of an earlier batch go on behind it."""
+        retries = self._gateway.connection.retries
+        reader = self.reader = ExportReader(self.question, retries=retries, resume=resume, rows=rows)
+        while reader.end is None:
+            try:
+                for chunk in self._gateway.streamed(reader.path, reader.parameters):
+                    yield from reader.fed(chunk)
+                reader.closed()
+            except GatewayError as error:
+                time.sleep(reader.failed(error))
 
 
 class Gateway:
@@ -149,6 +186,37 @@ class Gateway:
         """The tags of all sites, as far as the caller may see them."""
         return self.carry_out(reads.tags())
 
+    def export(
+        self,
+        *,
+        columns: Sequence[str] | None = None,
+        metrics: Sequence[str] = (),
+        partial: bool = False,
+        running: bool = False,
+        shard: str | None = None,
+        **filters: Unpack[Filters],
+    ) -> Export:
+        """All jobs that match as rows, in minutes however many: those that have ended, and with ``running`` the others too.
+
+        ``columns``: the gateway's names; ``metrics``: average, lowest and highest value of these, too. ``partial``: go on without
+        sites that do not answer. ``shard``: one part of several, ``2/8``, for parallel readers.
+        """
+        return Export(
+            self,
+            ExportQuestion.of_jobs(filters, columns=columns, metrics=metrics, partial=partial, running=running, shard=shard),
+        )
+
+    def usage(
+        self,
+        by: Sequence[str] = ("site", "cluster", "project", "user"),
+        *,
+        period: str = "month",
+        partial: bool = False,
+        **filters: Unpack[Filters],
+    ) -> Export:
+        """Jobs, hours and energy for each ``period`` (``month``, ``day``, …) and group, exactly, as rows."""
+        return Export(self, ExportQuestion.of_usage(filters, by=by, period=period, partial=partial))
+
     # --- writing
 
     def tag(self, jobs: JobIds, tags: Tags, *, idempotency_key: str | None = None) -> list[Outcome]:
@@ -213,3 +281,14 @@ class Gateway:
         except httpx2.HTTPError as error:
             raise failure_of(error, self.connection.url) from None
         return answer_of(request, response)
+
+    def streamed(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[bytes]:
+        """The body of an answer, as it comes."""
+        timeout = self.connection.streaming
+        try:
+            with self._client.stream("GET", path, params=list(parameters), timeout=timeout) as response:
+                if response.status_code != 200:
+                    raise refusal_in(response.status_code, response.read(), retry_after_of(response.headers))
+                yield from response.iter_bytes()
+        except httpx2.HTTPError as error:
+            raise failure_of(error, self.connection.url) from None

@@ -14,7 +14,7 @@ from ccgateway import __version__
 from ccgateway.client.errors import GatewayError, error_of
 from ccgateway.client.exchange import Answer, Request, Resend, graphql
 
-__all__ = ["Connection", "answer_of", "failure_of", "retry_after_of", "retrying"]
+__all__ = ["Connection", "answer_of", "failure_of", "pause", "retry_after_of", "retrying"]
 
 ACCEPT = "application/graphql-response+json, application/json"
 #: seconds of the first pause before a request is sent again, and of the longest
@@ -63,6 +63,11 @@ class Connection:
         root = self.url.rstrip("/").removesuffix("/graphql") + "/"
         timeout = httpx2.Timeout(self.timeout, connect=min(10.0, self.timeout))
         return {"base_url": root, "headers": headers, "timeout": timeout, "verify": self.verify}
+
+    @property
+    def streaming(self) -> httpx2.Timeout:
+        """The limits of an export: no limit in all, and patience between two pieces of it."""
+        return httpx2.Timeout(max(self.timeout, PATIENCE), connect=min(10.0, self.timeout))
 
 
 def failure_of(error: httpx2.HTTPError, url: str) -> GatewayError:
@@ -119,9 +124,12 @@ def _again(resend: Resend) -> Callable[[BaseException], bool]:
 
 
 def _pause(state: RetryCallState) -> float:
-    """Twice as long each time, half of it by chance; but no less than the gateway asks for."""
-    first, longest = PAUSES
-    pause: float = min(longest, first * 2 ** (state.attempt_number - 1)) * float(random.uniform(0.5, 1.0))  # noqa: S311 - no secret
     error = state.outcome.exception() if state.outcome is not None else None
-    asked = error.retry_after if isinstance(error, GatewayError) else None
-    return max(pause, asked or 0.0)
+    return pause(state.attempt_number, error.retry_after if isinstance(error, GatewayError) else None)
+
+
+def pause(attempt: int, asked: float | None) -> float:
+    """Seconds before the next attempt: twice as long each time, half of it by chance, but no less than the gateway asks for."""
+    first, longest = PAUSES
+    own: float = min(longest, first * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+    return max(own, asked or 0.0)

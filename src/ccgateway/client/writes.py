@@ -17,7 +17,7 @@ __all__ = ["Edits", "JobIds", "Tags", "delete", "edit", "start", "stop", "tag", 
 JobIds: TypeAlias = JobId | Iterable[JobId]
 Tags: TypeAlias = Tag | str | Iterable[Tag | str]
 #: jobs, and what to write into the metadata of each
-Edits: TypeAlias = Mapping[JobId, Mapping[str, str]] | Iterable[tuple[JobId, Mapping[str, str]]]
+Edits: TypeAlias = Mapping[Any, Mapping[str, str]] | Iterable[tuple[JobId, Mapping[str, str]]]
 
 #: orders of one call, so that each ends before anybody's patience does
 AT_ONCE = 100

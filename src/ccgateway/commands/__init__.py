@@ -3,6 +3,8 @@
 jobs         ``ccgateway jobs``
 showing      ``ccgateway job``, ``metrics``, ``stats``, ``sites``
 tagging      ``ccgateway tag``
+exporting    ``ccgateway export``, ``usage``
+files        where an export goes: a file that has its name only once it is whole
 options      options that several commands have
 connecting   where the gateway is, and who asks
 output       tables, JSON, CSV
@@ -24,9 +26,10 @@ __all__ = ["add_commands"]
 
 def add_commands(app: typer.Typer) -> None:
     """Gives ``app`` the users' commands."""
+    from ccgateway.commands.exporting import export, usage
     from ccgateway.commands.jobs import jobs
     from ccgateway.commands.showing import job, metrics, sites, stats
     from ccgateway.commands.tagging import tag
 
-    for command in (jobs, job, metrics, stats, sites, tag):
+    for command in (jobs, job, metrics, stats, sites, tag, export, usage):
         app.command(rich_help_panel="Asking a gateway")(command)

@@ -21,7 +21,7 @@ from ccgateway.errors import clean
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Row", "chosen_columns", "for_people", "sparkline", "table", "write"]
+__all__ = ["Row", "chosen_columns", "csv_cell", "for_people", "sparkline", "table", "write"]
 
 #: a row: names of columns, and their values
 Row: TypeAlias = Mapping[str, Any]
@@ -84,14 +84,15 @@ def _write_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
     is_seen = sys.stdout.isatty()
     line = io.StringIO()
     writer = csv.writer(line, lineterminator="\n")
-    for cells in chain([columns], ([_csv_cell(row.get(column), is_seen) for column in columns] for row in rows)):
+    for cells in chain([columns], ([csv_cell(row.get(column), is_seen=is_seen) for column in columns] for row in rows)):
         writer.writerow(cells)
         sys.stdout.write(line.getvalue())
         line.seek(0)
         line.truncate()
 
 
-def _csv_cell(value: object, is_seen: bool) -> object:  # noqa: FBT001 - one of two places
+def csv_cell(value: object, *, is_seen: bool = False) -> object:
+    """A value as CSV has it: a text that a spreadsheet would take for a formula begins with ``'``. ``is_seen``: by a terminal."""
     if value is None or isinstance(value, int | float):
         return value
     text = str(_plain(value)) if isinstance(value, datetime) else value if isinstance(value, str) else _json(value)
