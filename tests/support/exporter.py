@@ -38,9 +38,7 @@ class Exporter:
     def lines(self, start: int) -> Iterator[bytes]:
         """The whole answer behind so many rows."""
         columns = list(self.rows[0]) if self.rows else ["site", "jobId"]
-        yield _line(
-            {"export": "jobs", "version": 1, "query": {}, "columns": columns, "asOf": "2024-06-01T12:00:00Z", "sites": []}
-        )
+        yield _line({"export": "jobs", "version": 1, "query": {}, "columns": columns, "resumedAt": start, "sites": []})
         total = hashlib.sha256()
         for number, row in enumerate(self.rows[start:], start + 1):
             line = _line(row)

@@ -23,7 +23,7 @@ frames      jobs for pandas, Arrow and Polars
 
 from ccgateway.client.aio import AsyncExport, AsyncGateway, AsyncJobList
 from ccgateway.client.errors import GatewayError, Incomplete, NotAllowed, NotFound
-from ccgateway.client.exports import Batch, ExportEnd
+from ccgateway.client.exports import Batch, ExportEnd, parquet_end
 from ccgateway.client.gateway import Export, Gateway, JobList
 from ccgateway.client.values import (
     Exactness,
@@ -48,5 +48,5 @@ from ccgateway.client.values import (
 __all__ = [
     "AsyncExport", "AsyncGateway", "AsyncJobList", "Batch", "Exactness", "Export", "ExportEnd", "Figures", "FootprintValue",
     "Gateway", "GatewayError", "Incomplete", "Job", "JobKey", "JobList", "JobStatistics", "Metric", "Missing", "NotAllowed",
-    "NotFound", "Outcome", "Resource", "Series", "Site", "SiteFailure", "SiteReport", "Statistics", "Tag", "Unit",
+    "NotFound", "Outcome", "Resource", "Series", "Site", "SiteFailure", "SiteReport", "Statistics", "Tag", "Unit", "parquet_end",
 ]  # fmt: skip

@@ -109,6 +109,11 @@ class AsyncExport:
             except GatewayError as error:
                 await asyncio.sleep(reader.failed(error))
 
+    def parquet(self) -> AsyncIterator[bytes]:
+        """The bytes of a Parquet file instead of rows. Where it breaks off it has to be begun anew; ``parquet_end`` tells whether
+        it is whole, and what is missing."""
+        return self._gateway.streamed(f"export/{self.question.kind}", [("format", "parquet"), *self.question.parameters])
+
 
 class AsyncGateway:
     """One gateway, in front of many ClusterCockpit instances.

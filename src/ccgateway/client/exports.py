@@ -7,9 +7,11 @@ cut goes on with exactly the rest.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from os import SEEK_END
+from typing import IO, Any, TypeVar
 
 import msgspec
 
@@ -18,10 +20,12 @@ from ccgateway.client.filters import Filters, parameters
 from ccgateway.client.sending import LONGEST_WAIT, pause
 from ccgateway.client.values import Missing
 
-__all__ = ["Batch", "ExportEnd", "ExportQuestion", "ExportReader"]
+__all__ = ["Batch", "ExportEnd", "ExportQuestion", "ExportReader", "parquet_end"]
 
 T = TypeVar("T")
 
+#: of the format
+VERSION = 1
 #: bytes of the longest line: a row with all of a job's metadata
 LONGEST_LINE = 64 << 20
 
@@ -59,14 +63,17 @@ class ExportQuestion:
         return cls("usage", tuple(found))
 
 
-class _Head(msgspec.Struct):
+class _Head(msgspec.Struct, rename="camel"):
     export: str
     version: int
     columns: list[str]
+    resumed_at: int = 0
 
 
 class _Mark(msgspec.Struct):
-    resume: str
+    """``resume`` is empty where only a sign of life is given."""
+
+    resume: str | None
     rows: int
 
 
@@ -92,6 +99,13 @@ class _End(msgspec.Struct):
     complete: bool
     sites: list[_Site] = []
     error: _Error | None = None
+    resume: str | None = None
+
+
+class _ParquetEnd(msgspec.Struct):
+    rows: int
+    complete: bool
+    sites: list[_Site] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,29 +172,43 @@ class ExportReader:
 
     def _record(self, line: bytes) -> Iterator[Batch]:
         if line.startswith(b'{"export"'):
-            self.columns = _record(line, _Head).columns
-            return
+            head = _record(line, _Head)
+            if head.version != VERSION or head.resumed_at != self._rows:
+                message = f"The export is of version {head.version} and goes on behind {head.resumed_at} rows, not {self._rows}."
+                raise error_of("BAD_ANSWER", message)
+            self.columns = head.columns
+        elif line.startswith(b'{"end"'):
+            end = _record(line, _End)
+            held = self._certain()
+            self._check(end)
+            if end.error is None:
+                self.end = ExportEnd(self._rows + len(held), end.complete, _missing(end.sites))
+                yield self._given(held, None)
+            elif end.resume:
+                yield self._given(held, end.resume)
+            if end.error is not None:
+                said, gaps = end.error, _missing(end.sites)
+                raise error_of(said.code, said.message, site=said.site, retryable=said.retryable, missing=gaps)
+        elif resume := _record(line, _Mark).resume:
+            yield self._given(self._certain(), resume)
+
+    def _certain(self) -> list[bytes]:
         held, self._held = self._held, []
         for row in held:
             self._sum.update(row)
         self._answered += len(held)
-        if line.startswith(b'{"end"'):
-            end = _record(line, _End)
-            self._check(end, self._rows + len(held))
-            self._rows += len(held)
-            self.end = ExportEnd(self._rows, end.complete, _missing(end.sites))
-            yield Batch(held, None, self._rows)
-        else:
-            self._resume, self._failures = _record(line, _Mark).resume, 0
-            self._rows += len(held)
-            yield Batch(held, self._resume, self._rows)
+        return held
 
-    def _check(self, end: _End, rows: int) -> None:
-        """Refuses an end that is an error, or that does not fit what came."""
-        if end.error is not None:
-            said, gaps = end.error, _missing(end.sites)
-            raise error_of(said.code, said.message, site=said.site, retryable=said.retryable, missing=gaps)
-        if end.rows not in (self._answered, rows) or end.sha256 != self._sum.hexdigest():
+    def _given(self, held: list[bytes], resume: str | None) -> Batch:
+        if held:
+            self._failures = 0
+        self._resume = resume
+        self._rows += len(held)
+        return Batch(held, resume, self._rows)
+
+    def _check(self, end: _End) -> None:
+        """Refuses what does not fit what came."""
+        if end.rows != self._answered or end.sha256 != self._sum.hexdigest():
             message = f"The export says that it has {end.rows} rows, but {self._answered} came, or they were changed on the way."
             raise error_of("CONNECTION_LOST", message, retryable=True)
 
@@ -204,6 +232,24 @@ class ExportReader:
             return msgspec.json.decode(line, type=dict[str, Any])
         except msgspec.MsgspecError as error:
             raise error_of("BAD_ANSWER", f"The export has a line that is no row: {error}") from None
+
+
+def parquet_end(file: IO[bytes]) -> ExportEnd:
+    """How an export ended that is a Parquet file, by its metadata. ``CONNECTION_LOST`` if the file is not whole."""
+    size = file.seek(0, SEEK_END)
+    file.seek(max(0, size - 8))
+    tail = file.read(8)
+    length = int.from_bytes(tail[:4], "little")
+    if tail[4:] != b"PAR1" or length > size - 12:
+        raise error_of("CONNECTION_LOST", "The Parquet file broke off before its end.", retryable=True)
+    file.seek(size - 8 - length)
+    _, key, rest = file.read(length).rpartition(b"ccgateway.end")
+    start = rest.find(b'{"end":')
+    if not key or start < 0:
+        raise error_of("BAD_ANSWER", "The Parquet file does not say how the export ended.")
+    found, _ = json.JSONDecoder().raw_decode(rest[start:].decode("utf-8", "replace"))
+    end = msgspec.convert(found, _ParquetEnd)
+    return ExportEnd(end.rows, end.complete, _missing(end.sites))
 
 
 def _record(line: bytes, kind: type[T]) -> T:

@@ -48,7 +48,7 @@ class Filters(TypedDict, total=False):
     state: Texts
     job_id: int | str | Sequence[int | str]
     name: str
-    """A part of the job's name."""
+    """The job's name, exactly."""
     node: Texts
     """Names of hosts."""
     tag: Tag | str
@@ -159,7 +159,7 @@ def selection(filters: Filters, *, now: float | None = None) -> dict[str, Any]:
     if "state" in given:
         found["state"] = texts(given["state"])
     if "name" in given:
-        found["jobName"] = {"contains": given["name"]}
+        found["jobName"] = {"eq": given["name"]}
     for key, name in (("nodes", "numNodes"), ("accelerators", "numAccelerators")):
         if key in given:
             found[name] = _ends(given[key])

@@ -107,6 +107,11 @@ class Export:
             except GatewayError as error:
                 time.sleep(reader.failed(error))
 
+    def parquet(self) -> Iterator[bytes]:
+        """The bytes of a Parquet file instead of rows. Where it breaks off it has to be begun anew; ``parquet_end`` tells whether
+        it is whole, and what is missing."""
+        return self._gateway.streamed(f"export/{self.question.kind}", [("format", "parquet"), *self.question.parameters])
+
 
 class Gateway:
     """One gateway, in front of many ClusterCockpit instances.

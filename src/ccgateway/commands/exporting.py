@@ -114,9 +114,12 @@ def _written(
         kind = FileFormat(by_suffix) if by_suffix in set(FileFormat) else FileFormat.JSONL
     with progress(what) as tell:
         if file == STDOUT:
+            if kind is FileFormat.PARQUET:
+                raise ValueError("a Parquet file is written into a file: name one")
             end = to_stdout(found, kind.value, tell)
         else:
-            end = PartFile(file, kind.value, asked, overwrite=overwrite).fill(found, tell)
+            part = PartFile(file, kind.value, asked, overwrite=overwrite)
+            end = part.fill_parquet(found) if kind is FileFormat.PARQUET else part.fill(found, tell)
     sys.stdout.flush()
     return _told(end, file, what)
 

@@ -97,10 +97,23 @@ class PartFile:
         self._notes.unlink(missing_ok=True)
         return _end_of(found)
 
+    def fill_parquet(self, found: Export) -> ExportEnd:
+        """Writes the export as a Parquet file, whose end tells whether it is whole, and gives the file its name."""
+        from ccgateway.client import parquet_end
+
+        with self._opened(0) as part:
+            for chunk in found.parquet():
+                part.write(chunk)
+            part.flush()
+            end = parquet_end(part)
+            os.fsync(part.fileno())
+        self._part.replace(self.file)
+        return end
+
     @contextmanager
     def _opened(self, size: int) -> Iterator[IO[bytes]]:
         """The part, cut to what of it is certain; what is left of it is said if it does not become whole."""
-        with self._part.open("r+b" if size else "wb") as part:
+        with self._part.open("r+b" if size else "w+b") as part:
             part.seek(size)
             part.truncate()
             try:

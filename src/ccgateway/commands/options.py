@@ -74,7 +74,7 @@ def chosen(
     until: Annotated[str | None, _which("--until", help="Started then or earlier, likewise.")] = None,
     nodes: Annotated[str | None, _which("--nodes", help="Number of nodes: 4, 4.., ..16 or 4..16.")] = None,
     duration: Annotated[str | None, _which("--duration", help="Run time: 1h.., 30m..2h.")] = None,
-    name: Annotated[str | None, _which("--name", help="With this in their name.")] = None,
+    name: Annotated[str | None, _which("--name", help="With exactly this name.")] = None,
     tag: Annotated[str | None, _which("--tag", help="With this tag: type:name.")] = None,
     node: Annotated[list[str] | None, _which("--node", help="On this host.")] = None,
     job_id: Annotated[list[str] | None, _which("--job-id", help="With this number of the scheduler's.")] = None,
