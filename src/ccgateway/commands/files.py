@@ -127,6 +127,8 @@ class PartFile:
     def _tell_of_part(self) -> None:
         if self._notes.exists():
             note(f"What came so far is in {self._part}: the same command again goes on there.")
+        elif not self._part.stat().st_size:
+            self._part.unlink()
         else:
             note(f"{self._part} is only a part, from which nothing goes on: the same command again begins anew.")
 
