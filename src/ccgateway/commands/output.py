@@ -27,8 +27,8 @@ __all__ = ["Row", "chosen_columns", "csv_cell", "for_people", "sparkline", "tabl
 Row: TypeAlias = Mapping[str, Any]
 #: rows that are looked at to find out how wide a table is
 MEASURED = 2000
-#: the least number of columns of a table
-FEWEST = 3
+#: the least number of columns of a table, however narrow the terminal is
+FEWEST = 1
 #: what spreadsheets take for a formula
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
