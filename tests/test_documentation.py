@@ -212,3 +212,15 @@ def test_the_lock_files_agree_and_hold_what_the_project_needs() -> None:
     for needed, lines in ((project["project"]["dependencies"], run), (project["dependency-groups"]["dev"], dev)):
         names = {re.split(r"[^\w.-]", text, maxsplit=1)[0].replace(".", "-") for text in needed}
         assert names <= {line.split("==")[0] for line in lines}
+
+
+@pytest.mark.parametrize("language", ["python", "python reports"])
+def test_the_examples_of_reports_work_in_the_demo(language: str, demo: str) -> None:
+    text = (ROOT / "docs/use/reports.md").read_text()
+    (program,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        exec(compile(program.replace("http://127.0.0.1:8080", demo), "docs/use/reports.md", "exec"), {})
+    assert re.search(
+        r"\d+ node hours of alice's" if language == "python" else r"^15000 jobs\n(?s:.*)flops_any: \d+", told.getvalue()
+    )

@@ -1,24 +1,26 @@
-"""The command line: thin over ``operations``.
+"""The command line: thin over ``operations``, for who runs a gateway, and with the ``commands`` of who asks one.
 
-Exit status: 0 all is well, 1 something was found (``check``, ``schema --check``) or could not be done (``cache``), 2 the settings
-or the command cannot be used.
+What is imported here delays every ``--help`` and every completion, so the server is imported where it is needed.
+
+Exit status of what runs a gateway: 0 all is well, 1 something was found (``check``, ``schema --check``) or could not be done
+(``cache``), 2 the settings or the command cannot be used.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ccgateway import __version__
+from ccgateway.commands import add_commands
 from ccgateway.errors import RequestError, SettingsError, SiteError
-from ccgateway.operations import console
-from ccgateway.settings import Settings, load_settings
-from ccgateway.telemetry import configure_logging
+
+if TYPE_CHECKING:
+    from ccgateway.settings import Settings
 
 __all__ = ["app", "main"]
 
@@ -27,7 +29,6 @@ DEFAULT_FILE = Path("ccgateway.toml")
 app = typer.Typer(
     help="One endpoint in front of many ClusterCockpit instances.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -60,9 +61,11 @@ def serve(
 ) -> None:
     """Serve the configured sites until Ctrl-C or SIGTERM."""
     from ccgateway.app import create_app
+    from ccgateway.operations import console
     from ccgateway.operations.calling import grpc_address
     from ccgateway.operations.serving import bind, quiet_signals, refuse_without_sites, reserved, server_for, url_of
     from ccgateway.operations.workers import serve_with_workers
+    from ccgateway.telemetry import configure_logging
 
     wanted = _listening_on(_settings(config), host, port, grpc_port)
     refuse_without_sites(wanted)
@@ -94,6 +97,9 @@ def check(
     json: Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")] = False,
 ) -> None:
     """Prove a settings file good: reach every site, see which release answers and what its token is worth."""
+    import asyncio
+
+    from ccgateway.operations import console
     from ccgateway.operations.check import check as run_check
     from ccgateway.operations.rendering import as_json, show
 
@@ -117,6 +123,9 @@ def cache_stats(
     json: Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")] = False,
 ) -> None:
     """Say how the Redis stands; exit 1 if it cannot be used."""
+    import asyncio
+
+    from ccgateway.operations import console
     from ccgateway.operations.caching import stats
     from ccgateway.operations.rendering import redis_as_json, show_redis
 
@@ -140,6 +149,9 @@ def cache_clear(
     ] = None,
 ) -> None:
     """Forget what is remembered, in every process that shares the Redis."""
+    import asyncio
+
+    from ccgateway.operations import console
     from ccgateway.operations.caching import RedisDownError, clear
 
     try:
@@ -158,6 +170,7 @@ def demo(
     down: Annotated[list[str] | None, typer.Option(help="A site that does not answer, to see a partial answer.")] = None,
 ) -> None:
     """Run five simulated sites of different releases and the gateway in front of them."""
+    from ccgateway.operations import console
     from ccgateway.operations.demo import run_demo
 
     run_demo(port=port, grpc_port=grpc_port, down=down or [], console=console.stdout())
@@ -170,6 +183,7 @@ def schema(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 and show how the files differ.")] = False,
 ) -> None:
     """Write the published schema files, and the tables of settings and error codes in the documents."""
+    from ccgateway.operations import console
     from ccgateway.operations.published import drift, write
 
     if not check:
@@ -224,6 +238,9 @@ def version() -> None:
     typer.echo(f"ccgateway {__version__}")
 
 
+add_commands(app)
+
+
 def _file(config: Path | None) -> Path | None:
     if config is not None:
         return config
@@ -231,6 +248,8 @@ def _file(config: Path | None) -> Path | None:
 
 
 def _settings(config: Path | None) -> Settings:
+    from ccgateway.settings import load_settings
+
     return load_settings(_file(config))
 
 
@@ -246,5 +265,7 @@ def main() -> None:
     try:
         app()
     except SettingsError as error:
+        from ccgateway.operations import console
+
         console.explain(error)
         sys.exit(2)
