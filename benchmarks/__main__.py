@@ -1,4 +1,4 @@
-"""``python -m benchmarks [lists] [metrics] [rest] [grpc] [stampede] [slow] [down] [fair] [calls] [walk] [--quick]``: Markdown."""
+"""``python -m benchmarks [lists] [metrics] [rest] [grpc] [stampede] [slow] [down] [fair] [calls] [walk] [portal] [--quick]``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmarks.slow_site import one_slow_site
 from benchmarks.stampede import stampede
 from benchmarks.walk import walk_over_a_million
 
-ALL = ("lists", "metrics", "rest", "grpc", "stampede", "slow", "down", "fair", "calls", "walk")
+ALL = ("lists", "metrics", "rest", "grpc", "stampede", "slow", "down", "fair", "calls", "walk", "portal")
 
 
 async def main(chosen: list[str], *, quick: bool) -> None:
@@ -49,6 +49,11 @@ async def main(chosen: list[str], *, quick: bool) -> None:
         await calls_of_requests()
     if "walk" in chosen:
         await walk_over_a_million(total=100_000 if quick else 1_000_000, size=1000)
+
+    if "portal" in chosen:
+        from benchmarks.portal import pages_in_a_browser  # needs Playwright, which the others do without
+
+        await pages_in_a_browser()
 
 
 def _processor() -> str:

@@ -9,6 +9,7 @@ cache       ``[cache]``
 grpc        ``[grpc]``
 identities  the sections about who may ask, and as whom each is shown to the sites
 limits      ``[limits]``
+portal      ``[portal]``
 rest        ``[rest]``
 writes      ``[writes]``
 """
@@ -40,6 +41,7 @@ from ccgateway.settings.identities import (
     check_issuers,
 )
 from ccgateway.settings.limits import LimitSettings
+from ccgateway.settings.portal import PortalSettings
 from ccgateway.settings.rest import RestSettings
 from ccgateway.settings.writes import WriteSettings
 
@@ -53,6 +55,7 @@ __all__ = [
     "IdentitySettings",
     "IssuerSettings",
     "LimitSettings",
+    "PortalSettings",
     "Release",
     "RestSettings",
     "Seconds",
@@ -164,6 +167,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()  # type: ignore[call-arg]
     caller: CallerSettings = CallerSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
+    portal: PortalSettings = PortalSettings()
     rest: RestSettings = RestSettings()  # type: ignore[call-arg]
     grpc: GrpcSettings = GrpcSettings()  # type: ignore[call-arg]
     cache: CacheSettings = CacheSettings()  # type: ignore[call-arg]
@@ -380,6 +384,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "server": ServerSettings,
     "caller": CallerSettings,
     "limits": LimitSettings,
+    "portal": PortalSettings,
     "rest": RestSettings,
     "grpc": GrpcSettings,
     "cache": CacheSettings,
