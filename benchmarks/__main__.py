@@ -22,7 +22,7 @@ from benchmarks.slow_site import one_slow_site
 from benchmarks.stampede import stampede
 from benchmarks.walk import walk_over_a_million
 
-ALL = ("lists", "metrics", "rest", "grpc", "stampede", "slow", "down", "fair", "calls", "walk", "export")
+ALL = ("lists", "metrics", "rest", "grpc", "stampede", "slow", "down", "fair", "calls", "walk", "export", "portal")
 
 
 async def main(chosen: list[str], *, quick: bool) -> None:
@@ -52,6 +52,10 @@ async def main(chosen: list[str], *, quick: bool) -> None:
         await walk_over_a_million(total=100_000 if quick else 1_000_000, size=1000)
     if "export" in chosen:
         await exports_and_the_bare_merge(total=100_000 if quick else 1_000_000)
+    if "portal" in chosen:
+        from benchmarks.portal import pages_in_a_browser  # needs Playwright, which the others do without
+
+        await pages_in_a_browser()
 
 
 def _processor() -> str:

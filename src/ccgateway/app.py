@@ -28,6 +28,7 @@ from ccgateway.surfaces.export.routes import export_routes
 from ccgateway.surfaces.export.streams import Streams
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
+from ccgateway.surfaces.portal.pages import portal_routes
 from ccgateway.surfaces.rest.routes import rest_routes
 from ccgateway.surfaces.spellings import with_both_spellings
 from ccgateway.telemetry import Troubles
@@ -130,6 +131,7 @@ def create_app(settings: Settings) -> Application:
             origins=settings.server.cors_origins,
             traffic=traffic,
         ),
+        *(portal_routes() if settings.portal.enabled else ()),
         Route("/health/live", live),
         Route("/health/ready", ready),
     ]

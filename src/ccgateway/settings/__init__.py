@@ -10,6 +10,7 @@ grpc        ``[grpc]``
 export      ``[export]``
 identities  the sections about who may ask, and as whom each is shown to the sites
 limits      ``[limits]``
+portal      ``[portal]``
 rest        ``[rest]``
 writes      ``[writes]``
 """
@@ -42,6 +43,7 @@ from ccgateway.settings.identities import (
     check_issuers,
 )
 from ccgateway.settings.limits import LimitSettings
+from ccgateway.settings.portal import PortalSettings
 from ccgateway.settings.rest import RestSettings
 from ccgateway.settings.writes import WriteSettings
 
@@ -55,6 +57,7 @@ __all__ = [
     "IdentitySettings",
     "IssuerSettings",
     "LimitSettings",
+    "PortalSettings",
     "Release",
     "RestSettings",
     "Seconds",
@@ -166,6 +169,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()  # type: ignore[call-arg]
     caller: CallerSettings = CallerSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
+    portal: PortalSettings = PortalSettings()
     rest: RestSettings = RestSettings()  # type: ignore[call-arg]
     grpc: GrpcSettings = GrpcSettings()  # type: ignore[call-arg]
     export: ExportSettings = ExportSettings()  # type: ignore[call-arg]
@@ -383,6 +387,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "server": ServerSettings,
     "caller": CallerSettings,
     "limits": LimitSettings,
+    "portal": PortalSettings,
     "rest": RestSettings,
     "grpc": GrpcSettings,
     "export": ExportSettings,
