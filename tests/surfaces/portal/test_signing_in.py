@@ -61,7 +61,6 @@ async def test_who_signs_in_sees_their_own_jobs_until_they_sign_out(front: Porta
 async def test_who_is_signed_in_is_exactly_the_principal_of_their_token(front: Portal, groups: list[str]) -> None:
     front.provider.claims = {"groups": groups}
     token = front.provider.authority.token("alice", iss=front.provider.url, groups=groups)
-    query = "{ jobs(first: 500) { items { id user state } count } sites { name reachable visible: token } }"
     query = "{ jobs(first: 500) { items { id user state } count } clusters { name } sites { name reachable } }"
     async with front.browser() as browser, front.browser() as script:
         await front.sign_in(browser)
@@ -114,8 +113,7 @@ async def test_an_independent_provider_signs_people_in(tmp_path: Path) -> None:
     oidc_provider_mock = pytest.importorskip("oidc_provider_mock")
 
     class Quiet(WSGIRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            return
+        log_message = lambda *_: None  # noqa: E731
 
     app = oidc_provider_mock.app(user_claims=[oidc_provider_mock.User(sub="bob", claims={"groups": ["admins"]})])
     with make_server("127.0.0.1", 0, app, handler_class=Quiet) as server:
@@ -144,7 +142,7 @@ def resigned(token: str, **changes: Any) -> str:
 
 
 def unsigned(token: str) -> str:
-    return jwt.encode(jwt.decode(token, options={"verify_signature": False}), None, "none")
+    return jwt.encode(jwt.decode(token, options={"verify_signature": False}), "", "none")
 
 
 FORGED: dict[str, Callable[[str], str]] = {
@@ -239,9 +237,11 @@ ELSEWHERE = [
     "\\\\evil.example.org", "\\/evil.example.org", "/jobs\\..\\\\evil.example.org", "https://evil.example.org",
     "HTTPS://evil.example.org", "http:evil.example.org", "https:/evil.example.org", "https:///evil.example.org",
     "javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "vbscript:x", "evil.example.org", "@evil.example.org", "",
-    " //evil.example.org", " /jobs", "/\t/evil.example.org", "/\n/evil.example.org", "/\r/evil.example.org", "\t//evil.example.org",
-    "/jobs\r\nSet-Cookie: a=b", "/\x00/evil.example.org", "/\u2028/evil.example.org", "/ｅvil", "\u3000//evil.example.org",
-    "?next=//evil.example.org", "#//evil.example.org", ".//evil.example.org", "../evil", "/portal/signin?next=/", "/portal/callback",
+    " //evil.example.org", " /jobs", "/\t/evil.example.org", "/\n/evil.example.org", "/\r/evil.example.org",
+    "\t//evil.example.org",
+    "/jobs\r\nSet-Cookie: a=b", "/\x00/evil.example.org", "/\u2028/evil.example.org", "/\uff45vil", "\u3000//evil.example.org",
+    "?next=//evil.example.org", "#//evil.example.org", ".//evil.example.org", "../evil", "/portal/signin?next=/",
+    "/portal/callback",
     "/portal/signout", "/" + "a" * 3000,
 ]  # fmt: skip
 
@@ -333,6 +333,7 @@ async def test_no_secret_is_in_any_log_cookie_or_answer(tmp_path: Path, caplog: 
     caplog.set_level(logging.DEBUG)
     key = new_key()
     async with provider() as one, portal(one, tmp_path, session_key=key, access_log=True) as front, front.browser() as browser:
+        logging.getLogger("uvicorn.access").propagate = True  # which the site's server has switched off
         address = await front.come_back(browser)
         attempt = browser.cookies[ATTEMPT]
         back = await browser.get(address)
@@ -344,7 +345,7 @@ async def test_no_secret_is_in_any_log_cookie_or_answer(tmp_path: Path, caplog: 
         logged = "\n".join(
             f"{record.getMessage()} {record.exc_text}"
             for record in caplog.records
-            if not record.name.startswith(("httpx", "httpcore"))
+            if not record.name.startswith(("httpx", "httpcore")) and "/authorize?" not in record.getMessage()  # of the test's own
         )
         assert "/portal/callback" in logged  # by the access log
         secrets = [key, "canary", *one.tokens, address.params["code"], address.params["state"], attempt, session]
