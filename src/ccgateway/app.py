@@ -29,6 +29,7 @@ from ccgateway.surfaces.export.streams import Streams
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
 from ccgateway.surfaces.portal.pages import portal_routes
+from ccgateway.surfaces.portal.signing_in import SigningIn
 from ccgateway.surfaces.rest.routes import rest_routes
 from ccgateway.surfaces.spellings import with_both_spellings
 from ccgateway.telemetry import Troubles
@@ -41,6 +42,8 @@ __all__ = ["Application", "create_app"]
 
 #: bytes of places of pages and of provisional ids that a process keeps: some ten thousand; and of settings of front ends
 NOTES_BYTES = 4 << 20
+#: bytes of sessions that were signed out of
+ENDED_BYTES = 1 << 20
 
 
 class Application(Starlette):
@@ -79,6 +82,7 @@ def create_app(settings: Settings) -> Application:
         audit_file=audit_file,
     )
     callers, traffic, exports = Callers(settings), Traffic(settings.limits), Streams(settings.export)
+    signing_in = SigningIn(settings, callers, TtlStore("session", redis, most_bytes=ENDED_BYTES))
     grpc: GrpcServer | None = None
     if settings.grpc.port is not None:
         from ccgateway.surfaces.grpc.server import GrpcServer  # a large library, which most gateways do without
@@ -95,6 +99,7 @@ def create_app(settings: Settings) -> Application:
         finally:
             if grpc is not None:
                 await grpc.aclose()
+            await signing_in.aclose()
             await callers.aclose()
             await gateway.aclose()
             if audit_file is not None:
@@ -112,7 +117,13 @@ def create_app(settings: Settings) -> Application:
     is_private = settings.server.is_loopback() and not asks_for_tokens
     allowed = LOOPBACK_HOSTS | {settings.server.host.strip("[]")} if is_private else None
     routes = [
-        *graphql_routes(gateway, caller_of(callers), settings.limits, graphiql=settings.server.graphiql, traffic=traffic),
+        *graphql_routes(
+            gateway,
+            caller_of(callers, signing_in.principal),
+            settings.limits,
+            graphiql=settings.server.graphiql,
+            traffic=traffic,
+        ),
         *rest_routes(
             gateway,
             caller_of(callers),
@@ -131,6 +142,7 @@ def create_app(settings: Settings) -> Application:
             origins=settings.server.cors_origins,
             traffic=traffic,
         ),
+        *signing_in.routes(),
         *(portal_routes() if settings.portal.enabled else ()),
         Route("/health/live", live),
         Route("/health/ready", ready),

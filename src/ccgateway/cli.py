@@ -72,6 +72,7 @@ def serve(
     with quiet_signals(), reserved(wanted) as settings:
         application = create_app(settings)
         settings.cache.check_workers(workers, take_writes=settings.writes.enabled)
+        settings.portal.check_workers(workers)
         with bind(settings.server) as listener:
             configure_logging(log_level)
 

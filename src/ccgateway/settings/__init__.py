@@ -43,29 +43,14 @@ from ccgateway.settings.identities import (
     check_issuers,
 )
 from ccgateway.settings.limits import LimitSettings
-from ccgateway.settings.portal import PortalSettings
+from ccgateway.settings.portal import OidcSettings, PortalSettings, check_portal
 from ccgateway.settings.rest import RestSettings
 from ccgateway.settings.writes import WriteSettings
 
 __all__ = [
-    "SITE_NAME",
-    "ApiKeySettings",
-    "CacheSettings",
-    "CallerSettings",
-    "ExchangeSettings",
-    "GrpcSettings",
-    "IdentitySettings",
-    "IssuerSettings",
-    "LimitSettings",
-    "PortalSettings",
-    "Release",
-    "RestSettings",
-    "Seconds",
-    "ServerSettings",
-    "Settings",
-    "SiteSettings",
-    "WriteSettings",
-    "load_settings",
+    "SITE_NAME", "ApiKeySettings", "CacheSettings", "CallerSettings", "ExchangeSettings", "GrpcSettings", "IdentitySettings",
+    "IssuerSettings", "LimitSettings", "PortalSettings", "Release", "RestSettings", "Seconds", "ServerSettings", "Settings",
+    "SiteSettings", "WriteSettings", "load_settings",
 ]  # fmt: skip
 
 Release = Literal["auto", "1.2", "1.3", "1.4", "1.5", "howto"]
@@ -137,7 +122,6 @@ class SiteSettings(SiteIdentitySettings):
     clusters: tuple[str, ...] | None = Field(
         None, description="Names of the site's clusters, for writes that name a cluster only; asked of the site if left out."
     )
-
     same_as: str | None = Field(
         None,
         description="Name of the site that is one and the same instance under another address; jobs of both are listed once.",
@@ -169,7 +153,6 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()  # type: ignore[call-arg]
     caller: CallerSettings = CallerSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
-    portal: PortalSettings = PortalSettings()
     rest: RestSettings = RestSettings()  # type: ignore[call-arg]
     grpc: GrpcSettings = GrpcSettings()  # type: ignore[call-arg]
     export: ExportSettings = ExportSettings()  # type: ignore[call-arg]
@@ -179,6 +162,7 @@ class Settings(BaseSettings):
     identities: IdentitySettings = IdentitySettings()  # type: ignore[call-arg]
     exchange: ExchangeSettings = ExchangeSettings()  # type: ignore[call-arg]
     writes: WriteSettings = WriteSettings()  # type: ignore[call-arg]
+    portal: PortalSettings = PortalSettings()  # type: ignore[call-arg]
     sites: dict[str, SiteSettings] = Field(default_factory=dict)
 
     @classmethod
@@ -237,6 +221,7 @@ class Settings(BaseSettings):
                 if not SITE_NAME.fullmatch(name):
                     raise SettingsError(f"{kind}.{name}", "is not a name", _SITE_NAME_REMEDY)
         check_issuers(self.issuers, self.api_keys, self.sites)
+        check_portal(self.portal, self.issuers)
         if self.caller.anonymous and (self.caller.roles is None or not self.authenticates):
             remedy = "Set caller.roles, and an issuer or API keys for those who do say who they are."
             raise SettingsError("caller.anonymous", "it is not said what callers without a token may do", remedy)
@@ -330,7 +315,7 @@ def _refuse_secrets(data: dict[str, Any]) -> None:
 def _refuse_underscores(data: dict[str, Any]) -> None:
     """In variables ``_`` stands for ``-``: a file with ``_`` could name one site twice."""
     for path, _ in _sections(data):
-        if len(path) == 2 and "_" in path[1]:
+        if path[0] in _NAMED and len(path) == 2 and "_" in path[1]:
             what = "is not a site name" if path[0] == "sites" else "is not a name"
             raise SettingsError(".".join(path), what, _SITE_NAME_REMEDY)
 
@@ -342,18 +327,20 @@ def _resolve_files(data: dict[str, Any], folder: Path) -> None:
                 section[key] = str(folder / _expanded(value, ".".join((*path, key))))
 
 
-#: keys whose value is a secret itself
-_SECRETS = frozenset({"token", "signing_key", "client_secret"})
+#: kinds of sections that have names; keys whose value is a secret itself
+_NAMED = ("sites", "issuers", "api_keys")
+_SECRETS = frozenset({"token", "signing_key", "client_secret", "session_key"})
 
 
 def _sections(data: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """Every section by its path, those that are named included."""
     for kind, section in data.items():
         if isinstance(section, dict):
-            if kind in ("sites", "issuers", "api_keys"):
+            if kind in _NAMED:
                 yield from (((kind, name), named) for name, named in section.items() if isinstance(named, dict))
             else:
                 yield (kind,), section
+                yield from (((kind, name), nested) for name, nested in section.items() if isinstance(nested, dict))
 
 
 def _expanded(path: str, key: str) -> Path:
@@ -378,7 +365,7 @@ def _first_problem(error: ValidationError) -> SettingsError:
 
 
 def _description(loc: tuple[int | str, ...]) -> str | None:
-    model = _MODELS.get(str(loc[0])) if loc else None
+    model = _MODELS.get(".".join(map(str, loc[:-1]))) or _MODELS.get(str(loc[0])) if loc else None
     field = model.model_fields.get(str(loc[-1])) if model else None
     return field.description if field else None
 
@@ -387,7 +374,6 @@ _MODELS: dict[str, type[BaseModel]] = {
     "server": ServerSettings,
     "caller": CallerSettings,
     "limits": LimitSettings,
-    "portal": PortalSettings,
     "rest": RestSettings,
     "grpc": GrpcSettings,
     "export": ExportSettings,
@@ -397,5 +383,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "identities": IdentitySettings,
     "exchange": ExchangeSettings,
     "writes": WriteSettings,
+    "portal": PortalSettings,
+    "portal.oidc": OidcSettings,
     "sites": SiteSettings,
 }

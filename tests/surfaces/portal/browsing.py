@@ -90,9 +90,7 @@ class View:
 
 def _listen(view: View) -> None:
     def said(message: ConsoleMessage) -> None:
-        # a gateway without signing in has no session to tell of, which browsers log by themselves
-        is_session = message.location.get("url", "").endswith("/portal/session") and "404" in message.text
-        if message.type in ("error", "warning") and not is_session:
+        if message.type in ("error", "warning"):
             view.complaints.append(f"console: {message.text}")
 
     view.page.on("console", said)
