@@ -56,14 +56,14 @@ class Portal:
 
 
 @asynccontextmanager
-async def portal(*sites: SimulatedSite) -> AsyncIterator[Portal]:
+async def portal(*sites: SimulatedSite, **sections_beside: Any) -> AsyncIterator[Portal]:
     async with serve(*sites) as running:
         sections = {
             name: {"number": number, "url": one.url, "token": one.site.token("demo"), "timeout": 60.0}
             for number, (name, one) in enumerate(running.items(), start=1)
         }
         limits = {"request_timeout": 120.0, "patience": 0}
-        settings = Settings(sites=sections, limits=limits, cache={"list_for": 0})  # type: ignore[arg-type]
+        settings = Settings(sites=sections, limits=limits, cache={"list_for": 0}, **sections_beside)  # type: ignore[arg-type]
         server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_config=None, timeout_graceful_shutdown=2))
         serving = asyncio.create_task(server.serve())
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from hashlib import sha256
 
 from msgspec.structs import replace
 from playwright.async_api import expect
@@ -52,7 +53,8 @@ async def test_hostile_texts_are_shown_as_text_on_every_page() -> None:
 
 
 async def test_a_token_is_kept_for_the_tab_only_and_leaves_no_trace_in_an_address() -> None:
-    async with portal(site("aurora", jobs=30)) as front, view(front.url) as shown:
+    keys = {"script": {"hash": f"sha256:{sha256(b'another').hexdigest()}", "subject": "script", "roles": ["admin"]}}
+    async with portal(site("aurora", jobs=30), api_keys=keys) as front, view(front.url) as shown:
         page = await shown.open("/jobs")
         await page.get_by_role("button", name="Use a token").click()
         await page.get_by_label("Token", exact=True).fill("s3cret-token")
