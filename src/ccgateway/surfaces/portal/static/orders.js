@@ -79,14 +79,19 @@ export function tagOrders(job, changed) {
   return box;
 }
 
+const LONGEST_NOTE = 10000;
+
 /** A form that writes a note into the job's metadata. */
 export function noteOrder(job, changed) {
   const result = el("div");
-  const text = el("textarea", { name: "note", rows: 2, maxlength: 10000, required: true, value: typeof job.metaData?.note === "string" ? job.metaData.note : "" });
+  const before = typeof job.metaData?.note === "string" ? job.metaData.note : "";
+  // browsers take half a minute to lay out a megabyte in a field
+  const isLong = before.length > LONGEST_NOTE;
+  const text = el("textarea", { name: "note", rows: 2, maxlength: LONGEST_NOTE, required: true, value: isLong ? "" : before });
   return el("form", { class: "note", onsubmit: (event) => {
     event.preventDefault();
     send(result, NOTE, "editJobsMeta", { jobs: [{ job: target(job), values: { note: text.value } }] }, changed);
-  } }, field("Note", text), el("button", { type: "submit" }, "Save note"), result);
+  } }, field("Note", text, isLong ? "replaces one that is too long to be changed here" : null), el("button", { type: "submit" }, "Save note"), result);
 }
 
 // likewise for what came of a stop or a delete
