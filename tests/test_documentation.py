@@ -80,6 +80,12 @@ def test_an_example_of_settings_can_be_loaded(text: str, tmp_path: Path) -> None
     assert len(load_settings(tmp_path / "ccgateway.toml").sites) == 3
 
 
+def test_the_example_of_signing_in_can_be_loaded(tmp_path: Path) -> None:
+    (text,) = blocks("toml signing-in.toml")
+    (tmp_path / "ccgateway.toml").write_text(text)
+    assert load_settings(tmp_path / "ccgateway.toml").portal.signs_in
+
+
 def test_the_example_of_a_table_can_be_read(tmp_path: Path) -> None:
     (text,) = blocks("toml people.toml")
     path = tmp_path / "people.toml"

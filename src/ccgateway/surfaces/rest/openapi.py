@@ -163,7 +163,5 @@ def _response(status: int, kind: Any, schemas: _Schemas, streams: Sequence[str])
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS},
     }
     if kind is str:
-        return found | {"content": {TEXT.partition(";")[0]: {"schema": {"type": "string"}}}}
-    if streams:
-        return found | {"content": {name: {"schema": {"type": "string"}} for name in streams}}
+        return found | {"content": {name: {"schema": {"type": "string"}} for name in streams or [TEXT.partition(";")[0]]}}
     return found if kind is None else found | {"content": {JSON: {"schema": schemas.of(kind)}}}
