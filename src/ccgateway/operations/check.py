@@ -25,6 +25,7 @@ from ccgateway.operations.caching import judge
 from ccgateway.operations.calling import how_to_call
 from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
 from ccgateway.operations.identities import check_identities, check_signing, ways_of
+from ccgateway.operations.portal import check_signing_in
 from ccgateway.operations.refusals import ISSUE, advise
 from ccgateway.operations.serving import refuse_without_sites
 from ccgateway.operations.tokens import TokenFacts, roles_wanted, token_key, token_source
@@ -74,6 +75,7 @@ async def check(settings: Settings, path: Path | None) -> CheckResult:
         result.grpc = how_to_call(settings.grpc, authenticates=settings.authenticates and not settings.caller.anonymous)
     held = await check_identities(settings)
     result.findings += held.findings
+    result.findings += await check_signing_in(settings)
     async with AsyncExitStack() as stack:
         judging = asyncio.create_task(judge(settings.cache), name="try Redis")
         sites = sorted(settings.sites.values(), key=lambda site: site.number)
