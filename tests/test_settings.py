@@ -91,6 +91,27 @@ def test_a_base_url_may_have_port_and_path(load: Load, url: str) -> None:
     assert load(site(url=f'"{url}"')).sites["aurora"].url == url.rstrip("/")
 
 
+@pytest.mark.parametrize(
+    ("url", "page_url", "page"),
+    [
+        ("https://cc.example.org/base", None, "https://cc.example.org/base"),
+        ("http://127.0.0.1:8080", None, None),
+        ("http://localhost:8080", None, None),
+        ("http://10.0.0.3:8080", "https://cc.example.org/", "https://cc.example.org"),
+        ("https://cc.example.org", "", None),
+    ],
+)
+def test_a_sites_own_pages_are_where_browsers_reach_them(load: Load, url: str, page_url: str | None, page: str | None) -> None:
+    extra = "" if page_url is None else f'page_url = "{page_url}"'
+    assert load(site(extra, url=f'"{url}"')).sites["aurora"].page == page
+
+
+@pytest.mark.parametrize("page_url", ["javascript:alert(1)", "https://user:pass@cc.example.org", "https://h/?token=x", "//h"])
+def test_an_address_of_pages_that_is_none_is_refused_and_not_repeated(load: Load, page_url: str) -> None:
+    error = refusal(load, site(f'page_url = "{page_url}"'))
+    assert error.key == "sites.aurora.page_url" and "pass" not in str(error).replace("password", "")
+
+
 def test_settings_are_frozen(load: Load) -> None:
     settings = load()
     for target, name in [(settings, "sites"), (settings.server, "port"), (settings.sites["aurora"], "url")]:

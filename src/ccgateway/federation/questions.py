@@ -194,7 +194,7 @@ class SiteStatus:
 
     ``release``: as configured or found (``None``: not yet known); ``reachable``: whether it just answered; ``since``: epoch
     seconds since when that is so; ``elapsed``: seconds its answer took; ``last_error``: the newest failure, ``last_error_at``
-    its time. ``reads``: ``None`` where the caller is not let in.
+    its time. ``page_url``: where its own pages are. ``page_url`` and ``reads`` are ``None`` where the caller is not let in.
     """
 
     name: str
@@ -209,4 +209,5 @@ class SiteStatus:
     last_error_at: float | None
     capabilities: list[str]
     same_as: str | None = None
+    page_url: str | None = None
     reads: SiteReads | None = None
