@@ -93,7 +93,6 @@ async def test_a_session_that_ends_while_a_page_is_open_is_told_and_signing_in_l
     page = await shown.open("/sites")
     await sign_in(page, "alice")
     await expect(page.locator(".site.up")).to_be_visible()
-    await page.get_by_role("link", name="Jobs", exact=True).first.click()
     await page.goto(front.url + ADDRESS)
     rows = page.locator("table.jobs tbody tr")
     await expect(rows.first).to_be_visible()
@@ -125,8 +124,8 @@ async def test_who_has_no_rights_is_told_so_with_what_to_do_and_sees_no_buttons_
     await page.get_by_label("Seen by").select_option("admin")
     await page.get_by_role("button", name="Add tag").click()
     refused = page.locator('[data-outcome="FAILED"], [role=alert]').first
-    await expect(refused.locator("code")).to_have_text("FORBIDDEN")
-    assert "Ask those who run the gateway" in await refused.inner_text()
+    await expect(refused.locator("code")).to_have_text("SITE_UNAUTHORIZED")
+    assert "Ask those who run the site" in await refused.inner_text()
     await page.goto(f"{front.url}/job/{front.site.name}:2")  # bob's
     await expect(page.get_by_role("alert")).to_contain_text("A site hides jobs that you may not see")
 

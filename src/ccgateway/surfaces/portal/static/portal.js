@@ -3,7 +3,8 @@
 import { token } from "./api.js";
 import { el, root } from "./dom.js";
 import { failure, stale } from "./notices.js";
-import { askToSignIn, drawSession, readSession, sessionOver } from "./session.js";
+import { every } from "./repeating.js";
+import { askToSignIn, drawSession, isOver, readSession, sessionOver } from "./session.js";
 
 const PAGES = [
   [/^\/sites\/?$/, "Sites", () => import("./sites.js")],
@@ -90,5 +91,9 @@ document.addEventListener("unauthenticated", async () => {
 document.addEventListener("stale", ({ detail: error }) => {
   if (state.querySelector(".over")) return;
   state.replaceChildren(error ? stale(error) : "");
+});
+// a page that asks for nothing would not notice it
+every(60, new AbortController().signal, async () => {
+  if (session?.signedIn && (await isOver())) document.dispatchEvent(new CustomEvent("unauthenticated"));
 });
 begin();

@@ -10,6 +10,12 @@ export async function readSession() {
   return response.json();
 }
 
+/** Whether somebody who was signed in is so no more. */
+export async function isOver() {
+  const response = await request("/portal/session");
+  return response.ok && !(await response.json()).signedIn;
+}
+
 /** Whether buttons for administrators are worth showing: roles that are not known may suffice. */
 export const mayAdminister = (session) =>
   session.open !== false || token() !== null || session.roles.some((role) => role === "admin" || role === "api");
