@@ -35,7 +35,7 @@ function facts(job, page) {
     fact("User", link(`/jobs?user=${encodeURIComponent(`=${job.user}`)}`, theirs(job.user, 80))),
     fact("Project", link(`/jobs?project=${encodeURIComponent(`=${job.project}`)}`, theirs(job.project, 80))),
     fact("Cluster", theirs(job.cluster, 80), " · ", theirs(job.subCluster, 80)),
-    fact("Site", theirs(job.site, 80), page ? [" · ", el("a", { href: page, target: "_blank", rel: "noreferrer" }, "its page there")] : null),
+    fact("Site", theirs(job.site, 80), ...(page ? [" · ", el("a", { href: page, target: "_blank", rel: "noreferrer" }, "its page there")] : [])),
     fact("Started", time(job.startTime)),
     fact("Ran", `${duration(job.duration)}${job.walltime ? ` of ${duration(job.walltime)}` : ""}`),
     fact("Nodes", number(job.numNodes)),
