@@ -9,7 +9,9 @@ cache       ``[cache]``
 grpc        ``[grpc]``
 identities  the sections about who may ask, and as whom each is shown to the sites
 limits      ``[limits]``
+log         ``[log]``
 rest        ``[rest]``
+server      ``[server]``
 writes      ``[writes]``
 """
 
@@ -18,6 +20,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -27,7 +30,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as UnreadableVariableError
 
 from ccgateway.errors import SettingsError
-from ccgateway.settings.base import Frozen, Seconds, is_loopback
+from ccgateway.settings.base import Seconds, is_loopback
 from ccgateway.settings.cache import CacheSettings
 from ccgateway.settings.grpc import GrpcSettings
 from ccgateway.settings.identities import (
@@ -40,10 +43,13 @@ from ccgateway.settings.identities import (
     check_issuers,
 )
 from ccgateway.settings.limits import LimitSettings
+from ccgateway.settings.log import LogSettings
 from ccgateway.settings.rest import RestSettings
+from ccgateway.settings.server import ServerSettings
 from ccgateway.settings.writes import WriteSettings
 
 __all__ = [
+    "PREFIX",
     "SITE_NAME",
     "ApiKeySettings",
     "CacheSettings",
@@ -53,6 +59,7 @@ __all__ = [
     "IdentitySettings",
     "IssuerSettings",
     "LimitSettings",
+    "LogSettings",
     "Release",
     "RestSettings",
     "Seconds",
@@ -71,40 +78,8 @@ Reads = Literal["auto", "query", "rest"]
 SITE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SITE_NAME_REMEDY = "Use lower-case letters and digits, with a single '-' between them."
 PREFIX = "CCGATEWAY_"
-
-
-class ServerSettings(Frozen):
-    """``[server]``: where the gateway listens."""
-
-    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
-    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
-    serve_unauthenticated: bool = Field(
-        default=False,
-        description="Say true only if everybody who can reach this address may read everything the site tokens can: "
-        "without it the gateway refuses to listen anywhere but on loopback.",
-    )
-    compression: bool = Field(
-        default=True,
-        description="Pack answers of 4 KB and more with gzip or zstd for callers who accept that; say false where a proxy in "
-        "front of the gateway does it, or where processor time is dearer than bandwidth.",
-    )
-    graphiql: bool = Field(default=True, description="Serve the GraphiQL page to browsers that open /graphql.")
-    cors_origins: tuple[str, ...] = Field(
-        default=(),
-        description='Origins whose pages may use the REST interface, such as "https://portal.example.org"; "*" is any.',
-    )
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _plain_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for one in value:
-            if one != "*" and not re.fullmatch(r"https?://[^/?#\s@]+", one):
-                raise ValueError(f"has {one[:60]!r}, which is not of the form https://host[:port]")
-        return value
-
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach the address."""
-        return is_loopback(self.host)
+#: seconds by which requests get longer to end than one may take
+GRACE_BEYOND = 5.0
 
 
 class SiteSettings(SiteIdentitySettings):
@@ -162,6 +137,7 @@ class Settings(BaseSettings):
     )
 
     server: ServerSettings = ServerSettings()  # type: ignore[call-arg]
+    log: LogSettings = LogSettings()  # type: ignore[call-arg]
     caller: CallerSettings = CallerSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     rest: RestSettings = RestSettings()  # type: ignore[call-arg]
@@ -246,6 +222,11 @@ class Settings(BaseSettings):
         """Whether callers can, and unless ``caller.anonymous`` must, say who they are."""
         return bool(self.issuers or self.api_keys)
 
+    @property
+    def grace(self) -> float:
+        """Seconds that requests under way get to end when the gateway stops."""
+        return self.server.grace if self.server.grace is not None else self.limits.request_timeout + GRACE_BEYOND
+
     def check_exposure(self) -> None:
         """Refuses an address that others can reach, and pages of any origin, while nobody has to say who they are
         (``SettingsError``)."""
@@ -257,7 +238,9 @@ class Settings(BaseSettings):
             )
         if self.server.serve_unauthenticated or (self.authenticates and not self.caller.anonymous):
             return
-        listening = {"server.host": self.server.host} | ({} if self.grpc.port is None else {"grpc.host": self.grpc.host})
+        listening = {} if self.server.unix_socket is not None else {"server.host": self.server.host}
+        if self.grpc.port is not None:
+            listening["grpc.host"] = self.grpc.host
         exposed = next(((key, host) for key, host in listening.items() if not is_loopback(host)), None)
         if exposed is None:
             return
@@ -331,10 +314,12 @@ def _refuse_underscores(data: dict[str, Any]) -> None:
 def _resolve_files(data: dict[str, Any], folder: Path) -> None:
     for path, section in _sections(data):
         for key, value in section.items():
-            if (key.endswith("_file") or (path, key) == (("identities",), "table")) and isinstance(value, str):
+            if (key.endswith("_file") or (*path, key) in _PATHS) and isinstance(value, str):
                 section[key] = str(folder / _expanded(value, ".".join((*path, key))))
 
 
+#: keys whose value is a path, beside those that end in ``_file``
+_PATHS = {("identities", "table"), *(("server", key) for key in ("unix_socket", "control_socket", "tls_cert", "tls_key"))}
 #: keys whose value is a secret itself
 _SECRETS = frozenset({"token", "signing_key", "client_secret"})
 
@@ -367,7 +352,16 @@ def _first_problem(error: ValidationError) -> SettingsError:
     key = ".".join(str(part) for part in problem["loc"])
     what, remedy = _REMEDIES.get(problem["type"], (problem["msg"].removeprefix("Value error, "), "Correct the value"))
     description = _description(problem["loc"])
+    if problem["type"] == "extra_forbidden" and (meant := _meant(problem["loc"])):
+        remedy += f" ({meant}?)"
     return SettingsError(key, what[:1].lower() + what[1:], f"{remedy}: {description}" if description else f"{remedy}.")
+
+
+def _meant(loc: tuple[int | str, ...]) -> str | None:
+    """The name that was perhaps meant by the last one, which is unknown."""
+    model = Settings if len(loc) == 1 else _MODELS.get(str(loc[0]))
+    close = get_close_matches(str(loc[-1]), model.model_fields, n=1) if model is not None else []
+    return close[0] if close else None
 
 
 def _description(loc: tuple[int | str, ...]) -> str | None:
@@ -378,6 +372,7 @@ def _description(loc: tuple[int | str, ...]) -> str | None:
 
 _MODELS: dict[str, type[BaseModel]] = {
     "server": ServerSettings,
+    "log": LogSettings,
     "caller": CallerSettings,
     "limits": LimitSettings,
     "rest": RestSettings,

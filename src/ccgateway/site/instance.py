@@ -6,6 +6,7 @@ Finds the release where the settings say ``auto``, remembers it, and looks again
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -70,6 +71,12 @@ class Instance:
         self._ways = Ways(settings.reads)
         self._reader = QueryReader(self)
         self.user_groups = Turns()
+
+    def with_credentials(self, credentials: Credentials) -> Instance:
+        """The same instance for other credentials: whatever is known of it stays known, and ``aclose`` of either closes both."""
+        found = copy(self)
+        found._credentials, found._reader = credentials, QueryReader(found)
+        return found
 
     def __repr__(self) -> str:
         return f"Instance({self.name!r}, {self.settings.url!r}, release={self.release!r})"

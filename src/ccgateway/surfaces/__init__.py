@@ -8,6 +8,7 @@ rest      REST, as the how-to page and as cc-backend 1.5 have it
 requests  names a request, reads its body within bounds
 browser   pages for browsers, with nothing from elsewhere
 hosts     which Host headers are served (defence against DNS rebinding)
+proxies   whom a gateway behind proxies believes, and under which path it is seen
 spellings paths with and without a slash at the end
 presence  work ends when its caller goes away
 compression  bodies compressed for those who ask, large ones sent piece by piece

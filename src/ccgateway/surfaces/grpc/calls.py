@@ -229,6 +229,12 @@ class Calls:
 
     # --- the end
 
+    async def finished(self) -> None:
+        """Returns once none is under way."""
+        while self._running:
+            self._ended.clear()
+            await self._ended.wait()
+
     async def drain(self, seconds: float) -> None:
         """Takes no new calls, waits so long for those under way, and ends the others with ``STOPPING``."""
         self.is_stopping = True
