@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from ccgateway.simulator import Address, GeneratedJobs, SimulatedSite, serve_in_thread
-from operations.desk import Desk
+from operations.desk import Desk, environment
 from operations.test_commands import ask, started
 from operations.test_workers import ALONE, url_in, workers_of
 from support.running import JOBS, eventually, get, loaded, query
@@ -40,10 +40,7 @@ def desk(desk: Desk, site: Address, monkeypatch: pytest.MonkeyPatch) -> Desk:
 @pytest.fixture
 def drain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """So many seconds in which a gateway goes on."""
-    from operations import test_commands
-
-    before = test_commands.environment
-    monkeypatch.setattr(test_commands, "environment", lambda: before(CCGATEWAY_SERVER__DRAIN="3"))
+    monkeypatch.setattr("operations.test_commands.environment", lambda: environment(CCGATEWAY_SERVER__DRAIN="3"))
     yield
 
 
@@ -70,10 +67,7 @@ def test_it_goes_on_answering_while_it_says_that_it_is_not_ready(workers: str, d
 def test_a_second_signal_ends_the_drain_and_a_third_one_what_is_under_way(
     workers: str, desk: Desk, site: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from operations import test_commands
-
-    before = test_commands.environment
-    monkeypatch.setattr(test_commands, "environment", lambda: before(CCGATEWAY_SERVER__DRAIN="200"))
+    monkeypatch.setattr("operations.test_commands.environment", lambda: environment(CCGATEWAY_SERVER__DRAIN="200"))
     with (
         started("serve", "--port", "0", "--workers", workers, folder=desk.folder, until="serves") as (process, written),
         ThreadPoolExecutor() as pool,
