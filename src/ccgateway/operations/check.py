@@ -217,7 +217,7 @@ class _Asked:
             found.warn(
                 key, "a token with the role api alone reads every job, but cannot choose the scopes of their metrics", remedy
             )
-        if not credential.sees_all:
+        if dialect.isolates and not credential.sees_all:
             problem = (
                 f"it is the token of an ordinary user, {credential.user}, so those who are shown by it see that one's jobs only"
             )

@@ -142,11 +142,13 @@ class GatewayServer(uvicorn.Server):
 
 @contextmanager
 def stop_signals(act: Callable[[int], None]) -> Iterator[None]:
-    """For the length of the block, ``act`` is called in the event loop on Ctrl-C and SIGTERM; in the main thread only."""
+    """For the length of the block, ``act`` is called in the event loop on Ctrl-C and SIGTERM, unless they are ignored; in the
+    main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    loop, numbers = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+    loop, both = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+    numbers = [number for number in both if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.getsignal(number) for number in numbers}
     for number in numbers:
         loop.add_signal_handler(number, act, number)
@@ -166,6 +168,7 @@ def server_for(
     tls: ssl.SSLContext | None = None,
     when_listening: Callable[[], None] = lambda: None,
     when_stopping: Callable[[], None] = lambda: None,
+    kind: type[GatewayServer] = GatewayServer,
 ) -> GatewayServer:
     """The HTTP server for ``app``. ``tls``: what speaks TLS to callers."""
     set_log_levels(access_log=access_log)
@@ -173,7 +176,7 @@ def server_for(
     config = server_config(application, access_log=access_log)
     config.load()
     config.ssl = tls
-    return GatewayServer(
+    return kind(
         config,
         application,
         drain=settings.server.drain,

@@ -22,7 +22,7 @@ from typing import TypeAlias
 from ccgateway.app import create_app
 from ccgateway.errors import SettingsError
 from ccgateway.operations.generations import Generations
-from ccgateway.operations.serving import run, server_for
+from ccgateway.operations.serving import GatewayServer, run, server_for
 from ccgateway.operations.stopping import Stage
 from ccgateway.settings import Settings
 from ccgateway.telemetry import configure_logging
@@ -272,10 +272,25 @@ def _work(settings: Settings, connection: Connection, listener: socket.socket, a
     run(_serve(settings, connection, listener, access_log=access_log))
 
 
+class _WorkersServer(GatewayServer):
+    """Of one worker: its stages come from the supervisor, and a signal to all processes must not count twice."""
+
+    def next_stage(self, number: int) -> None:  # noqa: ARG002
+        """The first, whatever the signal and however often."""
+        self.advance(Stage.DRAINING)
+
+
 async def _serve(settings: Settings, connection: Connection, listener: socket.socket, *, access_log: bool) -> None:
     loop, tls = asyncio.get_running_loop(), settings.server.tls_context()
     generations = Generations(create_app(settings), tls)
-    server = server_for(generations, settings, access_log=access_log, tls=tls, when_listening=lambda: connection.send(_Alive()))
+    server = server_for(
+        generations,
+        settings,
+        access_log=access_log,
+        tls=tls,
+        when_listening=lambda: connection.send(_Alive()),
+        kind=_WorkersServer,
+    )
     messages: asyncio.Queue[_Message] = asyncio.Queue()
 
     def hear() -> None:
