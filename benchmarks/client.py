@@ -30,12 +30,12 @@ class Load:
 
 
 class Client:
-    """Connections to one gateway."""
+    """Connections to one gateway, or to one at a URL that is somebody else's."""
 
-    def __init__(self, gateway: GatewayProcess, key: str | None = None) -> None:
-        self.gateway = gateway
+    def __init__(self, gateway: GatewayProcess | str, key: str | None = None) -> None:
+        self._gateway = None if isinstance(gateway, str) else gateway
         self._headers = {} if key is None else {"X-Auth-Token": key}
-        self._url = gateway.url + "/graphql"
+        self._url = (gateway if isinstance(gateway, str) else gateway.url) + "/graphql"
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -67,6 +67,7 @@ class Client:
 
     async def load(self, document: str, *, requests: int, at_once: int = 1, variables: Mapping[str, Any] | None = None) -> Load:
         """Sends the request so many times, so many of them at any one time."""
+        assert self._gateway is not None
         times: list[float] = []
         left = requests
 
@@ -78,6 +79,6 @@ class Client:
                 await self.ask(document, variables)
                 times.append((time.perf_counter() - started) * 1000)
 
-        cpu, started = self.gateway.cpu_seconds, time.perf_counter()
+        cpu, started = self._gateway.cpu_seconds, time.perf_counter()
         await asyncio.gather(*(one_after_the_other() for _ in range(at_once)))
-        return Load(times, time.perf_counter() - started, self.gateway.cpu_seconds - cpu)
+        return Load(times, time.perf_counter() - started, self._gateway.cpu_seconds - cpu)

@@ -126,16 +126,17 @@ def ours(
     cache: Mapping[str, str | int] | None = None,
     keys: Mapping[str, str] | None = None,
     grpc: bool = False,
+    reads: str = "auto",
 ) -> Iterator[GatewayProcess]:
     """``ccgateway serve`` in front of ``sites``; ``limits`` and ``cache`` go into the settings; ``keys``: an administrator's API
-    key for each name; ``grpc``: whether it is served, too."""
+    key for each name; ``grpc``: whether it is served, too; ``reads``: how all sites are read."""
     with TemporaryDirectory() as folder:
         config = Path(folder) / "ccgateway.toml"
         text, environment = "[limits]\n" + "".join(f"{name} = {value}\n" for name, value in (limits or {}).items()), {}
         for number, site in enumerate(sites, 1):
             text += (
                 f'[sites.{site.name}]\nnumber = {number}\nurl = "{site.url}"\nrelease = "{site.release}"\n'
-                f'token_env = "TOKEN_{number}"\n'
+                f'token_env = "TOKEN_{number}"\nreads = "{reads}"\n'
             )
             environment[f"TOKEN_{number}"] = site.token
         for name, key in (keys or {}).items():

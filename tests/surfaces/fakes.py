@@ -71,7 +71,7 @@ def make_row(number: int = 1, site: str = "aurora", **changes: Any) -> JobRow:
         "walltime": 86_400,
         "energy": 1.5,
         "tags": [Tag("app", "gromacs", "global", 7)],
-        "resources": [Resource("a0001", [0, 1], ["0000:01:00.0"]), Resource("a0002")],
+        "resources": [Resource("a0001", (0, 1), ("0000:01:00.0",)), Resource("a0002")],
         "footprint": {"flops_any_avg": 12.5, "mem_used_max": None, "odd": 1.0},
         "meta_data": {"jobName": "run", "jobScript": "#!/bin/sh"},
     }

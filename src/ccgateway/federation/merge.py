@@ -19,7 +19,7 @@ from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.ordering import Position, in_total_order, position_of, take_through
 from ccgateway.site.queries.completing import Completed
 from ccgateway.site.reading import JobStream
-from ccgateway.traffic.scopes import RequestScope, callers_turn, current_scope
+from ccgateway.traffic.scopes import RequestScope, current_scope, give_way
 
 __all__ = ["Merge", "push_down"]
 
@@ -69,7 +69,7 @@ class Merge:
             if isinstance(scope, RequestScope) and sum(source.live.scanned for source in live if source.live) > DEEP:
                 await scope.deepen(self.sources[0].deadline)
             await self._read(readable, want)
-            await callers_turn()
+            await give_way()
 
     async def complete(self, attributes: frozenset[str], size: int) -> bool:
         """Completes the first ``size`` of the ready jobs where they lack some of the attributes. Whether any of them is gone."""

@@ -65,12 +65,15 @@ class Tag(msgspec.Struct, frozen=True, gc=False):
         return self.type, self.name, self.scope
 
 
-class Resource(msgspec.Struct, frozen=True):
-    """One host of a job; ``hwthreads`` and ``accelerators`` are ``None`` where the job was started without them."""
+class Resource(msgspec.Struct, frozen=True, gc=False):
+    """One host of a job; ``hwthreads`` and ``accelerators`` are ``None`` where the job was started without them.
+
+    Tuples, as those of a job's hosts: unlike lists, the collector looks at them once, and there are millions.
+    """
 
     hostname: str
-    hwthreads: list[Int32] | None = None
-    accelerators: list[str] | None = None
+    hwthreads: tuple[Int32, ...] | None = None
+    accelerators: tuple[str, ...] | None = None
     configuration: str | None = None
 
 
@@ -109,7 +112,7 @@ class JobRow(msgspec.Struct):
         walltime: int
         energy: float
         tags: list[Tag]
-        resources: list[Resource]
+        resources: tuple[Resource, ...]
         footprint: dict[str, float] | None
         meta_data: dict[str, Any] | None
         resources_json: msgspec.Raw
@@ -156,7 +159,7 @@ JOB_FIELDS: Mapping[str, JobField] = {
     "walltime": JobField(Int64, 0),
     "energy": JobField(float, 0.0),
     "tags": JobField(list[Tag] | None, None),
-    "resources": JobField(list[Resource] | None, None),
+    "resources": JobField(tuple[Resource, ...] | None, None),
     "footprint": JobField(dict[str, float | None] | None, None),
     "meta_data": JobField(dict[str, str | float | Int64 | bool | None] | None, None),
 }

@@ -21,6 +21,7 @@ from ccgateway.errors import SettingsError
 from ccgateway.operations.memory import calm_collector, keep_freed_memory
 from ccgateway.operations.stopping import WRITES_MARGIN, Stage, Stoppable, Stops, next_stage
 from ccgateway.settings import Settings
+from ccgateway.traffic.fair_loop import FairLoop
 
 __all__ = [
     "GatewayServer", "quiet_signals", "refuse_without_sites", "run", "server_for", "set_log_levels", "stop_signals",
@@ -197,7 +198,7 @@ def server_config(app: ASGIApp, *, access_log: bool) -> uvicorn.Config:
     """How the gateway is served: says nothing about itself, bounds what it takes in."""
     return uvicorn.Config(
         app,
-        loop="auto",
+        loop="ccgateway.traffic.fair_loop:FairLoop",
         http=_protocol(),
         ws="none",
         lifespan="on",
@@ -227,10 +228,8 @@ def quiet_signals() -> Iterator[None]:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """What ``work`` comes to, on the event loop that uvicorn would choose."""
-    # without its configuration of logs, which would close whatever others log to
-    factory = uvicorn.Config("", loop="auto", log_config=None).get_loop_factory()
-    with asyncio.Runner(loop_factory=factory) as runner:
+    """What ``work`` comes to, on the event loop that the gateway is served on."""
+    with asyncio.Runner(loop_factory=FairLoop) as runner:
         return runner.run(work)
 
 

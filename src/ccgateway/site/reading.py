@@ -21,7 +21,7 @@ from ccgateway.site.base import JobsWanted, PageFailedError, Site
 from ccgateway.site.exchange import CallContext
 from ccgateway.site.releases import ListPage, Window
 from ccgateway.tasks import side_by_side
-from ccgateway.traffic.scopes import hold
+from ccgateway.traffic.scopes import hold, rows_at_once
 
 __all__ = ["JobStream", "Unreadable"]
 
@@ -138,7 +138,7 @@ class JobStream:
         window = Window(max(self._earliest, down_to), self._next)
         if window.earliest > window.latest:
             return
-        size = max(1, min(size, self._page_limit))
+        size = max(1, min(rows_at_once(self.site.name, size), self._page_limit))
         if window.latest == LATEST and not self._began and not await self._begin(window, size):
             return
         while True:

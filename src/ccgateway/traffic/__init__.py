@@ -4,7 +4,7 @@ A request's scope travels in a context variable, so that every task that works f
 
 fair_queue  places given out in turn: caller by caller, request by request, small questions before large ones
 budget      bytes of answers in memory
-pacing      processor time: of large questions in turns that leave room for small ones, of each caller one piece at a time
+fair_loop   processor time: the event loop, on which whoever has used least of it goes next
 scopes      what one request takes, and the scope of the running task
 admission   requests let in, one share for each caller
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -11,8 +12,7 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.settings import LimitSettings
 from ccgateway.traffic.budget import Account, ByteBudget
 from ccgateway.traffic.fair_queue import FairQueue, QueueFullError
-from ccgateway.traffic.pacing import CallerTurns, Pacer
-from ccgateway.traffic.scopes import RETRY_AFTER, RequestScope, entered, refused_in_queue
+from ccgateway.traffic.scopes import RETRY_AFTER, RequestScope, entered, give_way, refused_in_queue
 
 __all__ = ["Sending", "Traffic"]
 
@@ -51,15 +51,13 @@ class Traffic:
         self.budget = ByteBudget(limits.inflight_bytes)
         deep, waiting = limits.deep_requests, limits.waiting_per_caller
         self.deep = FairQueue(deep, per_caller=max(1, deep // 2), most_waiting=waiting)
-        self.pacer = Pacer(self.has_small)
-        self.turns = CallerTurns(self.is_shared)
         self.running = 0
         self._timeout = limits.request_timeout
         self._entrance = FairQueue(NO_BOUND, per_caller=limits.requests_per_caller, most_waiting=waiting)
         self._running_of: dict[Hashable, int] = {}
         self._deepening: dict[RequestScope, asyncio.Lock] = {}
         self._small, self._small_at = 0, -ABOUT
-        self._shared_at = -ABOUT
+        self._contended_until = 0.0
 
     @contextmanager
     def sending(self) -> Iterator[Sending]:
@@ -90,6 +88,7 @@ class Traffic:
         self._begin(scope)
         try:
             with entered(scope):
+                await give_way()  # until here nobody knew whose step this is
                 yield scope
         finally:
             self._end(scope)
@@ -102,6 +101,7 @@ class Traffic:
         """``scope`` has become bulk: it no longer counts among its caller's small questions."""
         if scope.is_running:
             self._small -= 1
+            self._look_who_runs()
         scope.give_back(self._entrance)
 
     @asynccontextmanager
@@ -115,10 +115,14 @@ class Traffic:
         self.running += 1
         self._small += 1
         self._running_of[scope.caller] = self.running_of(scope.caller) + 1
-        if len(self._running_of) > 1:
-            self._shared_at = asyncio.get_running_loop().time()
+        self._look_who_runs()
+
+    def _look_who_runs(self) -> None:
+        if len(self._running_of) > 1 or 0 < self._small < self.running:
+            self._contended_until = time.monotonic() + ABOUT
 
     def _end(self, scope: RequestScope) -> None:
+        self._look_who_runs()
         scope.is_running = False
         self.running -= 1
         if not scope.is_bulk:
@@ -136,6 +140,7 @@ class Traffic:
         """Whether small questions are running, or were a moment ago."""
         return self._small > 0 or asyncio.get_running_loop().time() - self._small_at < ABOUT
 
-    def is_shared(self) -> bool:
-        """Whether several callers have requests running, or had a moment ago."""
-        return len(self._running_of) > 1 or asyncio.get_running_loop().time() - self._shared_at < ABOUT
+    @property
+    def is_contended(self) -> bool:
+        """Whether several callers, or bulk and interactive requests, are running, or were a moment ago."""
+        return time.monotonic() < self._contended_until

@@ -7,9 +7,10 @@ claim stands.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from ccgateway.deadline import Deadline
@@ -18,19 +19,19 @@ from ccgateway.traffic.budget import Account
 from ccgateway.traffic.fair_queue import FairQueue, Place, QueueFullError, Waiter
 
 if TYPE_CHECKING:
-    import asyncio
-
     from ccgateway.traffic.admission import Traffic
 
 __all__ = [
-    "FetchScope", "Reading", "RequestScope", "Scope", "begin_fetch", "callers_turn", "current_scope", "entered", "hold",
-    "in_background", "in_turn", "never_refused", "refused_in_queue",
+    "FetchScope", "Reading", "RequestScope", "Scope", "begin_fetch", "current_scope", "entered", "give_way", "hold",
+    "in_background", "in_turn", "never_refused", "refused_in_queue", "rows_at_once", "scope_in",
 ]  # fmt: skip
 
 T = TypeVar("T")
 
 #: calls to one site with which a request is still interactive, and rows of a list that count as one more call
 ALLOWANCE, ROWS_PER_CALL = 8, 125
+#: rows by one call while others want the processor
+SHARED_ROWS = 500
 #: seconds after which a caller whose queue is full may ask again
 RETRY_AFTER = 1.0
 
@@ -42,6 +43,7 @@ class RequestScope:
         self.traffic, self.caller = traffic, caller
         self.account = Account(traffic.budget, caller)
         self.is_bulk = is_background
+        self.lane = (caller, is_background)
         self.is_running = False
         self._is_background = is_background
         self._used: dict[str, float] = {}
@@ -65,11 +67,19 @@ class RequestScope:
 
     def use(self, site: str, rows: int) -> bool:
         """Counts one call to ``site`` for so many rows; whether the request is bulk by now."""
-        used = self._used[site] = self._used.get(site, 0.0) + 1 + rows / ROWS_PER_CALL
+        used = self._used[site] = self._used.get(site, 0.0) + _cost(rows)
+        self._look_whether_bulk(used)
+        return self.is_bulk
+
+    def expect(self, site: str, rows: int) -> None:
+        """Says that ``site`` will be asked for so many rows, if not by one call."""
+        self._look_whether_bulk(self._used.get(site, 0.0) + _cost(rows))
+
+    def _look_whether_bulk(self, used: float) -> None:
         if used > ALLOWANCE and not self.is_bulk:
             self.is_bulk = True
+            self.lane = (self.caller, True)
             self.traffic.now_bulk(self)
-        return self.is_bulk
 
     async def deepen(self, deadline: Deadline) -> None:
         """Before reading thousands of jobs: waits until this request may, which so many may at any one time. It may until its
@@ -131,6 +141,11 @@ Scope: TypeAlias = RequestScope | FetchScope
 _current: ContextVar[Scope | None] = ContextVar("scope", default=None)
 
 
+def scope_in(context: Context) -> Scope | None:
+    """The scope of a task that has ``context``; ``None`` outside of any request."""
+    return context.get(_current)
+
+
 def current_scope() -> Scope | None:
     """The scope of the running task; ``None`` outside of any request."""
     return _current.get()
@@ -169,22 +184,26 @@ def in_background(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T],
 
 
 async def in_turn(work: Callable[[], T]) -> T:
-    """What ``work``, which takes processor time and awaits nothing, comes to: in the caller's turn for interactive requests,
-    paced for bulk ones."""
-    scope = _current.get()
-    if scope is None:
-        return work()
-    if scope.owner.is_bulk:
-        return await scope.owner.traffic.pacer.run(work)
-    await callers_turn()
+    """What ``work``, which takes processor time and awaits nothing, comes to, as a step of its own."""
+    await give_way()
     return work()
 
 
-async def callers_turn() -> None:
-    """Waits until it is the turn of the current request among its caller's."""
+async def give_way() -> None:
+    """Ends a step of the current request where others may want the processor."""
     scope = _current.get()
-    if scope is not None:
-        await scope.owner.traffic.turns.take(scope.owner.caller)
+    if scope is not None and scope.owner.traffic.is_contended:
+        await asyncio.sleep(0)
+
+
+def rows_at_once(site: str, rows: int) -> int:
+    """How many of ``rows`` the current request may ask ``site`` for by one call: fewer while others want the processor, as
+    reading an answer is one step."""
+    scope = _current.get()
+    if scope is None or rows <= SHARED_ROWS or not scope.owner.traffic.is_contended:
+        return rows
+    scope.owner.expect(site, rows)
+    return SHARED_ROWS
 
 
 def hold(size: int) -> None:
@@ -228,6 +247,10 @@ def refused_in_queue() -> RequestError:
     """What a caller gets whose queue is full."""
     message = "Too many requests of this caller are waiting already (limits.waiting_per_caller). Try again later."
     return RequestError(Code.RATE_LIMITED, message, retry_after=RETRY_AFTER)
+
+
+def _cost(rows: int) -> float:
+    return 1 + rows / ROWS_PER_CALL
 
 
 def _is_better(one: RequestScope, other: RequestScope) -> bool:

@@ -30,6 +30,10 @@ def epoch_of(value: Any) -> int:
     return int(dt.datetime.fromisoformat(value).timestamp()) if isinstance(value, str) else value
 
 
+def listed(values: list[Any] | None) -> tuple[Any, ...] | None:
+    return None if values is None else tuple(values)
+
+
 def assert_row_is(row: JobRow, job: dict[str, Any], release: str) -> None:
     """Every attribute, from the JSON by hand."""
     old = release in ("1.2", "1.3")
@@ -46,7 +50,7 @@ def assert_row_is(row: JobRow, job: dict[str, Any], release: str) -> None:
     }  # fmt: skip
     assert {name: getattr(row, name) for name in expected} == expected
     hosts = [(r.hostname, r.hwthreads, r.accelerators) for r in row.resources or []]
-    assert hosts == [(r["hostname"], r.get("hwthreads"), r.get("accelerators")) for r in job["resources"]]
+    assert hosts == [(r["hostname"], listed(r.get("hwthreads")), listed(r.get("accelerators"))) for r in job["resources"]]
     tags = [(t.type, t.name, t.scope, t.id) for t in row.tags or []]
     assert tags == [(t["type"], t["name"], t.get("scope", "global"), t["id"]) for t in job.get("tags", [])]
 

@@ -115,5 +115,5 @@ def test_nulls_of_text_and_numbers_are_what_go_makes_of_them_and_others_are_pass
     command = read_started(
         b'{"resources":[null,{"hostname":"a","hwthreads":[null]}],"tags":[null],"metaData":{"a":null},"user":null}'
     )
-    assert [(one.hostname, one.hwthreads) for one in command.resources] == [("a", [0])]
+    assert [(one.hostname, one.hwthreads) for one in command.resources] == [("a", (0,))]
     assert command.meta_data == {"a": ""} and not command.tags and command.user == ""

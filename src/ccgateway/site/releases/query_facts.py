@@ -39,19 +39,19 @@ class QueryFootprint(metaclass=_Converted):
 
 
 class QueryResources(metaclass=_Converted):
-    """A list of hosts → ``list[Resource]``."""
+    """A list of hosts → ``tuple[Resource, ...]``."""
 
 
-class QueryResource(msgspec.Struct, frozen=True):
+class QueryResource(msgspec.Struct, frozen=True, gc=False):
     """A host, with ``""`` where there is no configuration."""
 
     hostname: str
-    hwthreads: list[int] | None = None
-    accelerators: list[str] | None = None
+    hwthreads: tuple[int, ...] | None = None
+    accelerators: tuple[str, ...] | None = None
     configuration: str | None = None
 
 
-class _FootprintValue(msgspec.Struct):
+class _FootprintValue(msgspec.Struct, gc=False):
     name: str
     stat: str
     value: float
@@ -80,10 +80,12 @@ def read_kind(kind: type, value: object) -> object:
         # an empty list stands for a job that has none
         return {f"{one.name}_{one.stat}" if one.name else one.stat: one.value for one in listed} or None
     if kind is QueryResources:
-        return [
-            Resource(one.hostname, one.hwthreads, one.accelerators, one.configuration or None)
-            for one in msgspec.convert(value, list[QueryResource])
-        ]
+        return tuple(
+            [
+                Resource(one.hostname, one.hwthreads, one.accelerators, one.configuration or None)
+                for one in msgspec.convert(value, list[QueryResource])
+            ]
+        )
     raise NotImplementedError(kind)
 
 

@@ -31,7 +31,7 @@ from ccgateway.surfaces.presence import WhileConnected
 from ccgateway.surfaces.requests import begin_request
 from ccgateway.surfaces.rest.openapi import RELEASED
 from ccgateway.traffic.admission import Sending, Traffic
-from ccgateway.traffic.scopes import callers_turn
+from ccgateway.traffic.scopes import give_way
 
 __all__ = ["PATH", "graphql_routes"]
 
@@ -105,7 +105,7 @@ class _Endpoint:
         try:
             async with WhileConnected(receive), self._traffic.admitted(caller.share, sending):
                 content = await self._executions.run(question, context, request_id)
-                await callers_turn()
+                await give_way()
                 if sending.refusal is not None:
                     raise sending.refusal
                 sending.hold(context.bytes_written)

@@ -41,7 +41,7 @@ from ccgateway.surfaces.graphql.persisted import PersistedQueries
 from ccgateway.surfaces.graphql.plans import Constant, Plan, RootField
 from ccgateway.surfaces.graphql.selection import NO_VARIABLES
 from ccgateway.surfaces.graphql.wire import GraphQLRequest
-from ccgateway.traffic.scopes import callers_turn
+from ccgateway.traffic.scopes import give_way
 
 __all__ = ["Executions"]
 
@@ -152,7 +152,7 @@ class Executions:
     async def _completed(
         self, asked: _Asked, fields: Sequence[RootField | Constant], given: Mapping[str, asyncio.Future[Any]]
     ) -> tuple[Data, Sequence[GraphQLError]]:
-        await callers_turn()
+        await give_way()
         if all(one.done() and one.exception() is None for one in given.values()):
             try:
                 return await _written(asked, fields, given), ()

@@ -258,11 +258,11 @@ def _without_none(write: Column) -> Column:
 
 
 def _split(inner: Column) -> Column:
-    """Completes the items of all lists in one go."""
+    """Completes the items of all lists in one go, as tuples: the collector looks at them once."""
 
     def split(lists: Sequence[Any], writing: Writing) -> list[Any]:
         written = iter(inner(_flat(lists), writing))
-        return [None if one is None else list(islice(written, len(one))) for one in lists]
+        return [None if one is None else tuple(islice(written, len(one))) for one in lists]
 
     return split
 

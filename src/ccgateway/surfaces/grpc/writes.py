@@ -131,7 +131,7 @@ def _start(job: pb.NewJob) -> StartJob:
 
 def _resource(one: job_pb2.Resource) -> Resource:
     configuration = one.configuration if one.HasField("configuration") else None
-    return Resource(one.hostname, list(one.hwthreads) or None, list(one.accelerators) or None, configuration)
+    return Resource(one.hostname, tuple(one.hwthreads) or None, tuple(one.accelerators) or None, configuration)
 
 
 def _stop(job: pb.EndedJob) -> StopJob:
