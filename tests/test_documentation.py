@@ -80,6 +80,12 @@ def test_an_example_of_settings_can_be_loaded(text: str, tmp_path: Path) -> None
     assert len(load_settings(tmp_path / "ccgateway.toml").sites) == 3
 
 
+def test_the_example_of_signing_in_can_be_loaded(tmp_path: Path) -> None:
+    (text,) = blocks("toml signing-in.toml")
+    (tmp_path / "ccgateway.toml").write_text(text)
+    assert load_settings(tmp_path / "ccgateway.toml").portal.signs_in
+
+
 def test_the_example_of_a_table_can_be_read(tmp_path: Path) -> None:
     (text,) = blocks("toml people.toml")
     path = tmp_path / "people.toml"
@@ -212,3 +218,15 @@ def test_the_lock_files_agree_and_hold_what_the_project_needs() -> None:
     for needed, lines in ((project["project"]["dependencies"], run), (project["dependency-groups"]["dev"], dev)):
         names = {re.split(r"[^\w.-]", text, maxsplit=1)[0].replace(".", "-") for text in needed}
         assert names <= {line.split("==")[0] for line in lines}
+
+
+@pytest.mark.parametrize("language", ["python", "python reports"])
+def test_the_examples_of_reports_work_in_the_demo(language: str, demo: str) -> None:
+    text = (ROOT / "docs/use/reports.md").read_text()
+    (program,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        exec(compile(program.replace("http://127.0.0.1:8080", demo), "docs/use/reports.md", "exec"), {})
+    assert re.search(
+        r"\d+ node hours of alice's" if language == "python" else r"^15000 jobs\n(?s:.*)flops_any: \d+", told.getvalue()
+    )

@@ -30,8 +30,13 @@ from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.registry import Registry
 from ccgateway.surfaces.callers import caller_of
 from ccgateway.surfaces.compression import CompressionMiddleware
+from ccgateway.surfaces.export.routes import export_routes
+from ccgateway.surfaces.export.streams import Streams
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
+from ccgateway.surfaces.portal.pages import portal_routes
+from ccgateway.surfaces.portal.sessions import own_key
+from ccgateway.surfaces.portal.signing_in import SigningIn
 from ccgateway.surfaces.proxies import BehindProxy
 from ccgateway.surfaces.rest.routes import rest_routes
 from ccgateway.surfaces.spellings import with_both_spellings
@@ -45,6 +50,8 @@ __all__ = ["Application", "create_app"]
 
 #: bytes of places of pages and of provisional ids that a process keeps: some ten thousand; and of settings of front ends
 NOTES_BYTES = 4 << 20
+#: bytes of sessions that were signed out of
+ENDED_BYTES = 1 << 20
 #: seconds in which a call that was given to an application by gRPC has begun there
 HANDED_OVER = 1.0
 
@@ -60,6 +67,7 @@ class Application(Starlette):
     gateway: Gateway
     grpc: GrpcServer | None
     grpc_face: GrpcFace | None
+    exports: Streams
     unreadable: Mapping[str, SettingsError]
     is_draining: bool = False
     _parts: _Parts
@@ -74,6 +82,7 @@ class Application(Starlette):
         """Nothing new is begun; answers that are under way are waited for so many seconds."""
         self.is_draining = True
         self.gateway.stop(seconds)
+        self.exports.stop(seconds)
         if self.grpc is not None:
             self.grpc.stop()
 
@@ -107,6 +116,7 @@ class Application(Starlette):
 
     async def aclose(self) -> None:
         """Closes what is its own, and what it shared with others if they have left."""
+        await self._parts.signing_in.aclose()
         await self._parts.callers.aclose()
         await self.gateway.aclose()
         if self._parts.audit_file is not None:
@@ -123,6 +133,7 @@ class _Stores:
     once: TtlStore
     notes: TtlStore
     configurations: TtlStore
+    ended_sessions: TtlStore
 
     @classmethod
     def of(cls, settings: CacheSettings) -> _Stores:
@@ -134,6 +145,7 @@ class _Stores:
             TtlStore("once", redis),
             TtlStore("note", redis, most_bytes=NOTES_BYTES),
             TtlStore("configuration", redis, most_bytes=NOTES_BYTES),
+            TtlStore("session", redis, most_bytes=ENDED_BYTES),
         )
 
     def fits(self, settings: CacheSettings) -> bool:
@@ -151,6 +163,9 @@ class _Parts:
     traffic: Traffic
     limits: LimitSettings
     troubles: Troubles
+    exports: Streams
+    signing_in: SigningIn
+    session_key: bytes
     audit_path: Path | None
     audit_file: Shared[AuditFile] | None
 
@@ -217,6 +232,9 @@ def create_app(settings: Settings, before: Application | None = None) -> Applica
         troubles=troubles,
         audit_file=audit_file.value if audit_file is not None else None,
     )
+    exports = kept.exports if kept is not None and kept.exports.settings == settings.export else Streams(settings.export)
+    session_key = kept.session_key if kept is not None else own_key()
+    signing_in = SigningIn(settings, callers, stores.ended_sessions, session_key)
     grpc, face = before.grpc if before is not None else None, None
     if settings.grpc.port is not None:
         from ccgateway.surfaces.grpc.server import GrpcFace, GrpcServer  # a large library, which most gateways do without
@@ -246,7 +264,13 @@ def create_app(settings: Settings, before: Application | None = None) -> Applica
     is_private = settings.server.is_loopback() and settings.server.unix_socket is None and not asks_for_tokens
     allowed = LOOPBACK_HOSTS | {settings.server.host.strip("[]")} if is_private else None
     routes = [
-        *graphql_routes(gateway, caller_of(callers), settings.limits, graphiql=settings.server.graphiql, traffic=traffic),
+        *graphql_routes(
+            gateway,
+            caller_of(callers, signing_in.principal),
+            settings.limits,
+            graphiql=settings.server.graphiql,
+            traffic=traffic,
+        ),
         *rest_routes(
             gateway,
             caller_of(callers),
@@ -255,6 +279,18 @@ def create_app(settings: Settings, before: Application | None = None) -> Applica
             origins=settings.server.cors_origins,
             traffic=traffic,
         ),
+        export_routes(
+            gateway,
+            caller_of(callers),
+            settings.limits,
+            exports,
+            settings.export,
+            partial=settings.rest.partial,
+            origins=settings.server.cors_origins,
+            traffic=traffic,
+        ),
+        *signing_in.routes(),
+        *(portal_routes() if settings.portal.enabled else ()),
         Route("/health/live", live),
         Route("/health/ready", ready),
     ]
@@ -267,10 +303,12 @@ def create_app(settings: Settings, before: Application | None = None) -> Applica
         ],
         lifespan=lifespan,
     )
-    app.settings, app.gateway, app.grpc, app.grpc_face, app.unreadable = settings, gateway, grpc, face, keyring.unreadable
+    app.settings, app.gateway, app.exports = settings, gateway, exports
+    app.grpc, app.grpc_face, app.unreadable = grpc, face, keyring.unreadable
     app._parts = _Parts(
-        stores, keyring, registry, callers, traffic, settings.limits, troubles, settings.writes.audit_file, audit_file
-    )
+        stores, keyring, registry, callers, traffic, settings.limits, troubles, exports, signing_in, session_key,
+        settings.writes.audit_file, audit_file,
+    )  # fmt: skip
     if is_kept:
         stores.responses.hold()
     if audit_file is not None:

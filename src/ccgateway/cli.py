@@ -1,12 +1,13 @@
-"""The command line: thin over ``operations``.
+"""The command line: thin over ``operations``, for who runs a gateway, and with the ``commands`` of who asks one.
 
-Exit status: 0 all is well, 1 something was found (``check``, ``schema --check``) or could not be done (``cache``), 2 the settings
-or the command cannot be used.
+What is imported here delays every ``--help`` and every completion, so the server is imported where it is needed.
+
+Exit status of what runs a gateway: 0 all is well, 1 something was found (``check``, ``schema --check``) or could not be done
+(``cache``), 2 the settings or the command cannot be used.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -16,12 +17,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ccgateway import __version__
+from ccgateway.commands import add_commands
 from ccgateway.errors import RequestError, SettingsError, SiteError
-from ccgateway.operations import console
-from ccgateway.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from ccgateway.operations.findings import CheckResult
+    from ccgateway.settings import Settings
 
 __all__ = ["app", "main"]
 
@@ -30,7 +31,6 @@ DEFAULT_FILE = Path("ccgateway.toml")
 app = typer.Typer(
     help="One endpoint in front of many ClusterCockpit instances.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -78,6 +78,7 @@ def serve(
 @app.command()
 def reload(*, config: ConfigOption = None) -> None:
     """Have the gateway that runs with this settings file read it again; exit 1 if it refuses, as it is no good."""
+    from ccgateway.operations import console
     from ccgateway.operations.control import NotRunningError, ask_to_reload, control_path
 
     try:
@@ -110,6 +111,9 @@ def check(
     every: Annotated[float, typer.Option(min=1, max=86400, help="Seconds between two checks, with --watch.")] = 60,
 ) -> None:
     """Prove a settings file good: reach every site, see which release answers and what its token is worth."""
+    import asyncio
+
+    from ccgateway.operations import console
     from ccgateway.operations.check import check as run_check
     from ccgateway.operations.rendering import as_json, show
     from ccgateway.operations.watching import Watch
@@ -145,6 +149,9 @@ def cache_stats(
     json: Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")] = False,
 ) -> None:
     """Say how the Redis stands; exit 1 if it cannot be used."""
+    import asyncio
+
+    from ccgateway.operations import console
     from ccgateway.operations.caching import stats
     from ccgateway.operations.rendering import redis_as_json, show_redis
 
@@ -168,6 +175,9 @@ def cache_clear(
     ] = None,
 ) -> None:
     """Forget what is remembered, in every process that shares the Redis."""
+    import asyncio
+
+    from ccgateway.operations import console
     from ccgateway.operations.caching import RedisDownError, clear
 
     try:
@@ -186,6 +196,7 @@ def demo(
     down: Annotated[list[str] | None, typer.Option(help="A site that does not answer, to see a partial answer.")] = None,
 ) -> None:
     """Run five simulated sites of different releases and the gateway in front of them."""
+    from ccgateway.operations import console
     from ccgateway.operations.demo import run_demo
 
     run_demo(port=port, grpc_port=grpc_port, down=down or [], console=console.stdout())
@@ -198,6 +209,7 @@ def schema(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 and show how the files differ.")] = False,
 ) -> None:
     """Write the published schema files, and the tables of settings and error codes in the documents."""
+    from ccgateway.operations import console
     from ccgateway.operations.published import drift, write
 
     if not check:
@@ -252,6 +264,9 @@ def version() -> None:
     typer.echo(f"ccgateway {__version__}")
 
 
+add_commands(app)
+
+
 def _file(config: Path | None) -> Path | None:
     if config is not None:
         return config
@@ -259,6 +274,8 @@ def _file(config: Path | None) -> Path | None:
 
 
 def _settings(config: Path | None) -> Settings:
+    from ccgateway.settings import load_settings
+
     return load_settings(_file(config))
 
 
@@ -276,5 +293,7 @@ def main() -> None:
     try:
         app()
     except SettingsError as error:
+        from ccgateway.operations import console
+
         console.explain(error)
         sys.exit(2)

@@ -107,6 +107,10 @@ class Gateway:
         """The number of every configured site, by its name: what makes job ids of one integer."""
         return {instance.name: instance.number for instance in self._registry}
 
+    def releases(self, sites: Sequence[str] | None, caller: Principal) -> Mapping[str, str | None]:
+        """The release of every site asked, by name; ``None`` while that is not known. ``UNKNOWN_SITE`` where there is no such."""
+        return {site.name: site.release for site in self._registry.chosen(sites, caller)}
+
     async def jobs(self, question: JobListQuestion, caller: Principal) -> JobListAnswer:
         """One page of the jobs of all sites asked, in one exact order."""
         answer = await self._joblist.page(question, caller)

@@ -228,7 +228,7 @@ class JobList:
         later = request.later if fields is None else frozenset[str]()
         wanted = (question.fields if fields is None else fields) - later
         instances = self.registry.chosen(question.sites, request.caller)
-        patience = patience_of(question.policy, self.limits)
+        patience = None if question.waits_for_all else patience_of(question.policy, self.limits)
         sources = [MergeSource(site, request.caller, SiteReport(site.name, site.number), request.deadline) for site in instances]
 
         async def open_source(source: MergeSource, until: Deadline) -> None:
@@ -344,7 +344,7 @@ class _ListRequest:
 
     def key_of(self, cursor: Cursor) -> Hashable:
         """The key of the merge that goes on at ``cursor``: only the same caller with the same question has it."""
-        return self.caller, self.question.policy, self.question.fields, cursor
+        return self.caller, self.question.policy, self.question.waits_for_all, self.question.fields, cursor
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -60,9 +60,15 @@ def _settings() -> Iterator[str]:
     yield "| key | default | |\n|---|---|---|"
     for name, field in Settings.model_fields.items():
         model, section = _section(name, field)
-        for key, setting in model.model_fields.items():
-            if section == name or key != "name":  # the name of a section is its key
-                yield f"| `{section}.{key}` | {_default(setting)} | {setting.description} |"
+        yield from _keys(model, section, without=() if section == name else ("name",))  # the name of a section is its key
+
+
+def _keys(model: type[BaseModel], section: str, *, without: Collection[str] = ()) -> Iterator[str]:
+    for key, setting in model.model_fields.items():
+        if isinstance(setting.annotation, type) and issubclass(setting.annotation, BaseModel):
+            yield from _keys(setting.annotation, f"{section}.{key}")
+        elif key not in without:
+            yield f"| `{section}.{key}` | {_default(setting)} | {setting.description} |"
 
 
 def _section(name: str, field: FieldInfo) -> tuple[type[BaseModel], str]:

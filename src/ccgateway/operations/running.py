@@ -41,7 +41,7 @@ def serve(load: Callable[[], Settings], file: Path | None, *, access_log: bool) 
         workers = settings.server.workers
         tls = settings.server.tls_context()
         application = create_app(settings)
-        settings.cache.check_workers(workers, take_writes=settings.writes.enabled)
+        settings.check_workers()
         listeners = [given[number % len(given)] for number in range(workers)] if given else listeners_for(settings, workers)
         running = _Running(settings, load, file, listeners, access_log=access_log)
         try:

@@ -7,9 +7,11 @@ globally. Every refusal names the key, what is wrong with its value, and the rem
 base        what all sections share, and where secrets are found
 cache       ``[cache]``
 grpc        ``[grpc]``
+export      ``[export]``
 identities  the sections about who may ask, and as whom each is shown to the sites
 limits      ``[limits]``
 log         ``[log]``
+portal      ``[portal]``
 rest        ``[rest]``
 server      ``[server]``
 writes      ``[writes]``
@@ -32,6 +34,7 @@ from pydantic_settings import SettingsError as UnreadableVariableError
 from ccgateway.errors import SettingsError
 from ccgateway.settings.base import Seconds, is_loopback
 from ccgateway.settings.cache import CacheSettings
+from ccgateway.settings.export import ExportSettings
 from ccgateway.settings.grpc import GrpcSettings
 from ccgateway.settings.identities import (
     ApiKeySettings,
@@ -44,6 +47,7 @@ from ccgateway.settings.identities import (
 )
 from ccgateway.settings.limits import LimitSettings
 from ccgateway.settings.log import LogSettings
+from ccgateway.settings.portal import OidcSettings, PortalSettings, check_portal
 from ccgateway.settings.rest import RestSettings
 from ccgateway.settings.server import ServerSettings
 from ccgateway.settings.writes import WriteSettings
@@ -60,6 +64,7 @@ __all__ = [
     "IssuerSettings",
     "LimitSettings",
     "LogSettings",
+    "PortalSettings",
     "Release",
     "RestSettings",
     "Seconds",
@@ -107,7 +112,6 @@ class SiteSettings(SiteIdentitySettings):
     clusters: tuple[str, ...] | None = Field(
         None, description="Names of the site's clusters, for writes that name a cluster only; asked of the site if left out."
     )
-
     same_as: str | None = Field(
         None,
         description="Name of the site that is one and the same instance under another address; jobs of both are listed once.",
@@ -142,12 +146,14 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     rest: RestSettings = RestSettings()  # type: ignore[call-arg]
     grpc: GrpcSettings = GrpcSettings()  # type: ignore[call-arg]
+    export: ExportSettings = ExportSettings()  # type: ignore[call-arg]
     cache: CacheSettings = CacheSettings()  # type: ignore[call-arg]
     issuers: dict[str, IssuerSettings] = Field(default_factory=dict)
     api_keys: dict[str, ApiKeySettings] = Field(default_factory=dict)
     identities: IdentitySettings = IdentitySettings()  # type: ignore[call-arg]
     exchange: ExchangeSettings = ExchangeSettings()  # type: ignore[call-arg]
     writes: WriteSettings = WriteSettings()  # type: ignore[call-arg]
+    portal: PortalSettings = PortalSettings()  # type: ignore[call-arg]
     sites: dict[str, SiteSettings] = Field(default_factory=dict)
 
     @classmethod
@@ -206,6 +212,7 @@ class Settings(BaseSettings):
                 if not SITE_NAME.fullmatch(name):
                     raise SettingsError(f"{kind}.{name}", "is not a name", _SITE_NAME_REMEDY)
         check_issuers(self.issuers, self.api_keys, self.sites)
+        check_portal(self.portal, self.issuers)
         if self.caller.anonymous and (self.caller.roles is None or not self.authenticates):
             remedy = "Set caller.roles, and an issuer or API keys for those who do say who they are."
             raise SettingsError("caller.anonymous", "it is not said what callers without a token may do", remedy)
@@ -251,6 +258,11 @@ class Settings(BaseSettings):
             "Listen on 127.0.0.1, or configure an issuer whose tokens callers have to show, or set "
             "server.serve_unauthenticated = true if all who can reach it may read all jobs.",
         )
+
+    def check_workers(self) -> None:
+        """Refuses several processes that could not tell one another what they have to (``SettingsError``)."""
+        self.cache.check_workers(self.server.workers, take_writes=self.writes.enabled)
+        self.portal.check_workers(self.server.workers, have_redis=self.cache.has_redis)
 
 
 def load_settings(path: Path | None, *, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -306,7 +318,7 @@ def _refuse_secrets(data: dict[str, Any]) -> None:
 def _refuse_underscores(data: dict[str, Any]) -> None:
     """In variables ``_`` stands for ``-``: a file with ``_`` could name one site twice."""
     for path, _ in _sections(data):
-        if len(path) == 2 and "_" in path[1]:
+        if path[0] in _NAMED and len(path) == 2 and "_" in path[1]:
             what = "is not a site name" if path[0] == "sites" else "is not a name"
             raise SettingsError(".".join(path), what, _SITE_NAME_REMEDY)
 
@@ -318,20 +330,22 @@ def _resolve_files(data: dict[str, Any], folder: Path) -> None:
                 section[key] = str(folder / _expanded(value, ".".join((*path, key))))
 
 
-#: keys whose value is a path, beside those that end in ``_file``
+#: kinds of sections that have names; keys whose value is a path, beside those that end in ``_file``
+_NAMED = ("sites", "issuers", "api_keys")
 _PATHS = {("identities", "table"), *(("server", key) for key in ("unix_socket", "control_socket", "tls_cert", "tls_key"))}
 #: keys whose value is a secret itself
-_SECRETS = frozenset({"token", "signing_key", "client_secret"})
+_SECRETS = frozenset({"token", "signing_key", "client_secret", "session_key"})
 
 
 def _sections(data: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """Every section by its path, those that are named included."""
     for kind, section in data.items():
         if isinstance(section, dict):
-            if kind in ("sites", "issuers", "api_keys"):
+            if kind in _NAMED:
                 yield from (((kind, name), named) for name, named in section.items() if isinstance(named, dict))
             else:
                 yield (kind,), section
+                yield from (((kind, name), nested) for name, nested in section.items() if isinstance(nested, dict))
 
 
 def _expanded(path: str, key: str) -> Path:
@@ -365,7 +379,7 @@ def _meant(loc: tuple[int | str, ...]) -> str | None:
 
 
 def _description(loc: tuple[int | str, ...]) -> str | None:
-    model = _MODELS.get(str(loc[0])) if loc else None
+    model = _MODELS.get(".".join(map(str, loc[:-1]))) or _MODELS.get(str(loc[0])) if loc else None
     field = model.model_fields.get(str(loc[-1])) if model else None
     return field.description if field else None
 
@@ -377,11 +391,14 @@ _MODELS: dict[str, type[BaseModel]] = {
     "limits": LimitSettings,
     "rest": RestSettings,
     "grpc": GrpcSettings,
+    "export": ExportSettings,
     "cache": CacheSettings,
     "issuers": IssuerSettings,
     "api_keys": ApiKeySettings,
     "identities": IdentitySettings,
     "exchange": ExchangeSettings,
     "writes": WriteSettings,
+    "portal": PortalSettings,
+    "portal.oidc": OidcSettings,
     "sites": SiteSettings,
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, aclosing
 from dataclasses import replace
 
 from starlette.requests import ClientDisconnect, Request
@@ -44,18 +46,20 @@ class RestApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        with self._state.traffic.sending() as sending:
+        with self._state.traffic.sending() as sending, ExitStack() as closing:
             try:
-                answer = await self._answer(request, sending)
+                answer = await self._answer(request, sending, closing)
             except ClientDisconnect:
                 answer = Answer(499, media_type=None)
             await _send(answer, send, with_body=request.method != "HEAD")
+            if answer.rest is not None and request.method != "HEAD":
+                await _send_rest(answer.rest, request.receive, send)
 
-    async def _answer(self, request: Request, sending: Sending) -> Answer:
+    async def _answer(self, request: Request, sending: Sending, closing: ExitStack) -> Answer:
         request_id = begin_request()
         try:
             refuse_other_origins(request, self._origins)
-            answer = await self._routed(request, request_id, sending)
+            answer = await self._routed(request, request_id, sending, closing)
             sending.settle(len(answer.body))
             return answer
         except ClientDisconnect:
@@ -63,17 +67,17 @@ class RestApp:
         except LateBodyError as late:
             return _with(self._format.failed(late), 408, {"Connection": "close"})
         except (GatewayError, RefusedError) as error:
-            closing = {"Connection": "close"} if isinstance(error, GatewayError) and error.code is Code.BODY_TOO_LARGE else {}
+            headers = {"Connection": "close"} if isinstance(error, GatewayError) and error.code is Code.BODY_TOO_LARGE else {}
             answer = self._format.failed(error)
             if isinstance(error, RequestError) and error.retry_after is not None:
-                closing["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-            return _with(answer, answer.status, closing)
+                headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+            return _with(answer, answer.status, headers)
         except Exception:
             # the boundary: logged with its traceback, answered without
             log.exception("request %s: internal error", request_id)
             return self._format.failed(GatewayError(Code.INTERNAL, f"internal error, request id {request_id}"))
 
-    async def _routed(self, request: Request, request_id: str, sending: Sending) -> Answer:
+    async def _routed(self, request: Request, request_id: str, sending: Sending, closing: ExitStack) -> Answer:
         matches = self._table.match(_path_below(request.scope))
         method = "GET" if request.method == "HEAD" and self._format.helpful else request.method
         match = next((one for one in matches if method in one.endpoint.operations), None)
@@ -82,7 +86,8 @@ class RestApp:
                 caller = await self._let_in(request)
             except GatewayError as error:
                 return self._format.turned_away(error)
-            return await self._run(request, match, match.endpoint.operations[method], caller, request_id, sending)
+            operation = match.endpoint.operations[method]
+            return await self._run(request, match, operation, caller, request_id, sending, closing)
         if self._format.asks_first:
             try:
                 await self._let_in(request)
@@ -105,7 +110,14 @@ class RestApp:
         return caller
 
     async def _run(  # noqa: PLR0917 - what belongs to one request
-        self, request: Request, match: Match, operation: Operation, caller: Principal, request_id: str, sending: Sending
+        self,
+        request: Request,
+        match: Match,
+        operation: Operation,
+        caller: Principal,
+        request_id: str,
+        sending: Sending,
+        closing: ExitStack,
     ) -> Answer:
         limits = self._state.limits
         body = (
@@ -117,7 +129,7 @@ class RestApp:
         check_texts(body, limits.body_texts)
         headers = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
         query = Query(request.scope["query_string"].decode("latin-1"))
-        call = Call(self._state, self._format, caller, request.method, match.values, query, headers, body, request_id)
+        call = Call(self._state, self._format, caller, request.method, match.values, query, headers, body, request_id, closing)
         async with WhileConnected(request.receive), self._state.traffic.admitted(caller.share, sending):
             answer = await operation.run(call)
         if sending.refusal is not None:
@@ -144,9 +156,25 @@ async def _send(answer: Answer, send: Send, *, with_body: bool) -> None:
     else:
         headers.append(("Cache-Control", "no-store"))
     if answer.status != 304:
-        headers.append(("Content-Length", str(len(answer.body))))
+        if answer.rest is None:
+            headers.append(("Content-Length", str(len(answer.body))))
         if answer.media_type is not None:
             headers.append(("Content-Type", answer.media_type))
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     await send({"type": "http.response.start", "status": answer.status, "headers": raw})
-    await send({"type": "http.response.body", "body": answer.body if with_body and answer.status != 304 else b""})
+    body = answer.body if with_body and answer.status != 304 else b""
+    await send({"type": "http.response.body", "body": body, "more_body": with_body and answer.rest is not None})
+
+
+async def _send_rest(rest: AsyncGenerator[bytes, None], receive: Receive, send: Send) -> None:
+    """Sends the pieces of ``rest``, for as long as the caller is there. Where it fails, the response has no end."""
+    try:
+        async with WhileConnected(receive), aclosing(rest):
+            async for piece in rest:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except ClientDisconnect:
+        return
+    except GatewayError as error:
+        log.warning("an answer is broken off: %s: %s", error.code, error.message)
+        return
+    await send({"type": "http.response.body", "body": b""})
