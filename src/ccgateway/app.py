@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -13,6 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from ccgateway.cache.facade import open_redis
+from ccgateway.cache.samples import redis_samples
 from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.federation.audit import audit_to_file, close_audit_file
 from ccgateway.federation.gateway import Gateway
@@ -26,9 +28,12 @@ from ccgateway.surfaces.callers import caller_of
 from ccgateway.surfaces.compression import CompressionMiddleware
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
+from ccgateway.surfaces.recording import RecordingMiddleware
 from ccgateway.surfaces.rest.routes import rest_routes
 from ccgateway.surfaces.spellings import with_both_spellings
 from ccgateway.telemetry import Troubles
+from ccgateway.telemetry.meter import Meter, Source
+from ccgateway.telemetry.recorder import Recorder
 from ccgateway.traffic.admission import Traffic
 
 if TYPE_CHECKING:
@@ -42,10 +47,11 @@ NOTES_BYTES = 4 << 20
 
 class Application(Starlette):
     """The gateway as an ASGI application; ``gateway`` is set by ``create_app``, and so is ``grpc``, the server beside it, which
-    runs as long as the application does; ``None`` if the settings want none."""
+    runs as long as the application does; ``None`` if the settings want none. ``meter`` counts what happens."""
 
     gateway: Gateway
     grpc: GrpcServer | None
+    meter: Meter
 
     def stop(self, seconds: float) -> None:
         """Nothing new is begun; answers that are under way are waited for so many seconds."""
@@ -54,12 +60,17 @@ class Application(Starlette):
             self.grpc.stop()
 
 
-def create_app(settings: Settings) -> Application:
-    """The gateway's application. Raises ``SettingsError`` where the settings cannot be used; reaches no site yet."""
+def create_app(settings: Settings, meter: Meter | None = None) -> Application:
+    """The gateway's application. Raises ``SettingsError`` where the settings cannot be used; reaches no site yet.
+
+    ``meter``: counts what happens; one that another application of this process had goes on with its counts.
+    """
     settings.check_exposure()
-    redis = open_redis(settings.cache)
+    meter = meter or Meter()
+    recorder = Recorder(meter, access=settings.log.access)
+    redis = open_redis(settings.cache, meter)
     responses = ResponseCache.of(settings.cache, redis)
-    registry = Registry(settings.sites.values(), keyring=Keyring(settings), responses=responses)
+    registry = Registry(settings.sites.values(), meter, keyring=Keyring(settings), responses=responses)
     troubles = Troubles()
     audit_path = settings.writes.audit_file
     audit_file = audit_to_file(audit_path, troubles) if audit_path is not None else None
@@ -72,18 +83,23 @@ def create_app(settings: Settings) -> Application:
         configuration_store=TtlStore("configuration", redis, most_bytes=NOTES_BYTES),
         troubles=troubles,
         audit_file=audit_file,
+        observer=meter,
     )
+    sources: list[Source] = [registry.samples, responses.cache.samples]
+    if redis is not None:
+        sources.append(partial(redis_samples, redis))
+    meter.follow(settings.sites, sources)
     callers, traffic = Callers(settings), Traffic(settings.limits)
     grpc: GrpcServer | None = None
     if settings.grpc.port is not None:
         from ccgateway.surfaces.grpc.server import GrpcServer  # a large library, which most gateways do without
 
-        grpc = GrpcServer(gateway, callers, traffic, settings.grpc, settings.limits)
+        grpc = GrpcServer(gateway, callers, traffic, settings.grpc, settings.limits, recorder=recorder)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         try:
-            with watched_loop():
+            with watched_loop(came_round=meter.loop_came_round):
                 if grpc is not None:
                     await grpc.start()
                 yield
@@ -122,12 +138,13 @@ def create_app(settings: Settings) -> Application:
     app = Application(
         routes=list(with_both_spellings(routes)),
         middleware=[
+            Middleware(RecordingMiddleware, recorder=recorder),
             Middleware(HostCheck, allowed_hosts=allowed),
             Middleware(CompressionMiddleware, compresses=settings.server.compression),
         ],
         lifespan=lifespan,
     )
-    app.gateway, app.grpc = gateway, grpc
+    app.gateway, app.grpc, app.meter = gateway, grpc, meter
     # behind a proxy that ends TLS, a redirect would have a caller repeat the request, and its token, in clear
     app.router.redirect_slashes = False
     return app

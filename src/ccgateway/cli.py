@@ -55,22 +55,31 @@ def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on, likewise; 0 picks a free one.")] = None,
     grpc_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port for gRPC, likewise.", show_default=False)] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer: as many as there are cores for it.")] = 1,
-    log_level: Annotated[LogLevel, typer.Option(help="How much to log.")] = LogLevel.WARNING,
-    access_log: Annotated[bool, typer.Option("--access-log", help="Log every request to the gateway.")] = False,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port for Prometheus, likewise.", show_default=False)
+    ] = None,
+    log_level: Annotated[LogLevel | None, typer.Option(help="How much to log, likewise.", show_default=False)] = None,
+    access_log: Annotated[
+        bool | None,
+        typer.Option("--access-log/--no-access-log", help="Whether to log every request, likewise.", show_default=False),
+    ] = None,
 ) -> None:
     """Serve the configured sites until Ctrl-C or SIGTERM."""
     from ccgateway.app import create_app
     from ccgateway.operations.calling import grpc_address
     from ccgateway.operations.serving import bind, quiet_signals, refuse_without_sites, reserved, server_for, url_of
+    from ccgateway.operations.telling import told
     from ccgateway.operations.workers import serve_with_workers
+    from ccgateway.telemetry.samples import added
 
-    wanted = _listening_on(_settings(config), host, port, grpc_port)
+    wanted = _listening_on(_settings(config), host, port, grpc_port, metrics_port)
+    wanted = _logging_as(wanted, log_level, access_log)
     refuse_without_sites(wanted)
     with quiet_signals(), reserved(wanted) as settings:
         application = create_app(settings)
         settings.cache.check_workers(workers, take_writes=settings.writes.enabled)
         with bind(settings.server) as listener:
-            configure_logging(log_level)
+            configure_logging(settings.log.level, settings.log.format)
 
             def announce() -> None:
                 count = len(settings.sites)
@@ -80,10 +89,9 @@ def serve(
                 console.stderr().print(f"ccgateway {__version__} serves {count} {'site' if count == 1 else 'sites'} at {where}")
 
             if workers == 1:
-                server_for(application, access_log=access_log, when_listening=announce).run(sockets=[listener])
-            elif not serve_with_workers(
-                settings, listener, workers, log_level=log_level, access_log=access_log, when_listening=announce
-            ):
+                with told(settings.metrics, lambda: added([application.meter.samples()])):
+                    server_for(application, when_listening=announce).run(sockets=[listener])
+            elif not serve_with_workers(settings, listener, workers, when_listening=announce):
                 raise typer.Exit(1)
 
 
@@ -234,10 +242,23 @@ def _settings(config: Path | None) -> Settings:
     return load_settings(_file(config))
 
 
-def _listening_on(settings: Settings, host: str | None, port: int | None, grpc_port: int | None) -> Settings:
+def _logging_as(settings: Settings, level: LogLevel | None, access: bool | None) -> Settings:  # noqa: FBT001 - as typer has it
+    given = {"level": level.value if level is not None else None, "access": access}
+    chosen = {key: value for key, value in given.items() if value is not None}
+    return settings.model_copy(update={"log": settings.log.model_copy(update=chosen)})
+
+
+def _listening_on(
+    settings: Settings, host: str | None, port: int | None, grpc_port: int | None, metrics_port: int | None
+) -> Settings:
     chosen = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     grpc = {} if grpc_port is None else {"port": grpc_port}
-    update = {"server": settings.server.model_copy(update=chosen), "grpc": settings.grpc.model_copy(update=grpc)}
+    metrics = {} if metrics_port is None else {"port": metrics_port}
+    update = {
+        "server": settings.server.model_copy(update=chosen),
+        "grpc": settings.grpc.model_copy(update=grpc),
+        "metrics": settings.metrics.model_copy(update=metrics),
+    }
     return settings.model_copy(update=update)
 
 

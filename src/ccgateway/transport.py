@@ -110,6 +110,8 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
 
         With the extension ``once`` it is sent once whatever its method is; else aiohttp sends again what HTTP calls idempotent
         (which DELETE is) where a connection that was kept open turns out to be broken.
+        With ``certificate`` the answer has the extension ``certificate_expires``: when that of the connection does (epoch
+        seconds), or ``None``.
         """
         timeout = request.extensions.get("timeout") or {}
         try:
@@ -122,9 +124,12 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 middlewares=(_once,) if request.extensions.get("once") else (),
                 timeout=_timeout(timeout.get("connect"), timeout.get("read")),
             ) as answer:
+                expires = _certificate_expires(answer) if request.extensions.get("certificate") else None
                 with Reading() if self._is_counted else nullcontext() as reading:
                     body = await self._read(answer, request, reading)
-                return httpx2.Response(answer.status, headers=_plain(answer), stream=httpx2.ByteStream(body), request=request)
+                response = httpx2.Response(answer.status, headers=_plain(answer), stream=httpx2.ByteStream(body), request=request)
+                response.extensions["certificate_expires"] = expires
+                return response
         except aiohttp.ConnectionTimeoutError as error:
             raise httpx2.ConnectTimeout("no connection in time", request=request) from error
         except aiohttp.ServerTimeoutError as error:
@@ -231,6 +236,16 @@ def _unpacker(encoding: str) -> _Unpacker | None:
             return _Unpacker(zlib.MAX_WBITS)
         case _:
             raise ValueError("a content encoding that was not asked for")
+
+
+def _certificate_expires(answer: aiohttp.ClientResponse) -> float | None:
+    """Of a connection that is still held, which it is until its answer is read."""
+    connection = answer.connection
+    tls = (
+        connection.transport.get_extra_info("ssl_object") if connection is not None and connection.transport is not None else None
+    )
+    until = (tls.getpeercert() or {}).get("notAfter") if tls is not None else None
+    return float(ssl.cert_time_to_seconds(until)) if isinstance(until, str) else None
 
 
 def _plain(answer: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:

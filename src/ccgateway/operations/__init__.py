@@ -3,6 +3,7 @@
 console    one place to write to: tables, errors as key, problem, remedy
 serving    run the application: socket, HTTP server, signals
 workers    several processes behind one socket
+telling    /metrics on a port of its own, for all workers together
 bounded    uvicorn's HTTP protocol, with a bound on what it takes in
 memory     how much freed memory the process keeps
 stopping   the end of requests under way when the gateway stops

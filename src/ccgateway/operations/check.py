@@ -49,11 +49,6 @@ NO_TOKEN = SecretStr("none")
 OPERATOR = Principal("ccgateway check")
 
 
-class _Silent:
-    def exchanged(self, site: str, method: str, path: str, outcome: str, seconds: float) -> None:
-        """Nothing: what happens becomes findings."""
-
-
 async def check(settings: Settings, path: Path | None) -> CheckResult:
     """What is good and what is not; reaches every site, reads little, writes nothing."""
     result = CheckResult(str(path) if path else None, [])
@@ -116,7 +111,7 @@ class _Asked:
             if token is None and "own" in self.found.ways:
                 token = self._from_table()
         try:
-            registry = Registry([self.site.model_copy(update={"token": token or NO_TOKEN})], _Silent())
+            registry = Registry([self.site.model_copy(update={"token": token or NO_TOKEN})])
         except SettingsError as error:
             self.found.findings.append(Finding.of(error))
             return

@@ -22,8 +22,8 @@ from ccgateway.operations.stopping import GRACE, Stoppable
 from ccgateway.settings import ServerSettings, Settings
 
 __all__ = [
-    "GatewayServer", "bind", "quiet_signals", "refuse_without_sites", "reserved", "run", "server_config", "server_for",
-    "set_log_levels", "url_of",
+    "GatewayServer", "bind", "quiet_server", "quiet_signals", "refuse_without_sites", "reserved", "run", "server_config",
+    "server_for", "url_of",
 ]  # fmt: skip
 
 #: seconds that an unused connection stays open: longer than the callers' pools keep theirs, so that they close first
@@ -120,20 +120,18 @@ class GatewayServer(uvicorn.Server):
             self._when_listening()
 
 
-def server_for(app: ASGIApp, *, access_log: bool = False, when_listening: Callable[[], None] = lambda: None) -> GatewayServer:
+def server_for(app: ASGIApp, *, when_listening: Callable[[], None] = lambda: None) -> GatewayServer:
     """The HTTP server for ``app``."""
-    set_log_levels(access_log=access_log)
-    return GatewayServer(server_config(Stoppable(app), access_log=access_log), when_listening)
+    quiet_server()
+    return GatewayServer(server_config(Stoppable(app)), when_listening)
 
 
-def set_log_levels(*, access_log: bool) -> None:
-    """What uvicorn logs in this process: trouble, and with ``access_log`` every request."""
+def quiet_server() -> None:
+    """uvicorn logs nothing in this process but trouble."""
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    if access_log:
-        logging.getLogger("uvicorn.access").setLevel(logging.INFO)
 
 
-def server_config(app: ASGIApp | Callable[[], ASGIApp], *, access_log: bool, workers: int | None = None) -> uvicorn.Config:
+def server_config(app: ASGIApp | Callable[[], ASGIApp], *, workers: int | None = None) -> uvicorn.Config:
     """How the gateway is served: says nothing about itself, trusts no proxy's headers, bounds what it takes in.
 
     ``app``: the application, or, for ``workers``, what makes it in each of them.
@@ -148,7 +146,7 @@ def server_config(app: ASGIApp | Callable[[], ASGIApp], *, access_log: bool, wor
         ws="none",
         lifespan="on",
         log_config=None,
-        access_log=access_log,
+        access_log=False,  # the gateway's own says more (telemetry/access.py)
         proxy_headers=False,
         server_header=False,
         limit_concurrency=MOST_CONNECTIONS,

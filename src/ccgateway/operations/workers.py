@@ -20,8 +20,9 @@ from uvicorn.supervisors import Multiprocess
 
 from ccgateway.app import create_app
 from ccgateway.operations.memory import calm_collector, keep_freed_memory
-from ccgateway.operations.serving import server_config, set_log_levels
+from ccgateway.operations.serving import quiet_server, server_config
 from ccgateway.operations.stopping import Stoppable
+from ccgateway.operations.telling import Meeting, answer_from, gathered
 from ccgateway.settings import Settings
 from ccgateway.telemetry import configure_logging
 
@@ -35,16 +36,15 @@ def serve_with_workers(
     listener: socket.socket,
     workers: int,
     *,
-    log_level: str,
-    access_log: bool,
     when_listening: Callable[[], None],
 ) -> bool:
     """Serves until Ctrl-C or SIGTERM; whether the workers could start. ``settings`` must be good: ``create_app`` takes them."""
-    set_log_levels(access_log=access_log)
-    application = partial(_application, settings, log_level, access_log=access_log)
-    config = server_config(application, access_log=access_log, workers=workers)
-    supervisor = _Workers(config, listener, when_listening)
-    supervisor.run()
+    quiet_server()
+    with gathered(settings.metrics) as meeting:
+        application = partial(_application, settings, meeting)
+        config = server_config(application, workers=workers)
+        supervisor = _Workers(config, listener, when_listening)
+        supervisor.run()
     return not any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
 
 
@@ -67,13 +67,16 @@ class _Workers(Multiprocess):
             self._when_listening = None
 
 
-def _application(settings: Settings, log_level: str, *, access_log: bool) -> Stoppable:
+def _application(settings: Settings, meeting: Meeting | None) -> Stoppable:
     """The application of one worker, made within its event loop."""
-    configure_logging(log_level)
-    set_log_levels(access_log=access_log)
+    configure_logging(settings.log.level, settings.log.format)
+    quiet_server()
     keep_freed_memory()
     _end_with_supervisor()
-    application = Stoppable(create_app(settings))
+    app = create_app(settings)
+    if meeting is not None:
+        answer_from(app.meter.samples, meeting)
+    application = Stoppable(app)
     calm_collector()
     return application
 

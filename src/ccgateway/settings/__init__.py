@@ -10,6 +10,7 @@ grpc        ``[grpc]``
 identities  the sections about who may ask, and as whom each is shown to the sites
 limits      ``[limits]``
 rest        ``[rest]``
+telemetry   ``[metrics]``, ``[log]``
 writes      ``[writes]``
 """
 
@@ -41,6 +42,7 @@ from ccgateway.settings.identities import (
 )
 from ccgateway.settings.limits import LimitSettings
 from ccgateway.settings.rest import RestSettings
+from ccgateway.settings.telemetry import LogSettings, MetricsSettings
 from ccgateway.settings.writes import WriteSettings
 
 __all__ = [
@@ -53,6 +55,8 @@ __all__ = [
     "IdentitySettings",
     "IssuerSettings",
     "LimitSettings",
+    "LogSettings",
+    "MetricsSettings",
     "Release",
     "RestSettings",
     "Seconds",
@@ -172,6 +176,8 @@ class Settings(BaseSettings):
     identities: IdentitySettings = IdentitySettings()  # type: ignore[call-arg]
     exchange: ExchangeSettings = ExchangeSettings()  # type: ignore[call-arg]
     writes: WriteSettings = WriteSettings()  # type: ignore[call-arg]
+    metrics: MetricsSettings = MetricsSettings()  # type: ignore[call-arg]
+    log: LogSettings = LogSettings()  # type: ignore[call-arg]
     sites: dict[str, SiteSettings] = Field(default_factory=dict)
 
     @classmethod

@@ -13,12 +13,15 @@ from ccgateway.site.base import Site
 from ccgateway.site.caching.layer import CachingSite
 from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.client import SiteClient
-from ccgateway.site.credentials import Credential, Credentials, OneToken
+from ccgateway.site.credentials import Credential, OneToken
 from ccgateway.site.credentials.keyring import Keyring
+from ccgateway.site.facts import SiteFacts
 from ccgateway.site.guard import ConcurrencyLimit, Observed, Retrying
 from ccgateway.site.instance import Instance
 from ccgateway.site.outages import FailureMemory
-from ccgateway.telemetry import LogObserver, Observer
+from ccgateway.site.samples import Told, site_samples
+from ccgateway.telemetry import Observer
+from ccgateway.telemetry.samples import Sample
 
 __all__ = ["Registry"]
 
@@ -38,22 +41,25 @@ class Registry:
         responses: ResponseCache | None = None,
     ) -> None:
         self._keyring = keyring
+        observer = observer or Observer()
         self.responses = responses or ResponseCache.empty()
         #: closes what callers carry without reading it
         self.seal = keyring.seal if keyring is not None else Seal()
         self._clients: list[SiteClient] = []
         self._memories: list[FailureMemory] = []
         self._sites: dict[str, Site] = {}
+        self._told: list[Told] = []
         for settings in sorted(sites, key=lambda site: site.number):
             credentials = keyring.credentials(settings) if keyring is not None else _one_token(settings)
-            client = SiteClient(settings)
-            observed = Observed(client, settings.name, observer or LogObserver())
-            limited = ConcurrencyLimit(observed, settings.name, settings.concurrency)
+            client = SiteClient(settings, facts=(facts := SiteFacts()))
+            observed = Observed(client, settings.name, observer)
+            limited = ConcurrencyLimit(observed, settings.name, settings.concurrency, observer=observer)
             retrying = Retrying(limited, settings.name, settings.retries)
             memory = FailureMemory(retrying, limited, settings.name, settings.timeout)
             self._clients.append(client)
             self._memories.append(memory)
-            self.add(Instance(settings, memory, credentials))
+            self.add(instance := Instance(settings, memory, credentials))
+            self._told.append(Told(instance, facts, credentials))
 
     def add(self, instance: Instance) -> None:
         """One more site, behind the layer that keeps its answers, if any are kept."""
@@ -64,6 +70,10 @@ class Registry:
 
     def __len__(self) -> int:
         return len(self._sites)
+
+    def samples(self) -> Iterator[Sample]:
+        """What there is to tell Prometheus of each site; the states of breakers belong into ``site_samples`` here."""
+        return site_samples(self._told)
 
     def open_to(self, caller: Principal) -> list[Site]:
         """The sites that ``caller`` may ask, by number: all of them, unless the caller is bound to one."""
@@ -94,6 +104,6 @@ class Registry:
             await self._keyring.aclose()
 
 
-def _one_token(settings: SiteSettings) -> Credentials:
+def _one_token(settings: SiteSettings) -> OneToken:
     token = settings.read_token()
     return OneToken(Credential.of_service(token) if token is not None else None)

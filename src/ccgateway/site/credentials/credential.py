@@ -147,6 +147,11 @@ class OneToken:
     credential: Credential | None
     at_once: bool = True
 
+    @property
+    def expires(self) -> float | None:
+        """When it expires (epoch seconds); ``None``: never, or there is none."""
+        return self.credential.expires if self.credential is not None else None
+
     async def of(self, caller: Principal, deadline: Deadline) -> Credential | None:  # noqa: ARG002
         """That credential."""
         return self.credential

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ccgateway.identity.keys import private_key_of
 from ccgateway.identity.sealing import Seal
 from ccgateway.settings import Settings, SiteSettings
-from ccgateway.site.credentials.credential import Credential, Credentials
+from ccgateway.site.credentials.credential import Credential
 from ccgateway.site.credentials.exchange import TokenExchange
 from ccgateway.site.credentials.exchanged import Exchanged
 from ccgateway.site.credentials.minted import Minted
@@ -30,7 +30,7 @@ class Keyring:
         self._service_roles = frozenset(identities.service_roles)
         self.seal = Seal(_sealing_material(settings))
 
-    def credentials(self, site: SiteSettings) -> Credentials:
+    def credentials(self, site: SiteSettings) -> ByRules:
         """For one site: the caller's own token, one signed for the caller, one exchanged for the caller's, the service token."""
         rules: list[Rule] = []
         if self.table is not None:

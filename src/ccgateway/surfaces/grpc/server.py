@@ -16,6 +16,8 @@ from ccgateway.identity.callers import Callers
 from ccgateway.settings import GrpcSettings, LimitSettings
 from ccgateway.surfaces.grpc.calls import Calls
 from ccgateway.surfaces.grpc.service import SERVICES, handlers_for
+from ccgateway.telemetry import Observer
+from ccgateway.telemetry.recorder import Recorder
 from ccgateway.traffic.admission import Traffic
 
 __all__ = ["GrpcServer"]
@@ -39,10 +41,11 @@ class GrpcServer:
     """
 
     def __init__(
-        self, gateway: Gateway, callers: Callers, traffic: Traffic, settings: GrpcSettings, limits: LimitSettings
-    ) -> None:
+        self, gateway: Gateway, callers: Callers, traffic: Traffic, settings: GrpcSettings, limits: LimitSettings,
+        *, recorder: Recorder | None = None,
+    ) -> None:  # fmt: skip
         self._gateway, self._settings, self._limits = gateway, settings, limits
-        self._calls = Calls(callers, traffic, settings, limits.body_bytes)
+        self._calls = Calls(callers, traffic, settings, limits.body_bytes, recorder or Recorder(Observer()))
         self._tls = settings.read_tls()
         self._server: grpc.aio.Server | None = None
         self._health = health.aio.HealthServicer()
