@@ -24,6 +24,7 @@ from ccgateway.settings import Settings
 from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.registry import Registry
+from ccgateway.site.watching import SiteWatch
 from ccgateway.surfaces.callers import caller_of
 from ccgateway.surfaces.compression import CompressionMiddleware
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
@@ -102,7 +103,8 @@ def create_app(settings: Settings, meter: Meter | None = None) -> Application:
             with watched_loop(came_round=meter.loop_came_round):
                 if grpc is not None:
                     await grpc.start()
-                yield
+                async with SiteWatch(registry.told):
+                    yield
         finally:
             if grpc is not None:
                 await grpc.aclose()

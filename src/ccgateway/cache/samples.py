@@ -26,5 +26,5 @@ def cache_samples(counts: Counts, memory: MemoryStats) -> Iterator[Sample]:
 
 def redis_samples(redis: RedisConnection) -> Iterator[Sample]:
     """Whether Redis is in use."""
-    yield Sample("ccgateway_redis_up", (), redis.is_up)
+    yield Sample("ccgateway_redis_up", (), float(redis.is_up))
     yield Sample("ccgateway_redis_trips_total", (), redis.breaker.times_opened)

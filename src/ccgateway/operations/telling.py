@@ -134,7 +134,9 @@ class Gathering:
         """If it has ended, its counts stay."""
         try:
             work()
-        except (OSError, EOFError, msgspec.MsgspecError):
+        except (OSError, EOFError, msgspec.MsgspecError) as error:
+            if isinstance(error, msgspec.MsgspecError):
+                log.warning("a worker tells its metrics in a way that is not understood, and is asked no more: %s", error)
             self._workers.remove(worker)
             worker.connection.close()
             self._ended = added([self._ended, lasting(worker.last)])

@@ -75,6 +75,10 @@ class Registry:
         """What there is to tell Prometheus of each site; the states of breakers belong into ``site_samples`` here."""
         return site_samples(self._told)
 
+    def told(self) -> Iterator[Told]:
+        """What is known of each site beside its answers."""
+        return iter(self._told)
+
     def open_to(self, caller: Principal) -> list[Site]:
         """The sites that ``caller`` may ask, by number: all of them, unless the caller is bound to one."""
         return list(self) if caller.site is None else [self.one(caller.site)]

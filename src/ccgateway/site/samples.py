@@ -28,7 +28,7 @@ def site_samples(sites: Iterable[Told], breaker_of: Callable[[str], int | None] 
     """``breaker_of``: the state of the breaker before a site by name (0 closed, 1 half open, 2 open), if it has one."""
     for one in sites:
         name, health = one.site.name, one.site.health
-        yield Sample("ccgateway_site_up", (name,), health.reachable)
+        yield Sample("ccgateway_site_up", (name,), float(health.reachable))
         yield Sample("ccgateway_site_jobs_read_total", (name, "pushdown"), health.pushed_down)
         yield Sample("ccgateway_site_jobs_read_total", (name, "residual"), health.residual)
         if one.site.release is not None:

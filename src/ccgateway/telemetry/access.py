@@ -46,7 +46,7 @@ class AccessLog:
         if record.sites:
             named = list(record.sites.items())[:MOST_SITES]
             fields["sites"] = {site: "OK" if code is None else code.value for site, code in named}
-        self._log.info("%s", _as_text(fields), extra={FIELDS: fields})
+        self._log.info("%s", _as_text(fields), extra={FIELDS: {"message": "request", **fields}})
 
 
 def _as_text(fields: dict[str, object]) -> str:

@@ -53,8 +53,13 @@ class _OneLineEach(logging.Formatter):
         return _indented(stack_info)
 
 
+#: what no field can be called
+_ITS_OWN = frozenset({"time", "level", "logger"})
+
+
 class _JsonLines(_OneLineEach):
-    """Writes a record as one JSON object: ``time``, ``level``, ``logger``, ``message``, its own fields, ``traceback``."""
+    """Writes a record as one JSON object: ``time``, ``level``, ``logger``, ``message`` (that of its fields, if they have one),
+    its fields, ``traceback``."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
@@ -66,7 +71,7 @@ class _JsonLines(_OneLineEach):
         }
         fields = getattr(record, FIELDS, None)
         if isinstance(fields, Mapping):
-            line |= {str(name): _clean(value) for name, value in fields.items() if name not in line}
+            line |= {str(name): _clean(value) for name, value in fields.items() if name not in _ITS_OWN}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)

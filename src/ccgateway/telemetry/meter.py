@@ -14,6 +14,7 @@ from ccgateway.telemetry.catalogue import METRICS, Kind
 from ccgateway.telemetry.observer import CallOutcome, Observer
 from ccgateway.telemetry.requests import RequestRecord
 from ccgateway.telemetry.samples import Sample
+from ccgateway.telemetry.states import SiteStates
 
 __all__ = ["Meter", "Source"]
 
@@ -46,10 +47,11 @@ class _Histogram:
 class Meter(Observer):
     """The counts of one process. ``follow`` says which sites there are and who else has something to tell.
 
-    Reported to in one thread; told (``samples``) in any.
+    Reported to in one thread; told (``samples``) in any. States of sites, which it hears of, have their lines in the log.
     """
 
     def __init__(self) -> None:
+        self._states = SiteStates()
         self._sites: frozenset[str] = frozenset()
         self._sources: tuple[Source, ...] = ()
         self._counts: dict[tuple[str, tuple[str, ...]], float] = {}
@@ -83,6 +85,7 @@ class Meter(Observer):
                 self._count("ccgateway_incomplete_answers_total", (code.value,))
         for site in record.cut:
             self._count("ccgateway_site_cut_by_patience_total", (self._known(site),))
+        self._states.note_request(record)
 
     def call_began(self, site: str) -> None:
         """See ``Observer``."""
@@ -94,6 +97,7 @@ class Meter(Observer):
         self._count("ccgateway_site_calls_in_flight", (name,), -1)
         self._count("ccgateway_site_calls_total", (name, outcome.value))
         self._observe("ccgateway_site_call_duration_seconds", (name,), seconds)
+        self._states.note_call(site, outcome)
 
     def place_waited_for(self, site: str, seconds: float) -> None:
         """See ``Observer``."""
