@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -35,6 +36,7 @@ from ccgateway.surfaces.spellings import with_both_spellings
 from ccgateway.telemetry import Troubles
 from ccgateway.telemetry.meter import Meter, Source
 from ccgateway.telemetry.recorder import Recorder
+from ccgateway.telemetry.tracing import open_tracer
 from ccgateway.traffic.admission import Traffic
 
 if TYPE_CHECKING:
@@ -68,7 +70,8 @@ def create_app(settings: Settings, meter: Meter | None = None) -> Application:
     """
     settings.check_exposure()
     meter = meter or Meter()
-    recorder = Recorder(meter, access=settings.log.access)
+    tracer = meter.tracer = open_tracer(settings.traces.endpoint, settings.traces.share)
+    recorder = Recorder(meter, access=settings.log.access, tracer=tracer)
     redis = open_redis(settings.cache, meter)
     responses = ResponseCache.of(settings.cache, redis)
     registry = Registry(settings.sites.values(), meter, keyring=Keyring(settings), responses=responses)
@@ -110,6 +113,8 @@ def create_app(settings: Settings, meter: Meter | None = None) -> Application:
                 await grpc.aclose()
             await callers.aclose()
             await gateway.aclose()
+            if tracer is not None:
+                await asyncio.to_thread(tracer.close)
             if audit_file is not None:
                 close_audit_file(audit_file)
 

@@ -61,9 +61,7 @@ async def test_a_request_is_one_line_with_who_asked_and_what_it_took(lines: list
             await client.get("/health/live")
     assert answer.headers["x-request-id"] == "my-1" and refused.headers["x-request-id"] != "my-1"
     trace = TraceContext.of(answer.headers["traceparent"])
-    assert (
-        trace is not None and (trace.trace_id, trace.parent_id) != TRACE.split("-")[1:3] and trace.trace_id == TRACE.split("-")[1]
-    )
+    assert trace is not None and trace.trace_id == TRACE.split("-")[1] and trace.parent_id != TRACE.split("-")[2]
     one, other = map(fields_of, lines)
     assert one | {"ms": 0, "own_ms": 0, "cost": 0} == {
         "message": "request", "request": "my-1", "caller": "local", "surface": "graphql", "kind": "jobs", "outcome": "incomplete",

@@ -21,7 +21,7 @@ from ccgateway.cache.store import Look, Store, Tokens, tags_of, versions_of
 from ccgateway.deadline import Deadline
 from ccgateway.settings import CacheSettings
 from ccgateway.telemetry import Observer, Rarely
-from ccgateway.telemetry.requests import waiting
+from ccgateway.telemetry.requests import note_joined, waiting
 from ccgateway.telemetry.samples import Sample
 
 if TYPE_CHECKING:
@@ -205,6 +205,8 @@ class Cache:
     def _note_missing(self, under_way: Mapping[Key, Flight | None]) -> None:
         for key, flight in under_way.items():
             self._counts.look(key, Source.SITE, "miss" if flight is None else "joined")
+            if flight is not None and flight.fetch.trace is not None:
+                note_joined(flight.fetch.trace)
 
     async def _wait(self, flights: Sequence[Flight], under_way: Mapping[Key, Flight | None]) -> Mapping[Key, FetchResult]:
         # who began a fetch waits for the site within it; whoever has joined one waits for the work of another

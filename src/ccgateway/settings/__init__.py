@@ -10,7 +10,7 @@ grpc        ``[grpc]``
 identities  the sections about who may ask, and as whom each is shown to the sites
 limits      ``[limits]``
 rest        ``[rest]``
-telemetry   ``[metrics]``, ``[log]``
+telemetry   ``[metrics]``, ``[log]``, ``[traces]``
 writes      ``[writes]``
 """
 
@@ -42,7 +42,7 @@ from ccgateway.settings.identities import (
 )
 from ccgateway.settings.limits import LimitSettings
 from ccgateway.settings.rest import RestSettings
-from ccgateway.settings.telemetry import LogSettings, MetricsSettings
+from ccgateway.settings.telemetry import LogSettings, MetricsSettings, TraceSettings
 from ccgateway.settings.writes import WriteSettings
 
 __all__ = [
@@ -63,6 +63,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "SiteSettings",
+    "TraceSettings",
     "WriteSettings",
     "load_settings",
 ]  # fmt: skip
@@ -178,6 +179,7 @@ class Settings(BaseSettings):
     writes: WriteSettings = WriteSettings()  # type: ignore[call-arg]
     metrics: MetricsSettings = MetricsSettings()  # type: ignore[call-arg]
     log: LogSettings = LogSettings()  # type: ignore[call-arg]
+    traces: TraceSettings = TraceSettings()  # type: ignore[call-arg]
     sites: dict[str, SiteSettings] = Field(default_factory=dict)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""``[metrics]`` and ``[log]``: what the gateway tells of its work."""
+"""``[metrics]``, ``[log]`` and ``[traces]``: what the gateway tells of its work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ccgateway.settings.base import Frozen, is_loopback
 
-__all__ = ["LogSettings", "MetricsSettings"]
+__all__ = ["LogSettings", "MetricsSettings", "TraceSettings"]
 
 
 class MetricsSettings(Frozen):
@@ -30,3 +30,14 @@ class LogSettings(Frozen):
     level: Literal["debug", "info", "warning", "error"] = Field("warning", description="The least that is logged.")
     format: Literal["console", "json"] = Field("console", description="Lines for people, or one JSON object each.")
     access: bool = Field(default=False, description="Write one line for each request.")
+
+
+class TraceSettings(Frozen):
+    """``[traces]``: off unless there is somewhere to send them to."""
+
+    endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#\s@]+(/[^?#\s]*)?$",
+        description="Where traces go, by OTLP over HTTP, such as http://localhost:4318/v1/traces; needs ccgateway[otel].",
+    )
+    share: float = Field(1.0, ge=0, le=1, description="Share of the requests that are traced, of those that bring no trace.")

@@ -8,6 +8,8 @@ samples    values on their way: between processes, and to Prometheus
 logs       lines without secrets, for people or for machines
 access     one line for each request
 recorder   tells of requests from their beginning to their end
+tracing    the port for traces
+traces     the same by OpenTelemetry
 states     a site goes down, and comes back: a line each
 troubles   what does not work although the gateway serves; lines that are said once in a while
 """

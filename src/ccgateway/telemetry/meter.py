@@ -15,6 +15,7 @@ from ccgateway.telemetry.observer import CallOutcome, Observer
 from ccgateway.telemetry.requests import RequestRecord
 from ccgateway.telemetry.samples import Sample
 from ccgateway.telemetry.states import SiteStates
+from ccgateway.telemetry.tracing import Tracer
 
 __all__ = ["Meter", "Source"]
 
@@ -47,10 +48,12 @@ class _Histogram:
 class Meter(Observer):
     """The counts of one process. ``follow`` says which sites there are and who else has something to tell.
 
-    Reported to in one thread; told (``samples``) in any. States of sites, which it hears of, have their lines in the log.
+    Reported to in one thread; told (``samples``) in any. States of sites, which it hears of, have their lines in the log;
+    ``tracer`` is told of calls as well.
     """
 
     def __init__(self) -> None:
+        self.tracer: Tracer | None = None
         self._states = SiteStates()
         self._sites: frozenset[str] = frozenset()
         self._sources: tuple[Source, ...] = ()
@@ -70,7 +73,7 @@ class Meter(Observer):
 
     def request_ended(self, record: RequestRecord, seconds: float) -> None:
         """See ``Observer``."""
-        surface, kind, outcome = record.surface.value, record.kind.value, record.outcome().value
+        surface, kind, outcome = record.surface, record.kind, record.outcome()  # texts: their values take time to be had
         self._count("ccgateway_requests_in_flight", (), -1)
         self._count("ccgateway_requests_total", (surface, kind, outcome))
         self._observe("ccgateway_request_duration_seconds", (surface, kind), seconds)
@@ -79,10 +82,10 @@ class Meter(Observer):
         if record.cost is not None:
             self._observe("ccgateway_query_cost", (surface,), record.cost)
         if record.code is not None:
-            self._count("ccgateway_refusals_total", (surface, record.code.value))
+            self._count("ccgateway_refusals_total", (surface, record.code))
         elif record.sites:
             for code in record.gaps:
-                self._count("ccgateway_incomplete_answers_total", (code.value,))
+                self._count("ccgateway_incomplete_answers_total", (code,))
         for site in record.cut:
             self._count("ccgateway_site_cut_by_patience_total", (self._known(site),))
         self._states.note_request(record)
@@ -95,9 +98,11 @@ class Meter(Observer):
         """See ``Observer``."""
         name = self._known(site)
         self._count("ccgateway_site_calls_in_flight", (name,), -1)
-        self._count("ccgateway_site_calls_total", (name, outcome.value))
+        self._count("ccgateway_site_calls_total", (name, outcome))
         self._observe("ccgateway_site_call_duration_seconds", (name,), seconds)
         self._states.note_call(site, outcome)
+        if self.tracer is not None:
+            self.tracer.call_ended(site, outcome, seconds)
 
     def place_waited_for(self, site: str, seconds: float) -> None:
         """See ``Observer``."""

@@ -18,7 +18,7 @@ from ccgateway.errors import CODES, Code, without_tokens
 
 __all__ = [
     "Outcome", "Question", "RequestRecord", "Surface", "TraceContext", "asked_for", "current_request", "new_request_id",
-    "note_caller", "note_cost", "note_error", "note_sites", "recorded", "request_id_in", "waiting",
+    "note_caller", "note_cost", "note_error", "note_joined", "note_sites", "recorded", "request_id_in", "waiting",
 ]  # fmt: skip
 
 
@@ -58,6 +58,8 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: traces of others that one request remembers
+MOST_JOINED = 16
 #: what a caller may call its request; anything else is not taken over
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+=@-]{0,63}")
 _TRACE = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
@@ -79,9 +81,9 @@ class TraceContext:
 
     __slots__ = ("flags", "parent_id", "span_id", "trace_id")
 
-    def __init__(self, trace_id: str, parent_id: str, flags: str) -> None:
+    def __init__(self, trace_id: str, parent_id: str, flags: str, span_id: str | None = None) -> None:
         self.trace_id, self.parent_id, self.flags = trace_id, parent_id, flags
-        self.span_id = secrets.token_hex(8)
+        self.span_id = span_id or secrets.token_hex(8)
 
     @classmethod
     def of(cls, value: str) -> TraceContext | None:
@@ -100,12 +102,13 @@ class RequestRecord:
 
     ``code``: of the error that is the answer; ``sites``: what each site that was asked came to (``None``: well); ``lacking``: why
     parts of the answer are missing, where no site is to blame; ``cut``: sites given up because others were faster; ``cost``: as
-    estimated; ``waited`` (s): the time in which at least one part of the request waited for a site, for Redis or for the caller.
+    estimated; ``joined``: traces of others whose fetches it waited for; ``span``: the tracer's own; ``waited`` (s): the time in
+    which at least one part of the request waited for a site, for Redis or for the caller.
     """
 
     __slots__ = (
-        "_depth", "_since", "began", "caller", "code", "cost", "cut", "is_cancelled", "kind", "lacking", "request_id", "sites",
-        "status", "surface", "trace", "waited",
+        "_depth", "_since", "began", "caller", "code", "cost", "cut", "is_cancelled", "joined", "kind", "lacking", "request_id",
+        "sites", "span", "status", "surface", "trace", "waited",
     )  # fmt: skip
 
     def __init__(self, surface: Surface, request_id: str, trace: TraceContext | None = None) -> None:
@@ -119,6 +122,8 @@ class RequestRecord:
         self.cost: int | None = None
         self.status: int | None = None
         self.is_cancelled = False
+        self.joined: list[TraceContext] = []
+        self.span: object = None
         self.began = time.perf_counter()
         self.waited = 0.0
         self._depth, self._since = 0, 0.0
@@ -201,6 +206,13 @@ def note_sites(outcomes: Iterable[tuple[str, Code | None]]) -> None:
     if record is not None:
         for site, code in outcomes:
             record.note_site(site, code)
+
+
+def note_joined(trace: TraceContext) -> None:
+    """The current request waits for what another one's, of that trace, is fetching."""
+    record = _current.get()
+    if record is not None and len(record.joined) < MOST_JOINED:
+        record.joined.append(trace)
 
 
 def asked_for(kind: Question) -> None:
