@@ -49,6 +49,7 @@ class SiteClient:
             idle=IDLE_SECONDS,
             limit=settings.answer_bytes,
             verify=authorities(settings.ca_file, f"sites.{settings.name}.ca_file"),
+            note_certificate=self._facts.note_certificate,
         )
         self._timeout = httpx2.Timeout(None, connect=settings.connect_timeout).as_dict()
         self._headers = {
@@ -70,7 +71,6 @@ class SiteClient:
         name, seconds = self._settings.name, self._settings.connect_timeout
         context.stats.calls += 1
         begun = time()
-        wants_certificate = self._settings.url.startswith("https:") and self._facts.wants_certificate()
         try:
             async with context.deadline.limit():
                 answer = await self._transport.handle_async_request(
@@ -79,7 +79,7 @@ class SiteClient:
                         _url(self._settings.url + request.path),
                         headers=headers,
                         stream=_NOTHING if request.body is None else httpx2.ByteStream(request.body),
-                        extensions={"timeout": self._timeout, "once": not request.safe, "certificate": wants_certificate},
+                        extensions={"timeout": self._timeout, "once": not request.safe},
                     )
                 )
                 assert isinstance(answer.stream, AsyncIterable)  # noqa: S101 - it is an asynchronous transport's
@@ -99,8 +99,6 @@ class SiteClient:
             raise SiteError(Code.CONNECTION_LOST, name, "The connection broke before the answer was complete.") from None
         except httpx2.HTTPError:
             raise SiteError(Code.BAD_ANSWER, name, "What the site sent is not a proper HTTP answer.") from None
-        if wants_certificate:
-            self._facts.note_certificate(answer.extensions.get("certificate_expires"))
         self._facts.note_date(answer.headers.get("Date"), time() - begun)
         secrets = _secret_parts(context.credential.token.get_secret_value())
         return SiteAnswer(

@@ -9,8 +9,8 @@ from email.utils import parsedate_to_datetime
 
 __all__ = ["SiteFacts"]
 
-#: seconds after which the clock and the certificate are looked at again: reading them costs more than a small answer does
-CLOCK_EVERY, CERTIFICATE_EVERY = 30.0, 3600.0
+#: seconds after which the clock is looked at again: to read a date takes its time
+CLOCK_EVERY = 30.0
 
 
 @dataclass(slots=True)
@@ -21,15 +21,10 @@ class SiteFacts:
     clock_skew: float | None = None
     certificate_expires: float | None = None
     _clock_at: float = -math.inf
-    _certificate_at: float = -math.inf
 
-    def wants_certificate(self) -> bool:
-        """Whether the next answer's connection is to be looked at."""
-        return time.monotonic() - self._certificate_at > CERTIFICATE_EVERY
-
-    def note_certificate(self, expires: float | None) -> None:
-        """When the certificate of a connection expires; ``None`` of one without."""
-        self.certificate_expires, self._certificate_at = expires, time.monotonic()
+    def note_certificate(self, expires: float) -> None:
+        """When the certificate of a new connection expires."""
+        self.certificate_expires = expires
 
     def note_date(self, date: str | None, seconds: float) -> None:
         """The ``Date`` of an answer that took ``seconds``; what is none tells nothing."""
