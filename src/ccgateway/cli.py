@@ -57,11 +57,17 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on, instead of the settings' own.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on, likewise; 0 picks a free one.")] = None,
     grpc_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port for gRPC, likewise.", show_default=False)] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port for Prometheus, likewise.", show_default=False)
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Processes that answer, instead of the settings' own.", show_default=False)
     ] = None,
     log_level: Annotated[LogLevel | None, typer.Option(help="How much to log, likewise.", show_default=False)] = None,
-    access_log: Annotated[bool, typer.Option("--access-log", help="Log every request to the gateway.")] = False,
+    access_log: Annotated[
+        bool | None,
+        typer.Option("--access-log/--no-access-log", help="Whether to log every request, likewise.", show_default=False),
+    ] = None,
 ) -> None:
     """Serve the configured sites until Ctrl-C or SIGTERM; SIGHUP has it read its settings again."""
     from ccgateway.operations.running import serve as run_gateway
@@ -69,9 +75,10 @@ def serve(
     given: dict[str, dict[str, object]] = {
         "server": {"host": host, "port": port, "workers": workers},
         "grpc": {"port": grpc_port},
-        "log": {"level": log_level.value if log_level is not None else None},
+        "metrics": {"port": metrics_port},
+        "log": {"level": log_level.value if log_level is not None else None, "access": access_log},
     }
-    if not run_gateway(lambda: _with(_settings(config), given), _file(config), access_log=access_log):
+    if not run_gateway(lambda: _with(_settings(config), given), _file(config)):
         raise typer.Exit(1)
 
 

@@ -25,7 +25,7 @@ from ccgateway.operations.calling import how_to_call
 from ccgateway.operations.contradictions import contradictions
 from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
 from ccgateway.operations.identities import check_identities, check_signing, ways_of
-from ccgateway.operations.outlook import Looked, Silent, find_duplicates, judge_expiry
+from ccgateway.operations.outlook import Looked, find_duplicates, judge_expiry
 from ccgateway.operations.refusals import advise
 from ccgateway.operations.serving import refuse_without_sites
 from ccgateway.operations.tokens import TokenFacts, roles_wanted, token_key
@@ -110,7 +110,7 @@ class _Asked:
             if token is None and "own" in self.found.ways:
                 token = self._from_table()
         try:
-            registry = Registry([self.site.model_copy(update={"token": token or NO_TOKEN})], Silent())
+            registry = Registry([self.site.model_copy(update={"token": token or NO_TOKEN})])
         except SettingsError as error:
             self.found.findings.append(Finding.of(error))
             return

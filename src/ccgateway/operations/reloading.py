@@ -30,6 +30,7 @@ LOOK_EVERY = 2.0
 FIXED = {
     "server": ("host", "port", "unix_socket", "workers", "control_socket", "drain", "grace"),
     "grpc": ("host", "port", "reflection", "keep_alive", "drain"),
+    "metrics": ("host", "port"),
 }
 #: files that come and go as they like, or are looked at by whoever reads them
 OTHERS = {("writes", "audit_file")}

@@ -17,10 +17,13 @@ from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.client import SiteClient
 from ccgateway.site.credentials import Credential, Credentials, OneToken
 from ccgateway.site.credentials.keyring import Keyring
+from ccgateway.site.facts import SiteFacts
 from ccgateway.site.guard import ConcurrencyLimit, Observed, Retrying
 from ccgateway.site.instance import Instance
 from ccgateway.site.outages import FailureMemory
-from ccgateway.telemetry import LogObserver, Observer
+from ccgateway.site.samples import Told, site_samples
+from ccgateway.telemetry import Observer
+from ccgateway.telemetry.samples import Sample
 
 __all__ = ["Registry"]
 
@@ -30,15 +33,18 @@ class _Connection:
     """What one site is asked through, and what is known of it."""
 
     client: SiteClient
+    facts: SiteFacts
     memory: FailureMemory
     instance: Instance
 
     @classmethod
     def to(cls, settings: SiteSettings, observer: Observer, credentials: Credentials) -> _Connection:
-        client = SiteClient(settings)
-        limited = ConcurrencyLimit(Observed(client, settings.name, observer), settings.name, settings.concurrency)
-        memory = FailureMemory(Retrying(limited, settings.name, settings.retries), limited, settings.name, settings.timeout)
-        return cls(client, memory, Instance(settings, memory, credentials))
+        client = SiteClient(settings, facts=(facts := SiteFacts()))
+        observed = Observed(client, settings.name, observer)
+        limited = ConcurrencyLimit(observed, settings.name, settings.concurrency, observer=observer)
+        retrying = Retrying(limited, settings.name, settings.retries)
+        memory = FailureMemory(retrying, limited, settings.name, settings.timeout)
+        return cls(client, facts, memory, Instance(settings, memory, credentials))
 
     async def aclose(self) -> None:
         await self.instance.aclose()
@@ -68,16 +74,18 @@ class Registry:
         self.seal = keyring.seal if keyring is not None else Seal()
         self._connections: dict[str, Shared[_Connection]] = {}
         self._sites: dict[str, Site] = {}
+        self._told: list[Told] = []
         for settings in sorted(sites, key=lambda site: site.number):
             credentials = keyring.credentials(settings) if keyring is not None else _one_token(settings)
             found = before._connection_for(settings) if before is not None else None
             if found is None:
-                made = _Connection.to(settings, observer or LogObserver(), credentials)
+                made = _Connection.to(settings, observer or Observer(), credentials)
                 found, instance = Shared(made, made.aclose), made.instance
             else:
                 instance = found.value.instance.with_credentials(credentials)
             self._connections[settings.name] = found
             self.add(instance)
+            self._told.append(Told(instance, found.value.facts, credentials))
         for connection in self._connections.values():
             connection.hold()
 
@@ -106,6 +114,14 @@ class Registry:
     def __len__(self) -> int:
         return len(self._sites)
 
+    def samples(self) -> Iterator[Sample]:
+        """What there is to tell Prometheus of each site; the states of breakers belong into ``site_samples`` here."""
+        return site_samples(self._told)
+
+    def told(self) -> Iterator[Told]:
+        """What is known of each site beside its answers."""
+        return iter(self._told)
+
     def open_to(self, caller: Principal) -> list[Site]:
         """The sites that ``caller`` may ask, by number: all of them, unless the caller is bound to one."""
         return list(self) if caller.site is None else [self.one(caller.site)]
@@ -133,6 +149,6 @@ class Registry:
             await self._keyring.aclose()
 
 
-def _one_token(settings: SiteSettings) -> Credentials:
+def _one_token(settings: SiteSettings) -> OneToken:
     token = settings.read_token()
     return OneToken(Credential.of_service(token) if token is not None else None)

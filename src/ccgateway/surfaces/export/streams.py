@@ -33,7 +33,7 @@ class Streams:
     """All exports of this process."""
 
     def __init__(self, settings: ExportSettings) -> None:
-        self.settings = settings
+        self._settings = settings
         self._running: Counter[Hashable] = Counter()
         self._limits: set[asyncio.Timeout] = set()
         self._ends_at: float | None = None
@@ -48,8 +48,8 @@ class Streams:
         """For the length of one export of the caller with that share. Raises ``RATE_LIMITED`` and ``STOPPING``."""
         self._refuse_stopping()
         for running, most, whose, key in (
-            (self.running, self.settings.streams, "", "streams"),
-            (self._running[share], self.settings.streams_per_caller, " of this caller", "streams_per_caller"),
+            (self.running, self._settings.streams, "", "streams"),
+            (self._running[share], self._settings.streams_per_caller, " of this caller", "streams_per_caller"),
         ):
             if running >= most:
                 message = f"More than {most} exports{whose} at a time (export.{key}). Read those that are open."

@@ -76,7 +76,8 @@ class SessionAnswer(msgspec.Struct, rename="camel"):
 class SigningIn:
     """The portal's way to know people. Raises ``SettingsError`` where the settings cannot be used; reaches nothing yet.
 
-    ``ended``: remembers who signed out; ``own_key``: see ``Sessions``. Owns the connections to the identity provider: ``aclose`` closes them.
+    ``ended``: remembers who signed out; ``own_key``: see ``Sessions``. Owns the connections to the identity provider: ``aclose``
+    closes them.
     """
 
     def __init__(self, settings: Settings, callers: Callers, ended: EndedSessions, own_key: bytes) -> None:
