@@ -151,7 +151,9 @@ class Parts:
             registry,
             audit_file,
             gateway,
-            before.exports if before is not None and before.settings.export == settings.export else Streams(settings.export),
+            before.exports
+            if before is not None and before.settings.export == settings.export
+            else Streams(settings.export, meter),
             session_key,
             SigningIn(settings, callers, stores.ended_sessions, session_key),
             Recorder(meter, access=settings.log.access, tracer=tracer),

@@ -50,6 +50,16 @@ async def test_every_face_counts_a_list_a_refusal_and_a_job_that_is_not_there() 
     }  # fmt: skip
 
 
+async def test_rows_of_exports_are_counted_by_format() -> None:
+    async with faces(site()) as both:
+        jobs = await both.http.get("/export/jobs", params={"format": "csv"})
+        usage = await both.http.get("/export/usage", params={"by": "user"})
+        told = {one.labels: one.value for one in both.app.meter.samples() if one.metric == "ccgateway_export_rows_total"}
+    rows = [line for line in jobs.text.splitlines()[1:] if not line.startswith("# ")]
+    groups = usage.text.count('"jobs":')
+    assert rows and groups and told == {("csv",): len(rows), ("jsonl",): groups}
+
+
 async def test_a_site_that_is_gone_is_a_gap_on_every_face_and_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     aurora = site()
     gone = {"number": 9, "url": "http://127.0.0.1:9", "token": aurora.token("demo"), "retries": 0}
