@@ -24,7 +24,8 @@ from ccgateway.surfaces.graphql.schema import sdl
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*/*.md"))]
-DOCUMENTS = sorted({*PAGES, *ROOT.glob("*.md"), *(path for path in ROOT.glob("deploy/**/*") if path.is_file()), *ROOT.glob("*/README.md"), *ROOT.glob("tests/live/*.md")})
+SHIPPED = [path for path in ROOT.glob("deploy/**/*") if path.is_file()]
+DOCUMENTS = sorted({*PAGES, *ROOT.glob("*.md"), *SHIPPED, *ROOT.glob("*/README.md"), *ROOT.glob("tests/live/*.md")})
 PACKAGE = ROOT / "src" / "ccgateway"
 
 

@@ -34,7 +34,9 @@ def named(path: Path) -> set[str]:
     dotted = re.findall(rf"(?<![\w./-])((?:{sections})\.(?:NAME\.)?(?!md\b)[a-z_]+)(?![\w./-]|\()", text)
     listed = [
         f"{section}.{name}"
-        for section, rest in re.findall(r"\[([a-z]+)\]((?:,? +\"?\w+\"?(?: = (?:\[[^\]]*\]|\"[^\"]*\"|[\w.]+))?(?: and)?)+)", text)
+        for section, rest in re.findall(
+            r"\[([a-z]+)\]((?:,? +\"?\w+\"?(?: = (?:\[[^\]]*\]|\"[^\"]*\"|[\w.]+))?(?: and)?)+)", text
+        )
         for name in re.findall(r"([a-z_]+) = ", rest)
     ]
     return {*dotted, *listed}
@@ -50,12 +52,16 @@ def test_settings_that_are_named_exist(path: Path) -> None:
 
 def test_names_of_settings_are_seen_in_comments_and_text(tmp_path: Path) -> None:
     path = tmp_path / "page"
-    path.write_text('# [server] trusted_proxies = ["x"], root_path = "/y", compression = true\nmore than `limits.request_timeout`')
-    assert named(path) == {"server.trusted_proxies", "server.root_path", "server.compression", "limits.request_timeout"}
+    path.write_text(
+        '# [server] trusted_proxies = ["x"], root_path = "/y", compression = true\nmore than `limits.request_timeout`'
+    )
+    assert named(path) == {"server.trusted_proxies", "server.root_path", "server.compression", "limits.patience"}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.relative_to(DEPLOY)))
-def test_an_example_of_settings_can_be_loaded_and_shows_sites_to_nobody_unasked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_example_of_settings_can_be_loaded_and_is_open_only_where_it_says_so(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for variable in ("CCGATEWAY_CACHE__REDIS_URL", "CCGATEWAY_SERVER__PORT"):
         monkeypatch.delenv(variable, raising=False)
     try:
