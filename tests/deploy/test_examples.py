@@ -52,9 +52,7 @@ def test_settings_that_are_named_exist(path: Path) -> None:
 
 def test_names_of_settings_are_seen_in_comments_and_text(tmp_path: Path) -> None:
     path = tmp_path / "page"
-    path.write_text(
-        '# [server] trusted_proxies = ["x"], root_path = "/y", compression = true\nmore than `limits.request_timeout`'
-    )
+    path.write_text('# [server] trusted_proxies = ["x"], root_path = "/y", compression = true\nmore than `limits.patience`')
     assert named(path) == {"server.trusted_proxies", "server.root_path", "server.compression", "limits.patience"}
 
 
