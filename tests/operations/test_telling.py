@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -24,6 +25,7 @@ from operations.conftest import Run
 from operations.desk import Desk
 from operations.test_commands import GOOD, ask, end, started
 from operations.test_workers import url_in, workers_of
+from support.running import eventually
 
 JOBS = "{ jobs(first: 2) { items { id } complete } }"
 ALONE = "[cache]\nmemory_bytes = 0\n[writes]\nenabled = false\n"
@@ -132,6 +134,7 @@ def test_a_worker_that_hangs_is_told_with_what_it_said_before(site: Address, des
         hung = workers_of(process)[0]
         os.kill(hung.pid, signal.SIGSTOP)
         try:
+            eventually(lambda: hung.status() == psutil.STATUS_STOPPED)
             found = scraped(port)
             assert (found["ccgateway_workers", ("answering",)], found["ccgateway_workers", ("silent",)]) == (1, 1)
             assert asked(port) == 20

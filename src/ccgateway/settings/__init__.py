@@ -25,7 +25,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -45,7 +45,7 @@ from ccgateway.settings.identities import (
     check_issuers,
 )
 from ccgateway.settings.limits import LimitSettings
-from ccgateway.settings.portal import OidcSettings, PortalSettings, check_portal
+from ccgateway.settings.portal import PortalSettings, check_portal
 from ccgateway.settings.rest import RestSettings
 from ccgateway.settings.server import ServerSettings
 from ccgateway.settings.sites import SITE_NAME, Release, SiteSettings
@@ -336,21 +336,15 @@ def _description(loc: tuple[int | str, ...]) -> str | None:
     return field.description if field else None
 
 
-_MODELS: dict[str, type[BaseModel]] = {
-    "server": ServerSettings,
-    "log": LogSettings,
-    "caller": CallerSettings,
-    "limits": LimitSettings,
-    "rest": RestSettings,
-    "grpc": GrpcSettings,
-    "export": ExportSettings,
-    "cache": CacheSettings,
-    "issuers": IssuerSettings,
-    "api_keys": ApiKeySettings,
-    "identities": IdentitySettings,
-    "exchange": ExchangeSettings,
-    "writes": WriteSettings,
-    "portal": PortalSettings,
-    "portal.oidc": OidcSettings,
-    "sites": SiteSettings,
-}
+def _models() -> Iterator[tuple[str, type[BaseModel]]]:
+    """Every section, with what it holds; sections within sections too, and of sections with names what each of them holds."""
+    for name, field in Settings.model_fields.items():
+        kind = field.annotation
+        model: Any = get_args(kind)[-1] if get_origin(kind) is dict else kind
+        yield name, model
+        for key, inner in model.model_fields.items():
+            if isinstance(inner.annotation, type) and issubclass(inner.annotation, BaseModel):
+                yield f"{name}.{key}", inner.annotation
+
+
+_MODELS = dict(_models())

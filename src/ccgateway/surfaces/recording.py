@@ -32,6 +32,8 @@ class RecordingMiddleware:
             elif name == b"traceparent" and traceparent is None:
                 traceparent = value.decode("latin-1")
         record = self._recorder.begin(Surface.WEB, request_id, traceparent)
+        if scope.get("client"):
+            record.client = scope["client"][0]
         answered_at: float | None = None
 
         async def sending(message: Message) -> None:

@@ -28,6 +28,7 @@ class AccessLog:
         own = max(0.0, seconds - record.waited_by(record.began + seconds))
         fields: dict[str, object] = {
             "request": record.request_id,
+            "client": record.client or "-",
             "caller": "-" if record.caller is None else without_tokens(record.caller, limit=LONGEST),
             "surface": record.surface.value,
             "kind": record.kind.value,
