@@ -64,7 +64,8 @@ async def test_a_request_is_one_line_with_who_asked_and_what_it_took(lines: list
     assert trace is not None and trace.trace_id == TRACE.split("-")[1] and trace.parent_id != TRACE.split("-")[2]
     one, other = map(fields_of, lines)
     assert one | {"ms": 0, "own_ms": 0, "cost": 0} == {
-        "message": "request", "request": "my-1", "client": "127.0.0.1", "caller": "local", "surface": "graphql", "kind": "jobs", "outcome": "incomplete",
+        "message": "request", "request": "my-1", "client": "127.0.0.1", "caller": "local", "surface": "graphql",
+        "kind": "jobs", "outcome": "incomplete",
         "ms": 0, "own_ms": 0, "status": 200, "cost": 0, "trace": TRACE.split("-")[1],
         "sites": {"aurora": "OK", "gone": "UNREACHABLE"},
     }  # fmt: skip

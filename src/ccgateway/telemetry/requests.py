@@ -100,15 +100,16 @@ class TraceContext:
 class RequestRecord:
     """One request while it is being answered.
 
-    ``client``: the address it came from; ``code``: of the error that is the answer; ``sites``: what each site that was asked came to (``None``: well); ``lacking``: why
-    parts of the answer are missing, where no site is to blame; ``cut``: sites given up because others were faster; ``cost``: as
-    estimated; ``joined``: traces of others whose fetches it waited for; ``span``: the tracer's own; ``waited`` (s): the time in
-    which at least one part of the request waited for a site, for Redis or for the caller.
+    ``client``: the address it came from; ``code``: of the error that is the answer; ``sites``: what each site that was asked
+    came to (``None``: well); ``lacking``: why parts of the answer are missing, where no site is to blame; ``cut``: sites
+    given up because others were faster; ``cost``: as estimated; ``joined``: traces of others whose fetches it waited for;
+    ``span``: the tracer's own; ``waited`` (s): the time in which at least one part of the request waited for a site, for
+    Redis or for the caller.
     """
 
     __slots__ = (
-        "_depth", "_since", "began", "caller", "client", "code", "cost", "cut", "is_cancelled", "joined", "kind", "lacking", "request_id",
-        "sites", "span", "status", "surface", "trace", "waited",
+        "_depth", "_since", "began", "caller", "client", "code", "cost", "cut", "is_cancelled", "joined", "kind",
+        "lacking", "request_id", "sites", "span", "status", "surface", "trace", "waited",
     )  # fmt: skip
 
     def __init__(self, surface: Surface, request_id: str, trace: TraceContext | None = None) -> None:
