@@ -8,7 +8,7 @@ from ccgateway.identity.fetching import FetchError
 from ccgateway.identity.relying_party import Provider, RelyingParty
 from ccgateway.operations.findings import Finding, Level
 from ccgateway.settings import IssuerSettings, Settings
-from ccgateway.surfaces.portal.sessions import session_keys
+from ccgateway.surfaces.portal.sessions import own_key, session_keys
 from ccgateway.surfaces.portal.signing_in import CALLBACK_PATH
 
 __all__ = ["check_signing_in"]
@@ -44,7 +44,7 @@ async def check_signing_in(settings: Settings) -> list[Finding]:
 def _check_keys(settings: Settings) -> list[Finding]:
     place = settings.portal.keys()
     try:
-        session_keys(place)
+        session_keys(place, own_key())
     except SettingsError as error:
         return [Finding.of(error)]
     if place.key is not None:
