@@ -49,6 +49,7 @@ async def test_on_a_phone_no_page_is_wider_than_the_screen(browser: Browser, fro
         for path, ready in PAGES.items():
             page = await shown.open(path)
             await expect(page.locator(ready).first).to_be_visible()
+            await expect(page.locator("td.kwh.muted")).to_have_count(0)  # which comes last
             assert await page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
 

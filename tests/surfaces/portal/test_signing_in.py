@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -316,6 +317,30 @@ async def test_a_provider_that_is_down_is_told_at_once_and_asked_once_for_all(tm
         error = (await browser.get(f"{front.url}/portal/signin")).json()["errors"][0]
         assert error["extensions"] == {"code": "ISSUER_UNAVAILABLE", "retryable": True}
         assert (await front.session(browser))["signIn"] == "/portal/signin"  # which works all the while
+
+
+async def test_a_provider_that_takes_a_request_and_never_answers_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ccgateway.identity.relying_party.SECONDS", 0.5)
+
+    async def hang(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ended.wait()
+        writer.close()
+
+    ended = asyncio.Event()
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as silent, provider() as one:
+        url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+        issuer = {"issuer": url, "jwks_url": f"{one.url}/jwks"}
+        async with portal(one, tmp_path, issuer=issuer) as front, front.browser() as browser:
+            begun = await browser.get(f"{front.url}/portal/signin", headers={"Accept": "text/html"})
+            assert begun.status_code == 503 and "ISSUER_UNAVAILABLE" in begun.text
+            assert (await front.session(browser))["signedIn"] is False  # which is told all the while
+        one.discovery = {"token_endpoint": f"{url}/token"}
+        async with portal(one, tmp_path) as front, front.browser() as browser:
+            back = await front.sign_in(browser)
+            assert back.status_code == 503 and "ISSUER_UNAVAILABLE" in back.text and SESSION not in browser.cookies
+        ended.set()
 
 
 async def test_discovery_is_read_once_for_many(fresh: Portal) -> None:

@@ -88,7 +88,8 @@ export async function show(main, { signal }) {
     el("thead", { role: "rowgroup" }, el("tr", { role: "row", "aria-rowindex": 1 }, heading("", "Job"), heading("", "State"), heading("", "User"), heading("", "Cluster"), heading("startTime", "Start"),
       heading("duration", "Duration", "num"), heading("numNodes", "Nodes", "num"), heading("numHWThreads", "Threads", "num threads"), heading("numAcc", "Acc.", "num acc"), heading("energy", "kWh", "num energy"))));
   const foot = el("div", { class: "foot" });
-  const aside = el("div", { class: "aside" });
+  // on a narrow screen the filter would stand where the list should
+  const aside = el("details", { class: "aside", open: !matchMedia("(max-width: 44rem)").matches }, el("summary", {}, params.size ? "Filter (in use)" : "Filter"));
   const files = el("div", { class: "buttons" },
     el("button", { type: "button", class: "quiet", id: "csv", onclick: () => saveCsv("jobs.csv", CSV_HEAD, [...jobs.values()].map(csvRow)) }, "CSV"),
     el("button", { type: "button", class: "quiet", id: "json", onclick: () => saveJson("jobs.json", [...jobs.values()]) }, "JSON"));
