@@ -20,6 +20,8 @@ const CHOICES = "query Choices { sites { name } clusters { site name } tags { id
 const AGAIN_EVERY = 10;
 const CSV_HEAD = ["id", "site", "cluster", "subCluster", "jobId", "jobName", "user", "project", "state", "startTime", "duration", "numNodes", "numHWThreads", "numAcc", "energy", "tags"];
 
+// what a site can lack that answers all the same
+const NOT_GONE = new Set(["SCAN_BUDGET", "UNREADABLE_JOBS"]);
 // of a row whose height is not known yet
 const USUAL_HEIGHT = 52;
 
@@ -58,8 +60,9 @@ export async function show(main, { signal }) {
   const back = kept.search === location.search && history.state?.scroll !== undefined ? kept : null;
   const jobs = back ? back.jobs : new Map();
   const lacked = back ? back.lacked : new Set(); // sites that are missing from what was read
+  let said = back?.said ?? null; // what was said of the pages that were read
   let cursor = back?.cursor ?? null, more = back?.more ?? true, busy = false;
-  kept = { search: location.search, jobs, cursor, more, lacked, place: null };
+  kept = { search: location.search, jobs, cursor, more, lacked, said, place: null };
 
   function changed(next) {
     const text = next.toString();
@@ -154,10 +157,10 @@ export async function show(main, { signal }) {
       add(page.items);
       cursor = page.pageInfo.endCursor ?? cursor;
       more = page.pageInfo.hasNextPage;
-      Object.assign(kept, { cursor, more });
-      const lacking = missing(page.sites, answer.errors);
-      if (lacking) banner.replaceChildren(lacking);
-      for (const { site, status } of page.sites) if (status === "FAILED" || status === "PARTIAL") lacked.add(site);
+      Object.assign(kept, { cursor, more, said });
+      said = missing(page.sites, answer.errors) ?? said;
+      banner.replaceChildren(said ?? "");
+      for (const { site, status, code } of page.sites) if ((status === "FAILED" || status === "PARTIAL") && !NOT_GONE.has(code)) lacked.add(site);
       table.hidden = !jobs.size;
       announce(`${jobs.size} jobs shown`);
       drawFoot();
@@ -204,12 +207,12 @@ export async function show(main, { signal }) {
   function drawBanner(reports, errors) {
     const again = [...lacked].filter((site) => reports.some((report) => report.site === site && report.status === "OK"));
     const lacking = missing(reports, errors, lacked.size ? undefined : "Not everything is read again.");
-    if (again.length && !lacking) {
-      if (banner.querySelector(".again")) return;
+    if (lacking || !again.length) banner.replaceChildren(lacking ?? said ?? "");
+    else if (!banner.querySelector(".again")) {
       banner.replaceChildren(el("div", { class: "notice good again", role: "status" },
         el("p", {}, theirs(again.join(", "), 200), again.length > 1 ? " answer again; their" : " answers again; its", " jobs are missing from the list as it is."),
         el("button", { type: "button", onclick: readAnew }, "Read the list again")));
-    } else if (lacking || !lacked.size) banner.replaceChildren(lacking ?? "");
+    }
   }
 
   /** Jobs shown as running, as they are now; and whether newer ones have come. */
@@ -245,6 +248,7 @@ export async function show(main, { signal }) {
     for (let at = 0; at < shown.length; at += PAGE) append(shown.slice(at, at + PAGE).map((job, i) => row(job, at + i)));
     table.hidden = !shown.length;
     drawFoot();
+    banner.replaceChildren(said ?? "");
     if (back.place) goTo(back.place);
     recount();
     return;
