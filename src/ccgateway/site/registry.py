@@ -33,7 +33,6 @@ class _Connection:
     """What one site is asked through, and what is known of it."""
 
     client: SiteClient
-    facts: SiteFacts
     memory: FailureMemory
     instance: Instance
 
@@ -44,7 +43,9 @@ class _Connection:
         limited = ConcurrencyLimit(observed, settings.name, settings.concurrency, observer=observer)
         retrying = Retrying(limited, settings.name, settings.retries)
         memory = FailureMemory(retrying, limited, settings.name, settings.timeout)
-        return cls(client, facts, memory, Instance(settings, memory, credentials))
+        instance = Instance(settings, memory, credentials)
+        instance.health.facts = facts
+        return cls(client, memory, instance)
 
     async def aclose(self) -> None:
         await self.instance.aclose()
@@ -85,7 +86,7 @@ class Registry:
                 instance = found.value.instance.with_credentials(credentials)
             self._connections[settings.name] = found
             self.add(instance)
-            self._told.append(Told(instance, found.value.facts, credentials))
+            self._told.append(Told(instance, credentials))
         for connection in self._connections.values():
             connection.hold()
 
