@@ -28,6 +28,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[WATCH].stop()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core: many tests wait (for time limits, for other processes) most of their time."""
+    return 2 * (os.cpu_count() or 1)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     """Runs a test, and again as long as it fails in a standstill, which is reported as ``again``."""
