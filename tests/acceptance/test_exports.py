@@ -300,18 +300,18 @@ async def test_partial_waits_for_a_site_that_is_only_slow() -> None:
 
 
 async def test_jobs_that_come_and_go_meanwhile_cost_no_other_job_its_place() -> None:
-    churning = [site("aurora", "1.4", count=8000), site("borealis", "1.5", count=8000)]
+    churning = [site("aurora", "1.4", count=4000), site("borealis", "1.5", count=4000)]
     before = [key for one in churning for key in ended(one)]
     async with gateway(*churning) as front:
         url = front.url.removesuffix("/graphql") + "/export/jobs"
         body, number, chance, gone = b"", 900_000, random.Random(3), set()
         async with front.session.get(url, headers={"Accept-Encoding": "identity"}) as answer:
-            async for chunk in answer.content.iter_chunked(1 << 18):
+            async for chunk in answer.content.iter_chunked(1 << 17):
                 body += chunk
                 for one in churning:
                     number += 1
                     jobs = one.backend.jobs
-                    some = jobs.get(chance.randrange(1, 8000))
+                    some = jobs.get(chance.randrange(1, 4000))
                     if some is not None:
                         jobs.add(msgspec.structs.replace(some, id=number, job_id=number, start_time=some.start_time + 1))
                         jobs.remove(some.id)
