@@ -1,4 +1,4 @@
-"""Exports over real instances: every job that they list themselves, in every column, once; and the sums of those, to the second."""
+"""Exports over real instances: every job that they list, in every column, once; and the sums of those, to the second."""
 
 from __future__ import annotations
 
