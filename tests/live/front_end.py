@@ -60,7 +60,7 @@ class Subject:
         file = document.file
         running = [{"cluster": {"eq": self.cluster}}, {"state": ["running"]}]
         of_host = [*running, {"node": {"eq": self.host}}]
-        everything: Any = {"itemsPerPage": 10, "page": 1} if file == "JobList" else {"itemsPerPage": -1, "page": 1}
+        size = {"JobList": 10, "NodeList": 10, "NodeListRow": 50}.get(file, -1)
         nodes = {"hostname": {"eq": self.host}} if file == "Node" else {"cluster": {"eq": self.cluster}}
         timed = nodes | {"timeStart": self.until - 14_400}
         scopes = ["core", "socket", "accelerator"] if file == "NodeList" else ["node", "socket", "core"]
@@ -71,8 +71,9 @@ class Subject:
         }  # fmt: skip
         filters = timed if "nodeStatesTimed" in document.text else by_file.get(file, running)
         return {
-            "cluster": self.cluster, "subCluster": self.sub_cluster, "nodes": [self.host], "nodeFilter": nodes,
-            "jobFilter": running, "jobFilters": running, "filter": filters, "paging": everything,
+            "cluster": self.cluster, "subCluster": self.sub_cluster, "nodes": [self.host],
+            "nodeFilter": self.cluster[0] + "n00" if file == "NodeList" else nodes,
+            "jobFilter": running, "jobFilters": running, "filter": filters, "paging": {"itemsPerPage": size, "page": 1},
             "sorting": {"field": "startTime", "type": "col", "order": "DESC"}, "stateFilter": "all",
             "metrics": ["flops_any", "mem_bw"], "nmetrics": ["flops_any", "mem_bw", "cpu_power", "acc_power"],
             "cmetrics": ["flops_any", "mem_bw"], "scopes": scopes, "from": _iso(self.until - 300), "to": _iso(self.until),
@@ -88,11 +89,11 @@ class Subject:
             case "User":
                 return {"jobFilters": [cluster, {"user": {"eq": self.user}}]}
             case "List":
-                return {"jobFilters": [cluster, {"duration": {"from": 600, "to": 0}}], "fetchRunning": True}
+                return {"jobFilters": [cluster, {"numNodes": {"from": 1, "to": 64}}], "fetchRunning": True}
         return {
-            "jobFilters": [cluster, {"numNodes": {"from": 1, "to": 64}}], "paging": {"itemsPerPage": 10, "page": 1},
-            "sortBy": "TOTALWALLTIME", "groupBy": "USER", "rows": 50, "cols": 50, "minX": 0.01, "minY": 1, "maxX": 1000,
-            "maxY": 5000,
+            "jobFilters": [cluster, {"numNodes": {"from": 2, "to": 64}}, {"state": ["completed"]}],
+            "paging": {"itemsPerPage": 10, "page": 1}, "sortBy": "TOTALWALLTIME", "groupBy": "USER",
+            "rows": 50, "cols": 50, "minX": 0.01, "minY": 1, "maxX": 1000, "maxY": 5000,
         }  # fmt: skip
 
 
