@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ccgateway.errors import Code, RequestError
+from ccgateway.errors import Code, FederationError, RequestError
 from ccgateway.federation.footprints import MetricsQuestion
 from ccgateway.federation.questions import JobListQuestion
 from ccgateway.identity.principal import Principal
@@ -82,3 +82,18 @@ async def test_a_site_without_a_job_that_is_meant_has_no_samples_and_lacks_nothi
     async with gateway_over([there.instance()]) as gateway:
         answer = await gateway.heatmap(MetricsQuestion(filters=nobody), replace(wanted(), filters=nobody), CALLER)
     assert sum(map(sum, answer.cells)) == 0 and all(report.code is None for report in answer.reports)
+
+
+@pytest.mark.parametrize(
+    ("release", "user", "settings", "code"),
+    [("1.4", "sam", {}, "SITE_UNAUTHORIZED"), ("1.5", "demo", {"reads": "rest"}, "UNSUPPORTED")],
+)
+async def test_samples_are_not_had_by_a_way_that_is_not_open(
+    release: str, user: str, settings: dict[str, str], code: str
+) -> None:
+    there = site("aurora", release)
+    async with gateway_over([there.instance(user=user, **settings)]) as gateway:
+        with pytest.raises(FederationError) as refused:
+            await gateway.heatmap(MetricsQuestion(filters=FILTERS), wanted(), CALLER)
+    assert [cause.code.value for cause in refused.value.causes] == [code]
+    assert not any(b"rooflineHeatmap" in (request.body or b"") for request in there.requests)

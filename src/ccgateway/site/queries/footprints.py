@@ -208,6 +208,8 @@ async def read_heatmap(site: Instance, context: CallContext, wanted: HeatmapWant
     then named by their ids; ``UNSUPPORTED`` where it does not know these either, as samples are nowhere else."""
 
     async def told(dialect: Dialect) -> list[list[float]] | str:
+        if not (way := site.reads(context.credential)).by_query:
+            return way.reason
         filters = _parts(dialect, context, wanted.filters, site.name)
         if isinstance(filters, str):
             return filters
@@ -224,8 +226,8 @@ async def read_heatmap(site: Instance, context: CallContext, wanted: HeatmapWant
     ]
 
     async def named(dialect: Dialect) -> list[list[float]]:
-        if ids and not dialect.statistics.finds_ids:
-            raise SiteError(Code.UNSUPPORTED, site.name, f"Samples cannot be had by this filter: {found}.")
+        if ids and not (dialect.statistics.finds_ids and site.reads(context.credential).by_query):
+            raise SiteError(Code.UNSUPPORTED, site.name, f"Samples cannot be had by this filter or token: {found}.")
         parts = [ids[start : start + MOST_JOBS] for start in range(0, len(ids), MOST_JOBS)]
         return await _samples(site, context, wanted, [[{"dbId": [str(one) for one in part]}] for part in parts])
 
