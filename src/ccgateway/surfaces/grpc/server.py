@@ -28,6 +28,8 @@ LAST_WORDS = 1.0
 STREAMS_OF_CONNECTION = 1000
 #: bytes of the metadata of a request, as of the head of one by HTTP
 METADATA_BYTES = 64 << 10
+#: fields of a request for each unit of what it may cost: each of the items that are counted there has a few
+FIELDS_PER_COST = 4
 #: milliseconds between a client's own pings that are taken for a flood if they come faster
 PINGS_EVERY = 10_000
 
@@ -42,7 +44,7 @@ class GrpcServer:
         self, gateway: Gateway, callers: Callers, traffic: Traffic, settings: GrpcSettings, limits: LimitSettings
     ) -> None:
         self._gateway, self._settings, self._limits = gateway, settings, limits
-        self._calls = Calls(callers, traffic, settings, limits.body_bytes)
+        self._calls = Calls(callers, traffic, settings, limits.body_bytes, FIELDS_PER_COST * limits.query_cost)
         self._tls = settings.read_tls()
         self._server: grpc.aio.Server | None = None
         self._health = health.aio.HealthServicer()
