@@ -13,6 +13,7 @@ from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.filters import JobFilter, JobOrder
 from ccgateway.jobs.metrics import JobRef, MetricPiece
 from ccgateway.jobs.model import JobRow, Tag
+from ccgateway.site.facts import Latency
 
 __all__ = [
     "EVERYTHING", "Answer", "JobListAnswer", "JobListQuestion", "JobMetricsAnswer", "PageRequest", "Policy", "ReportStatus",
@@ -194,7 +195,8 @@ class SiteStatus:
 
     ``release``: as configured or found (``None``: not yet known); ``reachable``: whether it just answered; ``since``: epoch
     seconds since when that is so; ``elapsed``: seconds its answer took; ``last_error``: the newest failure, ``last_error_at``
-    its time. ``reads``: ``None`` where the caller is not let in.
+    its time; ``latency``: how long it takes, for those who may see everything. ``reads``: ``None`` where the caller is not let
+    in.
     """
 
     name: str
@@ -208,5 +210,6 @@ class SiteStatus:
     last_error: SiteError | None
     last_error_at: float | None
     capabilities: list[str]
+    latency: Latency | None = None
     same_as: str | None = None
     reads: SiteReads | None = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ccgateway.errors import SiteError
+from ccgateway.site.facts import SiteFacts
 
 __all__ = ["BOUNDED_FOR", "SiteHealth"]
 
@@ -19,14 +20,18 @@ class SiteHealth:
     """What is known of a site from the last exchanges.
 
     Whether it answered, since when that is so, its newest failure; ``bounded_until``: until when (on the monotonic clock) it is
-    not asked for jobs of impossible start times.
+    not asked for jobs of impossible start times; ``pushed_down``, ``residual``: jobs looked at for lists, where the site
+    evaluated the whole filter, and where the gateway had to test them; ``facts``: what its answers tell by the way.
     """
 
+    facts: SiteFacts = field(default_factory=SiteFacts)
     reachable: bool = False
     since: float = 0.0
     last_error: SiteError | None = None
     last_error_at: float | None = None
     bounded_until: float = -math.inf
+    pushed_down: int = 0
+    residual: int = 0
 
     def note(self, error: SiteError | None) -> None:
         """Takes in how one question ended."""
@@ -35,6 +40,13 @@ class SiteHealth:
             self.reachable, self.since = reachable, time.time()
         if error is not None:
             self.last_error, self.last_error_at = error, time.time()
+
+    def note_read(self, jobs: int, *, is_residual: bool) -> None:
+        """So many jobs were looked at for a list."""
+        if is_residual:
+            self.residual += jobs
+        else:
+            self.pushed_down += jobs
 
     @property
     def lists_all_times(self) -> bool:

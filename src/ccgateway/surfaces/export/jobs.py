@@ -109,6 +109,7 @@ class _JobsExport:
             rows = [row for row in rows if shard.has(row.key)]
         self._of_sites.update(map(attrgetter("site"), rows))
         lines = await self.encoding.write(rows)
+        self.reader.streams.observer.rows_exported(self.asked.format, len(rows))
         return lines + self._mark() if self._is_mark_due() else lines
 
     def _is_mark_due(self) -> bool:

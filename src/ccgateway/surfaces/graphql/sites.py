@@ -64,6 +64,14 @@ class SiteReads:
     why: str = strawberry.field(description="Why, in words; also what keeps the gateway from the other way for now.")
 
 
+@strawberry.type(description="How long a site takes, as the newest requests to it that it answered have shown.")
+class SiteLatency:
+    calls: int = strawberry.field(description="How many requests that is.")
+    p50: float = strawberry.field(description="Seconds that half of them took at the most.")
+    p95: float = strawberry.field(description="Seconds that 95 of 100 took at the most.")
+    p99: float = strawberry.field(description="Seconds that 99 of 100 took at the most.")
+
+
 @strawberry.type(description="One cc-backend instance behind the gateway, as it is now.")
 class Site:
     name: str = strawberry.field(description="The site's name, as in `Job.site` and in job ids.")
@@ -78,6 +86,9 @@ class Site:
     elapsed: float | None = strawberry.field(description="Seconds its answer took; null if it gave none.")
     last_error: SiteFailure | None = computed(
         _last_error, description="Its newest failure; null if it had none. In words only to those who may see everything."
+    )
+    latency: SiteLatency | None = strawberry.field(
+        description="How long it takes, whoever asks; null to those who may not see everything, and before it has answered."
     )
     capabilities: list[str] = strawberry.field(description="What the release there can do that not every release can.")
     reads: SiteReads | None = strawberry.field(

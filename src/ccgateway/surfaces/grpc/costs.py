@@ -24,6 +24,7 @@ from ccgateway.surfaces.graphql.limits import (
     WRITE_COST,
 )
 from ccgateway.surfaces.graphql.limits import METRIC_COST as EACH_METRIC
+from ccgateway.telemetry.requests import note_cost
 
 __all__ = ["check_commands", "check_fields", "check_filters", "check_metrics"]
 
@@ -36,8 +37,10 @@ _SIZES = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}
 
 
 def check_fields(body: bytes, of: Descriptor, most: int) -> None:
-    """Refuses a message of type ``of`` with more than ``most`` fields, at whatever depth. They are counted in its bytes, before it is
-    read, as an empty message takes two bytes there and two hundred in memory. What is no message is for the library to refuse.
+    """Refuses a message of type ``of`` with more than ``most`` fields, at whatever depth.
+
+    They are counted in its bytes, before it is read: an empty message takes two bytes there and two hundred in memory. What is no
+    message is for the library to refuse.
     """
     if len(body) <= SMALLEST * most:
         return
@@ -98,6 +101,7 @@ def check_metrics(jobs: int, wanted: MetricsWanted, limits: LimitSettings) -> No
     names, scopes = wanted.names, wanted.scopes
     each = EACH_METRIC * (ALL_METRICS if names is None else max(1, len(names))) * max(1, len(scopes or ()))
     cost = ROOT_COST + jobs * each
+    note_cost(cost)
     if cost > limits.query_cost:
         raise _over("costs", cost, "(jobs × metrics × scopes)", limits.query_cost, "query_cost")
 
@@ -106,6 +110,7 @@ def check_commands(request: Message, commands: int, limits: LimitSettings) -> No
     """Refuses a call that writes more, in commands and what they list, than one may."""
     objects, others = _items_in(request, limits.query_cost)
     cost = WRITE_COST + commands * COMMAND_COST + objects + others
+    note_cost(cost)
     if cost > limits.query_cost:
         raise _over("costs", cost, "(orders and the items of their lists)", limits.query_cost, "query_cost")
 
