@@ -30,6 +30,8 @@ _OWN_FILTERS = frozenset({"duration", "duration[from]", "duration[to]"})
 _OF_ALL = ("format", "policy", "site")
 _OF_JOBS = (*_OF_ALL, "columns", "metrics", "shard", "running", "resume")
 _OF_USAGE = (*_OF_ALL, "period", "by", "resume")
+#: the last second that has a date, and more rows than any export has: beyond, a token is none of ours
+END_OF_TIME, MOST_ROWS = 253_402_300_799, 1 << 53
 #: shards of one export at the most
 MOST_SHARDS = 1024
 
@@ -79,7 +81,8 @@ class Resume(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
             found = msgspec.msgpack.decode(packed, type=cls)
         except (ValueError, msgspec.MsgspecError):
             raise RequestError(Code.INVALID_CURSOR, "resume: this is no token of an export. Start without one.") from None
-        if found.version != 1 or found.digest != digest or found.rows < 0 or not 0 <= found.as_of < 1 << 40:
+        is_possible = 0 <= found.rows <= MOST_ROWS and 0 <= found.as_of <= END_OF_TIME
+        if found.version != 1 or found.digest != digest or not is_possible:
             message = "resume: this token belongs to another export (filters, columns, shard, running or sites differ)."
             raise RequestError(Code.INVALID_CURSOR, message)
         return found
