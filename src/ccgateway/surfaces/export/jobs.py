@@ -15,8 +15,9 @@ from ccgateway.jobs.model import ALWAYS
 from ccgateway.surfaces.export.columns import Column, columns_of, is_running
 from ccgateway.surfaces.export.encodings import Encoding
 from ccgateway.surfaces.export.files import encoding_for, file_answer, to_its_end
-from ccgateway.surfaces.export.questions import JobsAsked, Resume, asked_query
+from ccgateway.surfaces.export.questions import JobsAsked, asked_query
 from ccgateway.surfaces.export.records import VERSION, Begin, End, Mark, failure_of, moment
+from ccgateway.surfaces.export.resuming import Resume
 from ccgateway.surfaces.export.streams import JobReader, Streams
 from ccgateway.surfaces.rest.calls import Answer, Call
 
@@ -37,23 +38,27 @@ async def export_jobs(call: Call, streams: Streams) -> Answer:
     encoding = encoding_for(asked.format, columns)
     call.closing.enter_context(streams.entered(call.caller.share))
     reader = JobReader(
-        call,
+        call.gateway,
+        call.caller,
         streams,
-        asked.filter,
+        [asked.filter],
         as_of,
         asked.policy,
         frozenset().union(_ENDED, ALWAYS, *(column.needs for column in columns)) - {"site"},
         asked.sites,
         after=resume.cursor if resume is not None else None,
         missing=frozenset(resume.missing) if resume is not None else frozenset(),
+        shard=asked.shard,
+        latest=resume.latest if resume is not None else None,
     )
-    export = _JobsExport(asked, columns, encoding, reader, resumed_at=resume.rows if resume is not None else 0)
+    export = _JobsExport(call, asked, columns, encoding, reader, resumed_at=resume.rows if resume is not None else 0)
     rest = to_its_end(export.rest(), encoding, export.end, call.request_id)
     return file_answer("jobs", asked.format, encoding, await export.first(), rest)
 
 
 @dataclass(slots=True)
 class _JobsExport:
+    call: Call
     asked: JobsAsked
     columns: tuple[Column, ...]
     encoding: Encoding
@@ -75,7 +80,7 @@ class _JobsExport:
         begin = Begin(
             "jobs",
             VERSION,
-            asked_query(self.reader.call.query),
+            asked_query(self.call.query),
             [column.name for column in self.columns],
             moment(self.reader.as_of),
             self.asked.policy.value,
@@ -87,8 +92,10 @@ class _JobsExport:
     async def rest(self) -> AsyncGenerator[bytes, None]:
         """The rows that follow."""
         while not self._is_over:
-            with self.reader.call.state.traffic.sending() as sending:
-                async with self.reader.admitted(sending):
+            traffic = self.call.state.traffic
+            with traffic.sending() as sending:
+                # the first batch is what the request itself was let in for
+                async with traffic.admitted(self.call.caller.share, sending):
                     piece = await self._written(await self.reader.next())
                 try:
                     sending.settle(len(piece))
@@ -103,10 +110,8 @@ class _JobsExport:
             self._is_over = True
             return b""
         self._is_over = batch.is_last
-        as_of, shard = self.reader.as_of, self.asked.shard
+        as_of = self.reader.as_of
         rows = list(batch.rows) if self.asked.running else [row for row in batch.rows if not is_running(row, as_of)]
-        if shard is not None:
-            rows = [row for row in rows if shard.has(row.key)]
         self._of_sites.update(map(attrgetter("site"), rows))
         lines = await self.encoding.write(rows)
         return lines + self._mark() if self._is_mark_due() else lines
@@ -121,7 +126,7 @@ class _JobsExport:
 
     def _token(self) -> str:
         reader, rows = self.reader, self.resumed_at + self.encoding.rows
-        return Resume(1, self._digest, reader.as_of, rows, reader.after, tuple(sorted(reader.missing))).encode()
+        return Resume(1, self._digest, reader.as_of, rows, reader.after, tuple(sorted(reader.missing)), reader.latest).encode()
 
     def end(self, error: GatewayError | None) -> End:
         """The last record."""
