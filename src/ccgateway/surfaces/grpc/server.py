@@ -14,6 +14,7 @@ from ccgateway.errors import SettingsError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.identity.callers import Callers
 from ccgateway.settings import GrpcSettings, LimitSettings
+from ccgateway.surfaces.export.streams import Streams
 from ccgateway.surfaces.grpc.calls import Calls
 from ccgateway.surfaces.grpc.service import SERVICES, handlers_for
 from ccgateway.traffic.admission import Traffic
@@ -33,15 +34,22 @@ PINGS_EVERY = 10_000
 
 
 class GrpcServer:
-    """The server over ``gateway``. ``port``: the one it listens on, once it is started.
+    """The server over ``gateway``. ``exports``: those of the process; ``port``: the one it listens on, once it is started.
 
     ``start`` and ``aclose`` belong to the event loop that the gateway runs in; ``stop`` only begins the end.
     """
 
     def __init__(
-        self, gateway: Gateway, callers: Callers, traffic: Traffic, settings: GrpcSettings, limits: LimitSettings
+        self,
+        gateway: Gateway,
+        callers: Callers,
+        traffic: Traffic,
+        settings: GrpcSettings,
+        limits: LimitSettings,
+        *,
+        exports: Streams,
     ) -> None:
-        self._gateway, self._settings, self._limits = gateway, settings, limits
+        self._gateway, self._settings, self._limits, self._exports = gateway, settings, limits, exports
         self._calls = Calls(callers, traffic, settings, limits.body_bytes)
         self._tls = settings.read_tls()
         self._server: grpc.aio.Server | None = None
@@ -57,7 +65,7 @@ class GrpcServer:
     async def start(self) -> None:
         """Listens. Raises ``SettingsError`` where that cannot be had."""
         server = grpc.aio.server(options=self._options(), maximum_concurrent_rpcs=2 * self._settings.calls)
-        server.add_generic_rpc_handlers(tuple(handlers_for(self._calls, self._gateway, self._limits)))
+        server.add_generic_rpc_handlers(tuple(handlers_for(self._calls, self._gateway, self._exports, self._limits)))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = [service.full_name for service in SERVICES]
         if self._settings.reflection:
