@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,7 +25,8 @@ def rows_of(count: int) -> list[dict[str, Any]]:
 @dataclass
 class Exporter:
     """``cuts``: after how many bytes each of the next answers breaks off; ``spoilt``: in how many answers a row is changed on the
-    way; ``error``: what the export ends with; ``missing``: sites that it lacks; ``asked``: the parameters of each request."""
+    way; ``error``: what the export ends with; ``missing``: sites that it lacks; ``asked``: the parameters of each request;
+    ``pause``: seconds before the end."""
 
     rows: Sequence[dict[str, Any]]
     every: int = 10
@@ -34,6 +36,7 @@ class Exporter:
     error: dict[str, Any] | None = None
     missing: list[dict[str, Any]] = field(default_factory=list)
     asked: list[dict[str, str]] = field(default_factory=list)
+    pause: float = 0.0
 
     def lines(self, start: int) -> Iterator[bytes]:
         """The whole answer behind so many rows."""
@@ -76,8 +79,11 @@ def exporter(count: int = 95) -> Iterator[Exporter]:
             self.send_header("Content-Type", "application/jsonl")
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            for at in range(0, len(body if cut is None else body[:cut]), 333):
-                piece = (body if cut is None else body[:cut])[at : at + 333]
+            given = body[:cut]
+            for at in range(0, len(given), 333):
+                piece = given[at : at + 333]
+                if at + 333 >= len(given):
+                    time.sleep(found.pause)
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
             if cut is None:
                 self.wfile.write(b"0\r\n\r\n")
