@@ -24,6 +24,7 @@ from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.registry import Registry
 from ccgateway.surfaces.callers import caller_of
 from ccgateway.surfaces.compression import CompressionMiddleware
+from ccgateway.surfaces.export.operations import export_table
 from ccgateway.surfaces.export.routes import export_routes
 from ccgateway.surfaces.export.streams import Streams
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
@@ -87,7 +88,7 @@ def create_app(settings: Settings) -> Application:
     if settings.grpc.port is not None:
         from ccgateway.surfaces.grpc.server import GrpcServer  # a large library, which most gateways do without
 
-        grpc = GrpcServer(gateway, callers, traffic, settings.grpc, settings.limits)
+        grpc = GrpcServer(gateway, callers, traffic, settings.grpc, settings.limits, exports=exports)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -131,6 +132,7 @@ def create_app(settings: Settings) -> Application:
             partial=settings.rest.partial,
             origins=settings.server.cors_origins,
             traffic=traffic,
+            beside={"/export": export_table()},
         ),
         export_routes(
             gateway,
