@@ -24,7 +24,8 @@ from ccgateway.surfaces.graphql.schema import sdl
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*/*.md"))]
-DOCUMENTS = sorted({*PAGES, *ROOT.glob("*.md"), *ROOT.glob("deploy/*"), *ROOT.glob("*/README.md"), *ROOT.glob("tests/live/*.md")})
+SHIPPED = [path for path in ROOT.glob("deploy/**/*") if path.is_file()]
+DOCUMENTS = sorted({*PAGES, *ROOT.glob("*.md"), *SHIPPED, *ROOT.glob("*/README.md"), *ROOT.glob("tests/live/*.md")})
 PACKAGE = ROOT / "src" / "ccgateway"
 
 
@@ -96,7 +97,7 @@ def test_the_example_of_a_table_can_be_read(tmp_path: Path) -> None:
 
 
 def test_the_unit_starts_a_command_that_exists() -> None:
-    unit = (ROOT / "deploy" / "ccgateway.service").read_text()
+    unit = (ROOT / "deploy" / "systemd" / "ccgateway.service").read_text()
     assert re.search(r"^ExecStart=\S+/ccgateway serve --config \S+\.toml$", unit, re.MULTILINE)
 
 

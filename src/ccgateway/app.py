@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -10,124 +11,183 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
-from ccgateway.cache.facade import open_redis
-from ccgateway.cache.ttl_store import TtlStore
-from ccgateway.federation.audit import audit_to_file, close_audit_file
+from ccgateway.errors import SettingsError
 from ccgateway.federation.gateway import Gateway
-from ccgateway.identity.callers import Callers
 from ccgateway.loopwatch import watched_loop
+from ccgateway.parts import Parts
 from ccgateway.settings import Settings
-from ccgateway.site.caching.responses import ResponseCache
-from ccgateway.site.credentials.keyring import Keyring
-from ccgateway.site.registry import Registry
 from ccgateway.surfaces.callers import caller_of
 from ccgateway.surfaces.compression import CompressionMiddleware
 from ccgateway.surfaces.export.operations import export_table
 from ccgateway.surfaces.export.routes import export_routes
-from ccgateway.surfaces.export.streams import Streams
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
 from ccgateway.surfaces.portal.pages import portal_routes
-from ccgateway.surfaces.portal.signing_in import SigningIn
+from ccgateway.surfaces.proxies import BehindProxy
+from ccgateway.surfaces.recording import RecordingMiddleware
 from ccgateway.surfaces.rest.routes import rest_routes
 from ccgateway.surfaces.spellings import with_both_spellings
-from ccgateway.telemetry import Troubles
-from ccgateway.traffic.admission import Traffic
+from ccgateway.telemetry.meter import Meter
 
 if TYPE_CHECKING:
-    from ccgateway.surfaces.grpc.server import GrpcServer
+    from ccgateway.surfaces.grpc.server import GrpcFace, GrpcServer
 
 __all__ = ["Application", "create_app"]
 
-#: bytes of places of pages and of provisional ids that a process keeps: some ten thousand; and of settings of front ends
-NOTES_BYTES = 4 << 20
-#: bytes of sessions that were signed out of
-ENDED_BYTES = 1 << 20
+#: seconds in which a call that was given to an application by gRPC has begun there
+HANDED_OVER = 1.0
+NO_STORE = {"Cache-Control": "no-store"}
 
 
 class Application(Starlette):
-    """The gateway as an ASGI application; ``create_app`` sets ``gateway``, the ``exports`` under way, and ``grpc``, the server
-    beside it, which runs as long as the application does; ``None`` if the settings want none."""
+    """The gateway as an ASGI application, for one set of settings; ``create_app`` fills it.
 
-    gateway: Gateway
+    ``grpc``: the server beside it, which one application starts and the next ones answer for; ``grpc_face``: what answers there.
+    Both ``None`` if the settings want none.
+    """
+
+    parts: Parts
     grpc: GrpcServer | None
-    exports: Streams
+    grpc_face: GrpcFace | None
+    is_draining: bool = False
+
+    @property
+    def settings(self) -> Settings:
+        """Those it was made from."""
+        return self.parts.settings
+
+    @property
+    def gateway(self) -> Gateway:
+        """The use cases."""
+        return self.parts.gateway
+
+    @property
+    def meter(self) -> Meter:
+        """Counts what happens."""
+        return self.parts.meter
+
+    @property
+    def unreadable(self) -> Mapping[str, SettingsError]:
+        """The sites that are not asked, as their token or key cannot be read."""
+        return self.parts.keyring.unreadable
+
+    def drain(self) -> None:
+        """Not ready any more, but everything is answered."""
+        self.is_draining = True
+        if self.grpc is not None:
+            self.grpc.drain()
 
     def stop(self, seconds: float) -> None:
         """Nothing new is begun; answers that are under way are waited for so many seconds."""
+        self.is_draining = True
         self.gateway.stop(seconds)
-        self.exports.stop(seconds)
+        self.parts.exports.stop(seconds)
         if self.grpc is not None:
             self.grpc.stop()
 
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """For the length of the block the server beside it runs, and the event loop and the sites are watched."""
+        try:
+            with watched_loop(came_round=self.meter.loop_came_round):
+                if self.grpc is not None:
+                    await self.grpc.start()
+                async with self.parts.watch:
+                    yield
+        finally:
+            if self.grpc is not None:
+                await self.grpc.aclose()
 
-def create_app(settings: Settings) -> Application:
-    """The gateway's application. Raises ``SettingsError`` where the settings cannot be used; reaches no site yet."""
+    async def take_over(self, before: Application) -> None:
+        """Answers in the place of ``before``, which only ends what it has begun."""
+        if self.grpc is not None and self.grpc_face is not None:
+            self.grpc.switch(self.grpc_face)
+        self.parts.begin_telling(before.unreadable)
+        await before.parts.registry.give_way(self.parts.registry)
+
+    async def calls_ended(self) -> None:
+        """Returns once no call by gRPC is under way here."""
+        if self.grpc_face is not None:
+            await asyncio.sleep(HANDED_OVER)
+            await self.grpc_face.calls.finished()
+
+    async def aclose(self) -> None:
+        """Closes what is its own, and what it shared with others if they have left."""
+        await self.parts.aclose()
+
+
+def create_app(settings: Settings, before: Application | None = None) -> Application:
+    """The gateway's application. Raises ``SettingsError`` where the settings cannot be used; reaches no site yet.
+
+    ``before``: the application whose place it is to take (``take_over``): what both need and is the same, they share.
+    """
     settings.check_exposure()
-    redis = open_redis(settings.cache)
-    responses = ResponseCache.of(settings.cache, redis)
-    registry = Registry(settings.sites.values(), keyring=Keyring(settings), responses=responses)
-    troubles = Troubles()
-    audit_path = settings.writes.audit_file
-    audit_file = audit_to_file(audit_path, troubles) if audit_path is not None else None
-    gateway = Gateway(
-        registry,
-        settings.limits,
-        writes=settings.writes,
-        idempotency_store=TtlStore("once", redis),
-        ttl_store=TtlStore("note", redis, most_bytes=NOTES_BYTES),
-        configuration_store=TtlStore("configuration", redis, most_bytes=NOTES_BYTES),
-        troubles=troubles,
-        audit_file=audit_file,
-    )
-    callers, traffic, exports = Callers(settings), Traffic(settings.limits), Streams(settings.export)
-    signing_in = SigningIn(settings, callers, TtlStore("session", redis, most_bytes=ENDED_BYTES))
-    grpc: GrpcServer | None = None
-    if settings.grpc.port is not None:
-        from ccgateway.surfaces.grpc.server import GrpcServer  # a large library, which most gateways do without
-
-        grpc = GrpcServer(gateway, callers, traffic, settings.grpc, settings.limits, exports=exports)
+    parts = Parts.of(settings, before.parts if before is not None else None)
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Application) -> AsyncIterator[None]:
         try:
-            with watched_loop():
-                if grpc is not None:
-                    await grpc.start()
+            async with app.serving():
                 yield
         finally:
-            if grpc is not None:
-                await grpc.aclose()
-            await signing_in.aclose()
-            await callers.aclose()
-            await gateway.aclose()
-            if audit_file is not None:
-                close_audit_file(audit_file)
+            await app.aclose()
 
-    async def live(_request: Request) -> JSONResponse:
-        return JSONResponse({"status": "live"}, headers={"Cache-Control": "no-store"})
+    app = Application(
+        routes=list(with_both_spellings(_routes(parts))),
+        middleware=[
+            Middleware(BehindProxy, trusted_proxies=settings.server.trusted_proxies, root_path=settings.server.root_path),
+            Middleware(RecordingMiddleware, recorder=parts.recorder),
+            Middleware(HostCheck, allowed_hosts=_hosts(settings)),
+            Middleware(CompressionMiddleware, compresses=settings.server.compression),
+        ],
+        lifespan=lifespan,
+    )
+    app.parts = parts
+    app.grpc, app.grpc_face = _grpc(parts, before.grpc if before is not None else None)
+    app.router.routes += with_both_spellings(_health(app))
+    # behind a proxy that ends TLS, a redirect would have a caller repeat the request, and its token, in clear
+    app.router.redirect_slashes = False
+    if before is None:
+        parts.begin_telling()
+    return app
 
-    async def ready(_request: Request) -> JSONResponse:
-        troubles = [{"part": one.part, "reason": one.reason, "since": int(one.since)} for one in gateway.troubles()]
-        content = {"status": "degraded", "degraded": troubles} if troubles else {"status": "ready"}
-        return JSONResponse(content, headers={"Cache-Control": "no-store"})
 
+def _grpc(parts: Parts, running: GrpcServer | None) -> tuple[GrpcServer | None, GrpcFace | None]:
+    settings = parts.settings
+    if settings.grpc.port is None:
+        return running, None
+    from ccgateway.surfaces.grpc.server import GrpcFace, GrpcServer  # a large library, which most gateways do without
+
+    face = GrpcFace(
+        parts.gateway, parts.callers, parts.traffic, settings.grpc, settings.limits,
+        exports=parts.exports, recorder=parts.recorder,
+    )  # fmt: skip
+    return running or GrpcServer(face), face
+
+
+def _hosts(settings: Settings) -> frozenset[str] | None:
+    """The ``Host`` headers that are served, ``None`` for all: a page of anybody's must not reach a gateway that asks nobody who
+    they are."""
     asks_for_tokens = settings.authenticates and not settings.caller.anonymous
-    is_private = settings.server.is_loopback() and not asks_for_tokens
-    allowed = LOOPBACK_HOSTS | {settings.server.host.strip("[]")} if is_private else None
-    routes = [
+    is_private = settings.server.is_loopback() and settings.server.unix_socket is None and not asks_for_tokens
+    return LOOPBACK_HOSTS | {settings.server.host.strip("[]")} if is_private else None
+
+
+def _routes(parts: Parts) -> list[BaseRoute]:
+    settings, gateway, traffic, caller = parts.settings, parts.gateway, parts.traffic, caller_of(parts.callers)
+    return [
         *graphql_routes(
             gateway,
-            caller_of(callers, signing_in.principal),
+            caller_of(parts.callers, parts.signing_in.principal),
             settings.limits,
             graphiql=settings.server.graphiql,
             traffic=traffic,
         ),
         *rest_routes(
             gateway,
-            caller_of(callers),
+            caller,
             settings.limits,
             partial=settings.rest.partial,
             origins=settings.server.cors_origins,
@@ -136,28 +196,28 @@ def create_app(settings: Settings) -> Application:
         ),
         export_routes(
             gateway,
-            caller_of(callers),
+            caller,
             settings.limits,
-            exports,
+            parts.exports,
             settings.export,
             partial=settings.rest.partial,
             origins=settings.server.cors_origins,
             traffic=traffic,
         ),
-        *signing_in.routes(),
+        *parts.signing_in.routes(),
         *(portal_routes() if settings.portal.enabled else ()),
-        Route("/health/live", live),
-        Route("/health/ready", ready),
     ]
-    app = Application(
-        routes=list(with_both_spellings(routes)),
-        middleware=[
-            Middleware(HostCheck, allowed_hosts=allowed),
-            Middleware(CompressionMiddleware, compresses=settings.server.compression),
-        ],
-        lifespan=lifespan,
-    )
-    app.gateway, app.grpc, app.exports = gateway, grpc, exports
-    # behind a proxy that ends TLS, a redirect would have a caller repeat the request, and its token, in clear
-    app.router.redirect_slashes = False
-    return app
+
+
+def _health(app: Application) -> list[Route]:
+    async def live(_request: Request) -> JSONResponse:
+        return JSONResponse({"status": "live"}, headers=NO_STORE)
+
+    async def ready(_request: Request) -> JSONResponse:
+        if app.is_draining:
+            return JSONResponse({"status": "stopping"}, 503, NO_STORE)
+        troubles = [{"part": one.part, "reason": one.reason, "since": int(one.since)} for one in app.gateway.troubles()]
+        content = {"status": "degraded", "degraded": troubles} if troubles else {"status": "ready"}
+        return JSONResponse(content, headers=NO_STORE)
+
+    return [Route("/health/live", live), Route("/health/ready", ready)]

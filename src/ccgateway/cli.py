@@ -9,6 +9,7 @@ Exit status of what runs a gateway: 0 all is well, 1 something was found (``chec
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,7 @@ from ccgateway.commands import add_commands
 from ccgateway.errors import RequestError, SettingsError, SiteError
 
 if TYPE_CHECKING:
+    from ccgateway.operations.findings import CheckResult
     from ccgateway.settings import Settings
 
 __all__ = ["app", "main"]
@@ -55,40 +57,54 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on, instead of the settings' own.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on, likewise; 0 picks a free one.")] = None,
     grpc_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port for gRPC, likewise.", show_default=False)] = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer: as many as there are cores for it.")] = 1,
-    log_level: Annotated[LogLevel, typer.Option(help="How much to log.")] = LogLevel.WARNING,
-    access_log: Annotated[bool, typer.Option("--access-log", help="Log every request to the gateway.")] = False,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port for Prometheus, likewise.", show_default=False)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes that answer, instead of the settings' own.", show_default=False)
+    ] = None,
+    log_level: Annotated[LogLevel | None, typer.Option(help="How much to log, likewise.", show_default=False)] = None,
+    access_log: Annotated[
+        bool | None,
+        typer.Option("--access-log/--no-access-log", help="Whether to log every request, likewise.", show_default=False),
+    ] = None,
 ) -> None:
-    """Serve the configured sites until Ctrl-C or SIGTERM."""
-    from ccgateway.app import create_app
+    """Serve the configured sites until Ctrl-C or SIGTERM; SIGHUP has it read its settings again."""
+    from ccgateway.operations.running import serve as run_gateway
+
+    given: dict[str, dict[str, object]] = {
+        "server": {"host": host, "port": port, "workers": workers},
+        "grpc": {"port": grpc_port},
+        "metrics": {"port": metrics_port},
+        "log": {"level": log_level.value if log_level is not None else None, "access": access_log},
+    }
+    if not run_gateway(lambda: _with(_settings(config), given), _file(config)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def reload(*, config: ConfigOption = None) -> None:
+    """Have the gateway that runs with this settings file read it again; exit 1 if it refuses, as it is no good."""
     from ccgateway.operations import console
-    from ccgateway.operations.calling import grpc_address
-    from ccgateway.operations.serving import bind, quiet_signals, refuse_without_sites, reserved, server_for, url_of
-    from ccgateway.operations.workers import serve_with_workers
-    from ccgateway.telemetry import configure_logging
+    from ccgateway.operations.control import NotRunningError, ask_to_reload, control_path
 
-    wanted = _listening_on(_settings(config), host, port, grpc_port)
-    refuse_without_sites(wanted)
-    with quiet_signals(), reserved(wanted) as settings:
-        application = create_app(settings)
-        settings.cache.check_workers(workers, take_writes=settings.writes.enabled)
-        settings.portal.check_workers(workers)
-        with bind(settings.server) as listener:
-            configure_logging(log_level)
-
-            def announce() -> None:
-                count = len(settings.sites)
-                where = f"{url_of(listener)}/graphql"
-                if settings.grpc.port is not None:
-                    where += f" and by gRPC at {grpc_address(settings.grpc)}"
-                console.stderr().print(f"ccgateway {__version__} serves {count} {'site' if count == 1 else 'sites'} at {where}")
-
-            if workers == 1:
-                server_for(application, access_log=access_log, when_listening=announce).run(sockets=[listener])
-            elif not serve_with_workers(
-                settings, listener, workers, log_level=log_level, access_log=access_log, when_listening=announce
-            ):
-                raise typer.Exit(1)
+    try:
+        settings = _settings(config)
+    except SettingsError as error:  # as the gateway would, which goes on with what it has
+        console.explain(error)
+        raise typer.Exit(1) from None
+    try:
+        reply = ask_to_reload(control_path(settings, _file(config)))
+    except NotRunningError as error:
+        remedy = "Is it running, as this user? SIGHUP to its process does the same, but its log alone tells what came of it."
+        console.explain(SettingsError("server.control_socket", str(error), remedy))
+        raise typer.Exit(2) from None
+    if reply.problem:
+        console.explain(SettingsError(reply.key, reply.problem, reply.remedy))
+        raise typer.Exit(1)
+    typer.echo("reloaded")
+    for key in reply.restart:
+        typer.echo(f"{key} changes with a restart only")
 
 
 @app.command()
@@ -96,6 +112,10 @@ def check(
     *,
     config: ConfigOption = None,
     json: Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Check again and again, and write what changes; exit as the last check says.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=1, max=86400, help="Seconds between two checks, with --watch.")] = 60,
 ) -> None:
     """Prove a settings file good: reach every site, see which release answers and what its token is worth."""
     import asyncio
@@ -103,7 +123,19 @@ def check(
     from ccgateway.operations import console
     from ccgateway.operations.check import check as run_check
     from ccgateway.operations.rendering import as_json, show
+    from ccgateway.operations.watching import Watch
 
+    if watch:
+
+        async def again() -> bool:
+            async def once() -> CheckResult:
+                return await run_check(_settings(config), _file(config))
+
+            return await Watch(once, typer.echo, every=every, as_json=json).run()
+
+        if not asyncio.run(again()):
+            raise typer.Exit(1)
+        return
     result = asyncio.run(run_check(_settings(config), _file(config)))
     if json:
         typer.echo(as_json(result))
@@ -254,11 +286,13 @@ def _settings(config: Path | None) -> Settings:
     return load_settings(_file(config))
 
 
-def _listening_on(settings: Settings, host: str | None, port: int | None, grpc_port: int | None) -> Settings:
-    chosen = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
-    grpc = {} if grpc_port is None else {"port": grpc_port}
-    update = {"server": settings.server.model_copy(update=chosen), "grpc": settings.grpc.model_copy(update=grpc)}
-    return settings.model_copy(update=update)
+def _with(settings: Settings, given: Mapping[str, Mapping[str, object]]) -> Settings:
+    """The settings with what was given on the command line."""
+    sections = {
+        name: getattr(settings, name).model_copy(update={key: value for key, value in keys.items() if value is not None})
+        for name, keys in given.items()
+    }
+    return settings.model_copy(update=sections)
 
 
 def main() -> None:

@@ -15,6 +15,8 @@ from ccgateway.federation.questions import JobListQuestion, Policy, ReportStatus
 from ccgateway.settings import LimitSettings, SiteSettings
 from ccgateway.site import outages
 from ccgateway.site.registry import Registry
+from ccgateway.telemetry import Observer
+from ccgateway.telemetry.observer import CallOutcome
 from support.raw_server import Handler, Heard, Then, plain_answer, raw_server, reset
 from support.raw_sites import serving
 from support.upstream import Job, Upstream
@@ -71,13 +73,13 @@ FAULTS: dict[str, tuple[Handler | str, Code]] = {
 }
 
 
-class Counted:
-    """An observer: how many requests each site was sent."""
+class Counted(Observer):
+    """How many requests each site was sent."""
 
     def __init__(self) -> None:
         self.sent: dict[str, int] = {}
 
-    def exchanged(self, site: str, method: str, path: str, outcome: str, seconds: float) -> None:
+    def call_ended(self, site: str, outcome: CallOutcome, seconds: float) -> None:
         self.sent[site] = self.sent.get(site, 0) + 1
 
 

@@ -59,6 +59,6 @@ def _only(found: CheckResult | SiteCheck, level: Level) -> Finding:
 
 
 def environment(**extra: str) -> Mapping[str, str]:
-    """The environment of a command: nothing of ours in it but ``extra``."""
+    """The environment of a command: nothing of ours in it but ``extra``, and that nobody is waited for at its end."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("CCGATEWAY_")}
-    return {**plain, "COLUMNS": "160", "PYTHONUNBUFFERED": "1", **extra}
+    return {**plain, "COLUMNS": "160", "PYTHONUNBUFFERED": "1", "CCGATEWAY_SERVER__DRAIN": "0", **extra}

@@ -171,6 +171,7 @@ def test_serve_names_itself_to_nobody(site: Address, desk: Desk) -> None:
 
 
 def test_serve_ends_with_0_and_an_answer_for_who_still_waits(site: Address, desk: Desk) -> None:
+    desk.text = "[server]\ngrace = 5\n"
     desk.add("aurora", site.url, site.site.token("demo"), "timeout = 60")
     site.site.faults.hang()
     with started("serve", "--port", "0", folder=desk.folder, until="serves") as (process, written), ThreadPoolExecutor() as pool:

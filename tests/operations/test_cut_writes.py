@@ -46,7 +46,7 @@ def until_sent(site: Address) -> None:
 def test_a_write_that_is_cut_by_the_end_of_the_process_is_unknown_in_its_answer(
     site: Address, desk: Desk, tmp_path: Path
 ) -> None:
-    desk.text = '[writes]\naudit_file = "audit.log"\n[limits]\nrequest_timeout = 8.0\n'
+    desk.text = '[server]\ngrace = 5\n[writes]\naudit_file = "audit.log"\n[limits]\nrequest_timeout = 8.0\n'
     desk.add("aurora", site.url, site.site.token("demo"), "timeout = 60\nconcurrency = 1")
     site.site.faults.hang(path="/tag_job/")
     with started("serve", "--port", "0", folder=desk.folder, until="serves") as (process, written), ThreadPoolExecutor() as pool:

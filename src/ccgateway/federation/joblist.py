@@ -27,6 +27,7 @@ from ccgateway.site.exchange import CallStats
 from ccgateway.site.reading import JobStream
 from ccgateway.site.registry import Registry
 from ccgateway.tasks import side_by_side
+from ccgateway.telemetry.requests import note_sites
 
 __all__ = ["JobList", "judge"]
 
@@ -380,20 +381,19 @@ async def _open(source: MergeSource, site: Site, wanted: JobsWanted, latest: int
 
 def judge(reports: Sequence[SiteReport], registry: Registry, policy: Policy, *, is_empty: bool) -> None:
     """Raises ``FederationError`` if the answer that ``reports`` belong to may not be given; ``is_empty``: it has no items."""
+    note_sites((report.site, None if report.is_complete else report.code or Code.INTERNAL) for report in reports)
     failed = [report for report in reports if report.status is ReportStatus.FAILED]
     if is_empty and failed and all(report.status in (ReportStatus.FAILED, ReportStatus.SKIPPED) for report in reports):
         raise FederationError(Code.ALL_SITES_FAILED, "No site answered.", [_error(report) for report in failed])
     gaps = [report for report in reports if not report.is_complete and report.code is not Code.SCAN_BUDGET]
-    if policy is Policy.STRICT and gaps:
-        names = ", ".join(report.site for report in gaps)
-        raise FederationError(
-            Code.INCOMPLETE, f"Not complete without {names}, and STRICT was asked for.", [_error(g) for g in gaps]
-        )
-    # a job that its own site cannot read is reported, but keeps nobody from reading on
-    needed = [r for r in gaps if r.code is not Code.UNREADABLE_JOBS and registry.one(r.site).settings.required]
+    needed, why = gaps, "and STRICT was asked for"
+    if policy is not Policy.STRICT:
+        # a job that its own site cannot read is reported, but keeps nobody from reading on
+        needed = [r for r in gaps if r.code is not Code.UNREADABLE_JOBS and registry.one(r.site).settings.required]
+        why = "which is required"
     if needed:
         names = ", ".join(report.site for report in needed)
-        raise FederationError(Code.INCOMPLETE, f"Not complete without {names}, which is required.", [_error(n) for n in needed])
+        raise FederationError(Code.INCOMPLETE, f"Not complete without {names}, {why}.", [_error(n) for n in needed])
 
 
 def _error(report: SiteReport) -> SiteError:

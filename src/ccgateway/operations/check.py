@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,16 +19,16 @@ from pydantic import SecretStr
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SettingsError, SiteError
 from ccgateway.federation.audit import trouble_with
-from ccgateway.federation.duplicates import address_of, look_alike
-from ccgateway.identity.principal import Principal
 from ccgateway.jobs.conditions import Conditions
 from ccgateway.operations.caching import judge
 from ccgateway.operations.calling import how_to_call
+from ccgateway.operations.contradictions import contradictions
 from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
 from ccgateway.operations.identities import check_identities, check_signing, ways_of
-from ccgateway.operations.refusals import ISSUE, advise
+from ccgateway.operations.outlook import Looked, find_duplicates, judge_expiry
+from ccgateway.operations.refusals import advise
 from ccgateway.operations.serving import refuse_without_sites
-from ccgateway.operations.tokens import TokenFacts, roles_wanted, token_key, token_source
+from ccgateway.operations.tokens import TokenFacts, roles_wanted, token_key
 from ccgateway.settings import Settings, SiteSettings
 from ccgateway.settings.base import is_loopback
 from ccgateway.site.base import JobsWanted
@@ -42,16 +43,8 @@ __all__ = ["check"]
 
 T = TypeVar("T")
 
-#: a token that expires within this is worth a word
-SOON = 14 * 86400
 #: shown to a site for which there is no token, to see that it is there and refuses it
 NO_TOKEN = SecretStr("none")
-OPERATOR = Principal("ccgateway check")
-
-
-class _Silent:
-    def exchanged(self, site: str, method: str, path: str, outcome: str, seconds: float) -> None:
-        """Nothing: what happens becomes findings."""
 
 
 async def check(settings: Settings, path: Path | None) -> CheckResult:
@@ -62,6 +55,7 @@ async def check(settings: Settings, path: Path | None) -> CheckResult:
             refuse()
         except SettingsError as error:
             result.findings.append(Finding.of(error))
+    result.findings += await asyncio.to_thread(contradictions, settings, os.environ)
     audit_path = settings.writes.audit_file
     if audit_path is not None and (trouble := trouble_with(audit_path)) is not None:
         problem, remedy = (
@@ -79,7 +73,7 @@ async def check(settings: Settings, path: Path | None) -> CheckResult:
         sites = sorted(settings.sites.values(), key=lambda site: site.number)
         asked = [_Asked(site, stack, settings, held.table) for site in sites]
         await asyncio.gather(*(one.run() for one in asked))
-        await _find_duplicates(asked)
+        await find_duplicates([Looked(one.site, one.found, one.instance) for one in asked])
         result.redis, findings = await judging
     result.findings += findings
     result.sites = [one.found for one in asked]
@@ -105,6 +99,7 @@ class _Asked:
     async def run(self) -> None:
         """Fills ``found``: the token by itself, then what the site says to it."""
         _judge_transport(self.site, self.found)
+        is_service = True
         try:
             token = self.site.read_token()
         except SettingsError as error:
@@ -114,9 +109,9 @@ class _Asked:
             if token is not None or not self.found.ways:
                 _judge_source(self.site, self.found, token)
             if token is None and "own" in self.found.ways:
-                token = self._from_table()
+                token, is_service = self._from_table(), False
         try:
-            registry = Registry([self.site.model_copy(update={"token": token or NO_TOKEN})], _Silent())
+            registry = Registry([self.site.model_copy(update={"token": token or NO_TOKEN})])
         except SettingsError as error:
             self.found.findings.append(Finding.of(error))
             return
@@ -133,7 +128,7 @@ class _Asked:
             return
         facts = TokenFacts.of(token) if token else None
         self.found.token = facts
-        is_expired = facts is not None and self._judge_expiry(facts)
+        is_expired = facts is not None and judge_expiry(self.site, self.found, facts)
         try:
             release = await self._ask(instance.find_release(self._context(credential)))
         except SiteError as error:
@@ -144,7 +139,7 @@ class _Asked:
         self.found.reachable, self.found.accepted, self.found.release = True, facts is not None, release
         if not self._judge_release(release) or facts is None:
             return
-        self._judge_rights(facts, credential, release)
+        self._judge_rights(facts, credential, release, is_service=is_service)
         await self._read(instance, credential, facts)
         await self._try_table(instance)
 
@@ -204,21 +199,6 @@ class _Asked:
 
     # --- judging what is known
 
-    def _judge_expiry(self, facts: TokenFacts) -> bool:
-        left = facts.seconds_left(datetime.now(UTC))
-        if left is None or left > SOON or facts.expires is None:
-            return False
-        key, issue, when = (
-            token_key(self.site),
-            ISSUE.format(source=token_source(self.site)),
-            f"{facts.expires:%Y-%m-%d %H:%M} UTC",
-        )
-        if left <= 0:
-            self.found.problem(key, f"the token expired on {when}", issue)
-        else:
-            self.found.warn(key, f"the token expires on {when}", issue)
-        return left <= 0
-
     def _judge_release(self, release: str) -> bool:
         if self.site.release in ("auto", release):
             return True
@@ -226,7 +206,7 @@ class _Asked:
         self.found.problem("release", problem, f'Set release = "{release}" (or "auto").')
         return False
 
-    def _judge_rights(self, facts: TokenFacts, credential: Credential, release: str) -> None:
+    def _judge_rights(self, facts: TokenFacts, credential: Credential, release: str, *, is_service: bool) -> None:
         dialect, key, found = DIALECTS[release], token_key(self.site), self.found
         found.root = dialect.root(credential)
         found.sees = "all jobs" if credential.sees_all else f"jobs of {credential.user}"
@@ -238,6 +218,14 @@ class _Asked:
             found.warn(
                 key, "a token with the role api alone reads every job, but cannot choose the scopes of their metrics", remedy
             )
+        if is_service and dialect.isolates and not credential.sees_all:
+            problem = (
+                f"it is the token of an ordinary user, {credential.user}, so those who are shown by it see that one's jobs only"
+            )
+            remedy = (
+                "Use a token with exactly the role api, or with admin and api (identities.service_roles says who is shown by it)."
+            )
+            found.warn(key, problem, remedy)
         if not dialect.isolates and not credential.sees_all:
             problem = f"cc-backend {release} shows this token everybody's jobs; the gateway shows those of {credential.user} only"
             found.warn(key, problem, "Use this token nowhere but in the gateway, or update the site to 1.4 or later.")
@@ -266,11 +254,19 @@ class _Asked:
             found.problem(advice.key, advice.problem, advice.remedy)
             return
         found.clusters = [cluster.name for cluster in clusters]
+        if missing := sorted(set(self.site.clusters or ()) - set(found.clusters)):
+            problem = f"the site has no cluster {', '.join(missing)}, so what is written there by that name is lost"
+            found.problem("clusters", problem, f"It has {', '.join(found.clusters) or 'none'}: name those, or leave the key out.")
         self.instance = instance
         await self._try_query(instance, credential)
         if "admin" in facts.roles:
             try:
-                found.users = len(await self._ask(instance.users(self._context(credential))))
+                users = {user.username for user in await self._ask(instance.users(self._context(credential)))}
+                found.users = len(users)
+                if users and facts.subject not in users:
+                    problem = f"the token is of the user {facts.subject}, whom the site does not know (any more) and may refuse"
+                    remedy = "Add the user there (cc-backend -add-user …), or issue a token for one who exists."
+                    found.warn(token_key(self.site), problem, remedy)
             except SiteError as error:
                 advice = advise(error, self.site, facts, found.release)
                 found.warn(advice.key, f"the site does not list its users: {advice.problem}", advice.remedy)
@@ -305,29 +301,6 @@ def _check_grpc(settings: Settings) -> list[Finding]:
         return []
     remedy = "Set cert_file and key_file, or let a proxy in front of it end TLS."
     return [Finding(Level.WARNING, "grpc.cert_file", "tokens and answers cross the network unencrypted", remedy)]
-
-
-async def _find_duplicates(asked: list[_Asked]) -> None:
-    """Two sections that lead to one instance, or that look like it. Told once, of the later one."""
-    for number, two in enumerate(asked):
-        two.found.same_as = two.site.same_as
-        for one in asked[:number]:
-            if {one.site.same_as, one.site.name} & {two.site.same_as, two.site.name} - {None}:
-                break  # the operator knows
-            if address_of(one.site.url) == address_of(two.site.url):
-                two.found.same_as = one.site.name
-                two.found.problem("url", f"this is the same instance as site {one.site.name}", "Remove one of the two sections.")
-                break
-            if one.instance and two.instance and set(one.found.clusters) & set(two.found.clusters):
-                deadline = Deadline.after(max(one.site.timeout, two.site.timeout))
-                if await look_alike(one.instance, two.instance, OPERATOR, deadline):
-                    name = one.site.name
-                    problem = f"it gives the same jobs as site {name}: it is the same instance, or repeats what that one says"
-                    remedy = (
-                        f'If it is, remove one of the two sections, or set same_as = "{name}"; if not, remove the one that lies.'
-                    )
-                    two.found.problem("same_as", problem, remedy)
-                    break
 
 
 def _shared_clusters(sites: list[SiteCheck]) -> list[Finding]:

@@ -15,7 +15,9 @@ from rich.markup import escape
 from ccgateway.app import create_app
 from ccgateway.errors import SettingsError
 from ccgateway.operations.calling import how_to_call
-from ccgateway.operations.serving import bind, quiet_signals, reserved, run, server_for, url_of
+from ccgateway.operations.generations import Generations
+from ccgateway.operations.listening import bind, reserved, url_of
+from ccgateway.operations.serving import quiet_signals, run, server_for
 from ccgateway.settings import CallerSettings, GrpcSettings, LimitSettings, ServerSettings, Settings, SiteSettings
 from ccgateway.simulator import Address, SimulatedSite, demo_sites, serve
 from ccgateway.telemetry import configure_logging
@@ -92,8 +94,12 @@ async def _serve_all(
     async with serve(*sites) as running:
         for name in down:
             await running[name].stop()
-        app = create_app(settings_for(sites, running, grpc))
-        server = server_for(app, when_listening=lambda: _invite(sites, running, url_of(listener), grpc, console))
+        settings = settings_for(sites, running, grpc)
+        server = server_for(
+            Generations(create_app(settings)),
+            settings,
+            when_listening=lambda: _invite(sites, running, url_of(listener), grpc, console),
+        )
         await server.serve(sockets=[listener])
 
 

@@ -19,6 +19,7 @@ from ccgateway.settings import Settings
 from ccgateway.surfaces.export.operations import export_table
 from ccgateway.surfaces.graphql.schema import sdl
 from ccgateway.surfaces.rest.openapi import documented_openapi, released_openapi
+from ccgateway.telemetry.catalogue import METRICS
 
 __all__ = ["drift", "write"]
 
@@ -42,7 +43,11 @@ def _pretty(document: Mapping[str, object]) -> str:
 
 
 def _tables() -> Mapping[str, str]:
-    return {"docs/use/errors.md": "\n".join(_codes()), "docs/operate/settings.md": "\n".join(_settings())}
+    return {
+        "docs/use/errors.md": "\n".join(_codes()),
+        "docs/operate/settings.md": "\n".join(_settings()),
+        "docs/operate/metrics.md": "\n".join(_metrics()),
+    }
 
 
 def _filled(document: str, table: str) -> str:
@@ -70,6 +75,12 @@ def _keys(model: type[BaseModel], section: str, *, without: Collection[str] = ()
             yield from _keys(setting.annotation, f"{section}.{key}")
         elif key not in without:
             yield f"| `{section}.{key}` | {_default(setting)} | {setting.description} |"
+
+
+def _metrics() -> Iterator[str]:
+    yield "| metric | type | labels | meaning |\n|---|---|---|---|"
+    for metric in METRICS:
+        yield f"| `{metric.name}` | {metric.kind.value} | {', '.join(f'`{one}`' for one in metric.labels)} | {metric.help} |"
 
 
 def _section(name: str, field: FieldInfo) -> tuple[type[BaseModel], str]:

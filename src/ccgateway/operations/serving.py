@@ -1,4 +1,4 @@
-"""Running the application: a socket of our own, uvicorn on httptools and uvloop, and an end without noise."""
+"""Running the application: uvicorn on httptools and uvloop, and an end in stages and without noise."""
 
 from __future__ import annotations
 
@@ -6,31 +6,35 @@ import asyncio
 import logging
 import signal
 import socket
+import ssl
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
-from errno import EADDRINUSE
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from ccgateway.errors import SettingsError
 from ccgateway.operations.memory import calm_collector, keep_freed_memory
-from ccgateway.operations.stopping import GRACE, Stoppable
-from ccgateway.settings import ServerSettings, Settings
+from ccgateway.operations.stopping import WRITES_MARGIN, Stage, Stoppable, Stops, next_stage
+from ccgateway.settings import Settings
 from ccgateway.traffic.fair_loop import FairLoop
 
 __all__ = [
-    "GatewayServer", "bind", "quiet_signals", "refuse_without_sites", "reserved", "run", "server_config", "server_for",
-    "set_log_levels", "url_of",
+    "GatewayServer", "quiet_server", "quiet_signals", "refuse_without_sites", "run", "server_for", "stop_signals",
 ]  # fmt: skip
+
+T = TypeVar("T")
+
+log = logging.getLogger("ccgateway.server")
 
 #: seconds that an unused connection stays open: longer than the callers' pools keep theirs, so that they close first
 KEEP_ALIVE = 75
-#: seconds after which a worker that gives no sign of life is replaced
-HANGING = 30
+#: seconds that requests which were cancelled get to say so
+LAST_WORDS = 1.0
 #: connections of each process at any one time: with those to the sites they stay below the 1024 open files that it usually may
 #: have
 MOST_CONNECTIONS = 512
@@ -50,67 +54,33 @@ def refuse_without_sites(settings: Settings) -> None:
         raise SettingsError("sites", "no site is configured", remedy)
 
 
-def bind(server: ServerSettings) -> socket.socket:
-    """A socket that listens where the settings say. Raises ``SettingsError`` if that cannot be had."""
-    host = server.host.strip("[]")
-    try:
-        found = socket.getaddrinfo(host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
-        return socket.create_server(address[:2], family=family, backlog=2048)
-    except socket.gaierror:
-        raise SettingsError("server.host", f"{host} is not an address of this machine", "Use 127.0.0.1 or ::1.") from None
-    except OSError as error:
-        if error.errno == EADDRINUSE:
-            remedy = "Stop what listens there, or choose another with --port (0 picks a free one)."
-            raise SettingsError("server.port", f"{server.port} is in use on {host}", remedy) from None
-        problem = f"cannot listen on {host}, port {server.port} ({error.strerror})"
-        raise SettingsError("server.host", problem, "Choose an address of this machine and a port you may use.") from None
-
-
-@contextmanager
-def reserved(settings: Settings) -> Iterator[Settings]:
-    """The settings with the port that gRPC listens on, kept for this gateway while its processes come and go: nobody else gets
-    it, and they share it. Raises ``SettingsError`` if it cannot be had."""
-    grpc = settings.grpc
-    if grpc.port is None:
-        yield settings
-        return
-    host = grpc.host.strip("[]")
-    try:
-        found = socket.getaddrinfo(host, grpc.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
-        if grpc.port:
-            # whoever listens there might share it with anybody of the same user: free is what nobody shares
-            socket.create_server(address[:2], family=family).close()
-        holder = socket.socket(family)
-    except socket.gaierror:
-        raise SettingsError("grpc.host", f"{host} is not an address of this machine", "Use 127.0.0.1 or ::1.") from None
-    except OSError as error:
-        if error.errno == EADDRINUSE:
-            remedy = "Stop what listens there, or choose another port (0 picks a free one)."
-            raise SettingsError("grpc.port", f"{grpc.port} is in use on {host}", remedy) from None
-        problem = f"cannot listen on {host}, port {grpc.port} ({error.strerror})"
-        raise SettingsError("grpc.host", problem, "Choose an address of this machine and a port you may use.") from None
-    with holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        holder.bind(address[:2])
-        port = holder.getsockname()[1]
-        yield settings.model_copy(update={"grpc": grpc.model_copy(update={"port": port})})
-
-
-def url_of(listener: socket.socket) -> str:
-    """The address of a listening socket as a browser on this machine takes it."""
-    host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 class GatewayServer(uvicorn.Server):
-    """uvicorn that says when it listens."""
+    """uvicorn that says when it listens, and that ends in stages (``Stage``): each signal that stops it brings the next.
 
-    def __init__(self, config: uvicorn.Config, when_listening: Callable[[], None]) -> None:
+    Args:
+        config: How it is served.
+        application: What answers.
+        drain: Seconds of the stage ``DRAINING``; Ctrl-C leaves it out.
+        grace: Seconds of the stage ``ENDING`` at most.
+        when_listening: Called once it listens.
+        when_stopping: Called when the end begins.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        application: Stoppable,
+        *,
+        drain: float,
+        grace: float,
+        when_listening: Callable[[], None],
+        when_stopping: Callable[[], None],
+    ) -> None:
         super().__init__(config)
-        self._when_listening = when_listening
+        self._application, self._drain, self._grace = application, drain, grace
+        self._when_listening, self._when_stopping = when_listening, when_stopping
+        self._hurried = asyncio.Event()
+        self.stage = Stage.SERVING
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's; then calls ``when_listening``."""
@@ -120,40 +90,120 @@ class GatewayServer(uvicorn.Server):
             calm_collector()
             self._when_listening()
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """In the main thread, signals that stop the process bring the next stage."""
+        with stop_signals(self.next_stage):
+            yield
 
-def server_for(app: ASGIApp, *, access_log: bool = False, when_listening: Callable[[], None] = lambda: None) -> GatewayServer:
-    """The HTTP server for ``app``."""
-    set_log_levels(access_log=access_log)
-    return GatewayServer(server_config(Stoppable(app), access_log=access_log), when_listening)
+    def next_stage(self, number: int) -> None:
+        """See ``stopping.next_stage``. Belongs to the event loop."""
+        self.advance(next_stage(self.stage, number))
+
+    def advance(self, stage: Stage) -> None:
+        """To that stage, unless it has come so far already. Belongs to the event loop."""
+        if stage <= self.stage:
+            return
+        if self.stage is Stage.SERVING:
+            self._when_stopping()
+        self.stage = stage
+        if stage is Stage.DRAINING:
+            self._application.drain()
+            asyncio.get_running_loop().call_later(self._drain, self.advance, Stage.ENDING)
+            return
+        self._application.stop(max(0.0, self._grace - WRITES_MARGIN))
+        self.should_exit = True
+        if stage is Stage.HURRIED:
+            self._hurried.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Lets nobody in any more; waits for what is under way, then cancels it."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._grace):
+                while (self.server_state.tasks or self._is_sending()) and not self._hurried.is_set():  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        if tasks := list(self.server_state.tasks):
+            log.warning("%d requests were still under way and were ended", len(tasks))
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=LAST_WORDS)
+        await self.lifespan.shutdown()
+
+    def _is_sending(self) -> bool:
+        """Whether a connection has something to answer or to send; by TLS one can be closed, and wait for its client's word."""
+        transports = [connection.transport for connection in self.server_state.connections]
+        return any(not one.is_closing() or one.get_write_buffer_size() > 0 for one in transports)
 
 
-def set_log_levels(*, access_log: bool) -> None:
-    """What uvicorn logs in this process: trouble, and with ``access_log`` every request."""
+@contextmanager
+def stop_signals(act: Callable[[int], None]) -> Iterator[None]:
+    """For the length of the block, ``act`` is called in the event loop on Ctrl-C and SIGTERM, unless they are ignored; in the
+    main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop, both = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+    numbers = [number for number in both if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        loop.add_signal_handler(number, act, number)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
+
+
+def server_for(
+    app: Stops,
+    settings: Settings,
+    *,
+    tls: ssl.SSLContext | None = None,
+    when_listening: Callable[[], None] = lambda: None,
+    when_stopping: Callable[[], None] = lambda: None,
+    kind: type[GatewayServer] = GatewayServer,
+) -> GatewayServer:
+    """The HTTP server for ``app``. ``tls``: what speaks TLS to callers."""
+    quiet_server()
+    application = Stoppable(app)
+    config = server_config(application)
+    config.load()
+    config.ssl = tls
+    return kind(
+        config,
+        application,
+        drain=settings.server.drain,
+        grace=settings.grace,
+        when_listening=when_listening,
+        when_stopping=when_stopping,
+    )
+
+
+def quiet_server() -> None:
+    """uvicorn logs nothing in this process but trouble."""
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    if access_log:
-        logging.getLogger("uvicorn.access").setLevel(logging.INFO)
 
 
-def server_config(app: ASGIApp | Callable[[], ASGIApp], *, access_log: bool, workers: int | None = None) -> uvicorn.Config:
-    """How the gateway is served: says nothing about itself, trusts no proxy's headers, bounds what it takes in.
-
-    ``app``: the application, or, for ``workers``, what makes it in each of them.
-    """
+def server_config(app: ASGIApp) -> uvicorn.Config:
+    """How the gateway is served: says nothing about itself, bounds what it takes in."""
     return uvicorn.Config(
         app,
-        factory=workers is not None,
-        workers=workers,
-        timeout_worker_healthcheck=HANGING,
         loop="ccgateway.traffic.fair_loop:FairLoop",
         http=_protocol(),
         ws="none",
         lifespan="on",
         log_config=None,
-        access_log=access_log,
-        proxy_headers=False,
+        access_log=False,  # the gateway's own says more (telemetry/access.py)
+        proxy_headers=False,  # the application's own business: settings can change
         server_header=False,
         limit_concurrency=MOST_CONNECTIONS,
-        timeout_graceful_shutdown=GRACE,
         timeout_keep_alive=KEEP_ALIVE,
         h11_max_incomplete_event_size=64 << 10,
     )
@@ -174,10 +224,10 @@ def quiet_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Runs ``work`` on the event loop that the gateway is served on."""
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` comes to, on the event loop that the gateway is served on."""
     with asyncio.Runner(loop_factory=FairLoop) as runner:
-        runner.run(work)
+        return runner.run(work)
 
 
 def _protocol() -> Any:

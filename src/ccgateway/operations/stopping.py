@@ -1,30 +1,52 @@
-"""The end of requests that are still under way when the gateway stops: an answer that says so, not a broken connection."""
+"""The end of the gateway, stage by stage, and what requests see of it: an answer that says so, not a broken connection."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import Protocol, runtime_checkable
+from enum import IntEnum
+from typing import Protocol
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ccgateway.errors import Code, GatewayError
 
-__all__ = ["GRACE", "Stoppable"]
+__all__ = ["WRITES_MARGIN", "Stage", "Stoppable", "Stops", "next_stage"]
 
 HEADERS = {"Cache-Control": "no-store", "Connection": "close"}
-#: seconds that requests under way get to end when the gateway stops, and those that writes get, to say what they came to
-GRACE, WRITES_GRACE = 5, 4.0
+#: seconds less than other requests that writes get to end: they have to say what they came to
+WRITES_MARGIN = 1.0
 
 
-@runtime_checkable
+class Stage(IntEnum):
+    """How far the end has come.
+
+    ``DRAINING``: everything is answered, but ``/health/ready`` says 503 and connections are closed with the next answer.
+    ``ENDING``: nobody is let in any more, and what is under way may end. ``HURRIED``: what is under way ends now.
+    """
+
+    SERVING = 0
+    DRAINING = 1
+    ENDING = 2
+    HURRIED = 3
+
+
+def next_stage(now: Stage, number: int) -> Stage:
+    """The stage that a signal brings: one further; Ctrl-C leaves out ``DRAINING``."""
+    return max(Stage(min(now + 1, Stage.HURRIED)), Stage.ENDING if number == signal.SIGINT else Stage.DRAINING)
+
+
 class Stops(Protocol):
-    """An application that wants to be told."""
+    """An application that is told of the end."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        ...
+
+    def drain(self) -> None:
+        """It goes on, but not for long."""
+        ...
 
     def stop(self, seconds: float) -> None:
         """It has so many seconds."""
@@ -32,56 +54,42 @@ class Stops(Protocol):
 
 
 class Stoppable:
-    """ASGI middleware, outermost: tells the application of the signal to stop, and ends a request that the server cancels (it
-    does so only when it stops) with a 503."""
+    """ASGI middleware, outermost: closes connections once the gateway drains, and ends a request that the server cancels (it does
+    so only when it stops) with a 503."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: Stops) -> None:
+        self._application: Stops = app
+        self._app: ASGIApp = app
+        self._is_draining = False
+
+    def drain(self) -> None:
+        """From now on every answer closes its connection."""
+        self._is_draining = True
+        self._application.drain()
+
+    def stop(self, seconds: float) -> None:
+        """The application has so many seconds."""
+        self._is_draining = True
+        self._application.stop(seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            with self._told_by_signals():
-                await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
             return
         has_begun = False
 
         async def watched(message: Message) -> None:
             nonlocal has_begun
             has_begun = True
+            if self._is_draining and message["type"] == "http.response.start":
+                others = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"connection"]
+                message = {**message, "headers": [*others, (b"connection", b"close")]}
             await send(message)
 
         try:
             await self._app(scope, receive, watched)
         except asyncio.CancelledError:
-            if scope["type"] != "http":
-                raise
             if not has_begun:
                 error = GatewayError(Code.STOPPING, "The gateway is stopping.")
                 content = {"errors": [{"message": error.message, "extensions": error.extensions()}]}
                 await JSONResponse(content, 503, HEADERS)(scope, receive, send)
-
-    @contextmanager
-    def _told_by_signals(self) -> Iterator[None]:
-        """Beside the server, which has its handlers by now, the application hears of the signals that stop it."""
-        app: object = self._app
-        loop = asyncio.get_running_loop()
-        if not isinstance(app, Stops) or threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.getsignal(number) for number in numbers}
-
-        def tell(number: int, frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(app.stop, WRITES_GRACE)
-            handler = before[signal.Signals(number)]
-            if callable(handler):
-                handler(number, frame)
-
-        for number in numbers:
-            signal.signal(number, tell)
-        try:
-            yield
-        finally:
-            for number in numbers:
-                if signal.getsignal(number) is tell:
-                    signal.signal(number, before[number])

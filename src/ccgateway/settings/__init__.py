@@ -12,6 +12,9 @@ identities  the sections about who may ask, and as whom each is shown to the sit
 limits      ``[limits]``
 portal      ``[portal]``
 rest        ``[rest]``
+server      ``[server]``
+sites       ``[sites.NAME]``
+telemetry   ``[metrics]``, ``[log]``, ``[traces]``
 writes      ``[writes]``
 """
 
@@ -20,16 +23,16 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Any, Self, get_args, get_origin
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariableError
 
 from ccgateway.errors import SettingsError
-from ccgateway.settings.base import Frozen, Seconds, is_loopback
+from ccgateway.settings.base import Seconds, is_loopback
 from ccgateway.settings.cache import CacheSettings
 from ccgateway.settings.export import ExportSettings
 from ccgateway.settings.grpc import GrpcSettings
@@ -39,108 +42,45 @@ from ccgateway.settings.identities import (
     ExchangeSettings,
     IdentitySettings,
     IssuerSettings,
-    SiteIdentitySettings,
     check_issuers,
 )
 from ccgateway.settings.limits import LimitSettings
-from ccgateway.settings.portal import OidcSettings, PortalSettings, check_portal
+from ccgateway.settings.portal import PortalSettings, check_portal
 from ccgateway.settings.rest import RestSettings
+from ccgateway.settings.server import ServerSettings
+from ccgateway.settings.sites import SITE_NAME, Release, SiteSettings
+from ccgateway.settings.telemetry import LogSettings, MetricsSettings, TraceSettings
 from ccgateway.settings.writes import WriteSettings
 
 __all__ = [
-    "SITE_NAME", "ApiKeySettings", "CacheSettings", "CallerSettings", "ExchangeSettings", "GrpcSettings", "IdentitySettings",
-    "IssuerSettings", "LimitSettings", "PortalSettings", "Release", "RestSettings", "Seconds", "ServerSettings", "Settings",
-    "SiteSettings", "WriteSettings", "load_settings",
+    "PREFIX",
+    "SITE_NAME",
+    "ApiKeySettings",
+    "CacheSettings",
+    "CallerSettings",
+    "ExchangeSettings",
+    "GrpcSettings",
+    "IdentitySettings",
+    "IssuerSettings",
+    "LimitSettings",
+    "LogSettings",
+    "MetricsSettings",
+    "PortalSettings",
+    "Release",
+    "RestSettings",
+    "Seconds",
+    "ServerSettings",
+    "Settings",
+    "SiteSettings",
+    "TraceSettings",
+    "WriteSettings",
+    "load_settings",
 ]  # fmt: skip
 
-Release = Literal["auto", "1.2", "1.3", "1.4", "1.5", "howto"]
-
-#: how a site's jobs are read
-Reads = Literal["auto", "query", "rest"]
-
-SITE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SITE_NAME_REMEDY = "Use lower-case letters and digits, with a single '-' between them."
 PREFIX = "CCGATEWAY_"
-
-
-class ServerSettings(Frozen):
-    """``[server]``: where the gateway listens."""
-
-    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
-    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
-    serve_unauthenticated: bool = Field(
-        default=False,
-        description="Say true only if everybody who can reach this address may read everything the site tokens can: "
-        "without it the gateway refuses to listen anywhere but on loopback.",
-    )
-    compression: bool = Field(
-        default=True,
-        description="Pack answers of 4 KB and more with gzip or zstd for callers who accept that; say false where a proxy in "
-        "front of the gateway does it, or where processor time is dearer than bandwidth.",
-    )
-    graphiql: bool = Field(default=True, description="Serve the GraphiQL page to browsers that open /graphql.")
-    cors_origins: tuple[str, ...] = Field(
-        default=(),
-        description='Origins whose pages may use the REST interface, such as "https://portal.example.org"; "*" is any.',
-    )
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _plain_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for one in value:
-            if one != "*" and not re.fullmatch(r"https?://[^/?#\s@]+", one):
-                raise ValueError(f"has {one[:60]!r}, which is not of the form https://host[:port]")
-        return value
-
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach the address."""
-        return is_loopback(self.host)
-
-
-class SiteSettings(SiteIdentitySettings):
-    """``[sites.<name>]``: one cc-backend instance."""
-
-    number: int = Field(ge=1, le=999, description="The site's number in integer job ids; never re-use one.")
-    url: str = Field(description="Base URL of the instance, e.g. https://cc.example.org.")
-    release: Release = Field("auto", description="Release of cc-backend there; auto finds out.")
-    required: bool = Field(default=False, description="Refuse an answer rather than give it without this site.")
-    timeout: Seconds = Field(10.0, description="Seconds the site may take for its part of one request.")
-    connect_timeout: Seconds = Field(3.0, description="Seconds for a connection to open.")
-    concurrency: int = Field(8, ge=1, le=256, description="Requests to the site at any one time.")
-    retries: int = Field(2, ge=0, le=10, description="How often a safe read is tried again.")
-    answer_bytes: int = Field(64 << 20, ge=4096, description="Largest answer accepted from the site, in bytes, unpacked.")
-    ca_file: Path | None = Field(None, description="PEM file of the authority that signed the site's certificate.")
-    reads: Reads = Field(
-        "auto",
-        description="How jobs are read: auto asks the site's own GraphQL (POST /query) for filters, counts and orders that REST "
-        "does not have, and for large pages; query asks it for whatever it can answer; rest never does.",
-    )
-    read_only: bool = Field(default=False, description="Let nothing be written at the site.")
-    tags_by_query: bool = Field(
-        default=True, description="Use the site's own GraphQL for what its REST interface cannot do to tags (and to list them)."
-    )
-    clusters: tuple[str, ...] | None = Field(
-        None, description="Names of the site's clusters, for writes that name a cluster only; asked of the site if left out."
-    )
-    same_as: str | None = Field(
-        None,
-        description="Name of the site that is one and the same instance under another address; jobs of both are listed once.",
-    )
-
-    @field_validator("url")
-    @classmethod
-    def _plain_base_url(cls, value: str) -> str:
-        found = re.fullmatch(r"(https?)://([^/?#\s@]+)(/[^?#\s]*)?", value)
-        if not found:
-            raise ValueError("needs the form http(s)://host[:port][/path] without user, query or fragment")
-        try:
-            split = urlsplit(value)
-            is_proper = split.port != 0 and bool(split.hostname)
-        except ValueError:
-            is_proper = False
-        if not is_proper:
-            raise ValueError("has no proper host or port")
-        return value.rstrip("/")
+#: seconds by which requests get longer to end than one may take
+GRACE_BEYOND = 5.0
 
 
 class Settings(BaseSettings):
@@ -151,6 +91,7 @@ class Settings(BaseSettings):
     )
 
     server: ServerSettings = ServerSettings()  # type: ignore[call-arg]
+    log: LogSettings = LogSettings()  # type: ignore[call-arg]
     caller: CallerSettings = CallerSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     rest: RestSettings = RestSettings()  # type: ignore[call-arg]
@@ -163,6 +104,8 @@ class Settings(BaseSettings):
     exchange: ExchangeSettings = ExchangeSettings()  # type: ignore[call-arg]
     writes: WriteSettings = WriteSettings()  # type: ignore[call-arg]
     portal: PortalSettings = PortalSettings()  # type: ignore[call-arg]
+    metrics: MetricsSettings = MetricsSettings()  # type: ignore[call-arg]
+    traces: TraceSettings = TraceSettings()  # type: ignore[call-arg]
     sites: dict[str, SiteSettings] = Field(default_factory=dict)
 
     @classmethod
@@ -238,6 +181,11 @@ class Settings(BaseSettings):
         """Whether callers can, and unless ``caller.anonymous`` must, say who they are."""
         return bool(self.issuers or self.api_keys)
 
+    @property
+    def grace(self) -> float:
+        """Seconds that requests under way get to end when the gateway stops."""
+        return self.server.grace if self.server.grace is not None else self.limits.request_timeout + GRACE_BEYOND
+
     def check_exposure(self) -> None:
         """Refuses an address that others can reach, and pages of any origin, while nobody has to say who they are
         (``SettingsError``)."""
@@ -249,7 +197,9 @@ class Settings(BaseSettings):
             )
         if self.server.serve_unauthenticated or (self.authenticates and not self.caller.anonymous):
             return
-        listening = {"server.host": self.server.host} | ({} if self.grpc.port is None else {"grpc.host": self.grpc.host})
+        listening = {} if self.server.unix_socket is not None else {"server.host": self.server.host}
+        if self.grpc.port is not None:
+            listening["grpc.host"] = self.grpc.host
         exposed = next(((key, host) for key, host in listening.items() if not is_loopback(host)), None)
         if exposed is None:
             return
@@ -260,6 +210,11 @@ class Settings(BaseSettings):
             "Listen on 127.0.0.1, or configure an issuer whose tokens callers have to show, or set "
             "server.serve_unauthenticated = true if all who can reach it may read all jobs.",
         )
+
+    def check_workers(self) -> None:
+        """Refuses several processes that could not tell one another what they have to (``SettingsError``)."""
+        self.cache.check_workers(self.server.workers, take_writes=self.writes.enabled)
+        self.portal.check_workers(self.server.workers, have_redis=self.cache.has_redis)
 
 
 def load_settings(path: Path | None, *, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -323,12 +278,14 @@ def _refuse_underscores(data: dict[str, Any]) -> None:
 def _resolve_files(data: dict[str, Any], folder: Path) -> None:
     for path, section in _sections(data):
         for key, value in section.items():
-            if (key.endswith("_file") or (path, key) == (("identities",), "table")) and isinstance(value, str):
+            if (key.endswith("_file") or (*path, key) in _PATHS) and isinstance(value, str):
                 section[key] = str(folder / _expanded(value, ".".join((*path, key))))
 
 
-#: kinds of sections that have names; keys whose value is a secret itself
+#: kinds of sections that have names; keys whose value is a path, beside those that end in ``_file``
 _NAMED = ("sites", "issuers", "api_keys")
+_PATHS = {("identities", "table"), *(("server", key) for key in ("unix_socket", "control_socket", "tls_cert", "tls_key"))}
+#: keys whose value is a secret itself
 _SECRETS = frozenset({"token", "signing_key", "client_secret", "session_key"})
 
 
@@ -361,7 +318,16 @@ def _first_problem(error: ValidationError) -> SettingsError:
     key = ".".join(str(part) for part in problem["loc"])
     what, remedy = _REMEDIES.get(problem["type"], (problem["msg"].removeprefix("Value error, "), "Correct the value"))
     description = _description(problem["loc"])
+    if problem["type"] == "extra_forbidden" and (meant := _meant(problem["loc"])):
+        remedy += f" ({meant}?)"
     return SettingsError(key, what[:1].lower() + what[1:], f"{remedy}: {description}" if description else f"{remedy}.")
+
+
+def _meant(loc: tuple[int | str, ...]) -> str | None:
+    """The name that was perhaps meant by the last one, which is unknown."""
+    model = Settings if len(loc) == 1 else _MODELS.get(str(loc[0]))
+    close = get_close_matches(str(loc[-1]), model.model_fields, n=1) if model is not None else []
+    return close[0] if close else None
 
 
 def _description(loc: tuple[int | str, ...]) -> str | None:
@@ -370,20 +336,15 @@ def _description(loc: tuple[int | str, ...]) -> str | None:
     return field.description if field else None
 
 
-_MODELS: dict[str, type[BaseModel]] = {
-    "server": ServerSettings,
-    "caller": CallerSettings,
-    "limits": LimitSettings,
-    "rest": RestSettings,
-    "grpc": GrpcSettings,
-    "export": ExportSettings,
-    "cache": CacheSettings,
-    "issuers": IssuerSettings,
-    "api_keys": ApiKeySettings,
-    "identities": IdentitySettings,
-    "exchange": ExchangeSettings,
-    "writes": WriteSettings,
-    "portal": PortalSettings,
-    "portal.oidc": OidcSettings,
-    "sites": SiteSettings,
-}
+def _models() -> Iterator[tuple[str, type[BaseModel]]]:
+    """Every section, with what it holds; sections within sections too, and of sections with names what each of them holds."""
+    for name, field in Settings.model_fields.items():
+        kind = field.annotation
+        model: Any = get_args(kind)[-1] if get_origin(kind) is dict else kind
+        yield name, model
+        for key, inner in model.model_fields.items():
+            if isinstance(inner.annotation, type) and issubclass(inner.annotation, BaseModel):
+                yield f"{name}.{key}", inner.annotation
+
+
+_MODELS = dict(_models())

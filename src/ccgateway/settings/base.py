@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from ccgateway.errors import SettingsError
 
 __all__ = [
-    "Frozen", "Partial", "Seconds", "SecretPlace", "alterable_by_others", "exposed_to", "is_loopback", "refuse_alterable",
-    "refuse_exposed",
+    "Frozen", "Partial", "Seconds", "SecretPlace", "alterable_by_others", "exposed_to", "is_loopback", "read_pem",
+    "refuse_alterable", "refuse_exposed",
 ]  # fmt: skip
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -129,6 +129,20 @@ def refuse_alterable(path: Path, key: str) -> None:
         raise SettingsError(
             key, f"{path} {altered}", f"Let it belong to the user who runs the gateway (or root), chmod 644 {path}."
         )
+
+
+def read_pem(path: Path, key: str, *, is_secret: bool) -> bytes:
+    """A PEM file as it is; one with a secret must be nobody else's to read. Raises ``SettingsError`` naming ``key``."""
+    try:
+        if is_secret:
+            refuse_exposed(path, key)
+        text = path.read_bytes()
+    except OSError as error:
+        remedy = "Name a file that the gateway can read."
+        raise SettingsError(key, f"{path} cannot be read ({error.strerror})", remedy) from None
+    if b"-----BEGIN " not in text:
+        raise SettingsError(key, f"{path} is not PEM", "Put the key or certificate there in the form -----BEGIN …-----.")
+    return text
 
 
 def is_loopback(host: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from ccgateway.errors import SettingsError
-from ccgateway.settings.base import Frozen, Seconds, is_loopback, refuse_exposed
+from ccgateway.settings.base import Frozen, Seconds, is_loopback, read_pem
 
 __all__ = ["GrpcSettings"]
 
@@ -55,17 +55,5 @@ class GrpcSettings(Frozen):
         used, among them a key that others can read."""
         if self.cert_file is None or self.key_file is None:
             return None
-        return _pem(self.key_file, "grpc.key_file", is_secret=True), _pem(self.cert_file, "grpc.cert_file", is_secret=False)
-
-
-def _pem(path: Path, key: str, *, is_secret: bool) -> bytes:
-    try:
-        if is_secret:
-            refuse_exposed(path, key)
-        text = path.read_bytes()
-    except OSError as error:
-        remedy = "Name a file that the gateway can read."
-        raise SettingsError(key, f"{path} cannot be read ({error.strerror})", remedy) from None
-    if b"-----BEGIN " not in text:
-        raise SettingsError(key, f"{path} is not PEM", "Put the key or certificate there in the form -----BEGIN …-----.")
-    return text
+        key = read_pem(self.key_file, "grpc.key_file", is_secret=True)
+        return key, read_pem(self.cert_file, "grpc.cert_file", is_secret=False)

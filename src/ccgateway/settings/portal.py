@@ -92,13 +92,22 @@ class PortalSettings(Frozen):
         """Whether people sign in to the portal by OpenID Connect."""
         return self.enabled and self.oidc.issuer is not None
 
-    def check_workers(self, workers: int) -> None:
-        """Refuses several processes that could not open one another's sessions (``SettingsError``)."""
-        if workers > 1 and self.signs_in and self.keys().key is None:
+    def check_workers(self, workers: int, *, have_redis: bool) -> None:
+        """Refuses several processes that could not open one another's sessions, or would not learn that one is over
+        (``SettingsError``)."""
+        if workers == 1 or not self.signs_in:
+            return
+        if self.keys().key is None:
             raise SettingsError(
                 "portal.session_key_file",
                 f"no key is configured, so {workers} workers could not open one another's sessions",
                 "Write one (openssl rand -base64 32 > secrets/session, chmod 600), or serve with one worker.",
+            )
+        if not have_redis:
+            raise SettingsError(
+                "cache.redis_url_file",
+                f"no Redis is configured, so {workers} workers would not learn of one another who has signed out",
+                "Name a Redis, or serve with one worker.",
             )
 
 

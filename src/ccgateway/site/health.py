@@ -19,7 +19,8 @@ class SiteHealth:
     """What is known of a site from the last exchanges.
 
     Whether it answered, since when that is so, its newest failure; ``bounded_until``: until when (on the monotonic clock) it is
-    not asked for jobs of impossible start times.
+    not asked for jobs of impossible start times; ``pushed_down``, ``residual``: jobs looked at for lists, where the site
+    evaluated the whole filter, and where the gateway had to test them.
     """
 
     reachable: bool = False
@@ -27,6 +28,8 @@ class SiteHealth:
     last_error: SiteError | None = None
     last_error_at: float | None = None
     bounded_until: float = -math.inf
+    pushed_down: int = 0
+    residual: int = 0
 
     def note(self, error: SiteError | None) -> None:
         """Takes in how one question ended."""
@@ -35,6 +38,13 @@ class SiteHealth:
             self.reachable, self.since = reachable, time.time()
         if error is not None:
             self.last_error, self.last_error_at = error, time.time()
+
+    def note_read(self, jobs: int, *, is_residual: bool) -> None:
+        """So many jobs were looked at for a list."""
+        if is_residual:
+            self.residual += jobs
+        else:
+            self.pushed_down += jobs
 
     @property
     def lists_all_times(self) -> bool:

@@ -1,11 +1,10 @@
-"""One cc-backend instance, asked over HTTP in the dialect of its release.
-
-Finds the release where the settings say ``auto``, remembers it, and looks again when answers stop fitting it.
-"""
+"""One cc-backend instance, asked over HTTP in the dialect of its release. Where the settings say ``auto`` that is found out,
+remembered, and looked for again when answers stop fitting it."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -59,17 +58,18 @@ class Instance:
     shares_pages = False
 
     def __init__(self, settings: SiteSettings, exchange: Exchange, credentials: Credentials) -> None:
-        self.settings = settings
-        self.name = settings.name
-        self.number = settings.number
-        self.health = SiteHealth()
-        self.proofs = Proofs()
+        self.settings, self.name, self.number = settings, settings.name, settings.number
+        self.health, self.proofs = SiteHealth(), Proofs()
         self._exchange: Exchange = Noting(exchange, self.proofs)
         self._credentials = credentials
-        self._release = SiteRelease(settings, self._exchange)
-        self._ways = Ways(settings.reads)
-        self._reader = QueryReader(self)
-        self.user_groups = Turns()
+        self._release, self._ways = SiteRelease(settings, self._exchange), Ways(settings.reads)
+        self._reader, self.user_groups = QueryReader(self), Turns()
+
+    def with_credentials(self, credentials: Credentials) -> Instance:
+        """The same instance for other credentials: whatever is known of it stays known, and ``aclose`` of either closes both."""
+        found = copy(self)
+        found._credentials, found._reader = credentials, QueryReader(found)
+        return found
 
     def __repr__(self) -> str:
         return f"Instance({self.name!r}, {self.settings.url!r}, release={self.release!r})"
@@ -145,7 +145,7 @@ class Instance:
                 if found is not None:
                     return found
             query = ListQuery.of(dialect, context.credential, wanted, window, size=size, page=page)
-            return query.page([] if query.plan.never else await listed(query))
+            return query.page([] if query.plan.never else await listed(query), self.health)
 
         return await self.in_dialect(context, ask)
 

@@ -242,7 +242,7 @@ class FailureMemory:
 
     def _believe(self, outage: _Outage, failure: SiteError) -> None:
         if outage.failure is None:
-            logger.warning("site %s is down: %s", self._site, failure.message)
+            logger.info("site %s fails whoever asks it, or with one token: %s", self._site, failure.message)
         outage.failure, outage.seen_at = failure, asyncio.get_running_loop().time()
         for one in outage.witnesses:
             self._well.pop(one, None)
@@ -252,7 +252,7 @@ class FailureMemory:
         self._well[credential] = True
         self._answered_at = now
         if outage.failure is not None:
-            logger.warning("site %s answers again after %.1f s", self._site, seconds)
+            logger.info("site %s answered a look after %.1f s", self._site, seconds)
 
     def _end(self, key: Credential | None) -> None:
         outage = self._outages.get(key)

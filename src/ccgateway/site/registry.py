@@ -4,30 +4,60 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.sealing import Seal
 from ccgateway.settings import SiteSettings
+from ccgateway.sharing import Shared
 from ccgateway.site.base import Site
 from ccgateway.site.caching.layer import CachingSite
 from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.client import SiteClient
 from ccgateway.site.credentials import Credential, Credentials, OneToken
 from ccgateway.site.credentials.keyring import Keyring
+from ccgateway.site.facts import SiteFacts
 from ccgateway.site.guard import ConcurrencyLimit, Observed, Retrying
 from ccgateway.site.instance import Instance
 from ccgateway.site.outages import FailureMemory
-from ccgateway.telemetry import LogObserver, Observer
+from ccgateway.site.samples import Told, site_samples
+from ccgateway.telemetry import Observer
+from ccgateway.telemetry.samples import Sample
 
 __all__ = ["Registry"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """What one site is asked through, and what is known of it."""
+
+    client: SiteClient
+    facts: SiteFacts
+    memory: FailureMemory
+    instance: Instance
+
+    @classmethod
+    def to(cls, settings: SiteSettings, observer: Observer, credentials: Credentials) -> _Connection:
+        client = SiteClient(settings, facts=(facts := SiteFacts()))
+        observed = Observed(client, settings.name, observer)
+        limited = ConcurrencyLimit(observed, settings.name, settings.concurrency, observer=observer)
+        retrying = Retrying(limited, settings.name, settings.retries)
+        memory = FailureMemory(retrying, limited, settings.name, settings.timeout)
+        return cls(client, facts, memory, Instance(settings, memory, credentials))
+
+    async def aclose(self) -> None:
+        await self.instance.aclose()
+        await self.memory.aclose()
+        await self.client.aclose()
 
 
 class Registry:
     """The sites by name, in the order of their numbers. Start-up reaches none of them: any may be down.
 
     ``keyring``: what each caller is shown as; without one, everybody is shown as the site's own token. ``responses``: what is
-    kept of the sites' answers; without it, nothing. Owns both: ``aclose``.
+    kept of the sites' answers; without it, nothing. Owns both: ``aclose``. ``before``: the registry that this one takes the place
+    of: the connections to sites whose settings are the same, and what is known of these, go on; whoever leaves last closes them.
     """
 
     def __init__(
@@ -36,24 +66,43 @@ class Registry:
         observer: Observer | None = None,
         keyring: Keyring | None = None,
         responses: ResponseCache | None = None,
+        before: Registry | None = None,
     ) -> None:
         self._keyring = keyring
         self.responses = responses or ResponseCache.empty()
         #: closes what callers carry without reading it
         self.seal = keyring.seal if keyring is not None else Seal()
-        self._clients: list[SiteClient] = []
-        self._memories: list[FailureMemory] = []
+        self._connections: dict[str, Shared[_Connection]] = {}
         self._sites: dict[str, Site] = {}
+        self._told: list[Told] = []
         for settings in sorted(sites, key=lambda site: site.number):
             credentials = keyring.credentials(settings) if keyring is not None else _one_token(settings)
-            client = SiteClient(settings)
-            observed = Observed(client, settings.name, observer or LogObserver())
-            limited = ConcurrencyLimit(observed, settings.name, settings.concurrency)
-            retrying = Retrying(limited, settings.name, settings.retries)
-            memory = FailureMemory(retrying, limited, settings.name, settings.timeout)
-            self._clients.append(client)
-            self._memories.append(memory)
-            self.add(Instance(settings, memory, credentials))
+            found = before._connection_for(settings) if before is not None else None
+            if found is None:
+                made = _Connection.to(settings, observer or Observer(), credentials)
+                found, instance = Shared(made, made.aclose), made.instance
+            else:
+                instance = found.value.instance.with_credentials(credentials)
+            self._connections[settings.name] = found
+            self.add(instance)
+            self._told.append(Told(instance, found.value.facts, credentials))
+        for connection in self._connections.values():
+            connection.hold()
+
+    def _connection_for(self, settings: SiteSettings) -> Shared[_Connection] | None:
+        """The one to exactly that site; a file with authorities may say something else by now."""
+        found = self._connections.get(settings.name)
+        return found if found is not None and found.value.instance.settings == settings and settings.ca_file is None else None
+
+    async def give_way(self, after: Registry) -> None:
+        """``after`` answers from now on: of sites that are not the same there, nothing that was or will be read here is kept."""
+        changed = [name for name, one in self._connections.items() if after._connections.get(name) is not one]
+        for name in changed:
+            site = self._sites[name]
+            if isinstance(site, CachingSite):
+                site.keep_nothing_more()
+        for name in changed:
+            await after.responses.invalidate(name, None)
 
     def add(self, instance: Instance) -> None:
         """One more site, behind the layer that keeps its answers, if any are kept."""
@@ -64,6 +113,14 @@ class Registry:
 
     def __len__(self) -> int:
         return len(self._sites)
+
+    def samples(self) -> Iterator[Sample]:
+        """What there is to tell Prometheus of each site; the states of breakers belong into ``site_samples`` here."""
+        return site_samples(self._told)
+
+    def told(self) -> Iterator[Told]:
+        """What is known of each site beside its answers."""
+        return iter(self._told)
 
     def open_to(self, caller: Principal) -> list[Site]:
         """The sites that ``caller`` may ask, by number: all of them, unless the caller is bound to one."""
@@ -87,13 +144,11 @@ class Registry:
     async def aclose(self) -> None:
         """Ends what looks after the sites, and closes the cache and the connections to them."""
         await self.responses.aclose()
-        await asyncio.gather(*(site.origin.aclose() for site in self))
-        await asyncio.gather(*(memory.aclose() for memory in self._memories))
-        await asyncio.gather(*(client.aclose() for client in self._clients))
+        await asyncio.gather(*(connection.leave() for connection in self._connections.values()))
         if self._keyring is not None:
             await self._keyring.aclose()
 
 
-def _one_token(settings: SiteSettings) -> Credentials:
+def _one_token(settings: SiteSettings) -> OneToken:
     token = settings.read_token()
     return OneToken(Credential.of_service(token) if token is not None else None)

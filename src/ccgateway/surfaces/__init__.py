@@ -7,9 +7,11 @@ grpc      gRPC: messages and streams, on a port of its own
 export    whole result sets, as JSON lines, CSV and Parquet
 rest      REST, as the how-to page and as cc-backend 1.5 have it
 portal    pages for people, and signing in to them
+recording every request by HTTP is told of: counted, logged
 requests  names a request, reads its body within bounds
 browser   pages for browsers, with nothing from elsewhere
 hosts     which Host headers are served (defence against DNS rebinding)
+proxies   whom a gateway behind proxies believes, and under which path it is seen
 spellings paths with and without a slash at the end
 presence  work ends when its caller goes away
 compression  bodies compressed for those who ask, large ones sent piece by piece

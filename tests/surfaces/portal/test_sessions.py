@@ -17,7 +17,7 @@ from starlette.responses import Response
 from ccgateway.errors import RequestError, SettingsError
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import IssuerSettings, PortalSettings
-from ccgateway.surfaces.portal.sessions import Sessions
+from ccgateway.surfaces.portal.sessions import Sessions, own_key
 from surfaces.portal.provider import provider
 from surfaces.portal.signed_in import SESSION, Portal, new_key, portal
 
@@ -143,7 +143,7 @@ def sessions(folder: Path, *keys: str, url: str = "http://127.0.0.1:1", clock: f
         "audience": "ccgateway",
         **issuer,
     }
-    return Sessions(settings, IssuerSettings.model_validate(rules), Nobody(), clock=lambda: clock or time.time())
+    return Sessions(settings, IssuerSettings.model_validate(rules), Nobody(), own_key(), clock=lambda: clock or time.time())
 
 
 def cookies_of(response: Response) -> list[str]:
@@ -201,9 +201,18 @@ def test_behind_https_the_cookies_are_bound_to_the_host_and_never_sent_in_clear(
 def test_several_workers_need_a_key_that_all_of_them_have() -> None:
     oidc = {"issuer": "sso", "client_id": "ccgateway"}
     settings = PortalSettings.model_validate({"url": "https://jobs.example.org", "oidc": oidc})
-    settings.check_workers(1)
+    settings.check_workers(1, have_redis=False)
     with pytest.raises(SettingsError, match=r"portal\.session_key_file"):
-        settings.check_workers(2)
+        settings.check_workers(2, have_redis=True)
+
+
+def test_several_workers_need_a_redis_to_know_who_signed_out(tmp_path: Path) -> None:
+    oidc = {"issuer": "sso", "client_id": "ccgateway"}
+    values = {"url": "https://jobs.example.org", "oidc": oidc, "session_key_file": tmp_path / "keys"}
+    settings = PortalSettings.model_validate(values)
+    settings.check_workers(2, have_redis=True)
+    with pytest.raises(SettingsError, match=r"cache\.redis_url_file"):
+        settings.check_workers(2, have_redis=False)
 
 
 @pytest.mark.parametrize("text", ["short", base64.b64encode(b"x" * 31).decode(), base64.b64encode(b"\0" * 32).decode(), "ü" * 44])

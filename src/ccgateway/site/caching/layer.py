@@ -67,6 +67,11 @@ class CachingSite:
         self.first, self.reads, self.complete, self.drops_rows = origin.first, origin.reads, origin.complete, origin.drops_rows
         self._metrics = CachedMetrics(origin, responses)
 
+    def keep_nothing_more(self) -> None:
+        """What is read from now on is kept for nobody: another instance goes by this site's name."""
+        self._responses = ResponseCache.empty()
+        self._metrics = CachedMetrics(self.origin, self._responses)
+
     def __repr__(self) -> str:
         return f"CachingSite({self.origin!r})"
 

@@ -20,6 +20,7 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError
 from ccgateway.jobs.model import JobKey
 from ccgateway.settings import CacheSettings
+from ccgateway.sharing import Shared
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import CallContext, CallStats
 
@@ -68,10 +69,20 @@ def _unkept(filled: Filled | Absent) -> Filled | Absent:
 
 
 class ResponseCache:
-    """A cache, and the settings that say how long each kind of answer lives in it. Owns the cache."""
+    """A cache, and the settings that say how long each kind of answer lives in it. Owns the cache.
+
+    Who made it, and each who calls ``hold``, calls ``aclose``; the last of them closes the cache.
+    """
 
     def __init__(self, cache: Cache, settings: CacheSettings) -> None:
         self.cache, self.settings = cache, settings
+        self._cache = Shared(cache, self._close)
+        self._cache.hold()
+
+    def hold(self) -> ResponseCache:
+        """The same for one more user."""
+        self._cache.hold()
+        return self
 
     @classmethod
     def of(cls, settings: CacheSettings, redis: RedisConnection | None = None) -> ResponseCache:
@@ -172,7 +183,11 @@ class ResponseCache:
         return snapshot is not None and await self.cache.is_current(snapshot)
 
     async def aclose(self) -> None:
-        """Closes the cache; says at level ``info`` what it was good for."""
+        """Closes the cache, unless others still use it."""
+        await self._cache.leave()
+
+    async def _close(self) -> None:
+        """Says at level ``info`` what it was good for."""
         if self.is_used and logger.isEnabledFor(logging.INFO):
             logger.info("cache: %s", (await self.cache.stats()).counts)
         await self.cache.aclose()

@@ -114,6 +114,7 @@ class _JobsExport:
         rows = list(batch.rows) if self.asked.running else [row for row in batch.rows if not is_running(row, as_of)]
         self._of_sites.update(map(attrgetter("site"), rows))
         lines = await self.encoding.write(rows)
+        self.reader.streams.observer.rows_exported(self.asked.format, len(rows))
         return lines + self._mark() if self._is_mark_due() else lines
 
     def _is_mark_due(self) -> bool:

@@ -18,6 +18,7 @@ from ccgateway.settings.export import ExportSettings
 from ccgateway.surfaces.export.records import SiteEnd, SiteRelease, failure_of, site_end
 from ccgateway.surfaces.export.resuming import until
 from ccgateway.surfaces.export.shards import Shard, ShardBatches
+from ccgateway.telemetry import Observer
 from ccgateway.traffic.scopes import RequestScope, current_scope
 
 __all__ = ["JobReader", "Streams"]
@@ -31,10 +32,10 @@ STOPPING = "The gateway is stopping. The export goes on at another one, or in a 
 
 
 class Streams:
-    """All exports of this process."""
+    """All exports of this process, by ``settings``; ``observer`` is told of their rows."""
 
-    def __init__(self, settings: ExportSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: ExportSettings, observer: Observer | None = None) -> None:
+        self._settings, self.observer = settings, observer or Observer()
         self._running: Counter[Hashable] = Counter()
         self._limits: set[asyncio.Timeout] = set()
         self._ends_at: float | None = None

@@ -164,6 +164,7 @@ class _UsageExport:
                 yield self.encoding.mark(Mark("", 0))
         groups = iter(sorted(self._groups.values(), key=attrgetter("key")))
         while rows := list(islice(groups, ROWS)):
+            self.reader.streams.observer.rows_exported(self.asked.format, len(rows))
             yield await self.encoding.write(rows)
 
     async def _add(self, batch: JobBatch | None) -> None:

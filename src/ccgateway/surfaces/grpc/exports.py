@@ -78,6 +78,7 @@ class Exports:
                     jobs = jobs if is_running_too else [row for row in jobs if not is_running(row, reader.as_of)]
                     writer.write(jobs, response.jobs.add)
                 rows += len(jobs)
+                reader.streams.observer.rows_exported("grpc", len(jobs))
                 is_last = batch is None or batch.is_last
                 response.rows = rows
                 missing = tuple(sorted(reader.missing))

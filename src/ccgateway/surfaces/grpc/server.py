@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -17,9 +18,11 @@ from ccgateway.settings import GrpcSettings, LimitSettings
 from ccgateway.surfaces.export.streams import Streams
 from ccgateway.surfaces.grpc.calls import Calls
 from ccgateway.surfaces.grpc.service import SERVICES, handlers_for
+from ccgateway.telemetry import Observer
+from ccgateway.telemetry.recorder import Recorder
 from ccgateway.traffic.admission import Traffic
 
-__all__ = ["GrpcServer"]
+__all__ = ["GrpcFace", "GrpcServer"]
 
 log = logging.getLogger(__name__)
 
@@ -33,50 +36,69 @@ METADATA_BYTES = 64 << 10
 PINGS_EVERY = 10_000
 
 
+class GrpcFace:
+    """What answers the calls of one application: ``calls`` are those under way; ``exports``: those of the process. Raises
+    ``SettingsError`` for TLS files that cannot be used."""
+
+    def __init__(
+        self, gateway: Gateway, callers: Callers, traffic: Traffic, settings: GrpcSettings, limits: LimitSettings,
+        *, exports: Streams, recorder: Recorder | None = None,
+    ) -> None:  # fmt: skip
+        self.settings, self.limits = settings, limits
+        self.calls = Calls(callers, traffic, settings, limits.body_bytes, recorder or Recorder(Observer()))
+        self.handlers = tuple(handlers_for(self.calls, gateway, exports, limits))
+        self.tls = settings.read_tls()
+
+
+class _Switch(grpc.GenericRpcHandler):
+    """Gives each call to the face that answers when it comes."""
+
+    def __init__(self, face: GrpcFace) -> None:
+        self.face = face
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """The method's handler; ``None`` for a method of somebody else's."""
+        found = (handler.service(details) for handler in self.face.handlers)
+        return next((handler for handler in found if handler is not None), None)
+
+
 class GrpcServer:
-    """The server over ``gateway``. ``exports``: those of the process; ``port``: the one it listens on, once it is started.
+    """The server, which ``face`` answers for, until another takes its place (``switch``). ``port``: the one it listens on, once
+    it is started.
 
     ``start`` and ``aclose`` belong to the event loop that the gateway runs in; ``stop`` only begins the end.
     """
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        callers: Callers,
-        traffic: Traffic,
-        settings: GrpcSettings,
-        limits: LimitSettings,
-        *,
-        exports: Streams,
-    ) -> None:
-        self._gateway, self._settings, self._limits, self._exports = gateway, settings, limits, exports
-        self._calls = Calls(callers, traffic, settings, limits.body_bytes)
-        self._tls = settings.read_tls()
+    def __init__(self, face: GrpcFace) -> None:
+        self._settings, self._limits = face.settings, face.limits
+        self._switch, self._faces = _Switch(face), [face]
         self._server: grpc.aio.Server | None = None
         self._health = health.aio.HealthServicer()
+        self._draining: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
         self.port: int | None = None
 
     @property
     def calls(self) -> Calls:
-        """The calls that are under way."""
-        return self._calls
+        """The calls of the face that answers now."""
+        return self._switch.face.calls
 
     async def start(self) -> None:
         """Listens. Raises ``SettingsError`` where that cannot be had."""
         server = grpc.aio.server(options=self._options(), maximum_concurrent_rpcs=2 * self._settings.calls)
-        server.add_generic_rpc_handlers(tuple(handlers_for(self._calls, self._gateway, self._exports, self._limits)))
+        server.add_generic_rpc_handlers((self._switch,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = [service.full_name for service in SERVICES]
         if self._settings.reflection:
             reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         host = self._settings.host.strip("[]")
         address = f"[{host}]:{self._settings.port}" if ":" in host else f"{host}:{self._settings.port}"
+        tls = self._switch.face.tls
         try:
-            if self._tls is None:
+            if tls is None:
                 self.port = server.add_insecure_port(address)
             else:
-                self.port = server.add_secure_port(address, grpc.ssl_server_credentials([self._tls]))
+                self.port = server.add_secure_port(address, self._credentials(tls))
         except RuntimeError:
             problem = f"cannot listen on {host}, port {self._settings.port}"
             remedy = "Choose an address of this machine and a free port; with TLS, a key that belongs to its certificate."
@@ -86,8 +108,37 @@ class GrpcServer:
         for name in ("", *names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
+    def _credentials(self, tls: tuple[bytes, bytes]) -> grpc.ServerCredentials:
+        """Shows each new connection the certificate of the face that answers then."""
+        shown = tls
+
+        def renewed() -> grpc.ServerCertificateConfiguration | None:
+            nonlocal shown
+            found = self._switch.face.tls
+            if found is None or found == shown:
+                return None
+            shown = found
+            return grpc.ssl_server_certificate_configuration([found])
+
+        # None, for no change, is documented, but not typed
+        return grpc.dynamic_ssl_server_credentials(
+            grpc.ssl_server_certificate_configuration([tls]),
+            renewed,  # type: ignore[arg-type]
+        )
+
+    def switch(self, face: GrpcFace) -> None:
+        """New calls are answered by ``face``; those under way end where they began."""
+        self._faces = [one for one in self._faces if one.calls.running or one is self._switch.face] + [face]
+        self._switch.face = face
+
+    def drain(self) -> None:
+        """Says that it is not serving any more, and answers all the same."""
+        if self._draining is None and self._server is not None:
+            self._draining = asyncio.get_running_loop().create_task(self._health.enter_graceful_shutdown(), name="drain gRPC")
+
     def stop(self) -> None:
-        """Says that it is not serving any more, and lets what is under way end within ``grpc.drain``."""
+        """Lets what is under way end within ``grpc.drain``."""
+        self.drain()
         if self._stopping is None and self._server is not None:
             self._stopping = asyncio.get_running_loop().create_task(self._stop(self._server), name="stop gRPC")
 
@@ -98,8 +149,9 @@ class GrpcServer:
             await self._stopping
 
     async def _stop(self, server: grpc.aio.Server) -> None:
-        await self._health.enter_graceful_shutdown()
-        await self._calls.drain(self._settings.drain)
+        if self._draining is not None:
+            await self._draining
+        await asyncio.gather(*(face.calls.drain(self._settings.drain) for face in self._faces))
         await server.stop(LAST_WORDS)
 
     def _options(self) -> list[tuple[str, int]]:

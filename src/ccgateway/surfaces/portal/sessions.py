@@ -26,7 +26,7 @@ from ccgateway.identity.roles import Role
 from ccgateway.settings import IssuerSettings, PortalSettings
 from ccgateway.settings.base import SecretPlace
 
-__all__ = ["PORTAL_HEADER", "Begun", "EndedSessions", "Session", "Sessions", "is_own_page"]
+__all__ = ["PORTAL_HEADER", "Begun", "EndedSessions", "Session", "Sessions", "is_own_page", "own_key"]
 
 #: marks the requests of the portal's own pages: no page of another origin may send it
 PORTAL_HEADER = "x-ccgateway-portal"
@@ -76,13 +76,17 @@ class Begun(msgspec.Struct, frozen=True, tag="attempt", rename="camel", forbid_u
 
 
 class Sessions:
-    """The sessions at one portal. Raises ``SettingsError`` where the keys cannot be used."""
+    """The sessions at one portal. Raises ``SettingsError`` where the keys cannot be used.
+
+    ``own_key``: seals and opens them where the settings name no key.
+    """
 
     def __init__(
         self,
         portal: PortalSettings,
         issuer: IssuerSettings,
         ended: EndedSessions,
+        own_key: bytes,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -91,7 +95,7 @@ class Sessions:
         prefix = "__Host-" if self._is_secure else ""
         self._session_cookie, self._attempt_cookie = f"{prefix}ccgateway-session", f"{prefix}ccgateway-signin"
         self._seconds = int(portal.session_hours * 3600)
-        self._cipher = MultiFernet(_keys(portal.keys()))
+        self._cipher = MultiFernet(_keys(portal.keys(), own_key))
         rules = repr(sorted(issuer.model_dump(mode="json", include=RULES).items()))
         self._rules = blake2b(rules.encode(), digest_size=12).hexdigest()
         self._issuer, self._ended, self._clock = issuer.name, ended, clock
@@ -200,11 +204,16 @@ def is_own_page(request: Request, origin: str) -> bool:
     )
 
 
-def _keys(place: SecretPlace) -> Sequence[Fernet]:
-    """The keys, the first of which seals; one that only this process has where the settings name none."""
+def own_key() -> bytes:
+    """A new key that only this process has."""
+    return Fernet.generate_key()
+
+
+def _keys(place: SecretPlace, own: bytes) -> Sequence[Fernet]:
+    """The keys, the first of which seals; ``own`` where the settings name none."""
     text = place.read(many_lines=True)
     if text is None:
-        return [Fernet(Fernet.generate_key())]
+        return [Fernet(own)]
     found = []
     for number, line in enumerate(text.get_secret_value().split(), start=1):
         try:

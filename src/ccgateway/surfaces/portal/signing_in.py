@@ -76,17 +76,18 @@ class SessionAnswer(msgspec.Struct, rename="camel"):
 class SigningIn:
     """The portal's way to know people. Raises ``SettingsError`` where the settings cannot be used; reaches nothing yet.
 
-    ``ended``: remembers who signed out. Owns the connections to the identity provider: ``aclose`` closes them.
+    ``ended``: remembers who signed out; ``own_key``: see ``Sessions``. Owns the connections to the identity provider: ``aclose``
+    closes them.
     """
 
-    def __init__(self, settings: Settings, callers: Callers, ended: EndedSessions) -> None:
+    def __init__(self, settings: Settings, callers: Callers, ended: EndedSessions, own_key: bytes) -> None:
         portal = settings.portal
         self._callers, self._is_served = callers, portal.enabled
         self._takes_tokens, self._is_open = settings.authenticates, not settings.authenticates or settings.caller.anonymous
         self._sessions: Sessions | None = None
         if portal.signs_in:
             issuer = settings.issuers[portal.oidc.issuer or ""]
-            self._sessions = Sessions(portal, issuer, ended)
+            self._sessions = Sessions(portal, issuer, ended, own_key)
             self._party = RelyingParty(callers, issuer, portal.oidc, f"{portal.url}{CALLBACK_PATH}")
 
     async def principal(self, request: Request) -> Principal | None:

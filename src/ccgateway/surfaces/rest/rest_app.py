@@ -21,6 +21,7 @@ from ccgateway.surfaces.rest.access import AccessRule, refuse_other_origins
 from ccgateway.surfaces.rest.calls import Answer, AppState, Call, Format, Query
 from ccgateway.surfaces.rest.endpoints import Match, Operation, Table
 from ccgateway.surfaces.rest.go_compat import RefusedError
+from ccgateway.telemetry.requests import Surface, note_caller, note_error
 from ccgateway.traffic.admission import Sending
 
 __all__ = ["RestApp"]
@@ -56,7 +57,7 @@ class RestApp:
                 await _send_rest(answer.rest, request.receive, send)
 
     async def _answer(self, request: Request, sending: Sending, closing: ExitStack) -> Answer:
-        request_id = begin_request()
+        request_id = begin_request(Surface.REST)
         try:
             refuse_other_origins(request, self._origins)
             answer = await self._routed(request, request_id, sending, closing)
@@ -65,8 +66,10 @@ class RestApp:
         except ClientDisconnect:
             raise
         except LateBodyError as late:
+            note_error(late.code)
             return _with(self._format.failed(late), 408, {"Connection": "close"})
         except (GatewayError, RefusedError) as error:
+            note_error(error.code if isinstance(error, GatewayError) else Code.BAD_REQUEST)
             headers = {"Connection": "close"} if isinstance(error, GatewayError) and error.code is Code.BODY_TOO_LARGE else {}
             answer = self._format.failed(error)
             if isinstance(error, RequestError) and error.retry_after is not None:
@@ -75,6 +78,7 @@ class RestApp:
         except Exception:
             # the boundary: logged with its traceback, answered without
             log.exception("request %s: internal error", request_id)
+            note_error(Code.INTERNAL)
             return self._format.failed(GatewayError(Code.INTERNAL, f"internal error, request id {request_id}"))
 
     async def _routed(self, request: Request, request_id: str, sending: Sending, closing: ExitStack) -> Answer:
@@ -85,6 +89,7 @@ class RestApp:
             try:
                 caller = await self._let_in(request)
             except GatewayError as error:
+                note_error(error.code)
                 return self._format.turned_away(error)
             operation = match.endpoint.operations[method]
             return await self._run(request, match, operation, caller, request_id, sending, closing)
@@ -92,6 +97,7 @@ class RestApp:
             try:
                 await self._let_in(request)
             except GatewayError as error:
+                note_error(error.code)
                 return self._format.turned_away(error)
         methods = list(dict.fromkeys(name for one in matches for name in one.endpoint.operations))
         if not methods:
@@ -105,6 +111,7 @@ class RestApp:
     async def _let_in(self, request: Request) -> Principal:
         """Who asks, if this face is theirs."""
         caller = await self._caller_of(request)
+        note_caller(caller.subject)
         if not self._admits(caller):
             raise RequestError(Code.FORBIDDEN, self._format.not_here)
         return caller

@@ -1,0 +1,44 @@
+"""What there is to tell Prometheus of each site as it stands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from ccgateway.site.base import Site
+from ccgateway.site.credentials import Credentials
+from ccgateway.site.facts import SiteFacts
+from ccgateway.telemetry.samples import Sample
+
+__all__ = ["Told", "site_samples"]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One site, and what is known of it beside its answers."""
+
+    site: Site
+    facts: SiteFacts
+    credentials: Credentials
+
+
+def site_samples(sites: Iterable[Told], breaker_of: Callable[[str], int | None] = lambda _: None) -> Iterator[Sample]:
+    """``breaker_of``: the state of the breaker before a site by name (0 closed, 1 half open, 2 open), if it has one."""
+    for one in sites:
+        name, health = one.site.name, one.site.health
+        yield Sample("ccgateway_site_up", (name,), float(health.reachable))
+        yield Sample("ccgateway_site_jobs_read_total", (name, "pushdown"), health.pushed_down)
+        yield Sample("ccgateway_site_jobs_read_total", (name, "residual"), health.residual)
+        if one.site.release is not None:
+            yield Sample("ccgateway_site_release_info", (name, one.site.release), 1)
+        known = {
+            "ccgateway_site_last_change_timestamp_seconds": health.since or None,
+            "ccgateway_site_token_expiry_timestamp_seconds": one.credentials.expires,
+            "ccgateway_site_clock_skew_seconds": one.facts.clock_skew,
+            "ccgateway_site_certificate_expiry_timestamp_seconds": one.facts.certificate_expires,
+            "ccgateway_site_breaker_state": breaker_of(name),
+        }
+        for metric, value in known.items():
+            if value is not None and math.isfinite(value):
+                yield Sample(metric, (name,), value)
