@@ -89,7 +89,7 @@ def test_watching_shows_what_is_new_and_ends_with_ctrl_c(front: Served, tmp_path
             (outcome,) = gateway.start(
                 {
                     "site": "aurora", "jobId": 777001, "cluster": newest.cluster, "user": "alice", "project": "p_a",
-                    "subCluster": newest.sub_cluster, "partition": newest.partition, "numNodes": 1, "numHwthreads": 8,
+                    "subCluster": newest.sub_cluster, "partition": newest.partition, "numNodes": 1, "numHWThreads": 8,
                     "startTime": "0s", "walltime": 3600, "resources": [{"hostname": job["resources"][0]["hostname"]}],
                 }
             )  # fmt: skip
@@ -132,7 +132,13 @@ def test_the_completion_of_each_shell_is_a_script_of_it(shell: str, tmp_path: Pa
     text = subprocess.run([str(script)], env=environment, capture_output=True, text=True, check=False).stdout
     assert "ccgateway" in text and "_CCGATEWAY_COMPLETE" in text
     if shell == "bash":
-        lines = [text, "COMP_WORDS=(ccgateway exp)", "COMP_CWORD=1", "_ccgateway_completion", 'echo "${COMPREPLY[@]}"']
+        lines = [
+            text,
+            "COMP_WORDS=(ccgateway exp)",
+            "COMP_CWORD=1",
+            "_ccgateway_completion ccgateway exp ccgateway",
+            'echo "${COMPREPLY[@]}"',
+        ]
         path = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
         done = subprocess.run(
             ["bash"], input="\n".join(lines), env={**plain(), **path}, capture_output=True, text=True, check=False
