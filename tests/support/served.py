@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -55,8 +55,10 @@ class Served:
 
 
 @contextmanager
-def served(*sites: SimulatedSite, **sections: Any) -> Iterator[Served]:
-    """A gateway over ``sites``; ``sections`` of its settings."""
+def served(
+    *sites: SimulatedSite, protocol: type[asyncio.Protocol] | Literal["auto"] = "auto", **sections: Any
+) -> Iterator[Served]:
+    """A gateway over ``sites``; ``protocol``: who speaks HTTP there; ``sections`` of its settings."""
     found: list[Served] = []
     ready, done, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
 
@@ -65,7 +67,7 @@ def served(*sites: SimulatedSite, **sections: Any) -> Iterator[Served]:
             settings = Settings.model_validate(
                 {
                     "sites": {
-                        name: {"number": number, "url": one.url, "token": one.site.token("demo"), "connect_timeout": 30}
+                        name: {"number": number, "url": one.url, "token": one.site.token("demo"), "connect_timeout": 30, "timeout": 60}
                         for number, (name, one) in enumerate(addresses.items(), start=1)
                     },
                     "cache": {"list_for": 0},
@@ -73,7 +75,7 @@ def served(*sites: SimulatedSite, **sections: Any) -> Iterator[Served]:
                     **sections,
                 }
             )
-            config = uvicorn.Config(create_app(settings), port=0, log_config=None, timeout_graceful_shutdown=2)
+            config = uvicorn.Config(create_app(settings), port=0, http=protocol, log_config=None, timeout_graceful_shutdown=2)
             server = uvicorn.Server(config)
             running = asyncio.create_task(server.serve())
             while not server.started:  # noqa: ASYNC110 - uvicorn has no event to wait for

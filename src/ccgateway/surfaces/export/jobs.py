@@ -32,7 +32,8 @@ _ENDED = frozenset({"state", "duration"})
 async def export_jobs(call: Call, streams: Streams) -> Answer:
     """The jobs that ``call`` asks for. Raises ``GatewayError`` as long as nothing was sent."""
     asked = JobsAsked.of(call)
-    resume = Resume.decode(asked.resume, asked.digest) if asked.resume is not None else None
+    digest = asked.digest(call.caller)
+    resume = Resume.decode(asked.resume, digest) if asked.resume is not None else None
     as_of = int(time.time()) if resume is None else resume.as_of
     columns = columns_of(asked.columns, asked.metrics, call.ids, as_of=as_of, marks_running=asked.running)
     encoding = encoding_for(asked.format, columns)
@@ -51,7 +52,7 @@ async def export_jobs(call: Call, streams: Streams) -> Answer:
         shard=asked.shard,
         latest=resume.latest if resume is not None else None,
     )
-    export = _JobsExport(call, asked, columns, encoding, reader, resumed_at=resume.rows if resume is not None else 0)
+    export = _JobsExport(call, asked, digest, columns, encoding, reader, resumed_at=resume.rows if resume is not None else 0)
     rest = to_its_end(export.rest(), encoding, export.end, call.request_id)
     return file_answer("jobs", asked.format, encoding, await export.first(), rest)
 
@@ -60,18 +61,15 @@ async def export_jobs(call: Call, streams: Streams) -> Answer:
 class _JobsExport:
     call: Call
     asked: JobsAsked
+    digest: str
     columns: tuple[Column, ...]
     encoding: Encoding
     reader: JobReader
     resumed_at: int
-    _digest: str = field(init=False)
     _of_sites: Counter[str] = field(default_factory=Counter)
     _marked_rows: int = 0
     _marked_at: float = 0.0
     _is_over: bool = False
-
-    def __post_init__(self) -> None:
-        self._digest = self.asked.digest
 
     async def first(self) -> bytes:
         """The first record and the first rows."""
@@ -127,7 +125,7 @@ class _JobsExport:
 
     def _token(self) -> str:
         reader, rows = self.reader, self.resumed_at + self.encoding.rows
-        return Resume(1, self._digest, reader.as_of, rows, reader.after, tuple(sorted(reader.missing)), reader.latest).encode()
+        return Resume(1, self.digest, reader.as_of, rows, reader.after, tuple(sorted(reader.missing)), reader.latest).encode()
 
     def end(self, error: GatewayError | None) -> End:
         """The last record."""

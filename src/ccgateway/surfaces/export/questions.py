@@ -11,6 +11,7 @@ import msgspec
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.federation.questions import Policy
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.filters import IntRange, JobFilter
 from ccgateway.surfaces.export.columns import LIVING
 from ccgateway.surfaces.export.shards import MOST_SHARDS, PIECE, Shard
@@ -72,12 +73,19 @@ class JobsAsked:
             query.first("resume") or None,
         )
 
-    @property
-    def digest(self) -> str:
-        """What must be the same for a token to go on."""
+    def digest(self, caller: Principal) -> str:
+        """What must be the same for a token to go on: the question, and who asks."""
         shard = (PIECE, self.shard.number, self.shard.of) if self.shard is not None else None
         sites = sorted(set(self.sites)) if self.sites is not None else None
-        asked = [msgspec.to_builtins(self.filter), list(self.columns), list(self.metrics), shard, self.running, sites]
+        asked = [
+            caller.share,
+            msgspec.to_builtins(self.filter),
+            list(self.columns),
+            list(self.metrics),
+            shard,
+            self.running,
+            sites,
+        ]
         return blake2b(msgspec.msgpack.encode(asked), digest_size=8).hexdigest()
 
 

@@ -44,7 +44,9 @@ class Resume(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
             raise RequestError(Code.INVALID_CURSOR, "resume: this is no token of an export. Start without one.") from None
         is_sound = found.rows >= 0 and 0 <= found.as_of < 1 << 40 and abs(found.latest or 0) < 1 << 40
         if found.version != 1 or found.digest != digest or not is_sound:
-            message = "resume: this token belongs to another export (filters, columns, shard, running or sites differ)."
+            message = (
+                "resume: this token belongs to another export: filters, columns, shard, running or sites differ, or who asks."
+            )
             raise RequestError(Code.INVALID_CURSOR, message)
         return found
 

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import Policy
+from ccgateway.identity.principal import Principal
 from ccgateway.surfaces.export.columns import is_running
 from ccgateway.surfaces.export.resuming import Resume
 from ccgateway.surfaces.export.shards import MOST_SHARDS, PIECE, Shard
@@ -42,7 +43,7 @@ class Exports:
         if request.page_size < 0:
             raise bad("page_size is not below 0.")
         writer = JobWriter(masked(request.read_mask, job_pb2.Job, IN_LIST))
-        digest = _digest_of(request)
+        digest = _digest_of(request, call.caller)
         resume = Resume.decode(request.page_token, digest) if request.page_token else None
         is_strict = request.policy == POLICY_UNSPECIFIED
         with self._streams.entered(call.caller.share):
@@ -104,8 +105,8 @@ def _shard_of(request: ExportJobsRequest) -> Shard | None:
     return Shard(request.shard, request.shards)
 
 
-def _digest_of(request: ExportJobsRequest) -> str:
-    """What must be the same for a token to go on."""
+def _digest_of(request: ExportJobsRequest, caller: Principal) -> str:
+    """What must be the same for a token to go on: the question, and who asks."""
     filters = [one.SerializeToString(deterministic=True) for one in request.filters]
     asked = [filters, sorted(set(request.sites)), request.running, request.shard, request.shards, PIECE]
-    return blake2b(msgspec.msgpack.encode(["gRPC", *asked]), digest_size=8).hexdigest()
+    return blake2b(msgspec.msgpack.encode(["gRPC", caller.share, *asked]), digest_size=8).hexdigest()
