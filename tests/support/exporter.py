@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-__all__ = ["Exporter", "exporter", "rows_of"]
+from support.answering import Handler, answering
+
+__all__ = ["FAILED", "MISSING", "Exporter", "exporter", "rows_of"]
+
+#: a site that an export lacks, and what one that must not lack any ends with
+MISSING = {"site": "draco", "status": "FAILED", "code": "UNREACHABLE", "message": "no connection", "retryable": True}
+FAILED = {"code": "INCOMPLETE", "message": "Not complete without draco.", "site": None, "retryable": False}
 
 
 def rows_of(count: int) -> list[dict[str, Any]]:
@@ -67,9 +71,7 @@ def exporter(count: int = 95) -> Iterator[Exporter]:
     """A running one."""
     found = Exporter(rows_of(count))
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Exporting(Handler):
         def do_GET(self) -> None:
             asked = dict(parse_qsl(urlsplit(self.path).query))
             found.asked.append(asked)
@@ -92,20 +94,5 @@ def exporter(count: int = 95) -> Iterator[Exporter]:
                 self.wfile.flush()
                 self.connection.shutdown(2)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-        def handle(self) -> None:
-            with suppress(BrokenPipeError, ConnectionResetError):
-                super().handle()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with answering(Exporting) as found.url:
         yield found
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
