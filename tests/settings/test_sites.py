@@ -28,3 +28,24 @@ def test_a_name_template_that_does_not_fit_its_pattern_is_refused(load: Load, te
 @pytest.mark.parametrize("template", [r"\\g<who>", r"\\1", r"hpc_\\g<1>", "fixed"])
 def test_a_name_template_that_fits_is_taken(load: Load, template: str) -> None:
     load(site(f'name_pattern = "(?P<who>.+)"\nname_template = "{template}"'))
+
+
+@pytest.mark.parametrize(
+    ("url", "page_url", "page"),
+    [
+        ("https://cc.example.org/base", None, "https://cc.example.org/base"),
+        ("http://127.0.0.1:8080", None, None),
+        ("http://localhost:8080", None, None),
+        ("http://10.0.0.3:8080", "https://cc.example.org/", "https://cc.example.org"),
+        ("https://cc.example.org", "", None),
+    ],
+)
+def test_a_sites_own_pages_are_where_browsers_reach_them(load: Load, url: str, page_url: str | None, page: str | None) -> None:
+    extra = "" if page_url is None else f'page_url = "{page_url}"'
+    assert load(site(extra, url=f'"{url}"')).sites["aurora"].page == page
+
+
+@pytest.mark.parametrize("page_url", ["javascript:alert(1)", "https://user:pass@cc.example.org", "https://h/?token=x", "//h"])
+def test_an_address_of_pages_that_is_none_is_refused_and_not_repeated(load: Load, page_url: str) -> None:
+    error = refusal(load, site(f'page_url = "{page_url}"'))
+    assert error.key == "sites.aurora.page_url" and "pass" not in str(error).replace("password", "")
