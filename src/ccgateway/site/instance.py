@@ -55,14 +55,15 @@ T = TypeVar("T")
 class Instance:
     """A ``Site`` that asks the configured instance itself, every time."""
 
-    #: each who asks has a page of its own
-    shares_pages = False
+    shares_pages = False  # each who asks has a page of its own
 
-    def __init__(self, settings: SiteSettings, exchange: Exchange, credentials: Credentials) -> None:
+    def __init__(
+        self, settings: SiteSettings, exchange: Exchange, credentials: Credentials, health: SiteHealth | None = None
+    ) -> None:
         self.settings = settings
         self.name = settings.name
         self.number = settings.number
-        self.health = SiteHealth()
+        self.health = health or SiteHealth()
         self.proofs = Proofs()
         self._exchange: Exchange = Noting(exchange, self.proofs)
         self._credentials = credentials

@@ -16,6 +16,7 @@ from ccgateway.site.client import SiteClient
 from ccgateway.site.credentials import Credential, Credentials, OneToken
 from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.guard import ConcurrencyLimit, Observed, Retrying
+from ccgateway.site.health import SiteHealth
 from ccgateway.site.instance import Instance
 from ccgateway.site.outages import FailureMemory
 from ccgateway.telemetry import LogObserver, Observer
@@ -50,10 +51,11 @@ class Registry:
             observed = Observed(client, settings.name, observer or LogObserver())
             limited = ConcurrencyLimit(observed, settings.name, settings.concurrency)
             retrying = Retrying(limited, settings.name, settings.retries)
-            memory = FailureMemory(retrying, limited, settings.name, settings.timeout)
+            health = SiteHealth()
+            memory = FailureMemory(retrying, limited, settings.name, settings.timeout, health)
             self._clients.append(client)
             self._memories.append(memory)
-            self.add(Instance(settings, memory, credentials))
+            self.add(Instance(settings, memory, credentials, health))
 
     def add(self, instance: Instance) -> None:
         """One more site, behind the layer that keeps its answers, if any are kept."""
