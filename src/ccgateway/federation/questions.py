@@ -17,8 +17,8 @@ from ccgateway.jobs.model import JobRow, Tag
 from ccgateway.site.breaker import BreakerState
 
 __all__ = [
-    "EVERYTHING", "Answer", "BreakerState", "JobListAnswer", "JobListQuestion", "JobMetricsAnswer", "PageRequest", "Policy", "ReportStatus",
-    "SiteCluster", "SiteReads", "SiteReport", "SiteStatus", "SiteTag", "SiteUser",
+    "EVERYTHING", "Answer", "BreakerState", "JobListAnswer", "JobListQuestion", "JobMetricsAnswer", "PageRequest", "Policy",
+    "ReportStatus", "SiteCluster", "SiteReads", "SiteReport", "SiteStatus", "SiteTag", "SiteUser",
 ]  # fmt: skip
 
 T = TypeVar("T")

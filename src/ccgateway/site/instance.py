@@ -61,8 +61,7 @@ class Instance:
         self, settings: SiteSettings, exchange: Exchange, credentials: Credentials, health: SiteHealth | None = None
     ) -> None:
         self.settings = settings
-        self.name = settings.name
-        self.number = settings.number
+        self.name, self.number = settings.name, settings.number
         self.health = health or SiteHealth()
         self.proofs = Proofs()
         self._exchange: Exchange = Noting(exchange, self.proofs)
