@@ -163,7 +163,7 @@ class FailureMemory:
             if not counted.breaker.admits(now) and counted.failure is not None:
                 counted.refused += 1
                 wait = counted.breaker.wait(now)
-                raise _remembered(counted.failure, now - counted.seen_at, retry_after=wait, in_its_words=True)
+                raise _remembered(counted.failure, now - counted.seen_at, retry_after=wait, in_its_words=False)
         return counted
 
     def _count(self, counted: _Counted, failure: SiteError | None) -> None:
