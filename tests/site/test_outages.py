@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from ccgateway.errors import Code, SiteError
-from ccgateway.site import outages
+from ccgateway.site import breaker, outages
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from ccgateway.site.outages import FailureMemory, RememberedFailureError
@@ -108,8 +108,8 @@ async def test_a_site_that_fails_everybody_is_asked_once_and_then_looked_after(f
         assert site.questions() == asked <= 2
         assert len(site.asked) - asked <= 2 + outages.LOOKS_AT_ONCE + 5
     assert all(isinstance(one, RememberedFailureError) for one in told)
-    expected = {500: Code.SITE_ERROR}.get(fails.status, Code.SITE_BUSY) if isinstance(fails, SiteAnswer) else fails.code
-    assert {one.code for one in told if isinstance(one, SiteError)} == {expected}
+    assert {one.code for one in told if isinstance(one, SiteError)} == {Code.CIRCUIT_OPEN}
+    assert all(one.retryable and (one.retry_after or 0) >= 1 for one in told if isinstance(one, SiteError))
     assert "not asked now" in str(told[0])
 
 
@@ -203,7 +203,7 @@ async def test_a_site_that_hangs_is_looked_at_before_the_question_ends(monkeypat
         await until(lambda: is_down(memory))
         told = await asyncio.wait_for(outcome(memory), 5)
         assert isinstance(told, RememberedFailureError)
-        assert told.code is Code.TIMEOUT
+        assert told.code is Code.CIRCUIT_OPEN
         hanging.cancel()
         await asyncio.gather(hanging, return_exceptions=True)
 
@@ -301,3 +301,29 @@ async def test_what_a_site_told_one_is_not_told_to_others() -> None:
         told = await outcome(memory, context=asking(CLEO))
     assert isinstance(told, RememberedFailureError)
     assert "for " not in told.message
+
+
+def well_but_for_questions(words: str) -> Callable[[str, str], Outcome]:
+    bad = SiteAnswer(200, "application/json", f'{{"error":"{words}"}}'.encode())
+    return lambda _, path: bad if path in (READ.path, HEAVY.path) else OK
+
+
+async def test_questions_that_fail_though_looks_go_well_are_asked_no_more_but_writes_and_who_insists_are() -> None:
+    site = Site(well_but_for_questions("kaputt"))
+    async with memory_of(site) as memory:
+        told = [await outcome(memory) for _ in range(20)]
+        assert site.questions() == breaker.IN_A_ROW
+        assert all(isinstance(one, RememberedFailureError) for one in told[breaker.IN_A_ROW :])
+        await outcome(memory, context=asking(insists=True))
+        await outcome(memory, WRITE)
+        assert site.questions() == breaker.IN_A_ROW + 2
+
+
+async def test_what_a_site_said_to_a_question_is_not_told_to_another_with_the_same_token() -> None:
+    site = Site(well_but_for_questions("of one caller"))
+    async with memory_of(site) as memory:
+        for _ in range(breaker.IN_A_ROW):
+            await outcome(memory)
+        told = await outcome(memory, HEAVY)
+    assert isinstance(told, RememberedFailureError)
+    assert "of one caller" not in told.message

@@ -382,19 +382,17 @@ def judge(reports: Sequence[SiteReport], registry: Registry, policy: Policy, *, 
     """Raises ``FederationError`` if the answer that ``reports`` belong to may not be given; ``is_empty``: it has no items."""
     failed = [report for report in reports if report.status is ReportStatus.FAILED]
     if is_empty and failed and all(report.status in (ReportStatus.FAILED, ReportStatus.SKIPPED) for report in reports):
-        raise FederationError(Code.ALL_SITES_FAILED, "No site answered.", [_error(report) for report in failed])
+        raise FederationError(Code.ALL_SITES_FAILED, "No site answered.", [report.failure for report in failed])
     gaps = [report for report in reports if not report.is_complete and report.code is not Code.SCAN_BUDGET]
     if policy is Policy.STRICT and gaps:
         names = ", ".join(report.site for report in gaps)
         raise FederationError(
-            Code.INCOMPLETE, f"Not complete without {names}, and STRICT was asked for.", [_error(g) for g in gaps]
+            Code.INCOMPLETE, f"Not complete without {names}, and STRICT was asked for.", [gap.failure for gap in gaps]
         )
     # a job that its own site cannot read is reported, but keeps nobody from reading on
     needed = [r for r in gaps if r.code is not Code.UNREADABLE_JOBS and registry.one(r.site).settings.required]
     if needed:
         names = ", ".join(report.site for report in needed)
-        raise FederationError(Code.INCOMPLETE, f"Not complete without {names}, which is required.", [_error(n) for n in needed])
-
-
-def _error(report: SiteReport) -> SiteError:
-    return SiteError(report.code or Code.INTERNAL, report.site, report.message or "", retryable=report.retryable)
+        raise FederationError(
+            Code.INCOMPLETE, f"Not complete without {names}, which is required.", [one.failure for one in needed]
+        )

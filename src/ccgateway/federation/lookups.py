@@ -242,4 +242,6 @@ def _status(instance: Site, outcome: object, elapsed: float | None, original: Si
         last_error_at=health.last_error_at,
         capabilities=list(instance.capabilities),
         same_as=original.name if original else None,
+        breaker=health.breaker,
+        breaker_since=health.breaker_since or health.since,
     )

@@ -3,7 +3,8 @@
 exchange     the values that travel: a request, an answer; and the seam ``Exchange`` that every layer wraps
 client       one request to one site: token, pool, foreign exceptions turned into ours
 guard        deadline, retry of safe reads, concurrency limit
-outages      a failure that stands for everybody, remembered and looked after
+outages      a failure that stands for everybody, remembered and looked after; questions that fail, counted
+breaker      the count, and whether it lets anybody ask
 credentials  what the gateway shows a site: token, API root, what that may see
 replies      what an answer means: JSON, refusal, failure in disguise
 decoding     row types compiled for just the attributes that are needed

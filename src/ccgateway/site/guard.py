@@ -110,12 +110,15 @@ class ConcurrencyLimit:
 #: failures after which the same safe read may well succeed
 _AGAIN = frozenset({Code.UNREACHABLE, Code.CONNECTION_LOST, Code.SITE_BUSY})
 _BUSY = frozenset({429, 502, 503, 504})
+#: seconds that a site may have a caller wait before it is asked again
+LONGEST_WAIT = 1.0
 
 
 class Retrying:
     """Sends safe reads up to ``retries`` more times after a broken connection or a 429, 502, 503 or 504.
 
-    Waits grow from 50 ms with jitter, heed ``Retry-After``, and never pass the deadline: then the last failure stands.
+    Waits grow from 50 ms with jitter and never pass the deadline: then the last failure stands, and so it does where the site
+    asks (``Retry-After``) for more than ``LONGEST_WAIT`` seconds, which would hold the caller.
     """
 
     def __init__(self, inner: Exchange, site: str, retries: int) -> None:
@@ -172,4 +175,6 @@ class _StopBefore(tenacity.stop.stop_base):
     deadline: Deadline
 
     def __call__(self, state: tenacity.RetryCallState) -> bool:
-        return state.upcoming_sleep >= self.deadline.remaining
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, SiteError) else None
+        return (asked or 0.0) > LONGEST_WAIT or state.upcoming_sleep >= self.deadline.remaining

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 from ccgateway.errors import SiteError
+from ccgateway.site.breaker import BreakerState
 
 __all__ = ["BOUNDED_FOR", "SiteHealth"]
 
@@ -19,7 +20,8 @@ class SiteHealth:
     """What is known of a site from the last exchanges.
 
     Whether it answered, since when that is so, its newest failure; ``bounded_until``: until when (on the monotonic clock) it is
-    not asked for jobs of impossible start times.
+    not asked for jobs of impossible start times. ``breaker``: whether its failures keep questions from it, and since when
+    (``breaker_since``, seconds since the epoch).
     """
 
     reachable: bool = False
@@ -27,6 +29,8 @@ class SiteHealth:
     last_error: SiteError | None = None
     last_error_at: float | None = None
     bounded_until: float = -math.inf
+    breaker: BreakerState = BreakerState.CLOSED
+    breaker_since: float = 0.0
 
     def note(self, error: SiteError | None) -> None:
         """Takes in how one question ended."""
@@ -35,6 +39,11 @@ class SiteHealth:
             self.reachable, self.since = reachable, time.time()
         if error is not None:
             self.last_error, self.last_error_at = error, time.time()
+
+    def note_breaker(self, state: BreakerState) -> None:
+        """Takes in whether questions are kept from the site."""
+        if state is not self.breaker or not self.breaker_since:
+            self.breaker, self.breaker_since = state, time.time()
 
     @property
     def lists_all_times(self) -> bool:

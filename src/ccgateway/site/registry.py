@@ -18,6 +18,7 @@ from ccgateway.site.client import SiteClient
 from ccgateway.site.credentials import Credential, Credentials, OneToken
 from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.guard import ConcurrencyLimit, Observed, Retrying
+from ccgateway.site.health import SiteHealth
 from ccgateway.site.instance import Instance
 from ccgateway.site.outages import FailureMemory
 from ccgateway.telemetry import LogObserver, Observer
@@ -37,8 +38,10 @@ class _Connection:
     def to(cls, settings: SiteSettings, observer: Observer, credentials: Credentials) -> _Connection:
         client = SiteClient(settings)
         limited = ConcurrencyLimit(Observed(client, settings.name, observer), settings.name, settings.concurrency)
-        memory = FailureMemory(Retrying(limited, settings.name, settings.retries), limited, settings.name, settings.timeout)
-        return cls(client, memory, Instance(settings, memory, credentials))
+        health = SiteHealth()
+        retrying = Retrying(limited, settings.name, settings.retries)
+        memory = FailureMemory(retrying, limited, settings.name, settings.timeout, health)
+        return cls(client, memory, Instance(settings, memory, credentials, health))
 
     async def aclose(self) -> None:
         await self.instance.aclose()
