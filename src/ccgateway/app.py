@@ -123,6 +123,7 @@ class _Stores:
     once: TtlStore
     notes: TtlStore
     configurations: TtlStore
+    hints: TtlStore | None
 
     @classmethod
     def of(cls, settings: CacheSettings) -> _Stores:
@@ -134,6 +135,7 @@ class _Stores:
             TtlStore("once", redis),
             TtlStore("note", redis, most_bytes=NOTES_BYTES),
             TtlStore("configuration", redis, most_bytes=NOTES_BYTES),
+            TtlStore("down", redis) if redis is not None else None,
         )
 
     def fits(self, settings: CacheSettings) -> bool:
@@ -202,6 +204,7 @@ def create_app(settings: Settings, before: Application | None = None) -> Applica
         keyring=keyring,
         responses=stores.responses,
         before=kept.registry if kept is not None else None,
+        hints=stores.hints,
     )
     _refuse_if_all(keyring, settings)
     if kept is None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from redis.exceptions import OutOfMemoryError, RedisClusterException, RedisError, ResponseError
 
 from ccgateway.cache.urls import Client, Pipeline, Target
+from ccgateway.deadline import limit_in_steps
 from ccgateway.errors import redact
 from ccgateway.settings import CacheSettings
 from ccgateway.telemetry import Rarely
@@ -29,8 +29,6 @@ Reply = bytes | int | bool | list[bytes | None] | dict[str, object] | Exception 
 
 #: whatever redis-py lets through when Redis cannot be reached, or says something that it should not
 _FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError, EOFError)
-#: steps in which a time-out is counted
-STEPS = 10
 #: seconds before the first try to recover
 FIRST_PAUSE = 0.1
 #: a script of no effect, to see that scripts are taken
@@ -148,7 +146,7 @@ class RedisConnection:
         queue(pipeline)
         task = asyncio.current_task()
         cancelling = task.cancelling() if task else 0
-        async with _limit(self._timeout):
+        async with limit_in_steps(self._timeout):
             replies = await pipeline.execute(raise_on_error=False)
         if task and task.cancelling() > cancelling:
             # redis-py sends under asyncio.wait_for, which before Python 3.12 can lose a cancellation
@@ -211,31 +209,6 @@ class RedisConnection:
         """Closes the connections."""
         await self.breaker.aclose()
         await self._discard()
-
-
-@asynccontextmanager
-async def _limit(seconds: float) -> AsyncIterator[None]:
-    """As ``asyncio.timeout``, in small steps: a process that had no time to look whether there was an answer blames itself, not
-    Redis, as each time it stops counts as one step only.
-    """
-    loop = asyncio.get_running_loop()
-    step, left = seconds / STEPS, STEPS
-    timer: asyncio.TimerHandle
-
-    def tick() -> None:
-        nonlocal left, timer
-        left -= 1
-        if left > 0:
-            timer = loop.call_later(step, tick)
-        else:
-            limit.reschedule(loop.time())
-
-    async with asyncio.timeout(None) as limit:
-        timer = loop.call_later(step, tick)
-        try:
-            yield
-        finally:
-            timer.cancel()
 
 
 def _told(error: BaseException) -> str:

@@ -1,7 +1,9 @@
-"""Whether a site's answers to one token are good enough to go on asking: a state machine without clock, task or I/O.
+"""When a site's failures keep questions from it, and when it is asked again: rules without clock, task or I/O.
 
-Closed: everybody asks. Open, after failures: nobody does, until a pause is over. Half open: one question is let through, and what
-it comes to closes the breaker, or opens it for a pause twice as long.
+Closed: everybody asks. Open, after too many failures: nobody does, and the gateway looks after the site by itself. Half open: a
+look went well, and more have to before the site is believed; how many depends on how often it fell lately.
+
+All moments are seconds on one clock that never goes back; ``random`` gives 0 to 1.
 """
 
 from __future__ import annotations
@@ -11,16 +13,22 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum
 
-__all__ = ["Breaker", "BreakerState"]
+__all__ = ["BreakerState", "FailureCount", "Recovery", "Relapses"]
 
-#: failures one after the other that open it
+#: failures one after the other that are too many
 IN_A_ROW = 5
-#: half of the questions of so many seconds, if there were so many
-WINDOW, AT_LEAST = 30.0, 10
-#: seconds that it is open for, at first and at the most, each made up to a fifth shorter or longer
-FIRST_PAUSE, LONGEST_PAUSE, JITTER = 5.0, 60.0, 0.2
-#: seconds after which a question that was let through, and of which nothing was heard, is one that failed
-TRIAL_TIME = 60.0
+#: so are half of the questions of so many seconds, if there were so many; the newest are counted
+WINDOW, AT_LEAST, MOST_COUNTED = 30.0, 10, 100
+#: seconds from the begin of one look to that of the next: at first, and at the most; either made up to a fifth shorter or longer
+FIRST_LOOK, LAST_LOOK, JITTER = 0.25, 2.0, 0.2
+#: the same while looks go well, of which more than one is wanted
+WELL_LOOK = 0.4
+#: seconds that a site may ask for (``Retry-After``) before it is looked at again
+MOST_ASKED_FOR = 30.0
+#: seconds after which callers are told to ask again: at first, and at the most
+FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0
+#: seconds in which a site that fell again is one that relapses; seconds for which looks at such a one have to go well
+LATELY, STEADY_FOR = 60.0, 2.0
 
 
 class BreakerState(Enum):
@@ -31,70 +39,87 @@ class BreakerState(Enum):
     HALF_OPEN = "HALF_OPEN"
 
 
-class Breaker:
-    """One token's, at one site. All moments are seconds on one clock that never goes back; ``random`` gives 0 to 1."""
+class FailureCount:
+    """Counts how questions end, until too many failed."""
 
-    def __init__(self, random: Callable[[], float]) -> None:
-        self.state = BreakerState.CLOSED
-        self._random = random
+    def __init__(self) -> None:
         self._in_a_row = 0
-        self._pause = FIRST_PAUSE
-        self._until = -math.inf
-        self._ends: deque[tuple[float, bool]] = deque()
+        self._ends: deque[tuple[float, bool]] = deque(maxlen=MOST_COUNTED)
 
-    def admits(self, now: float) -> bool:
-        """Whether a question may be asked. In ``HALF_OPEN`` one may, and whoever gets a yes then asks it."""
-        if self.state is BreakerState.CLOSED:
-            return True
-        if now < self._until:
-            return False
-        self.state, self._until = BreakerState.HALF_OPEN, now + TRIAL_TIME
-        return True
-
-    def wait(self, now: float) -> float:
-        """Seconds until a question may be let through."""
-        return max(0.0, self._until - now) if self.state is not BreakerState.CLOSED else 0.0
-
-    def succeeded(self, now: float) -> bool:
-        """A question was answered; whether that closed it."""
+    def succeeded(self, now: float) -> None:
+        """A question was answered."""
         self._in_a_row = 0
-        if self.state is not BreakerState.CLOSED:
-            self.close()
-            return True
-        self._note(now, failed=False)
-        return False
+        self._ends.append((now, False))
 
-    def failed(self, now: float, *, retry_after: float = 0.0) -> bool:
-        """A question failed by the site's fault; whether that opened it. ``retry_after``: seconds that the site asks for."""
-        if self.state is BreakerState.OPEN:
-            return False
+    def failed(self, now: float) -> bool:
+        """A question failed by the site's fault; whether that was one too many."""
         self._in_a_row += 1
-        self._note(now, failed=True)
-        failures = sum(failed for _, failed in self._ends)
-        is_half = len(self._ends) >= AT_LEAST and failures * 2 >= len(self._ends)
-        if self.state is BreakerState.CLOSED and self._in_a_row < IN_A_ROW and not is_half:
-            return False
-        is_new = self.state is BreakerState.CLOSED
-        self._pause = FIRST_PAUSE if is_new else min(self._pause * 2, LONGEST_PAUSE)
-        asked_for = max(self._pause, min(retry_after, LONGEST_PAUSE))
-        self.state, self._until = BreakerState.OPEN, now + asked_for * (1 + JITTER * (2 * self._random() - 1))
-        return is_new
-
-    def withdrawn(self) -> None:
-        """The question that was let through ended without telling anything of the site: the next one may be let through."""
-        if self.state is BreakerState.HALF_OPEN:
-            self.state, self._until = BreakerState.OPEN, -math.inf
-
-    def close(self) -> None:
-        """The site is known to answer; what was counted is forgotten."""
-        self.state, self._in_a_row, self._pause, self._until = BreakerState.CLOSED, 0, FIRST_PAUSE, -math.inf
-        self._ends.clear()
-
-    def _note(self, now: float, *, failed: bool) -> None:
-        self._ends.append((now, failed))
-        while self._ends[0][0] <= now - WINDOW or len(self._ends) > MOST_COUNTED:
+        self._ends.append((now, True))
+        while self._ends[0][0] <= now - WINDOW:
             self._ends.popleft()
+        failures = sum(failed for _, failed in self._ends)
+        return self._in_a_row >= IN_A_ROW or (len(self._ends) >= AT_LEAST and failures * 2 >= len(self._ends))
 
 
-#: questions that are counted at any one time
-MOST_COUNTED = 100
+class Relapses:
+    """How often a site fell lately."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._recovered_at = -math.inf
+
+    def recovered(self, now: float) -> None:
+        """It is well again."""
+        self._recovered_at = now
+
+    def fell(self, now: float) -> float:
+        """It fell; for how many seconds looks have to go well before it is believed: none the first time, then longer."""
+        self._count = self._count + 1 if now - self._recovered_at < LATELY else 0
+        return min(STEADY_FOR, self._count * STEADY_FOR / 2)
+
+
+class Recovery:
+    """The way back of a site that is not asked: when it is looked at, and when that is enough.
+
+    ``steady_for``: seconds for which looks have to go well; 0: one is enough.
+    """
+
+    def __init__(self, now: float, random: Callable[[], float], steady_for: float = 0.0) -> None:
+        self.since = now
+        self._random, self._steady_for = random, steady_for
+        self._pause = FIRST_LOOK
+        self._well_since: float | None = None
+
+    @property
+    def state(self) -> BreakerState:
+        """``HALF_OPEN`` once a look went well."""
+        return BreakerState.OPEN if self._well_since is None else BreakerState.HALF_OPEN
+
+    def look_failed(self) -> None:
+        """It is not well yet."""
+        self._well_since = None
+
+    def look_succeeded(self, now: float) -> bool:
+        """It answered; whether that is enough."""
+        if self._well_since is None:
+            self._well_since = now
+        return now - self._well_since >= self._steady_for
+
+    def next_look(self, *, asked_for: float = 0.0) -> float:
+        """Seconds from the begin of the last look to that of the next one. ``asked_for``: what the site wants."""
+        if self._well_since is not None:
+            return WELL_LOOK * self._jitter()
+        pause = self._pause
+        self._pause = min(pause * 2, LAST_LOOK)
+        return max(pause * self._jitter(), min(asked_for, MOST_ASKED_FOR))
+
+    def retry_after(self, now: float) -> float:
+        """Seconds after which a caller is told to ask again: twice as long each time that they have passed."""
+        wait, left = FIRST_WAIT, now - self.since
+        while left >= wait and wait < LONGEST_WAIT:
+            left -= wait
+            wait = min(wait * 2, LONGEST_WAIT)
+        return wait * self._jitter()
+
+    def _jitter(self) -> float:
+        return 1 + JITTER * (2 * self._random() - 1)

@@ -1,13 +1,15 @@
 """Policies around one site's exchange, one layer each: try safe reads again, limit how many run at once, tell what happened.
 
-The order from outside in: ``FailureMemory`` (of ``outages``) → ``Retrying`` → ``ConcurrencyLimit`` → ``Observed`` → client, so
-that a wait for another try holds no place and every single exchange is told.
+The order from outside in: ``Retrying`` → ``Guarding`` → ``ConcurrencyLimit`` → ``Watching`` → ``Observed`` → client, so that a
+wait for another try holds no place, nobody waits for a place at a site that is down, that wait is not taken for the site's, and
+every single exchange is told.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tenacity
 
@@ -15,12 +17,18 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.credentials import Proofs
 from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteRequest
+from ccgateway.site.outage import Outage
+from ccgateway.site.outages import FailureMemory
 from ccgateway.telemetry import Observer
 from ccgateway.traffic.fair_queue import FairQueue, Occupant, Place, QueueFullError, Waiting
 from ccgateway.traffic.scopes import FetchScope, current_scope, refused_in_queue
 
-__all__ = ["ConcurrencyLimit", "Noting", "Observed", "Retrying"]
+__all__ = ["ConcurrencyLimit", "Guarding", "Noting", "Observed", "Retrying", "Watching"]
 
+#: seconds without an answer after which a question makes the site suspect
+SLOW = 1.0
+#: questions of those who insist that are under way at any one time at a site that is down
+PROBES = 2
 #: requests of one caller that may wait for one site
 MOST_WAITING = 2048
 
@@ -47,6 +55,64 @@ class Noting:
         answer = await self._inner.exchange(request, context)
         if answer.status in (401, 403):
             self._proofs.withdraw(context.credential)
+        return answer
+
+
+class Guarding:
+    """Answers with a failure that is known to stand; lets those who insist ask all the same, ``PROBES`` at a time."""
+
+    def __init__(self, inner: Exchange, memory: FailureMemory) -> None:
+        self._inner, self._memory = inner, memory
+
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+        """As the layer below. Raises ``RememberedFailureError`` without asking, while the site is known to be down."""
+        outage = self._memory.outage_for(request, context)
+        if outage is None:
+            return await self._inner.exchange(request, context)
+        if not context.insists:
+            raise self._memory.refusal(outage, context)
+        if outage.probes >= PROBES and not await _goes_well(outage, context.deadline):
+            raise self._memory.refusal(outage, context)
+        outage.probes += 1
+        try:
+            return await self._inner.exchange(request, context)
+        finally:
+            outage.probes -= 1
+
+
+async def _goes_well(outage: Outage, deadline: Deadline) -> bool:
+    try:
+        async with deadline.limit():
+            return await outage.next_look()
+    except TimeoutError:
+        return False
+
+
+class Watching:
+    """Tells the memory of failures how each exchange ended, and that one takes long: the site's own time, without the wait for a
+    place."""
+
+    def __init__(self, inner: Exchange, memory: FailureMemory) -> None:
+        self._inner, self._memory = inner, memory
+
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+        """As the layer below; not at all if the site went down while there was no place."""
+        if not context.insists and (outage := self._memory.outage_for(request, context)) is not None:
+            raise self._memory.refusal(outage, context)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        timer = loop.call_later(SLOW, self._memory.suspect, context.credential)
+        try:
+            answer = await self._inner.exchange(request, context)
+        except asyncio.CancelledError:
+            self._memory.cut_off(request, context, begun)
+            raise
+        except SiteError as error:
+            self._memory.failed(request, context, error, begun)
+            raise
+        finally:
+            timer.cancel()
+        self._memory.answered(request, context, answer)
         return answer
 
 
@@ -118,7 +184,8 @@ class Retrying:
     """Sends safe reads up to ``retries`` more times after a broken connection or a 429, 502, 503 or 504.
 
     Waits grow from 50 ms with jitter and never pass the deadline: then the last failure stands, and so it does where the site
-    asks (``Retry-After``) for more than ``LONGEST_WAIT`` seconds, which would hold the caller.
+    asks (``Retry-After``) for more than ``LONGEST_WAIT`` seconds, which would hold the caller. Whoever tries again insists: it
+    has seen the failure that keeps others from asking.
     """
 
     def __init__(self, inner: Exchange, site: str, retries: int) -> None:
@@ -131,15 +198,19 @@ class Retrying:
         except SiteError as error:
             if not request.safe or not self._retries or not _may_succeed_later(error):
                 raise
-            failure: SiteError | None = error
+            first = error
+        is_begun, again = False, replace(context, insists=True)
 
         async def attempt() -> SiteAnswer:
             # the first attempt is the one that failed above: what succeeds at once need not pay for the machinery of retries
-            nonlocal failure
-            if failure is not None:
-                first, failure = failure, None
+            nonlocal is_begun
+            if not is_begun:
+                is_begun = True
                 raise first
-            return await self._once(request, context)
+            try:
+                return await self._once(request, again)
+            except SiteError as latest:
+                raise first if latest.code is Code.CIRCUIT_OPEN else latest from None
 
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_may_succeed_later),

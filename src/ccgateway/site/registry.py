@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import Code, RequestError
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.sealing import Seal
@@ -17,8 +18,9 @@ from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.client import SiteClient
 from ccgateway.site.credentials import Credential, Credentials, OneToken
 from ccgateway.site.credentials.keyring import Keyring
-from ccgateway.site.guard import ConcurrencyLimit, Observed, Retrying
+from ccgateway.site.guard import ConcurrencyLimit, Guarding, Observed, Retrying, Watching
 from ccgateway.site.health import SiteHealth
+from ccgateway.site.hints import OutageHints
 from ccgateway.site.instance import Instance
 from ccgateway.site.outages import FailureMemory
 from ccgateway.telemetry import LogObserver, Observer
@@ -35,13 +37,13 @@ class _Connection:
     instance: Instance
 
     @classmethod
-    def to(cls, settings: SiteSettings, observer: Observer, credentials: Credentials) -> _Connection:
-        client = SiteClient(settings)
-        limited = ConcurrencyLimit(Observed(client, settings.name, observer), settings.name, settings.concurrency)
-        health = SiteHealth()
-        retrying = Retrying(limited, settings.name, settings.retries)
-        memory = FailureMemory(retrying, limited, settings.name, settings.timeout, health)
-        return cls(client, memory, Instance(settings, memory, credentials, health))
+    def to(cls, settings: SiteSettings, observer: Observer, credentials: Credentials, hints: TtlStore | None) -> _Connection:
+        name, client, health = settings.name, SiteClient(settings), SiteHealth()
+        observed = Observed(client, name, observer)
+        memory = FailureMemory(observed, name, settings.timeout, health, OutageHints(hints, name) if hints is not None else None)
+        limited = ConcurrencyLimit(Watching(observed, memory), name, settings.concurrency)
+        exchange = Retrying(Guarding(limited, memory), name, settings.retries)
+        return cls(client, memory, Instance(settings, exchange, credentials, health))
 
     async def aclose(self) -> None:
         await self.instance.aclose()
@@ -55,6 +57,7 @@ class Registry:
     ``keyring``: what each caller is shown as; without one, everybody is shown as the site's own token. ``responses``: what is
     kept of the sites' answers; without it, nothing. Owns both: ``aclose``. ``before``: the registry that this one takes the place
     of: the connections to sites whose settings are the same, and what is known of these, go on; whoever leaves last closes them.
+    ``hints``: where processes tell one another that a site is down; without it, each finds out for itself.
     """
 
     def __init__(
@@ -64,6 +67,8 @@ class Registry:
         keyring: Keyring | None = None,
         responses: ResponseCache | None = None,
         before: Registry | None = None,
+        *,
+        hints: TtlStore | None = None,
     ) -> None:
         self._keyring = keyring
         self.responses = responses or ResponseCache.empty()
@@ -75,7 +80,7 @@ class Registry:
             credentials = keyring.credentials(settings) if keyring is not None else _one_token(settings)
             found = before._connection_for(settings) if before is not None else None
             if found is None:
-                made = _Connection.to(settings, observer or LogObserver(), credentials)
+                made = _Connection.to(settings, observer or LogObserver(), credentials, hints)
                 found, instance = Shared(made, made.aclose), made.instance
             else:
                 instance = found.value.instance.with_credentials(credentials)
