@@ -22,7 +22,7 @@ WINDOW, AT_LEAST, MOST_COUNTED = 30.0, 10, 100
 #: seconds from the begin of one look to that of the next: at first, and at the most; either made up to a fifth shorter or longer
 FIRST_LOOK, LAST_LOOK, JITTER = 0.25, 2.0, 0.2
 #: the same while looks go well, of which more than one is wanted
-WELL_LOOK = 0.4
+WELL_LOOK = 0.2
 #: seconds that a site may ask for (``Retry-After``) before it is looked at again
 MOST_ASKED_FOR = 30.0
 #: seconds after which callers are told to ask again: at first, and at the most

@@ -78,7 +78,7 @@ class Outage:
             self.witnesses = [witness, *self.witnesses][:MOST_WITNESSES]
 
     async def next_look(self) -> bool:
-        """Has it looked at now; whether that went well."""
+        """Has it looked at once more; whether that went well."""
         self.wanted.set()
         look: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.add(look)
@@ -87,9 +87,15 @@ class Outage:
         finally:
             self._waiting.discard(look)
 
-    def looked(self, *, is_well: bool) -> None:
-        """How a look went."""
-        for look in self._waiting:
+    def waiting(self) -> set[asyncio.Future[bool]]:
+        """Those who wait for the look that begins now."""
+        found, self._waiting = self._waiting, set()
+        return found
+
+    @staticmethod
+    def tell(waiting: set[asyncio.Future[bool]], *, is_well: bool) -> None:
+        """How the look went."""
+        for look in waiting:
             if not look.done():
                 look.set_result(is_well)
 

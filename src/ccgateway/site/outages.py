@@ -249,7 +249,7 @@ class FailureMemory:
     def _drop(self, key: Key) -> None:
         outage = self._outages.pop(key, None)
         if outage is not None:
-            outage.looked(is_well=True)
+            outage.tell(outage.waiting(), is_well=True)
             if outage.task is not None and outage.task is not asyncio.current_task():
                 outage.task.cancel()
 
@@ -279,14 +279,19 @@ class FailureMemory:
                 await _pause(outage, outage.recovery.next_look(asked_for=outage.failure.retry_after or 0.0))
             while True:
                 begun, witness = clock(), outage.witnesses[turn % len(outage.witnesses)]
-                failure = await self._look(key, witness, outage.limit)
+                waiting = outage.waiting()
+                try:
+                    failure = await self._look(key, witness, outage.limit)
+                except asyncio.CancelledError:  # there was an answer meanwhile
+                    outage.tell(waiting, is_well=True)
+                    raise
                 if failure is None and outage.failure is None:
                     self._well[witness.credential] = True
                     self._answered_at = clock()
                     return
                 if failure is None:
                     self._answered_at = clock()
-                    outage.looked(is_well=True)
+                    outage.tell(waiting, is_well=True)
                     if outage.recovery.look_succeeded(clock()):
                         self._end(key, outage, witness.credential)
                         return
@@ -294,10 +299,10 @@ class FailureMemory:
                     asked_for = 0.0
                 else:
                     turn += 1
+                    outage.tell(waiting, is_well=False)
                     if self._is_everybodys(key, failure):
                         return
                     self._believe(key, outage, failure)
-                    outage.looked(is_well=False)
                     asked_for = failure.retry_after or 0.0
                 if not (key.is_of_site and key.kind is None) and clock() - outage.asked_at > PERSON_KEPT:
                     return
