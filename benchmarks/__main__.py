@@ -1,4 +1,4 @@
-"""``python -m benchmarks [lists] [metrics] [rest] [grpc] [stampede] [slow] [down] [fair] [calls] [walk] [--quick]``: Markdown."""
+"""``python -m benchmarks [PART …] [--quick]``: Markdown. The parts are those of ``ALL``; without any, all of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import uvloop
 
 from benchmarks.calls import calls_of_requests
 from benchmarks.down import sites_that_are_down
+from benchmarks.export import exports_and_the_bare_merge
 from benchmarks.fairness import one_greedy_script
 from benchmarks.grpc import grpc_and_others
 from benchmarks.lists import lists_of_jobs
@@ -21,7 +22,7 @@ from benchmarks.slow_site import one_slow_site
 from benchmarks.stampede import stampede
 from benchmarks.walk import walk_over_a_million
 
-ALL = ("lists", "metrics", "rest", "grpc", "stampede", "slow", "down", "fair", "calls", "walk")
+ALL = ("lists", "metrics", "rest", "grpc", "stampede", "slow", "down", "fair", "calls", "walk", "export", "portal")
 
 
 async def main(chosen: list[str], *, quick: bool) -> None:
@@ -49,6 +50,12 @@ async def main(chosen: list[str], *, quick: bool) -> None:
         await calls_of_requests()
     if "walk" in chosen:
         await walk_over_a_million(total=100_000 if quick else 1_000_000, size=1000)
+    if "export" in chosen:
+        await exports_and_the_bare_merge(total=100_000 if quick else 1_000_000)
+    if "portal" in chosen:
+        from benchmarks.portal import pages_in_a_browser  # needs Playwright, which the others do without
+
+        await pages_in_a_browser()
 
 
 def _processor() -> str:

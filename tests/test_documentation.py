@@ -24,7 +24,8 @@ from ccgateway.surfaces.graphql.schema import sdl
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*/*.md"))]
-DOCUMENTS = sorted({*PAGES, *ROOT.glob("*.md"), *ROOT.glob("deploy/*"), *ROOT.glob("*/README.md"), *ROOT.glob("tests/live/*.md")})
+SHIPPED = [path for path in ROOT.glob("deploy/**/*") if path.is_file()]
+DOCUMENTS = sorted({*PAGES, *ROOT.glob("*.md"), *SHIPPED, *ROOT.glob("*/README.md"), *ROOT.glob("tests/live/*.md")})
 PACKAGE = ROOT / "src" / "ccgateway"
 
 
@@ -80,6 +81,12 @@ def test_an_example_of_settings_can_be_loaded(text: str, tmp_path: Path) -> None
     assert len(load_settings(tmp_path / "ccgateway.toml").sites) == 3
 
 
+def test_the_example_of_signing_in_can_be_loaded(tmp_path: Path) -> None:
+    (text,) = blocks("toml signing-in.toml")
+    (tmp_path / "ccgateway.toml").write_text(text)
+    assert load_settings(tmp_path / "ccgateway.toml").portal.signs_in
+
+
 def test_the_example_of_a_table_can_be_read(tmp_path: Path) -> None:
     (text,) = blocks("toml people.toml")
     path = tmp_path / "people.toml"
@@ -90,7 +97,7 @@ def test_the_example_of_a_table_can_be_read(tmp_path: Path) -> None:
 
 
 def test_the_unit_starts_a_command_that_exists() -> None:
-    unit = (ROOT / "deploy" / "ccgateway.service").read_text()
+    unit = (ROOT / "deploy" / "systemd" / "ccgateway.service").read_text()
     assert re.search(r"^ExecStart=\S+/ccgateway serve --config \S+\.toml$", unit, re.MULTILINE)
 
 
@@ -212,3 +219,15 @@ def test_the_lock_files_agree_and_hold_what_the_project_needs() -> None:
     for needed, lines in ((project["project"]["dependencies"], run), (project["dependency-groups"]["dev"], dev)):
         names = {re.split(r"[^\w.-]", text, maxsplit=1)[0].replace(".", "-") for text in needed}
         assert names <= {line.split("==")[0] for line in lines}
+
+
+@pytest.mark.parametrize("language", ["python", "python reports"])
+def test_the_examples_of_reports_work_in_the_demo(language: str, demo: str) -> None:
+    text = (ROOT / "docs/use/reports.md").read_text()
+    (program,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        exec(compile(program.replace("http://127.0.0.1:8080", demo), "docs/use/reports.md", "exec"), {})
+    assert re.search(
+        r"\d+ node hours of alice's" if language == "python" else r"^15000 jobs\n(?s:.*)flops_any: \d+", told.getvalue()
+    )

@@ -24,7 +24,7 @@ from ccgateway.errors import (
     redact,
     without_tokens,
 )
-from ccgateway.telemetry import LogObserver, RedactingFilter, configure_logging
+from ccgateway.telemetry import RedactingFilter, configure_logging
 from support.profiles import use_profile
 
 use_profile()
@@ -172,16 +172,6 @@ def test_no_token_reaches_the_log(message: str, arguments: tuple[object, ...]) -
 @pytest.mark.parametrize("message", ["plain", "two  blanks and. a dot", "100 % sure."])
 def test_other_lines_are_logged_as_they_are(message: str) -> None:
     assert logged(message=message).split() == message.split()
-
-
-@pytest.mark.parametrize(
-    ("outcome", "level"), [("200", "DEBUG"), ("404", "DEBUG"), ("500", "DEBUG"), ("CANCELLED", "DEBUG"), ("TIMEOUT", "WARNING")]
-)
-def test_each_exchange_is_one_line(caplog: pytest.LogCaptureFixture, outcome: str, level: str) -> None:
-    with caplog.at_level(logging.DEBUG):
-        LogObserver().exchanged("here", "GET", "/api/jobs/", outcome, 0.0123)
-    [record] = caplog.records
-    assert (record.levelname, record.getMessage()) == (level, f"here GET /api/jobs/ -> {outcome} in 12 ms")
 
 
 # --- deadlines

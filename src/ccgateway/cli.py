@@ -1,12 +1,13 @@
-"""The command line: thin over ``operations``.
+"""The command line: thin over ``operations``, for who runs a gateway, and with the ``commands`` of who asks one.
 
-Exit status: 0 all is well, 1 something was found (``check``, ``schema --check``) or could not be done (``cache``), 2 the settings
-or the command cannot be used.
+What is imported here delays every ``--help`` and every completion, so the server is imported where it is needed.
+
+Exit status of what runs a gateway: 0 all is well, 1 something was found (``check``, ``schema --check``) or could not be done
+(``cache``), 2 the settings or the command cannot be used.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -16,12 +17,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ccgateway import __version__
+from ccgateway.commands import add_commands
 from ccgateway.errors import RequestError, SettingsError, SiteError
-from ccgateway.operations import console
-from ccgateway.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from ccgateway.operations.findings import CheckResult
+    from ccgateway.settings import Settings
 
 __all__ = ["app", "main"]
 
@@ -30,7 +31,6 @@ DEFAULT_FILE = Path("ccgateway.toml")
 app = typer.Typer(
     help="One endpoint in front of many ClusterCockpit instances.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -57,11 +57,17 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on, instead of the settings' own.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on, likewise; 0 picks a free one.")] = None,
     grpc_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port for gRPC, likewise.", show_default=False)] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port for Prometheus, likewise.", show_default=False)
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Processes that answer, instead of the settings' own.", show_default=False)
     ] = None,
     log_level: Annotated[LogLevel | None, typer.Option(help="How much to log, likewise.", show_default=False)] = None,
-    access_log: Annotated[bool, typer.Option("--access-log", help="Log every request to the gateway.")] = False,
+    access_log: Annotated[
+        bool | None,
+        typer.Option("--access-log/--no-access-log", help="Whether to log every request, likewise.", show_default=False),
+    ] = None,
 ) -> None:
     """Serve the configured sites until Ctrl-C or SIGTERM; SIGHUP has it read its settings again."""
     from ccgateway.operations.running import serve as run_gateway
@@ -69,15 +75,17 @@ def serve(
     given: dict[str, dict[str, object]] = {
         "server": {"host": host, "port": port, "workers": workers},
         "grpc": {"port": grpc_port},
-        "log": {"level": log_level.value if log_level is not None else None},
+        "metrics": {"port": metrics_port},
+        "log": {"level": log_level.value if log_level is not None else None, "access": access_log},
     }
-    if not run_gateway(lambda: _with(_settings(config), given), _file(config), access_log=access_log):
+    if not run_gateway(lambda: _with(_settings(config), given), _file(config)):
         raise typer.Exit(1)
 
 
 @app.command()
 def reload(*, config: ConfigOption = None) -> None:
     """Have the gateway that runs with this settings file read it again; exit 1 if it refuses, as it is no good."""
+    from ccgateway.operations import console
     from ccgateway.operations.control import NotRunningError, ask_to_reload, control_path
 
     try:
@@ -110,6 +118,9 @@ def check(
     every: Annotated[float, typer.Option(min=1, max=86400, help="Seconds between two checks, with --watch.")] = 60,
 ) -> None:
     """Prove a settings file good: reach every site, see which release answers and what its token is worth."""
+    import asyncio
+
+    from ccgateway.operations import console
     from ccgateway.operations.check import check as run_check
     from ccgateway.operations.rendering import as_json, show
     from ccgateway.operations.watching import Watch
@@ -145,6 +156,9 @@ def cache_stats(
     json: Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")] = False,
 ) -> None:
     """Say how the Redis stands; exit 1 if it cannot be used."""
+    import asyncio
+
+    from ccgateway.operations import console
     from ccgateway.operations.caching import stats
     from ccgateway.operations.rendering import redis_as_json, show_redis
 
@@ -168,6 +182,9 @@ def cache_clear(
     ] = None,
 ) -> None:
     """Forget what is remembered, in every process that shares the Redis."""
+    import asyncio
+
+    from ccgateway.operations import console
     from ccgateway.operations.caching import RedisDownError, clear
 
     try:
@@ -186,6 +203,7 @@ def demo(
     down: Annotated[list[str] | None, typer.Option(help="A site that does not answer, to see a partial answer.")] = None,
 ) -> None:
     """Run five simulated sites of different releases and the gateway in front of them."""
+    from ccgateway.operations import console
     from ccgateway.operations.demo import run_demo
 
     run_demo(port=port, grpc_port=grpc_port, down=down or [], console=console.stdout())
@@ -198,6 +216,7 @@ def schema(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 and show how the files differ.")] = False,
 ) -> None:
     """Write the published schema files, and the tables of settings and error codes in the documents."""
+    from ccgateway.operations import console
     from ccgateway.operations.published import drift, write
 
     if not check:
@@ -252,6 +271,9 @@ def version() -> None:
     typer.echo(f"ccgateway {__version__}")
 
 
+add_commands(app)
+
+
 def _file(config: Path | None) -> Path | None:
     if config is not None:
         return config
@@ -259,6 +281,8 @@ def _file(config: Path | None) -> Path | None:
 
 
 def _settings(config: Path | None) -> Settings:
+    from ccgateway.settings import load_settings
+
     return load_settings(_file(config))
 
 
@@ -276,5 +300,7 @@ def main() -> None:
     try:
         app()
     except SettingsError as error:
+        from ccgateway.operations import console
+
         console.explain(error)
         sys.exit(2)

@@ -112,7 +112,7 @@ CODES: dict[Code, CodeRow] = {
     Code.ISSUER_UNAVAILABLE: CodeRow(
         503,
         "UNAVAILABLE",
-        "the keys of the issuer that the caller's token names cannot be read now, so it cannot be checked",
+        "the issuer cannot be asked now: for the keys to check the caller's token with, or to sign somebody in",
         retryable=True,
     ),
     Code.FORBIDDEN: CodeRow(

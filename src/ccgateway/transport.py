@@ -12,6 +12,7 @@ import asyncio
 import os
 import ssl
 import zlib
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import lru_cache, partial
 from pathlib import Path
@@ -63,6 +64,18 @@ class _FinalHeads(ResponseHandler):
 
     _informational = 0
 
+    def __init__(self, loop: asyncio.AbstractEventLoop, note_certificate: Callable[[float], None] | None = None) -> None:
+        super().__init__(loop=loop)
+        self._note_certificate = note_certificate
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Tells when the other side's certificate expires, if it has one."""
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        until = (tls.getpeercert() or {}).get("notAfter") if tls is not None else None
+        if self._note_certificate is not None and isinstance(until, str):
+            self._note_certificate(float(ssl.cert_time_to_seconds(until)))
+
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Takes one parsed head."""
         if not 100 <= data[0].code < 200 or data[0].code == 101:
@@ -81,12 +94,15 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
 
     ``connections``: how many at most; ``idle``: seconds after which an unused one is closed, less than the server's own limit;
     ``limit``: bytes of a body, unpacked; ``verify``: TLS context; ``is_counted``: whether bodies take from what their caller may
-    have in memory. Redirects are answers, cookies are dropped.
+    have in memory; ``note_certificate``: told of each connection by TLS when its certificate expires (epoch seconds). Redirects
+    are answers, cookies are dropped.
     """
 
     def __init__(
-        self, *, connections: int, idle: float, limit: int, verify: ssl.SSLContext | bool = True, is_counted: bool = True
-    ) -> None:
+        self, *, connections: int, idle: float, limit: int, verify: ssl.SSLContext | bool = True, is_counted: bool = True,
+        note_certificate: Callable[[float], None] | None = None,
+    ) -> None:  # fmt: skip
+        self._note_certificate = note_certificate
         self._settings: dict[str, Any] = {"limit": connections, "keepalive_timeout": idle, "ssl": verify}
         self._limit, self._is_counted = limit, is_counted
         self._session: aiohttp.ClientSession | None = None
@@ -95,7 +111,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         if self._session is None:
             connector = aiohttp.TCPConnector(**self._settings)
             # aiohttp has no public place for it; tests/test_transport.py fails where this one has gone
-            connector._factory = partial(_FinalHeads, loop=asyncio.get_running_loop())  # type: ignore[assignment]
+            connector._factory = partial(_FinalHeads, asyncio.get_running_loop(), self._note_certificate)  # type: ignore[assignment]
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 auto_decompress=False,

@@ -58,6 +58,7 @@ async def gateway_over(
     *,
     limits: Mapping[str, Any] | None = None,
     cache: Mapping[str, Any] = UNREMEMBERED,
+    export: Mapping[str, Any] | None = None,
     **each: Any,
 ) -> AsyncIterator[Front]:
     """A running gateway over sites that run already."""
@@ -65,7 +66,9 @@ async def gateway_over(
         name: {"number": number, "url": one.url, "token": one.site.token("demo"), **PATIENT_SITES, **each}
         for number, (name, one) in enumerate(running.items(), start=1)
     }
-    settings = Settings(sites=sections, limits={**PATIENT, **(limits or {})}, cache=dict(cache))  # type: ignore[arg-type]
+    settings = Settings.model_validate(
+        {"sites": sections, "limits": {**PATIENT, **(limits or {})}, "cache": dict(cache), "export": dict(export or {})}
+    )
     config = uvicorn.Config(create_app(settings), port=0, log_config=None, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())

@@ -345,6 +345,7 @@ async def test_what_was_counted_for_one_person_is_shown_to_nobody_else() -> None
 
     class ByName:
         at_once = True
+        expires: float | None = None
 
         async def of(self, caller: Principal, _deadline: object) -> Credential:
             return Credential.from_token(SecretStr(wire.site.mint(caller.subject, ("user", "api"))))

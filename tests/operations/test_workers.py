@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -39,8 +40,13 @@ def desk(desk: Desk) -> Desk:
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The workers, without what multiprocessing itself starts."""
-    children = psutil.Process(process.pid).children()
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    children = [child for child in psutil.Process(process.pid).children() if child.status() != psutil.STATUS_ZOMBIE]
+    found = []
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 def url_in(written: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from ccgateway.errors import Code, SettingsError, SiteError
 from ccgateway.settings import SiteSettings
 from ccgateway.site.client import SiteClient
+from ccgateway.site.facts import SiteFacts
 from support.raw_server import plain_answer, raw_server
 from support.site_client import LIST, client_of, context, sends, settings_for
 
@@ -100,3 +102,13 @@ async def test_tls_where_plain_http_is_spoken_is_a_failure_not_a_crash() -> None
         with pytest.raises(SiteError) as error:
             await client.exchange(LIST, context(2.0))
     assert error.value.code in (Code.UNREACHABLE, Code.CONNECTION_LOST, Code.TIMEOUT)
+
+
+async def test_the_end_of_a_certificate_is_known_once_the_site_was_asked(authority: tuple[Path, ssl.SSLContext]) -> None:
+    certificate, tls = authority
+    facts = SiteFacts()
+    async with raw_server(sends(plain_answer()), tls=tls) as server:
+        client = SiteClient(settings_for(server.url, ca_file=certificate), facts=facts)
+        await client.exchange(LIST, context())
+        await client.aclose()
+    assert facts.certificate_expires is not None and 0 < facts.certificate_expires - time.time() <= 3600

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 
 import pytest
 
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
 from ccgateway.site.guard import ConcurrencyLimit, Observed, Retrying
+from ccgateway.telemetry import Observer
+from ccgateway.telemetry.observer import CallOutcome
 from support.scripted import OK, Scripted, context_for
 
 READ = SiteRequest("GET", "/api/jobs/?x=secret-value")
@@ -153,23 +156,39 @@ async def test_a_place_is_free_again_however_a_request_ended(how: str) -> None:
 # --- telling
 
 
-class Told:
+class Told(Observer):
     def __init__(self) -> None:
-        self.lines: list[tuple[str, str, str, str]] = []
+        self.began: list[str] = []
+        self.ended: list[tuple[str, str]] = []
 
-    def exchanged(self, site: str, method: str, path: str, outcome: str, seconds: float) -> None:
+    def call_began(self, site: str) -> None:
+        self.began.append(site)
+
+    def call_ended(self, site: str, outcome: CallOutcome, seconds: float) -> None:
         assert seconds >= 0
-        self.lines.append((site, method, path, outcome))
+        self.ended.append((site, outcome))
 
 
 @pytest.mark.parametrize(
-    ("outcome", "word"), [(OK, "200"), (busy(503), "503"), (lost(), "CONNECTION_LOST"), (ZeroDivisionError(), "CANCELLED")]
+    ("outcome", "word"),
+    [
+        (OK, "ok"),
+        (busy(404), "refused"),
+        (busy(500), "failed"),
+        (busy(503), "busy"),
+        (lost(), "lost"),
+        (ZeroDivisionError(), "cancelled"),
+    ],
 )
-async def test_every_exchange_is_told_without_its_query(outcome: SiteAnswer | Exception, word: str) -> None:
+async def test_every_exchange_is_told_and_logged_without_its_query(
+    outcome: SiteAnswer | Exception, word: str, caplog: pytest.LogCaptureFixture
+) -> None:
     told = Told()
-    with contextlib.suppress(SiteError, ZeroDivisionError):
+    with contextlib.suppress(SiteError, ZeroDivisionError), caplog.at_level(logging.DEBUG, "ccgateway.sites"):
         await Observed(Scripted(outcome), "here", told).exchange(READ, context_for())
-    assert told.lines == [("here", "GET", "/api/jobs/", word)]
+    assert (told.began, told.ended) == (["here"], [("here", word)])
+    [record] = caplog.records
+    assert record.levelname == "DEBUG" and record.getMessage().startswith(f"here GET /api/jobs/ -> {word} in ")
 
 
 async def test_an_exchange_that_was_cancelled_is_told_too() -> None:
@@ -178,4 +197,4 @@ async def test_an_exchange_that_was_cancelled_is_told_too() -> None:
     await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert [line[3] for line in told.lines] == ["CANCELLED"]
+    assert (told.began, told.ended) == (["here"], [("here", "cancelled")])

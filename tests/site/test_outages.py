@@ -21,6 +21,7 @@ from ccgateway.site.guard import Guarding, Watching
 from ccgateway.site.hints import OutageHints
 from ccgateway.site.outage import RememberedFailureError
 from ccgateway.site.outages import FailureMemory
+from ccgateway.telemetry import Observer
 from ccgateway.traffic.admission import Traffic
 from ccgateway.traffic.scopes import RequestScope, entered
 from support.scripted import OK, context_for
@@ -503,19 +504,25 @@ async def test_a_site_that_fails_every_other_time_is_not_asked() -> None:
         assert site.questions() - asked <= 12  # looks that ask what failed, among them
 
 
-async def test_a_site_goes_down_and_comes_back_in_one_line_each(caplog: pytest.LogCaptureFixture) -> None:
+async def test_it_is_told_once_that_a_site_is_down_and_once_that_it_is_back() -> None:
+    told: list[str | None] = []
+
+    class Told(Observer):
+        def site_changed(self, site: str, failure: str | None) -> None:
+            assert site == "here"
+            told.append(failure)
+
     down = [True]
     site = Site(lambda *_: status(503) if down else OK)
     async with memory_of(site) as memory:
+        memory._observer = Told()
         for who in (SERVICE, ALICE, BOB) * 5:
             await outcome(memory, context=asking(who))
             await asyncio.sleep(0.02)
         await asyncio.sleep(0.5)
         down.clear()
         await until(lambda: not is_down(memory))
-    lines = [record.getMessage() for record in caplog.records if record.name == "ccgateway.sites"]
-    assert len(lines) == 2
-    assert "is down" in lines[0] and "answers again after" in lines[1]
+    assert told == ["The site is busy or its proxy cannot reach it (HTTP 503).", None]
 
 
 # --- what other processes see

@@ -12,7 +12,7 @@ __all__ = ["Whose"]
 class Whose:
     """What a site is shown for each caller that is known."""
 
-    at_once = True
+    expires: float | None = None
 
     def __init__(self, **known: Credential) -> None:
         self.known = known

@@ -17,6 +17,7 @@ Knows nothing of jobs, sites or HTTP: a payload is bytes, and who fills it is th
 - ``keys``      values: ``Key``, and ``InvalidationTag``, what one call of ``invalidate`` makes unusable
 - ``ttl_store`` values under names, each for a while; claims on what has to happen once
 - ``counts``    what happened, for ``ccgateway cache stats``
+- ``samples``   the same for Prometheus
 
 **Never from before a write.** Everything, each site and each subject of a site (a job) is a *tag* with a random token. An
 entry carries the three tokens that held before its fill began (its versions), and is a hit only while all three still hold.

@@ -18,7 +18,8 @@ from ccgateway.cache.urls import Client, Pipeline, Target
 from ccgateway.deadline import limit_in_steps
 from ccgateway.errors import redact
 from ccgateway.settings import CacheSettings
-from ccgateway.telemetry import Rarely
+from ccgateway.telemetry import Observer, Rarely
+from ccgateway.telemetry.requests import waiting
 
 __all__ = ["CircuitBreaker", "RedisConnection", "Reply"]
 
@@ -95,7 +96,8 @@ class CircuitBreaker:
 class RedisConnection:
     """Runs pipelines of whoever keeps something in Redis. ``prefix``: what the names of all of it begin with."""
 
-    def __init__(self, target: Target, settings: CacheSettings) -> None:
+    def __init__(self, target: Target, settings: CacheSettings, observer: Observer | None = None) -> None:
+        self._observer = observer or Observer()
         self.name = str(target)
         self.is_cluster = target.kind == "cluster"
         self.prefix = settings.redis_prefix
@@ -123,6 +125,13 @@ class RedisConnection:
         """
         if not self.is_up:
             return None
+        begun = time.perf_counter()
+        with waiting():
+            replies = await self._run(queue, dispensable=dispensable)
+        self._observer.redis_called(time.perf_counter() - begun)
+        return replies
+
+    async def _run(self, queue: Callable[[Pipeline], None], *, dispensable: bool) -> Sequence[Reply] | None:
         try:
             async with asyncio.timeout(self._timeout):
                 await self._places.acquire()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+
+from ccgateway.cache.entries import Source
+from ccgateway.cache.keys import Key
 
 __all__ = ["CacheStats", "Counts", "MemoryStats", "RedisStats"]
 
@@ -11,7 +15,8 @@ __all__ = ["CacheStats", "Counts", "MemoryStats", "RedisStats"]
 class Counts:
     """Counters of this process; keys are counted, not calls.
 
-    ``waits``: keys that somebody in this process was already fetching; ``waits_elsewhere``: keys that another process was.
+    ``waits``: keys that somebody in this process was already fetching; ``waits_elsewhere``: keys that another process was;
+    ``looked_for``: keys by where they were found (or not), of what kind they are, and how.
     """
 
     hits_memory: int = 0
@@ -26,6 +31,11 @@ class Counts:
     refreshes: int = 0
     refreshes_skipped: int = 0
     invalidations: int = 0
+    looked_for: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+    def look(self, key: Key, source: Source, result: str) -> None:
+        """Counts one key."""
+        self.looked_for[source.value, key.kind, result] += 1
 
     def __str__(self) -> str:
         found = self.hits_memory + self.hits_redis

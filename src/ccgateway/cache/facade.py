@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,11 +15,14 @@ from ccgateway.cache.entries import UNREADABLE, Entry, Hit, Source, View
 from ccgateway.cache.filling import Fill, Filler
 from ccgateway.cache.keys import EVERYTHING, InvalidationTag, Key
 from ccgateway.cache.memory import MemoryStore
-from ccgateway.cache.single_flight import FetchResult, FetchTask, SingleFlight
+from ccgateway.cache.samples import cache_samples
+from ccgateway.cache.single_flight import FetchResult, FetchTask, Flight, SingleFlight
 from ccgateway.cache.store import Look, Store, Tokens, tags_of, versions_of
 from ccgateway.deadline import Deadline
 from ccgateway.settings import CacheSettings
-from ccgateway.telemetry import Rarely
+from ccgateway.telemetry import Observer, Rarely
+from ccgateway.telemetry.requests import note_joined, waiting
+from ccgateway.telemetry.samples import Sample
 
 if TYPE_CHECKING:
     from ccgateway.cache.connection import RedisConnection
@@ -118,9 +122,10 @@ class Cache:
             under_way = {key: self._flights.find((asker, self._ident(key, tokens)), self._clock()) for key in wanted}
             flights = [flight for flight in under_way.values() if flight is not None]
             unserved = [(key, (asker, self._ident(key, tokens))) for key, flight in under_way.items() if flight is None]
+            self._note_missing(under_way)
             if unserved:
                 flights += self._flights.start(unserved, lambda fetch: self._filler.run_alone(fetch, fill, tokens))
-            return self._landed(await self._flights.wait(flights), view)
+            return self._landed(await self._wait(flights, under_way), view)
 
     async def peek(self, keys: Sequence[Key], view: View[T]) -> dict[Key, Hit[T]]:
         """What is there of the keys and may be served as it is; asks no site. ``view`` as in ``fetch``."""
@@ -175,6 +180,7 @@ class Cache:
         counts.hits_redis += source is Source.REDIS
         counts.hits_stale += stale
         counts.hits_absent += entry.absent
+        counts.look(key, source, "absent" if entry.absent else "stale" if stale else "hit")
         return Hit(self._value(key, entry, view), entry.age(now), source, entry.absent, stale)
 
     async def _fetch(
@@ -188,12 +194,24 @@ class Cache:
         under_way = {key: self._flights.find(self._ident(key, tokens), self._clock()) for key in keys}
         flights = [flight for flight in under_way.values() if flight is not None]
         self._counts.waits += len(flights)
+        self._note_missing(under_way)
         unserved = [(key, self._ident(key, tokens)) for key, flight in under_way.items() if flight is None]
         if unserved:
             flights += self._flights.start(
                 unserved, lambda fetch: self._filler.run(fetch, fill, lambda look: self._sift(look, view))
             )
-        return self._landed(await self._flights.wait(flights), view)
+        return self._landed(await self._wait(flights, under_way), view)
+
+    def _note_missing(self, under_way: Mapping[Key, Flight | None]) -> None:
+        for key, flight in under_way.items():
+            self._counts.look(key, Source.SITE, "miss" if flight is None else "joined")
+            if flight is not None and flight.fetch.trace is not None:
+                note_joined(flight.fetch.trace)
+
+    async def _wait(self, flights: Sequence[Flight], under_way: Mapping[Key, Flight | None]) -> Mapping[Key, FetchResult]:
+        # who began a fetch waits for the site within it; whoever has joined one waits for the work of another
+        with waiting() if any(under_way.values()) else nullcontext():
+            return await self._flights.wait(flights)
 
     def _landed(self, landed: Mapping[Key, FetchResult], view: View[T]) -> dict[Key, Hit[T]]:
         now = self._clock()
@@ -269,6 +287,10 @@ class Cache:
         await self._store.clear(_TRIAL.tags[-1])
         return _TRIAL in look.entries
 
+    def samples(self) -> Iterator[Sample]:
+        """What there is to tell Prometheus."""
+        return cache_samples(self._counts, self._store.stats_now())
+
     async def stats(self) -> CacheStats:
         """What happened since it was opened, and how it stands."""
         memory, redis = await self._store.stats()
@@ -280,7 +302,7 @@ class Cache:
         await self._store.aclose()
 
 
-def open_redis(settings: CacheSettings) -> RedisConnection | None:
+def open_redis(settings: CacheSettings, observer: Observer | None = None) -> RedisConnection | None:
     """The connection to the settings' Redis; reaches nothing yet. Raises ``SettingsError`` for a URL that cannot be used."""
     url = settings.read_redis_url()
     if url is None:
@@ -289,7 +311,7 @@ def open_redis(settings: CacheSettings) -> RedisConnection | None:
     from ccgateway.cache.connection import RedisConnection
     from ccgateway.cache.urls import parse_url
 
-    return RedisConnection(parse_url(url.get_secret_value()), settings)
+    return RedisConnection(parse_url(url.get_secret_value()), settings, observer)
 
 
 def open_cache(

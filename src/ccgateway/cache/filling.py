@@ -20,6 +20,7 @@ from ccgateway.cache.single_flight import FetchResult, FetchTask, Flight, Single
 from ccgateway.cache.store import WANTED_FOR, Claim, Claims, Look, Store, Tokens, versions_of
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError
+from ccgateway.telemetry.requests import waiting
 
 __all__ = ["Fill", "Filler"]
 
@@ -76,7 +77,8 @@ class Filler:
                     if time.monotonic() - wished_at > WANTED_FOR / 3:
                         await self._store.want(list(pending))
                         wished_at = time.monotonic()
-                    await asyncio.sleep(pause)
+                    with waiting():
+                        await asyncio.sleep(pause)
                     pause = min(pause * 1.5, LAST_PAUSE)
             await asyncio.gather(*fills)
         finally:

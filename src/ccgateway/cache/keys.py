@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 __all__ = ["EVERYTHING", "InvalidationTag", "Key"]
 
+_KINDS = frozenset({"jobs", "clusters", "users"})
 #: characters of a name beyond which its digest stands for it
 LONGEST = 300
 
@@ -53,6 +54,11 @@ class Key:
     def tags(self) -> tuple[InvalidationTag, InvalidationTag, InvalidationTag]:
         """The three that invalidate the key, widest first."""
         return _tags(self.site, self.subject)
+
+    @property
+    def kind(self) -> str:
+        """Of which kind it is, for counting: ``metrics`` of a job, ``jobs``, ``clusters``, ``users``, or ``other``."""
+        return "metrics" if "/" in self.subject else self.subject if self.subject in _KINDS else "other"
 
     @property
     def member(self) -> str:

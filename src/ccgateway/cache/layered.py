@@ -103,6 +103,10 @@ class LayeredStore:
         """See ``Store``."""
         return max(self._memory.drop_all(tag), await self._redis.clear(tag))
 
+    def stats_now(self) -> MemoryStats:
+        """See ``Store``."""
+        return self._memory.stats_now()
+
     async def stats(self) -> tuple[MemoryStats | None, RedisStats | None]:
         """See ``Store``."""
         return self._memory.stats_now(), (await self._redis.stats())[1]

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from ccgateway.cache.entries import Entry, Source
 from ccgateway.cache.keys import Key
+from ccgateway.telemetry.requests import current_request
 from ccgateway.traffic.scopes import FetchScope, begin_fetch, current_scope
 
 __all__ = ["FetchResult", "FetchTask", "Flight", "SingleFlight"]
@@ -49,7 +50,8 @@ class Flight:
 
 class FetchTask:
     """The flights that one task fetches. ``background``: nobody has to wait for it to go on. ``claimed``: keys for which other
-    processes wait until this one has them. ``is_lingering``: nobody here wants it any more; others are being asked."""
+    processes wait until this one has them. ``is_lingering``: nobody here wants it any more; others are being asked.
+    ``trace``: that of the request that began it."""
 
     def __init__(self, *, background: bool) -> None:
         self.background = background
@@ -58,6 +60,8 @@ class FetchTask:
         self.flights: dict[Key, Flight] = {}
         self.task: asyncio.Task[None] | None = None
         self.scope: FetchScope | None = None
+        record = current_request()
+        self.trace = record.trace if record is not None else None
 
     def is_wanted(self) -> bool:
         """Whether somebody waits for a flight that has not landed, or nobody needs to."""

@@ -115,6 +115,10 @@ class Store(Protocol):
         """Invalidates, and frees the room as well; how many entries were found there."""
         ...
 
+    def stats_now(self) -> MemoryStats:
+        """How what is kept in this process stands."""
+        ...
+
     async def stats(self) -> tuple[MemoryStats | None, RedisStats | None]:
         """How it stands."""
         ...

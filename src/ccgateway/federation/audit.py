@@ -17,7 +17,7 @@ import msgspec
 
 from ccgateway.errors import SettingsError, clean, without_tokens
 from ccgateway.jobs.writes import WriteOutcome, WriteResult
-from ccgateway.telemetry import Troubles
+from ccgateway.telemetry import Observer, Troubles
 
 __all__ = ["LOGGER", "PART", "Audit", "AuditFile", "audit_to_file", "close_audit_file", "trouble_with"]
 
@@ -30,12 +30,14 @@ LONGEST = 500
 
 
 class Audit:
-    """Writes the lines. ``file``: the file that gets them as well; ``troubles``: where a line that was not written is noted."""
+    """Writes the lines. ``file``: the file that gets them as well; ``troubles``: where a line that was not written is noted;
+    ``observer``: counts the writes."""
 
-    def __init__(self, troubles: Troubles, file: AuditFile | None = None) -> None:
+    def __init__(self, troubles: Troubles, file: AuditFile | None = None, observer: Observer | None = None) -> None:
         self._log = logging.getLogger(LOGGER)
         self._log.setLevel(logging.INFO)
         self._troubles, self._file = troubles, file
+        self._observer = observer or Observer()
 
     def trouble(self) -> str | None:
         """Why the next line will not get into the file, as far as can be told; ``None``: it will, or there is none."""
@@ -45,6 +47,8 @@ class Audit:
         self, *, request_id: str, caller: str, local: str | None, operation: str, detail: str, result: WriteResult, dry_run: bool
     ) -> None:
         """``caller``: the gateway's name for who asked; ``local``: the site's (``None``: not known or asked). Never fails."""
+        if not dry_run:
+            self._observer.written(operation, result.outcome)
         line: dict[str, Any] = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "request": request_id,

@@ -47,7 +47,8 @@ from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.statistics.footprints import HeatmapWanted
 from ccgateway.settings import LimitSettings, WriteSettings
 from ccgateway.site.registry import Registry
-from ccgateway.telemetry import Trouble, Troubles
+from ccgateway.telemetry import Observer, Trouble, Troubles
+from ccgateway.telemetry.requests import Question, asked_for
 
 __all__ = ["Gateway"]
 
@@ -73,6 +74,7 @@ class Gateway:
         configuration_store: TtlStore | None = None,
         troubles: Troubles | None = None,
         audit_file: AuditFile | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._registry, self._limits = registry, limits
         ttl_store = ttl_store or TtlStore("note")
@@ -100,6 +102,7 @@ class Gateway:
             troubles or Troubles(),
             audit_file,
             self._closing,
+            observer or Observer(),
         )
 
     @property
@@ -107,18 +110,25 @@ class Gateway:
         """The number of every configured site, by its name: what makes job ids of one integer."""
         return {instance.name: instance.number for instance in self._registry}
 
+    def releases(self, sites: Sequence[str] | None, caller: Principal) -> Mapping[str, str | None]:
+        """The release of every site asked, by name; ``None`` while that is not known. ``UNKNOWN_SITE`` where there is no such."""
+        return {site.name: site.release for site in self._registry.chosen(sites, caller)}
+
     async def jobs(self, question: JobListQuestion, caller: Principal) -> JobListAnswer:
         """One page of the jobs of all sites asked, in one exact order."""
+        asked_for(Question.JOBS)
         answer = await self._joblist.page(question, caller)
         logger.debug("jobs for %s: %d rows, complete=%s", caller.subject, len(answer.rows), answer.complete)
         return answer
 
     def job_batches(self, question: JobListQuestion, caller: Principal, *, size: int, most: int | None = None) -> JobBatches:
         """All jobs that ``question`` asks for, from its cursor on, ``size`` at a time and ``most`` in all."""
+        asked_for(Question.JOBS)
         return JobBatches(self._joblist, question, caller, size, most)
 
     async def job(self, job_id: str, caller: Principal, *, fields: frozenset[str]) -> JobRow:
         """The job with that ``"site:dbid"``; ``NOT_FOUND`` if the site has none or does not show it."""
+        asked_for(Question.JOB)
         return await self._lookups.job(job_id, caller, fields)
 
     async def job_by_key(
@@ -132,6 +142,7 @@ class Gateway:
         fields: frozenset[str],
     ) -> JobRow:
         """The job with that key; without ``start_time`` the newest with that cluster and number, without ``site`` at any."""
+        asked_for(Question.JOB)
         return await self._lookups.job_by_key(
             caller, cluster=cluster, job_id=job_id, start_time=start_time, site=site, fields=fields
         )
@@ -145,6 +156,7 @@ class Gateway:
         budget: MetricsBudget,
     ) -> JobMetricsAnswer:
         """The metrics of the job with that ``"site:dbid"``; the ``SiteError`` of its site if it does not give them."""
+        asked_for(Question.METRICS)
         return await self._metrics.one(job_id, wanted, caller, budget)
 
     async def metrics_of(
@@ -156,10 +168,12 @@ class Gateway:
         budget: MetricsBudget,
     ) -> list[Outcome]:
         """The same metrics of many jobs, one outcome for each, in their order: an answer, or the error it came to."""
+        asked_for(Question.METRICS)
         return await self._metrics.many(jobs, wanted, caller, budget)
 
     def metrics_batches(self, ids: Sequence[str], wanted: MetricsWanted, caller: Principal) -> MetricsBatches:
         """The same metrics of many jobs by ``"site:dbid"``, some jobs at a time."""
+        asked_for(Question.METRICS)
         return MetricsBatches(self._metrics, self._limits, ids, wanted, caller)
 
     async def clusters(
@@ -171,37 +185,45 @@ class Gateway:
         with_partitions: bool,
     ) -> Answer[SiteCluster]:
         """The clusters of every site asked; ``with_partitions`` fills ``Cluster.partitions``."""
+        asked_for(Question.CLUSTERS)
         return await self._lookups.clusters(caller, sites=sites, policy=policy, with_partitions=with_partitions)
 
     async def users(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteUser]:
         """The user tables of every site asked (needs an admin's token there)."""
+        asked_for(Question.USERS)
         return await self._lookups.users(caller, sites=sites, policy=policy)
 
     async def tags(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteTag]:
         """The tags of every site asked, as far as its credential there may see them: one tag per type, name and scope."""
+        asked_for(Question.TAGS)
         return await self._lookups.tags(caller, sites=sites, policy=policy)
 
     async def statistics(
         self, questions: Sequence[StatisticsQuestion], caller: Principal
     ) -> list[StatisticsAnswer | GatewayError]:
         """Figures of the jobs of all sites asked, one outcome for each question, in their order."""
+        asked_for(Question.STATISTICS)
         return await self._statistics.many(questions, caller)
 
     async def footprints(self, question: MetricsQuestion, metrics: Sequence[str], caller: Principal) -> FootprintsAnswer:
         """One average of each metric for every job that matches, at all sites asked."""
+        asked_for(Question.STATISTICS)
         return await self._footprints.footprints(question, metrics, caller)
 
     async def heatmap(self, question: MetricsQuestion, wanted: HeatmapWanted, caller: Principal) -> HeatmapAnswer:
         """The samples of every job that matches, by intensity and performance, at all sites asked."""
+        asked_for(Question.STATISTICS)
         return await self._footprints.heatmap(question, wanted, caller)
 
     async def summaries(self, question: MetricsQuestion, metrics: Sequence[str] | None, caller: Principal) -> SummariesAnswer:
         """The statistics of every job that matches, oldest first; of all its metrics for ``None``."""
+        asked_for(Question.STATISTICS)
         return await self._footprints.summaries(question, metrics, caller)
 
     @property
     def nodes(self) -> Nodes:
         """The use cases about nodes and what is measured on them."""
+        asked_for(Question.NODES)
         return self._nodes
 
     @property
@@ -212,6 +234,7 @@ class Gateway:
     @property
     def configurations(self) -> Configurations:
         """What callers' own front ends keep here."""
+        asked_for(Question.CONFIGURATION)
         return self._configurations
 
     @property
@@ -221,6 +244,7 @@ class Gateway:
 
     async def sites(self, caller: Principal, *, sites: Sequence[str] | None = None) -> list[SiteStatus]:
         """The configured sites, each asked just now."""
+        asked_for(Question.SITES)
         return await self._lookups.sites(caller, sites)
 
     def stop(self, seconds: float) -> None:

@@ -27,6 +27,7 @@ from ccgateway.site.exchange import CallStats
 from ccgateway.site.reading import JobStream
 from ccgateway.site.registry import Registry
 from ccgateway.tasks import side_by_side
+from ccgateway.telemetry.requests import note_sites
 
 __all__ = ["JobList", "judge"]
 
@@ -228,7 +229,7 @@ class JobList:
         later = request.later if fields is None else frozenset[str]()
         wanted = (question.fields if fields is None else fields) - later
         instances = self.registry.chosen(question.sites, request.caller)
-        patience = patience_of(question.policy, self.limits)
+        patience = None if question.waits_for_all else patience_of(question.policy, self.limits)
         sources = [MergeSource(site, request.caller, SiteReport(site.name, site.number), request.deadline) for site in instances]
 
         async def open_source(source: MergeSource, until: Deadline) -> None:
@@ -344,7 +345,7 @@ class _ListRequest:
 
     def key_of(self, cursor: Cursor) -> Hashable:
         """The key of the merge that goes on at ``cursor``: only the same caller with the same question has it."""
-        return self.caller, self.question.policy, self.question.fields, cursor
+        return self.caller, self.question.policy, self.question.waits_for_all, self.question.fields, cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,19 +381,16 @@ async def _open(source: MergeSource, site: Site, wanted: JobsWanted, latest: int
 
 def judge(reports: Sequence[SiteReport], registry: Registry, policy: Policy, *, is_empty: bool) -> None:
     """Raises ``FederationError`` if the answer that ``reports`` belong to may not be given; ``is_empty``: it has no items."""
+    note_sites((report.site, None if report.is_complete else report.code or Code.INTERNAL) for report in reports)
     failed = [report for report in reports if report.status is ReportStatus.FAILED]
     if is_empty and failed and all(report.status in (ReportStatus.FAILED, ReportStatus.SKIPPED) for report in reports):
         raise FederationError(Code.ALL_SITES_FAILED, "No site answered.", [report.failure for report in failed])
     gaps = [report for report in reports if not report.is_complete and report.code is not Code.SCAN_BUDGET]
-    if policy is Policy.STRICT and gaps:
-        names = ", ".join(report.site for report in gaps)
-        raise FederationError(
-            Code.INCOMPLETE, f"Not complete without {names}, and STRICT was asked for.", [gap.failure for gap in gaps]
-        )
-    # a job that its own site cannot read is reported, but keeps nobody from reading on
-    needed = [r for r in gaps if r.code is not Code.UNREADABLE_JOBS and registry.one(r.site).settings.required]
+    needed, why = gaps, "and STRICT was asked for"
+    if policy is not Policy.STRICT:
+        # a job that its own site cannot read is reported, but keeps nobody from reading on
+        needed = [r for r in gaps if r.code is not Code.UNREADABLE_JOBS and registry.one(r.site).settings.required]
+        why = "which is required"
     if needed:
         names = ", ".join(report.site for report in needed)
-        raise FederationError(
-            Code.INCOMPLETE, f"Not complete without {names}, which is required.", [one.failure for one in needed]
-        )
+        raise FederationError(Code.INCOMPLETE, f"Not complete without {names}, {why}.", [one.failure for one in needed])

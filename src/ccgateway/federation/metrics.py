@@ -21,6 +21,7 @@ from ccgateway.site.base import MetricsFound, Site
 from ccgateway.site.exchange import CallContext
 from ccgateway.site.registry import Registry
 from ccgateway.site.sampling import check_samples
+from ccgateway.telemetry.requests import note_sites
 from ccgateway.traffic.scopes import hold
 
 __all__ = ["JobMetrics", "MetricsBudget", "Outcome"]
@@ -155,6 +156,7 @@ class JobMetrics:
                 found = await instance.metrics(context, job, wanted)
         except TimeoutError:
             raise SiteError(Code.TIMEOUT, instance.name, "The site did not answer in time.") from None
+        note_sites([(instance.name, None)])
         return _answer(instance, context, wanted, found, loop.time() - started)
 
     async def _known(

@@ -116,7 +116,7 @@ class JobListQuestion:
 
     ``first``/``after`` read on from a cursor; ``page`` skips instead (not both). ``fields``: the row attributes the answer
     will show (``ccgateway.jobs.model.JOB_FIELDS``). ``wants_count``: whether that is shown; ``wants_jobs``: whether the jobs
-    are, or whether there are more.
+    are, or whether there are more. ``waits_for_all``: sites that are slower than others are waited for, whatever the policy.
     """
 
     filters: Sequence[JobFilter] = ()
@@ -129,6 +129,7 @@ class JobListQuestion:
     fields: frozenset[str] = frozenset()
     wants_count: bool = False
     wants_jobs: bool = True
+    waits_for_all: bool = False
 
     def __post_init__(self) -> None:
         if self.page is not None and (self.first is not None or self.after is not None):

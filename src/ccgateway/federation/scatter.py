@@ -19,6 +19,7 @@ from ccgateway.federation.questions import Policy
 from ccgateway.settings import LimitSettings
 from ccgateway.site.base import Site
 from ccgateway.tasks import side_by_side
+from ccgateway.telemetry.requests import current_request
 
 __all__ = ["Ask", "must_answer", "patience_of", "scatter"]
 
@@ -72,6 +73,8 @@ async def scatter(
             late = (
                 f"The site was over {patience:g} s slower than others." if name in hurried else "The site did not answer in time."
             )
+            if name in hurried and (record := current_request()) is not None:
+                record.cut.append(name)
             outcomes[name] = failure = SiteError(Code.TIMEOUT, name, late)
             ask.instance.health.note(failure)
         except SiteError as error:

@@ -18,6 +18,7 @@ from ccgateway.federation.commands import CommandExecutor, WriteOperation
 from ccgateway.federation.idempotency import IdempotencyGuard
 from ccgateway.federation.progress import Progress, Subject
 from ccgateway.jobs.writes import MOST_ITEMS, WriteResult
+from ccgateway.telemetry.requests import Question, asked_for
 
 __all__ = ["WriteCall", "WriteCalls"]
 
@@ -54,6 +55,7 @@ class WriteCalls:
         ``request``: what another call with the same idempotency key has to be equal in. Raises ``RequestError`` for a call that
         is refused as a whole.
         """
+        asked_for(Question.WRITE)
         commands = len(subjects)
         if not commands:
             raise RequestError(Code.BAD_REQUEST, "There is nothing to do: the list is empty.")

@@ -52,7 +52,7 @@ from ccgateway.site.base import Site
 from ccgateway.site.exchange import CallContext
 from ccgateway.site.registry import Registry
 from ccgateway.site.writing import Writer
-from ccgateway.telemetry import Trouble, Troubles
+from ccgateway.telemetry import Observer, Trouble, Troubles
 
 __all__ = ["Writes"]
 
@@ -82,11 +82,12 @@ class Writes:
     troubles: Troubles = field(default_factory=Troubles)
     audit_file: AuditFile | None = None
     closing: Closing = field(default_factory=Closing)
+    observer: Observer = field(default_factory=Observer)
     _executor: CommandExecutor = field(init=False)
     _calls: WriteCalls = field(init=False)
 
     def __post_init__(self) -> None:
-        audit = Audit(self.troubles, self.audit_file)
+        audit = Audit(self.troubles, self.audit_file, self.observer)
         self._executor = CommandExecutor(self.settings, self.invalidate, audit, self.troubles, self.closing)
         guard = IdempotencyGuard(
             self.idempotency_store, self.troubles, keep_for=self.settings.keys_for, wait_for=self.limits.request_timeout

@@ -36,6 +36,7 @@ API_KEY = re.compile(r"ccg_[A-Za-z0-9_-]{43}")
 MISSING = "Say who you are: send a token as Authorization: Bearer or X-Auth-Token."
 REFUSED = "The token is not accepted."
 EXPIRED = "The token has expired."
+NOT_PROVED = "What the identity provider says of you is not accepted."
 
 
 def hash_of(api_key: str) -> str:
@@ -80,6 +81,22 @@ class Callers:
             log.info("a token was refused: %s", reason)
             raise RequestError(Code.UNAUTHENTICATED, REFUSED) from None
 
+    async def signed_in(self, id_token: str, *, issuer: str, client_id: str, nonce: str) -> Principal:
+        """Who it is that the section ``issuer`` signed in: as with a token of the same claims, of which nothing is kept.
+
+        Raises as ``principal``.
+        """
+        meant = next(one for one in self.issuers if one.settings.name == issuer)
+        try:
+            _refuse_impossible(id_token)
+            claims = await meant.id_claims(presented(id_token), client_id, nonce)
+            found = principal_of(claims, meant.settings, None)
+            self._refuse_others_names(found, meant)
+        except (TokenRefusedError, UnfitClaimsError) as reason:
+            log.info("an ID token was refused: %s", reason)
+            raise RequestError(Code.UNAUTHENTICATED, NOT_PROVED) from None
+        return found
+
     def _by_key(self, key: str) -> Principal:
         found = self._api_keys.get(hash_of(key))
         if found is None:
@@ -88,8 +105,7 @@ class Callers:
 
     async def _by_token(self, token: str) -> Principal:
         """As checked now or shortly before: checking a signature takes longer than much of what is asked."""
-        if len(token) > LONGEST or not token.isascii():
-            raise TokenRefusedError("it is too long, or no token at all")
+        _refuse_impossible(token)
         key, now = sha256(token.encode()).digest(), self._clock()
         checked = self._checked.get(key)
         if checked is not None and checked[1] <= now:  # else the clock was set back
@@ -125,6 +141,11 @@ class Callers:
         """Ends what runs for the issuers."""
         for issuer in self.issuers:
             await issuer.keys.aclose()
+
+
+def _refuse_impossible(token: str) -> None:
+    if len(token) > LONGEST or not token.isascii():
+        raise TokenRefusedError("it is too long, or no token at all")
 
 
 def _by_hash(sections: Mapping[str, ApiKeySettings]) -> Mapping[str, Principal]:

@@ -6,16 +6,19 @@ Certificates are checked, redirects are not followed, no proxy and no cookie is 
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import httpx2
+from pydantic import SecretStr
 
 from ccgateway import __version__
 from ccgateway.transport import AiohttpTransport, AnswerTooLargeError, CertificateError, authorities
 
-__all__ = ["FetchError", "Fetched", "Fetcher"]
+__all__ = ["FetchError", "Fetched", "Fetcher", "basic_authorization"]
 
 #: bytes of an answer: a hundred RSA keys with their certificates, or a token
 MOST_BYTES = 512 << 10
@@ -84,3 +87,9 @@ class Fetcher:
     async def aclose(self) -> None:
         """Closes every connection."""
         await self._transport.aclose()
+
+
+def basic_authorization(client_id: str, secret: SecretStr) -> Mapping[str, str]:
+    """The header by which a client of OAuth 2 says who it is (RFC 6749, 2.3.1)."""
+    pair = f"{quote_plus(client_id)}:{quote_plus(secret.get_secret_value())}"
+    return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}

@@ -68,6 +68,23 @@ class Issuer:
     async def claims(self, token: Presented) -> Mapping[str, Any]:
         """The token's claims. Raises ``TokenRefusedError``; ``RequestError`` if the issuer's keys cannot be had."""
         settings = self.settings
+        return await self._proved(token, settings.audience, ["exp"] if settings.needs_expiry else [])
+
+    async def id_claims(self, token: Presented, client_id: str, nonce: str) -> Mapping[str, Any]:
+        """The claims of an ID token that was made for ``client_id`` and the attempt to sign in that has this ``nonce``. Raises as
+        ``claims``."""
+        if not self.may_have_issued(token):
+            raise TokenRefusedError("it is another issuer's, or signed in a way that is not allowed")
+        found = await self._proved(token, (client_id,), ["iss", "aud", "exp", "iat", "sub", "nonce"])
+        if found["nonce"] != nonce:
+            raise TokenRefusedError("it is of another attempt to sign in")
+        is_of_several = isinstance(found["aud"], list) and len(found["aud"]) > 1
+        if found.get("azp", None if is_of_several else client_id) != client_id:
+            raise TokenRefusedError("it was made for another client")
+        return found
+
+    async def _proved(self, token: Presented, audience: tuple[str, ...], required: list[str]) -> Mapping[str, Any]:
+        settings = self.settings
         key = await self.keys.find(token.kid, token.algorithm)
         if key is None:
             raise TokenRefusedError("there is no such key")
@@ -76,10 +93,10 @@ class Issuer:
                 token.text,
                 key,
                 algorithms=[token.algorithm],
-                audience=settings.audience or None,
+                audience=audience or None,
                 issuer=settings.issuer,
                 leeway=settings.leeway,
-                options={"require": ["exp"] if settings.needs_expiry else []},
+                options={"require": required},
             )
         except jwt.ExpiredSignatureError:
             raise TokenExpiredError("it has expired") from None

@@ -8,7 +8,7 @@ on can be asked for as the JSON text that the site sent (``JOB_TEXTS``), which i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
@@ -75,6 +75,14 @@ class Resource(msgspec.Struct, frozen=True, gc=False):
     hwthreads: tuple[Int32, ...] | None = None
     accelerators: tuple[str, ...] | None = None
     configuration: str | None = None
+
+    @classmethod
+    def of(
+        cls, hostname: str, hwthreads: Iterable[int] | None, accelerators: Iterable[str] | None, configuration: str | None
+    ) -> Resource:
+        """What was said of one host, in lists or the like."""
+        threads = None if hwthreads is None else tuple(hwthreads)
+        return cls(hostname, threads, None if accelerators is None else tuple(accelerators), configuration)
 
 
 class JobKey(NamedTuple):

@@ -9,6 +9,7 @@ generations the applications of one process, of which the newest answers
 reloading  taking over settings and secrets without a restart
 control    the Unix socket for ``ccgateway reload``
 notifying  what a service manager is told
+telling    /metrics on a port of its own, for all workers together
 bounded    uvicorn's HTTP protocol, with a bound on what it takes in
 memory     how much freed memory the process keeps
 stopping   the end of requests under way when the gateway stops

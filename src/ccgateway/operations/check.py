@@ -25,7 +25,7 @@ from ccgateway.operations.calling import how_to_call
 from ccgateway.operations.contradictions import contradictions
 from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
 from ccgateway.operations.identities import check_identities, check_signing, ways_of
-from ccgateway.operations.outlook import Looked, Silent, find_duplicates, judge_expiry
+from ccgateway.operations.outlook import Looked, find_duplicates, judge_expiry
 from ccgateway.operations.refusals import advise
 from ccgateway.operations.serving import refuse_without_sites
 from ccgateway.operations.tokens import TokenFacts, roles_wanted, token_key
@@ -99,6 +99,7 @@ class _Asked:
     async def run(self) -> None:
         """Fills ``found``: the token by itself, then what the site says to it."""
         _judge_transport(self.site, self.found)
+        is_service = True
         try:
             token = self.site.read_token()
         except SettingsError as error:
@@ -108,9 +109,9 @@ class _Asked:
             if token is not None or not self.found.ways:
                 _judge_source(self.site, self.found, token)
             if token is None and "own" in self.found.ways:
-                token = self._from_table()
+                token, is_service = self._from_table(), False
         try:
-            registry = Registry([self.site.model_copy(update={"token": token or NO_TOKEN})], Silent())
+            registry = Registry([self.site.model_copy(update={"token": token or NO_TOKEN})])
         except SettingsError as error:
             self.found.findings.append(Finding.of(error))
             return
@@ -138,7 +139,7 @@ class _Asked:
         self.found.reachable, self.found.accepted, self.found.release = True, facts is not None, release
         if not self._judge_release(release) or facts is None:
             return
-        self._judge_rights(facts, credential, release)
+        self._judge_rights(facts, credential, release, is_service=is_service)
         await self._read(instance, credential, facts)
         await self._try_table(instance)
 
@@ -205,7 +206,7 @@ class _Asked:
         self.found.problem("release", problem, f'Set release = "{release}" (or "auto").')
         return False
 
-    def _judge_rights(self, facts: TokenFacts, credential: Credential, release: str) -> None:
+    def _judge_rights(self, facts: TokenFacts, credential: Credential, release: str, *, is_service: bool) -> None:
         dialect, key, found = DIALECTS[release], token_key(self.site), self.found
         found.root = dialect.root(credential)
         found.sees = "all jobs" if credential.sees_all else f"jobs of {credential.user}"
@@ -217,7 +218,7 @@ class _Asked:
             found.warn(
                 key, "a token with the role api alone reads every job, but cannot choose the scopes of their metrics", remedy
             )
-        if dialect.isolates and not credential.sees_all:
+        if is_service and dialect.isolates and not credential.sees_all:
             problem = (
                 f"it is the token of an ordinary user, {credential.user}, so those who are shown by it see that one's jobs only"
             )

@@ -115,7 +115,7 @@ def _invite(
         state = f"{len(site.backend.jobs)} jobs" if address.up else "[red]down[/]"
         line(f"  {number} {site.name:10} {site.release.name:6} {address.url:24} {state}")
     body = json.dumps({"query": "{ jobs(first: 3) { items { id user state } complete } }"})
-    line(f"\nOpen in a browser (GraphiQL):\n  [bold]{url}/graphql[/]")
+    line(f"\nOpen in a browser:\n  [bold]{url}/[/]  all sites, jobs and usage\n  [bold]{url}/graphql[/]  GraphiQL")
     command = f"curl -s {url}/graphql -H 'Content-Type: application/json' -d {shlex.quote(body)}"
     line(f"\nOr in another shell:\n  {escape(command)}")
     line("\nA query to paste; hand pageInfo.endCursor back as variable after to read on:\n")

@@ -24,22 +24,14 @@ from ccgateway.site.base import Site
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import CallContext
 from ccgateway.site.registry import Registry
-from ccgateway.telemetry import Observer
 
-__all__ = ["OPERATOR", "SOON", "Looked", "Silent", "find_duplicates", "judge_expiry", "tell_outlook"]
+__all__ = ["OPERATOR", "SOON", "Looked", "find_duplicates", "judge_expiry", "tell_outlook"]
 
 log = logging.getLogger("ccgateway.outlook")
 
 #: a token that expires within this is worth a word
 SOON = 14 * 86400
 OPERATOR = Principal("ccgateway check")
-
-
-class Silent(Observer):
-    """Says nothing: what happens becomes findings."""
-
-    def exchanged(self, site: str, method: str, path: str, outcome: str, seconds: float) -> None:
-        """Nothing."""
 
 
 @dataclass(slots=True)
@@ -109,7 +101,7 @@ async def _look(site: SiteSettings, stack: AsyncExitStack) -> Looked:
     facts = TokenFacts.of(token)
     if facts.is_jwt and judge_expiry(site, looked.found, facts):
         return looked
-    registry = Registry([site.model_copy(update={"token": token})], Silent())
+    registry = Registry([site.model_copy(update={"token": token})])
     stack.push_async_callback(registry.aclose)
     instance = registry.one(site.name)
     context = CallContext(Credential.from_token(token), Deadline.after(site.timeout))

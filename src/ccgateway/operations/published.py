@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -18,6 +18,7 @@ from ccgateway.operations.protos import generated
 from ccgateway.settings import Settings
 from ccgateway.surfaces.graphql.schema import sdl
 from ccgateway.surfaces.rest.openapi import documented_openapi, released_openapi
+from ccgateway.telemetry.catalogue import METRICS
 
 __all__ = ["drift", "write"]
 
@@ -41,7 +42,11 @@ def _pretty(document: Mapping[str, object]) -> str:
 
 
 def _tables() -> Mapping[str, str]:
-    return {"docs/use/errors.md": "\n".join(_codes()), "docs/operate/settings.md": "\n".join(_settings())}
+    return {
+        "docs/use/errors.md": "\n".join(_codes()),
+        "docs/operate/settings.md": "\n".join(_settings()),
+        "docs/operate/metrics.md": "\n".join(_metrics()),
+    }
 
 
 def _filled(document: str, table: str) -> str:
@@ -60,9 +65,21 @@ def _settings() -> Iterator[str]:
     yield "| key | default | |\n|---|---|---|"
     for name, field in Settings.model_fields.items():
         model, section = _section(name, field)
-        for key, setting in model.model_fields.items():
-            if section == name or key != "name":  # the name of a section is its key
-                yield f"| `{section}.{key}` | {_default(setting)} | {setting.description} |"
+        yield from _keys(model, section, without=() if section == name else ("name",))  # the name of a section is its key
+
+
+def _keys(model: type[BaseModel], section: str, *, without: Collection[str] = ()) -> Iterator[str]:
+    for key, setting in model.model_fields.items():
+        if isinstance(setting.annotation, type) and issubclass(setting.annotation, BaseModel):
+            yield from _keys(setting.annotation, f"{section}.{key}")
+        elif key not in without:
+            yield f"| `{section}.{key}` | {_default(setting)} | {setting.description} |"
+
+
+def _metrics() -> Iterator[str]:
+    yield "| metric | type | labels | meaning |\n|---|---|---|---|"
+    for metric in METRICS:
+        yield f"| `{metric.name}` | {metric.kind.value} | {', '.join(f'`{one}`' for one in metric.labels)} | {metric.help} |"
 
 
 def _section(name: str, field: FieldInfo) -> tuple[type[BaseModel], str]:

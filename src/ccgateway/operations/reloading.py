@@ -30,6 +30,7 @@ LOOK_EVERY = 2.0
 FIXED = {
     "server": ("host", "port", "unix_socket", "workers", "control_socket", "drain", "grace"),
     "grpc": ("host", "port", "reflection", "keep_alive", "drain"),
+    "metrics": ("host", "port"),
 }
 #: files that come and go as they like, or are looked at by whoever reads them
 OTHERS = {("writes", "audit_file")}
@@ -63,10 +64,16 @@ def _named(settings: Settings) -> Iterator[Path]:
     for name in type(settings).model_fields:
         section = getattr(settings, name)
         for one in section.values() if isinstance(section, dict) else [section]:
-            for key in type(one).model_fields:
-                value = getattr(one, key)
-                if isinstance(value, Path) and (key.endswith("_file") or (name, key) in KEYS) and (name, key) not in OTHERS:
-                    yield value
+            yield from _named_in(name, one)
+
+
+def _named_in(name: str, section: BaseModel) -> Iterator[Path]:
+    for key in type(section).model_fields:
+        value = getattr(section, key)
+        if isinstance(value, BaseModel):
+            yield from _named_in(f"{name}.{key}", value)
+        elif isinstance(value, Path) and (key.endswith("_file") or (name, key) in KEYS) and (name, key) not in OTHERS:
+            yield value
 
 
 def _state(path: Path) -> State:
@@ -117,6 +124,7 @@ class Reloader:
                 found = await asyncio.to_thread(self._load)
                 refuse_without_sites(found)
                 found, fixed = with_fixed(found, self._settings)
+                found.check_workers()
                 await self._adopt(found)
             except SettingsError as error:
                 log.error("settings were not reloaded, and those from before go on: %s", _said(error))  # noqa: TRY400

@@ -21,14 +21,16 @@ from ccgateway.operations.notifying import Notifier
 from ccgateway.operations.outlook import tell_outlook
 from ccgateway.operations.reloading import Reloader
 from ccgateway.operations.serving import quiet_signals, refuse_without_sites, run, server_for, stop_signals
+from ccgateway.operations.telling import Meeting, gathered, told
 from ccgateway.operations.workers import Supervisor
 from ccgateway.settings import Settings
 from ccgateway.telemetry import configure_logging
+from ccgateway.telemetry.samples import added
 
 __all__ = ["serve"]
 
 
-def serve(load: Callable[[], Settings], file: Path | None, *, access_log: bool) -> bool:
+def serve(load: Callable[[], Settings], file: Path | None) -> bool:
     """Serves until Ctrl-C or SIGTERM; whether the workers could start. Raises ``SettingsError`` for settings that cannot be used.
 
     ``load`` reads the settings; ``file``: the one that they are in.
@@ -37,18 +39,20 @@ def serve(load: Callable[[], Settings], file: Path | None, *, access_log: bool) 
     refuse_without_sites(wanted)
     given = activated()
     with quiet_signals(), reserved(_at(wanted, given)) as settings:
-        configure_logging(settings.log.level)
+        configure_logging(settings.log.level, settings.log.format)
         workers = settings.server.workers
         tls = settings.server.tls_context()
         application = create_app(settings)
-        settings.cache.check_workers(workers, take_writes=settings.writes.enabled)
+        settings.check_workers()
         listeners = [given[number % len(given)] for number in range(workers)] if given else listeners_for(settings, workers)
-        running = _Running(settings, load, file, listeners, access_log=access_log)
+        running = _Running(settings, load, file, listeners)
         try:
             if workers == 1:
-                run(running.alone(Generations(application, tls)))
+                with told(settings.metrics, lambda: added([application.meter.samples()])):
+                    run(running.alone(Generations(application, tls)))
                 return True
-            return run(running.with_workers(application))
+            with gathered(settings.metrics) as meeting:
+                return run(running.with_workers(application, meeting))
         finally:
             if settings.server.unix_socket is not None and not given:
                 settings.server.unix_socket.unlink(missing_ok=True)
@@ -75,18 +79,15 @@ class _Running:
         load: Callable[[], Settings],
         file: Path | None,
         listeners: list[socket.socket],
-        *,
-        access_log: bool,
     ) -> None:
         self._settings, self._load, self._file, self._listeners = settings, load, file, listeners
-        self._access_log, self._notifier, self._listening = access_log, Notifier(), asyncio.Event()
+        self._notifier, self._listening = Notifier(), asyncio.Event()
 
     async def alone(self, generations: Generations) -> None:
         """In this process."""
         server = server_for(
             generations,
             self._settings,
-            access_log=self._access_log,
             tls=generations.tls,
             when_listening=self._announce,
             when_stopping=self._notifier.stopping,
@@ -95,15 +96,15 @@ class _Running:
         async def take(settings: Settings) -> None:
             await generations.prepare(settings)
             await generations.commit()
-            configure_logging(settings.log.level)
+            configure_logging(settings.log.level, settings.log.format)
 
         async with self._reached(take):
             await server.serve(sockets=self._listeners[:1])
 
-    async def with_workers(self, application: Application) -> bool:
+    async def with_workers(self, application: Application, meeting: Meeting | None) -> bool:
         """In processes of their own; whether they could start. ``application`` has shown that the settings are good."""
         await application.aclose()
-        supervisor = Supervisor(self._settings, self._listeners, access_log=self._access_log, when_listening=self._announce)
+        supervisor = Supervisor(self._settings, self._listeners, meeting, when_listening=self._announce)
 
         def stop(number: int) -> None:
             self._notifier.stopping()

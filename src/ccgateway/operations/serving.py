@@ -24,7 +24,7 @@ from ccgateway.settings import Settings
 from ccgateway.traffic.fair_loop import FairLoop
 
 __all__ = [
-    "GatewayServer", "quiet_signals", "refuse_without_sites", "run", "server_for", "set_log_levels", "stop_signals",
+    "GatewayServer", "quiet_server", "quiet_signals", "refuse_without_sites", "run", "server_for", "stop_signals",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -165,16 +165,15 @@ def server_for(
     app: Stops,
     settings: Settings,
     *,
-    access_log: bool = False,
     tls: ssl.SSLContext | None = None,
     when_listening: Callable[[], None] = lambda: None,
     when_stopping: Callable[[], None] = lambda: None,
     kind: type[GatewayServer] = GatewayServer,
 ) -> GatewayServer:
     """The HTTP server for ``app``. ``tls``: what speaks TLS to callers."""
-    set_log_levels(access_log=access_log)
+    quiet_server()
     application = Stoppable(app)
-    config = server_config(application, access_log=access_log)
+    config = server_config(application)
     config.load()
     config.ssl = tls
     return kind(
@@ -187,14 +186,12 @@ def server_for(
     )
 
 
-def set_log_levels(*, access_log: bool) -> None:
-    """What uvicorn logs in this process: trouble, and with ``access_log`` every request."""
+def quiet_server() -> None:
+    """uvicorn logs nothing in this process but trouble."""
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    if access_log:
-        logging.getLogger("uvicorn.access").setLevel(logging.INFO)
 
 
-def server_config(app: ASGIApp, *, access_log: bool) -> uvicorn.Config:
+def server_config(app: ASGIApp) -> uvicorn.Config:
     """How the gateway is served: says nothing about itself, bounds what it takes in."""
     return uvicorn.Config(
         app,
@@ -203,7 +200,7 @@ def server_config(app: ASGIApp, *, access_log: bool) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         log_config=None,
-        access_log=access_log,
+        access_log=False,  # the gateway's own says more (telemetry/access.py)
         proxy_headers=False,  # the application's own business: settings can change
         server_header=False,
         limit_concurrency=MOST_CONNECTIONS,

@@ -24,6 +24,7 @@ from ccgateway.errors import SettingsError
 from ccgateway.operations.generations import Generations
 from ccgateway.operations.serving import GatewayServer, run, server_for
 from ccgateway.operations.stopping import Stage
+from ccgateway.operations.telling import Meeting, answer_from
 from ccgateway.settings import Settings
 from ccgateway.telemetry import configure_logging
 
@@ -107,14 +108,19 @@ class Supervisor:
     Args:
         settings: What the workers begin with.
         listeners: Where they listen; closed in the end.
-        access_log: Whether they log every request.
+        meeting: Where they tell their metrics; ``None``: nowhere.
         when_listening: Called once all of them do.
     """
 
     def __init__(
-        self, settings: Settings, listeners: list[socket.socket], *, access_log: bool, when_listening: Callable[[], None]
+        self,
+        settings: Settings,
+        listeners: list[socket.socket],
+        meeting: Meeting | None,
+        *,
+        when_listening: Callable[[], None],
     ) -> None:
-        self._settings, self._listeners, self._access_log = settings, listeners, access_log
+        self._settings, self._listeners, self._meeting = settings, listeners, meeting
         self._when_listening: Callable[[], None] | None = when_listening
         self._workers: list[_Worker] = []
         self._stage = Stage.SERVING
@@ -150,7 +156,7 @@ class Supervisor:
                 raise SettingsError(*problems[0])
             raise SettingsError("server.workers", "a worker ended or did not answer meanwhile", "Reload again.")
         self._settings = settings
-        configure_logging(settings.log.level)
+        configure_logging(settings.log.level, settings.log.format)
         # one that ends now is replaced by one with the new settings
         await asyncio.gather(*(worker.ask(_Commit(number)) for worker in workers))
 
@@ -191,7 +197,7 @@ class Supervisor:
     def _start(self, listener: socket.socket) -> _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        arguments = (self._settings, theirs, listener, self._access_log)
+        arguments = (self._settings, theirs, listener, self._meeting)
         process = context.Process(target=_work, args=arguments, name="ccgateway worker")
         process.start()
         theirs.close()
@@ -264,12 +270,12 @@ class Supervisor:
 # --- within a worker
 
 
-def _work(settings: Settings, connection: Connection, listener: socket.socket, access_log: bool) -> None:  # noqa: FBT001
+def _work(settings: Settings, connection: Connection, listener: socket.socket, meeting: Meeting | None) -> None:
     """The life of a worker. A terminal's Ctrl-C and hang-up are for the supervisor to hear."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    configure_logging(settings.log.level)
-    run(_serve(settings, connection, listener, access_log=access_log))
+    configure_logging(settings.log.level, settings.log.format)
+    run(_serve(settings, connection, listener, meeting))
 
 
 class _WorkersServer(GatewayServer):
@@ -280,13 +286,15 @@ class _WorkersServer(GatewayServer):
         self.advance(Stage.DRAINING)
 
 
-async def _serve(settings: Settings, connection: Connection, listener: socket.socket, *, access_log: bool) -> None:
+async def _serve(settings: Settings, connection: Connection, listener: socket.socket, meeting: Meeting | None) -> None:
     loop, tls = asyncio.get_running_loop(), settings.server.tls_context()
-    generations = Generations(create_app(settings), tls)
+    application = create_app(settings)
+    if meeting is not None:
+        answer_from(application.meter.samples, meeting)
+    generations = Generations(application, tls)
     server = server_for(
         generations,
         settings,
-        access_log=access_log,
         tls=tls,
         when_listening=lambda: connection.send(_Alive()),
         kind=_WorkersServer,
@@ -329,7 +337,7 @@ async def _heed(messages: asyncio.Queue[_Message], connection: Connection, gener
                     connection.send(_Prepared(number, None))
             case _Commit(number):
                 await generations.commit()
-                configure_logging(generations.settings.log.level)
+                configure_logging(generations.settings.log.level, generations.settings.log.format)
                 connection.send(_Committed(number))
             case _:
                 await generations.discard()

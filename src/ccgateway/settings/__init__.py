@@ -7,11 +7,14 @@ globally. Every refusal names the key, what is wrong with its value, and the rem
 base        what all sections share, and where secrets are found
 cache       ``[cache]``
 grpc        ``[grpc]``
+export      ``[export]``
 identities  the sections about who may ask, and as whom each is shown to the sites
 limits      ``[limits]``
-log         ``[log]``
+portal      ``[portal]``
 rest        ``[rest]``
 server      ``[server]``
+sites       ``[sites.NAME]``
+telemetry   ``[metrics]``, ``[log]``, ``[traces]``
 writes      ``[writes]``
 """
 
@@ -22,16 +25,16 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Any, Self, get_args, get_origin
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariableError
 
 from ccgateway.errors import SettingsError
 from ccgateway.settings.base import Seconds, is_loopback
 from ccgateway.settings.cache import CacheSettings
+from ccgateway.settings.export import ExportSettings
 from ccgateway.settings.grpc import GrpcSettings
 from ccgateway.settings.identities import (
     ApiKeySettings,
@@ -39,13 +42,14 @@ from ccgateway.settings.identities import (
     ExchangeSettings,
     IdentitySettings,
     IssuerSettings,
-    SiteIdentitySettings,
     check_issuers,
 )
 from ccgateway.settings.limits import LimitSettings
-from ccgateway.settings.log import LogSettings
+from ccgateway.settings.portal import PortalSettings, check_portal
 from ccgateway.settings.rest import RestSettings
 from ccgateway.settings.server import ServerSettings
+from ccgateway.settings.sites import SITE_NAME, Release, SiteSettings
+from ccgateway.settings.telemetry import LogSettings, MetricsSettings, TraceSettings
 from ccgateway.settings.writes import WriteSettings
 
 __all__ = [
@@ -60,73 +64,23 @@ __all__ = [
     "IssuerSettings",
     "LimitSettings",
     "LogSettings",
+    "MetricsSettings",
+    "PortalSettings",
     "Release",
     "RestSettings",
     "Seconds",
     "ServerSettings",
     "Settings",
     "SiteSettings",
+    "TraceSettings",
     "WriteSettings",
     "load_settings",
 ]  # fmt: skip
 
-Release = Literal["auto", "1.2", "1.3", "1.4", "1.5", "howto"]
-
-#: how a site's jobs are read
-Reads = Literal["auto", "query", "rest"]
-
-SITE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SITE_NAME_REMEDY = "Use lower-case letters and digits, with a single '-' between them."
 PREFIX = "CCGATEWAY_"
 #: seconds by which requests get longer to end than one may take
 GRACE_BEYOND = 5.0
-
-
-class SiteSettings(SiteIdentitySettings):
-    """``[sites.<name>]``: one cc-backend instance."""
-
-    number: int = Field(ge=1, le=999, description="The site's number in integer job ids; never re-use one.")
-    url: str = Field(description="Base URL of the instance, e.g. https://cc.example.org.")
-    release: Release = Field("auto", description="Release of cc-backend there; auto finds out.")
-    required: bool = Field(default=False, description="Refuse an answer rather than give it without this site.")
-    timeout: Seconds = Field(10.0, description="Seconds the site may take for its part of one request.")
-    connect_timeout: Seconds = Field(3.0, description="Seconds for a connection to open.")
-    concurrency: int = Field(8, ge=1, le=256, description="Requests to the site at any one time.")
-    retries: int = Field(2, ge=0, le=10, description="How often a safe read is tried again.")
-    answer_bytes: int = Field(64 << 20, ge=4096, description="Largest answer accepted from the site, in bytes, unpacked.")
-    ca_file: Path | None = Field(None, description="PEM file of the authority that signed the site's certificate.")
-    reads: Reads = Field(
-        "auto",
-        description="How jobs are read: auto asks the site's own GraphQL (POST /query) for filters, counts and orders that REST "
-        "does not have, and for large pages; query asks it for whatever it can answer; rest never does.",
-    )
-    read_only: bool = Field(default=False, description="Let nothing be written at the site.")
-    tags_by_query: bool = Field(
-        default=True, description="Use the site's own GraphQL for what its REST interface cannot do to tags (and to list them)."
-    )
-    clusters: tuple[str, ...] | None = Field(
-        None, description="Names of the site's clusters, for writes that name a cluster only; asked of the site if left out."
-    )
-
-    same_as: str | None = Field(
-        None,
-        description="Name of the site that is one and the same instance under another address; jobs of both are listed once.",
-    )
-
-    @field_validator("url")
-    @classmethod
-    def _plain_base_url(cls, value: str) -> str:
-        found = re.fullmatch(r"(https?)://([^/?#\s@]+)(/[^?#\s]*)?", value)
-        if not found:
-            raise ValueError("needs the form http(s)://host[:port][/path] without user, query or fragment")
-        try:
-            split = urlsplit(value)
-            is_proper = split.port != 0 and bool(split.hostname)
-        except ValueError:
-            is_proper = False
-        if not is_proper:
-            raise ValueError("has no proper host or port")
-        return value.rstrip("/")
 
 
 class Settings(BaseSettings):
@@ -142,12 +96,16 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     rest: RestSettings = RestSettings()  # type: ignore[call-arg]
     grpc: GrpcSettings = GrpcSettings()  # type: ignore[call-arg]
+    export: ExportSettings = ExportSettings()  # type: ignore[call-arg]
     cache: CacheSettings = CacheSettings()  # type: ignore[call-arg]
     issuers: dict[str, IssuerSettings] = Field(default_factory=dict)
     api_keys: dict[str, ApiKeySettings] = Field(default_factory=dict)
     identities: IdentitySettings = IdentitySettings()  # type: ignore[call-arg]
     exchange: ExchangeSettings = ExchangeSettings()  # type: ignore[call-arg]
     writes: WriteSettings = WriteSettings()  # type: ignore[call-arg]
+    portal: PortalSettings = PortalSettings()  # type: ignore[call-arg]
+    metrics: MetricsSettings = MetricsSettings()  # type: ignore[call-arg]
+    traces: TraceSettings = TraceSettings()  # type: ignore[call-arg]
     sites: dict[str, SiteSettings] = Field(default_factory=dict)
 
     @classmethod
@@ -206,6 +164,7 @@ class Settings(BaseSettings):
                 if not SITE_NAME.fullmatch(name):
                     raise SettingsError(f"{kind}.{name}", "is not a name", _SITE_NAME_REMEDY)
         check_issuers(self.issuers, self.api_keys, self.sites)
+        check_portal(self.portal, self.issuers)
         if self.caller.anonymous and (self.caller.roles is None or not self.authenticates):
             remedy = "Set caller.roles, and an issuer or API keys for those who do say who they are."
             raise SettingsError("caller.anonymous", "it is not said what callers without a token may do", remedy)
@@ -251,6 +210,11 @@ class Settings(BaseSettings):
             "Listen on 127.0.0.1, or configure an issuer whose tokens callers have to show, or set "
             "server.serve_unauthenticated = true if all who can reach it may read all jobs.",
         )
+
+    def check_workers(self) -> None:
+        """Refuses several processes that could not tell one another what they have to (``SettingsError``)."""
+        self.cache.check_workers(self.server.workers, take_writes=self.writes.enabled)
+        self.portal.check_workers(self.server.workers, have_redis=self.cache.has_redis)
 
 
 def load_settings(path: Path | None, *, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -306,7 +270,7 @@ def _refuse_secrets(data: dict[str, Any]) -> None:
 def _refuse_underscores(data: dict[str, Any]) -> None:
     """In variables ``_`` stands for ``-``: a file with ``_`` could name one site twice."""
     for path, _ in _sections(data):
-        if len(path) == 2 and "_" in path[1]:
+        if path[0] in _NAMED and len(path) == 2 and "_" in path[1]:
             what = "is not a site name" if path[0] == "sites" else "is not a name"
             raise SettingsError(".".join(path), what, _SITE_NAME_REMEDY)
 
@@ -318,20 +282,22 @@ def _resolve_files(data: dict[str, Any], folder: Path) -> None:
                 section[key] = str(folder / _expanded(value, ".".join((*path, key))))
 
 
-#: keys whose value is a path, beside those that end in ``_file``
+#: kinds of sections that have names; keys whose value is a path, beside those that end in ``_file``
+_NAMED = ("sites", "issuers", "api_keys")
 _PATHS = {("identities", "table"), *(("server", key) for key in ("unix_socket", "control_socket", "tls_cert", "tls_key"))}
 #: keys whose value is a secret itself
-_SECRETS = frozenset({"token", "signing_key", "client_secret"})
+_SECRETS = frozenset({"token", "signing_key", "client_secret", "session_key"})
 
 
 def _sections(data: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """Every section by its path, those that are named included."""
     for kind, section in data.items():
         if isinstance(section, dict):
-            if kind in ("sites", "issuers", "api_keys"):
+            if kind in _NAMED:
                 yield from (((kind, name), named) for name, named in section.items() if isinstance(named, dict))
             else:
                 yield (kind,), section
+                yield from (((kind, name), nested) for name, nested in section.items() if isinstance(nested, dict))
 
 
 def _expanded(path: str, key: str) -> Path:
@@ -365,23 +331,20 @@ def _meant(loc: tuple[int | str, ...]) -> str | None:
 
 
 def _description(loc: tuple[int | str, ...]) -> str | None:
-    model = _MODELS.get(str(loc[0])) if loc else None
+    model = _MODELS.get(".".join(map(str, loc[:-1]))) or _MODELS.get(str(loc[0])) if loc else None
     field = model.model_fields.get(str(loc[-1])) if model else None
     return field.description if field else None
 
 
-_MODELS: dict[str, type[BaseModel]] = {
-    "server": ServerSettings,
-    "log": LogSettings,
-    "caller": CallerSettings,
-    "limits": LimitSettings,
-    "rest": RestSettings,
-    "grpc": GrpcSettings,
-    "cache": CacheSettings,
-    "issuers": IssuerSettings,
-    "api_keys": ApiKeySettings,
-    "identities": IdentitySettings,
-    "exchange": ExchangeSettings,
-    "writes": WriteSettings,
-    "sites": SiteSettings,
-}
+def _models() -> Iterator[tuple[str, type[BaseModel]]]:
+    """Every section, with what it holds; sections within sections too, and of sections with names what each of them holds."""
+    for name, field in Settings.model_fields.items():
+        kind = field.annotation
+        model: Any = get_args(kind)[-1] if get_origin(kind) is dict else kind
+        yield name, model
+        for key, inner in model.model_fields.items():
+            if isinstance(inner.annotation, type) and issubclass(inner.annotation, BaseModel):
+                yield f"{name}.{key}", inner.annotation
+
+
+_MODELS = dict(_models())

@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 
 from ccgateway.simulator.demo import site_of
 from ccgateway.simulator.release import RELEASES
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m ccgateway.simulator", description="A simulated ClusterCockpit site.")
     parser.add_argument("--release", choices=sorted(RELEASES), default="1.5")
+    parser.add_argument("--host", default="127.0.0.1", help="IPv4 address to listen on")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--jobs", type=int, default=1000, help="how many jobs to make up")
     parser.add_argument("--cluster", default="synth", help="also the site's name")
@@ -35,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before every answer")
     parser.add_argument("--per-job-cost", type=float, default=0.0, help="seconds for every job in an answer of REST")
     parser.add_argument("--per-query-cost", type=float, default=0.0, help="the same of POST /query")
+    parser.add_argument("--token-file", type=Path, default=None, help="where a token for a gateway is written, once it listens")
     parser.add_argument("--while-stdin-is-open", action="store_true", help="end when standard input is closed")
     given = parser.parse_args(arguments)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -52,6 +55,15 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def _end_with_stdin(stop: asyncio.Event) -> None:
     if not os.read(sys.stdin.fileno(), 4096):
         stop.set()
+
+
+def _write_secret(path: Path, text: str) -> None:
+    """Puts a file that its owner alone may read in place of what was there, in one step."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_text(text)
+    new.replace(path)
 
 
 async def _run(given: argparse.Namespace) -> None:
@@ -74,7 +86,7 @@ async def _run(given: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stop.set)
     if given.while_stdin_is_open:
         loop.add_reader(sys.stdin.fileno(), _end_with_stdin, stop)
-    async with serve(site, ports={site.name: given.port}) as running:
+    async with serve(site, ports={site.name: given.port}, host=given.host) as running:
         description = {
             "url": running[site.name].url,
             "name": site.name,
@@ -87,6 +99,8 @@ async def _run(given: argparse.Namespace) -> None:
         }
         sys.stdout.write(json.dumps(description) + "\n")
         sys.stdout.flush()
+        if given.token_file is not None:
+            _write_secret(given.token_file, site.token("demo"))
         await stop.wait()
 
 

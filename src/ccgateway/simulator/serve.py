@@ -36,10 +36,11 @@ _HOST = "127.0.0.1"
 
 
 class Address:
-    """One site on one port."""
+    """One site on one port of *host*."""
 
-    def __init__(self, site: SimulatedSite, port: int = 0) -> None:
+    def __init__(self, site: SimulatedSite, port: int = 0, host: str = _HOST) -> None:
         self.site = site
+        self.host = host
         self.port = port  #: 0 until first started, unless chosen
         self.down = asyncio.Event()  #: set while it is stopped after having been up
         self._server: asyncio.Server | None = None
@@ -50,7 +51,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        return f"http://{_HOST}:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def up(self) -> bool:
@@ -63,7 +64,7 @@ class Address:
         # the protocol must be named: asyncio sets TCP_NODELAY only on sockets that say they are TCP
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((_HOST, self.port))
+        listener.bind((self.host, self.port))
         self.port = listener.getsockname()[1]
         config = Config(
             self.site.app,
@@ -124,9 +125,11 @@ class Address:
 
 
 @asynccontextmanager
-async def serve(*sites: SimulatedSite, ports: Mapping[str, int] | None = None) -> AsyncIterator[dict[str, Address]]:
-    """Run *sites* in this event loop; *ports* fixes some by the site's name."""
-    running = {site.name: Address(site, (ports or {}).get(site.name, 0)) for site in sites}
+async def serve(
+    *sites: SimulatedSite, ports: Mapping[str, int] | None = None, host: str = _HOST
+) -> AsyncIterator[dict[str, Address]]:
+    """Run *sites* in this event loop; *ports* fixes some by the site's name, *host* is the IPv4 address that they listen on."""
+    running = {site.name: Address(site, (ports or {}).get(site.name, 0), host) for site in sites}
     if len(running) != len(sites):
         raise ValueError("two sites have the same name")
     try:

@@ -13,6 +13,9 @@ decoding     row types compiled for just the attributes that are needed
 sampling     large answers with metrics: everything but the samples is decoded
 releases     one value per release: what it accepts and answers, reads and writes; which one answers at a site
 health       what is known of a site from the last exchanges
+facts        what its answers tell beside what was asked: its clock, its certificate
+watching     what is going to go wrong with a site, said in time
+samples      how each site stands, for Prometheus
 release      the release that a site speaks, found out once for all who wait
 base         the protocol ``Site``: what can be asked of a site, and the values of its questions
 listing      one page of a list: how the site is asked for it, and what its answer says

@@ -1,7 +1,7 @@
 """Sends one request to one site and turns the library's exceptions into ours.
 
-Nothing of a caller goes to a site but what is written here: no caller's header, no cookie. Redirects are not followed, so that
-a token reaches the configured host and no other.
+Nothing of a caller goes to a site but what is written here: no caller's header, no cookie; the request's id and trace, which may
+be the caller's, are checked. Redirects are not followed, so that a token reaches the configured host and no other.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from ccgateway import __version__
 from ccgateway.errors import Code, SettingsError, SiteError
 from ccgateway.settings import SiteSettings
 from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
+from ccgateway.site.facts import SiteFacts
+from ccgateway.telemetry.requests import current_request
 from ccgateway.transport import AiohttpTransport, AnswerTooLargeError, authorities
 
 __all__ = ["SiteClient"]
@@ -38,8 +40,10 @@ class SiteClient:
     ``ANSWER_TOO_LARGE`` or ``BAD_ANSWER`` (what came is not HTTP).
     """
 
-    def __init__(self, settings: SiteSettings, transport: httpx2.AsyncBaseTransport | None = None) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: SiteSettings, transport: httpx2.AsyncBaseTransport | None = None, facts: SiteFacts | None = None
+    ) -> None:
+        self._settings, self._facts = settings, facts or SiteFacts()
         _check_url(settings)
         # the transport itself, without httpx2's client around it: cookies, redirects and proxies are not wanted here
         self._transport = transport or AiohttpTransport(
@@ -47,6 +51,7 @@ class SiteClient:
             idle=IDLE_SECONDS,
             limit=settings.answer_bytes,
             verify=authorities(settings.ca_file, f"sites.{settings.name}.ca_file"),
+            note_certificate=self._facts.note_certificate,
         )
         self._timeout = httpx2.Timeout(None, connect=settings.connect_timeout).as_dict()
         self._headers = {
@@ -58,10 +63,16 @@ class SiteClient:
     async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         """The site's answer, whatever its status."""
         headers = {**self._headers, "X-Auth-Token": context.credential.token.get_secret_value()}
+        record = current_request()
+        if record is not None:
+            headers["X-Request-ID"] = record.request_id
+            if record.trace is not None:
+                headers["traceparent"] = record.trace.header
         if request.body is not None:
             headers["Content-Type"] = request.media_type
         name, seconds = self._settings.name, self._settings.connect_timeout
         context.stats.calls += 1
+        begun = time()
         try:
             async with context.deadline.limit():
                 answer = await self._transport.handle_async_request(
@@ -90,6 +101,7 @@ class SiteClient:
             raise SiteError(Code.CONNECTION_LOST, name, "The connection broke before the answer was complete.") from None
         except httpx2.HTTPError:
             raise SiteError(Code.BAD_ANSWER, name, "What the site sent is not a proper HTTP answer.") from None
+        self._facts.note_date(answer.headers.get("Date"), time() - begun)
         secrets = _secret_parts(context.credential.token.get_secret_value())
         return SiteAnswer(
             answer.status_code,

@@ -8,6 +8,7 @@ every single exchange is told.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass, replace
 
@@ -20,10 +21,14 @@ from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteReque
 from ccgateway.site.outage import Outage
 from ccgateway.site.outages import FailureMemory
 from ccgateway.telemetry import Observer
+from ccgateway.telemetry.observer import CallOutcome
+from ccgateway.telemetry.requests import waiting
 from ccgateway.traffic.fair_queue import FairQueue, Occupant, Place, QueueFullError, Waiting
 from ccgateway.traffic.scopes import FetchScope, current_scope, refused_in_queue
 
 __all__ = ["ConcurrencyLimit", "Guarding", "Noting", "Observed", "Retrying", "Watching"]
+
+logger = logging.getLogger("ccgateway.sites")
 
 #: seconds without an answer after which a question makes the site suspect
 SLOW = 1.0
@@ -43,16 +48,23 @@ class _Nobody:
 
 NOBODY = _Nobody()
 
+_OUTCOMES = {
+    Code.TIMEOUT: CallOutcome.TIMEOUT,
+    Code.UNREACHABLE: CallOutcome.UNREACHABLE,
+    Code.CONNECTION_LOST: CallOutcome.LOST,
+}
+
 
 class Noting:
-    """Withdraws the proof of tokens that the site refuses."""
+    """Withdraws the proof of tokens that the site refuses. Outermost: what happens below is the request's waiting."""
 
     def __init__(self, inner: Exchange, proofs: Proofs) -> None:
         self._inner, self._proofs = inner, proofs
 
     async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         """As the layer below."""
-        answer = await self._inner.exchange(request, context)
+        with waiting():
+            answer = await self._inner.exchange(request, context)
         if answer.status in (401, 403):
             self._proofs.withdraw(context.credential)
         return answer
@@ -117,31 +129,37 @@ class Watching:
 
 
 class Observed:
-    """Tells the observer how each exchange ended and how long it took."""
+    """Tells the observer how each exchange ended and how long it took; at level ``debug`` also the log."""
 
     def __init__(self, inner: Exchange, site: str, observer: Observer) -> None:
         self._inner, self._site, self._observer = inner, site, observer
 
     async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         """As the layer below."""
-        started, outcome = time.perf_counter(), "CANCELLED"
+        started, outcome = time.perf_counter(), CallOutcome.CANCELLED
+        self._observer.call_began(self._site)
         try:
             answer = await self._inner.exchange(request, context)
-            outcome = str(answer.status)
+            outcome = CallOutcome.of_status(answer.status)
             return answer
         except SiteError as error:
-            outcome = error.code.value
+            outcome = _OUTCOMES.get(error.code, CallOutcome.BAD)
             raise
         finally:
-            path = request.path.partition("?")[0]
-            self._observer.exchanged(self._site, request.method, path, outcome, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._observer.call_ended(self._site, outcome, seconds)
+            if logger.isEnabledFor(logging.DEBUG):
+                path = request.path.partition("?")[0]
+                logger.debug("%s %s %s -> %s in %.0f ms", self._site, request.method, path, outcome.value, seconds * 1000)
 
 
 class ConcurrencyLimit:
     """At most ``places`` requests at any one time, given out fairly; waiting for a place counts against the deadline."""
 
-    def __init__(self, inner: Exchange, site: str, places: int, *, most_waiting: int = MOST_WAITING) -> None:
-        self._inner, self._site = inner, site
+    def __init__(
+        self, inner: Exchange, site: str, places: int, *, most_waiting: int = MOST_WAITING, observer: Observer | None = None
+    ) -> None:
+        self._inner, self._site, self._observer = inner, site, observer or Observer()
         self._queue = FairQueue.for_site(places, most_waiting=most_waiting)
 
     async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
@@ -156,7 +174,11 @@ class ConcurrencyLimit:
         place = self._queue.try_enter(occupant, is_bulk=is_bulk)
         if place is None:
             waits = scope.waiters if isinstance(scope, FetchScope) else None
-            place = await self._wait(occupant, context.deadline, waits, is_bulk=is_bulk)
+            begun = time.perf_counter()
+            try:
+                place = await self._wait(occupant, context.deadline, waits, is_bulk=is_bulk)
+            finally:
+                self._observer.place_waited_for(self._site, time.perf_counter() - begun)
         try:
             return await self._inner.exchange(request, context)
         finally:

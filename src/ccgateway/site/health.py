@@ -20,8 +20,9 @@ class SiteHealth:
     """What is known of a site from the last exchanges.
 
     Whether it answered, since when that is so, its newest failure; ``bounded_until``: until when (on the monotonic clock) it is
-    not asked for jobs of impossible start times. ``breaker``: whether its failures keep questions from it, and since when
-    (``breaker_since``, seconds since the epoch).
+    not asked for jobs of impossible start times; ``pushed_down``, ``residual``: jobs looked at for lists, where the site
+    evaluated the whole filter, and where the gateway had to test them. ``breaker``: whether its failures keep questions from it,
+    and since when (``breaker_since``, seconds since the epoch).
     """
 
     reachable: bool = False
@@ -31,6 +32,8 @@ class SiteHealth:
     bounded_until: float = -math.inf
     breaker: BreakerState = BreakerState.CLOSED
     breaker_since: float = 0.0
+    pushed_down: int = 0
+    residual: int = 0
 
     def note(self, error: SiteError | None) -> None:
         """Takes in how one question ended."""
@@ -44,6 +47,13 @@ class SiteHealth:
         """Takes in whether questions are kept from the site."""
         if state is not self.breaker or not self.breaker_since:
             self.breaker, self.breaker_since = state, time.time()
+
+    def note_read(self, jobs: int, *, is_residual: bool) -> None:
+        """So many jobs were looked at for a list."""
+        if is_residual:
+            self.residual += jobs
+        else:
+            self.pushed_down += jobs
 
     @property
     def lists_all_times(self) -> bool:

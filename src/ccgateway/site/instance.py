@@ -146,7 +146,7 @@ class Instance:
                 if found is not None:
                     return found
             query = ListQuery.of(dialect, context.credential, wanted, window, size=size, page=page)
-            return query.page([] if query.plan.never else await listed(query))
+            return query.page([] if query.plan.never else await listed(query), self.health)
 
         return await self.in_dialect(context, ask)
 

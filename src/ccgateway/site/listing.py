@@ -10,6 +10,7 @@ from ccgateway.jobs.model import JobRow
 from ccgateway.site.base import JobsWanted
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
+from ccgateway.site.health import SiteHealth
 from ccgateway.site.releases import Dialect, ListPage, ReadPlan, Window
 
 __all__ = ["ListQuery"]
@@ -49,7 +50,8 @@ class ListQuery:
         """Every row of the answer. Raises ``SiteError`` for what is no list."""
         return self.dialect.list_rows(answer, site, self.plan.attributes)
 
-    def page(self, rows: Sequence[JobRow]) -> ListPage:
-        """The rows, and those that match."""
+    def page(self, rows: Sequence[JobRow], health: SiteHealth) -> ListPage:
+        """The rows, and those that match; counted in ``health``."""
         read = list(rows)
+        health.note_read(len(read), is_residual=bool(self.plan.residual))
         return ListPage(read, self.plan.matching(read) if self.plan.residual else read)

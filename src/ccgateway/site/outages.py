@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
 from collections.abc import Hashable, Iterator
 from contextvars import Context
@@ -34,11 +33,10 @@ from ccgateway.site.health import SiteHealth
 from ccgateway.site.hints import OutageHints
 from ccgateway.site.outage import EVERYBODY, Key, Outage, Witness, kind_of, remembered
 from ccgateway.site.replies import disguised_failure, refuse
+from ccgateway.telemetry import Observer
 from ccgateway.traffic.scopes import current_scope
 
 __all__ = ["FailureMemory"]
-
-logger = logging.getLogger("ccgateway.sites")
 
 #: seconds after the last question for which the failures of one person's token or questions are looked after; what is the site's
 #: own, until it ends
@@ -68,15 +66,22 @@ class FailureMemory:
     """What keeps questions from a site (``outage_for``), found out from how others end (``answered``, ``failed``, ``cut_off``).
 
     ``client``: asks the site, for the looks; ``timeout``: seconds that any question may take; ``health``: is told whether
-    questions are kept from the site; ``hints``: what other processes see. Owns the tasks that look after the site: ``aclose``
-    ends them.
+    questions are kept from the site, and ``observer``, when that changes; ``hints``: what other processes see. Owns the tasks
+    that look after the site: ``aclose`` ends them.
     """
 
     def __init__(
-        self, client: Exchange, site: str, timeout: float, health: SiteHealth | None = None, hints: OutageHints | None = None
+        self,
+        client: Exchange,
+        site: str,
+        timeout: float,
+        *,
+        health: SiteHealth | None = None,
+        hints: OutageHints | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._client, self._site, self._limit = client, site, min(LOOK, timeout)
-        self._health, self._hints = health or SiteHealth(), hints
+        self._health, self._hints, self._observer = health or SiteHealth(), hints, observer or Observer()
         self._outages: dict[Key, Outage] = {}
         self._callers: LRUCache[Key, FailureCount] = LRUCache(MOST_KEPT)
         self._relapses: LRUCache[Key, Relapses] = LRUCache(MOST_KEPT)
@@ -84,7 +89,7 @@ class FailureMemory:
         self._alone: TTLCache[Credential, bool] = TTLCache(MOST_KEPT, ALONE_FOR)
         self._looking = asyncio.Semaphore(LOOKS_AT_ONCE)
         self._answered_at = float("-inf")
-        self._down_since: float | None = None
+        self._is_told_down = False
         self._closed = False
 
     # --- who is let through
@@ -258,15 +263,13 @@ class FailureMemory:
         states = {one.recovery.state for _, one in down}
         worst = (BreakerState.OPEN, BreakerState.HALF_OPEN)
         state = next((one for one in worst if one in states), BreakerState.CLOSED)
-        now = asyncio.get_running_loop().time()
-        if self._down_since is None and failure is not None and down:
-            self._down_since = now
-            whole = any(key.kind is None for key, _ in down)
-            words = "is down" if whole else "answers, but fails questions of one kind, which it is not asked"
-            logger.warning("site %s %s: %s", self._site, words, failure.message)
-        elif self._down_since is not None and not down and not self._closed:
-            logger.warning("site %s answers again after %.1f s", self._site, now - self._down_since)
-            self._down_since = None
+        if not self._is_told_down and failure is not None and down:
+            self._is_told_down = True
+            is_whole = any(key.kind is None for key, _ in down)
+            self._observer.site_changed(self._site, failure.message if is_whole else f"only some questions. {failure.message}")
+        elif self._is_told_down and not down and not self._closed:
+            self._is_told_down = False
+            self._observer.site_changed(self._site, None)
         self._health.note_breaker(state)
 
     # --- looks

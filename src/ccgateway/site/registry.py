@@ -18,12 +18,15 @@ from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.client import SiteClient
 from ccgateway.site.credentials import Credential, Credentials, OneToken
 from ccgateway.site.credentials.keyring import Keyring
+from ccgateway.site.facts import SiteFacts
 from ccgateway.site.guard import ConcurrencyLimit, Guarding, Observed, Retrying, Watching
 from ccgateway.site.health import SiteHealth
 from ccgateway.site.hints import OutageHints
 from ccgateway.site.instance import Instance
 from ccgateway.site.outages import FailureMemory
-from ccgateway.telemetry import LogObserver, Observer
+from ccgateway.site.samples import Told, site_samples
+from ccgateway.telemetry import Observer
+from ccgateway.telemetry.samples import Sample
 
 __all__ = ["Registry"]
 
@@ -33,17 +36,20 @@ class _Connection:
     """What one site is asked through, and what is known of it."""
 
     client: SiteClient
+    facts: SiteFacts
     memory: FailureMemory
     instance: Instance
 
     @classmethod
     def to(cls, settings: SiteSettings, observer: Observer, credentials: Credentials, hints: TtlStore | None) -> _Connection:
-        name, client, health = settings.name, SiteClient(settings), SiteHealth()
+        name, health, facts = settings.name, SiteHealth(), SiteFacts()
+        client = SiteClient(settings, facts=facts)
         observed = Observed(client, name, observer)
-        memory = FailureMemory(observed, name, settings.timeout, health, OutageHints(hints, name) if hints is not None else None)
-        limited = ConcurrencyLimit(Watching(observed, memory), name, settings.concurrency)
+        own_hints = OutageHints(hints, name) if hints is not None else None
+        memory = FailureMemory(observed, name, settings.timeout, health=health, hints=own_hints, observer=observer)
+        limited = ConcurrencyLimit(Watching(observed, memory), name, settings.concurrency, observer=observer)
         exchange = Retrying(Guarding(limited, memory), name, settings.retries)
-        return cls(client, memory, Instance(settings, exchange, credentials, health))
+        return cls(client, facts, memory, Instance(settings, exchange, credentials, health))
 
     async def aclose(self) -> None:
         await self.instance.aclose()
@@ -76,16 +82,18 @@ class Registry:
         self.seal = keyring.seal if keyring is not None else Seal()
         self._connections: dict[str, Shared[_Connection]] = {}
         self._sites: dict[str, Site] = {}
+        self._told: list[Told] = []
         for settings in sorted(sites, key=lambda site: site.number):
             credentials = keyring.credentials(settings) if keyring is not None else _one_token(settings)
             found = before._connection_for(settings) if before is not None else None
             if found is None:
-                made = _Connection.to(settings, observer or LogObserver(), credentials, hints)
+                made = _Connection.to(settings, observer or Observer(), credentials, hints)
                 found, instance = Shared(made, made.aclose), made.instance
             else:
                 instance = found.value.instance.with_credentials(credentials)
             self._connections[settings.name] = found
             self.add(instance)
+            self._told.append(Told(instance, found.value.facts, credentials))
         for connection in self._connections.values():
             connection.hold()
 
@@ -114,6 +122,14 @@ class Registry:
     def __len__(self) -> int:
         return len(self._sites)
 
+    def samples(self) -> Iterator[Sample]:
+        """What there is to tell Prometheus of each site."""
+        return site_samples(self._told)
+
+    def told(self) -> Iterator[Told]:
+        """What is known of each site beside its answers."""
+        return iter(self._told)
+
     def open_to(self, caller: Principal) -> list[Site]:
         """The sites that ``caller`` may ask, by number: all of them, unless the caller is bound to one."""
         return list(self) if caller.site is None else [self.one(caller.site)]
@@ -141,6 +157,6 @@ class Registry:
             await self._keyring.aclose()
 
 
-def _one_token(settings: SiteSettings) -> Credentials:
+def _one_token(settings: SiteSettings) -> OneToken:
     token = settings.read_token()
     return OneToken(Credential.of_service(token) if token is not None else None)

@@ -4,7 +4,10 @@ graphql   the main face
 callers   who asks, as the headers say it: the same for every face
 ids       integer job ids over all sites
 grpc      gRPC: messages and streams, on a port of its own
+export    whole result sets, as JSON lines, CSV and Parquet
 rest      REST, as the how-to page and as cc-backend 1.5 have it
+portal    pages for people, and signing in to them
+recording every request by HTTP is told of: counted, logged
 requests  names a request, reads its body within bounds
 browser   pages for browsers, with nothing from elsewhere
 hosts     which Host headers are served (defence against DNS rebinding)

@@ -1,7 +1,8 @@
 """Who asks, as a request's headers (by gRPC, its metadata) say it: the same for every face of the gateway.
 
 A token comes as ``X-Auth-Token`` or ``Authorization: Bearer``. Where both are there and differ, cc-backend takes the first; here
-that is refused, as one of the two is not the caller's. No other header says who a caller is, whichever proxy may have written it.
+that is refused, as one of the two is not the caller's. No other header says who a caller is, whichever proxy may have written it,
+but the cookie of a session that the gateway itself began (``portal``).
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.identity.callers import Callers
 from ccgateway.identity.principal import Principal
 
-__all__ = ["CHALLENGE", "CallerOf", "caller_of", "token_among", "token_of"]
+__all__ = ["CHALLENGE", "CallerOf", "SignedIn", "caller_of", "token_among", "token_of"]
 
 #: who the caller of a request is; a ``GatewayError`` that it raises is the answer
 CallerOf: TypeAlias = Callable[[Request], Awaitable[Principal]]
+#: who is signed in, as a request's cookie says it; ``None``: nobody
+SignedIn: TypeAlias = Callable[[Request], Awaitable[Principal | None]]
 
 #: goes with every 401
 CHALLENGE = {b"www-authenticate": b"Bearer"}
@@ -26,13 +29,16 @@ CHALLENGE = {b"www-authenticate": b"Bearer"}
 AMBIGUOUS = "Send one token: what this request carries does not agree."
 
 
-def caller_of(callers: Callers) -> CallerOf:
-    """The reader of principals that every face is given."""
+def caller_of(callers: Callers, signed_in: SignedIn | None = None) -> CallerOf:
+    """The reader of principals that every face is given; ``signed_in``: of those who show no token, but a session, for faces that
+    the portal's pages use."""
 
     async def read(request: Request) -> Principal:
         if callers.everybody is not None:
             return callers.everybody
-        return await callers.principal(token_of(request))
+        token = token_of(request)
+        found = await signed_in(request) if token is None and signed_in is not None else None
+        return found if found is not None else await callers.principal(token)
 
     return read
 

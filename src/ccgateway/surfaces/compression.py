@@ -2,7 +2,8 @@
 
 ASGI middleware, so that every face has it. A body that comes to it whole goes out in pieces, each when the one before is on its
 way: the server then holds no copy of what a slow reader has not taken yet, and the body itself is all that such a reader costs.
-Bodies that come in pieces already are left alone.
+Bodies that come in pieces already are left alone, but for streams of rows: each of their pieces is compressed, and complete when
+it goes out, so that whoever is cut off can read all that came.
 
 A compressed body is not, byte for byte, what its strong entity tag stands for: the tag goes out as a weak one, which stands for
 all codings of it. What HEAD and 304 say of a body that they do not have is what GET would say, save a length that is not known.
@@ -18,7 +19,7 @@ from typing import TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ccgateway.surfaces.content_coding import coding_for, compressor_for
+from ccgateway.surfaces.content_coding import Compressor, coding_for, compressor_for, flushed
 
 __all__ = ["CompressionMiddleware"]
 
@@ -36,6 +37,8 @@ MOST_CHARACTERS = 256
 Header: TypeAlias = tuple[bytes, bytes]
 
 _COMPRESSIBLE = (b"application/json", b"application/graphql-response+json", b"text/")
+#: of bodies that come in pieces, what is compressed
+_STREAMS = (b"application/x-ndjson", b"text/csv")
 _VARY = (b"vary", b"Accept-Encoding")
 _THREADS = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="packing")  # starts none before it is used
 
@@ -56,6 +59,7 @@ class _Response:
     def __init__(self, scope: Scope, send: Send, *, compresses: bool) -> None:
         self._scope, self._send, self._compresses = scope, send, compresses
         self._start: Message | None = None
+        self._compressor: Compressor | None = None
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -63,7 +67,7 @@ class _Response:
             return
         start, self._start = self._start, None
         if start is None:
-            await self._send(message)
+            await self._send(message if self._compressor is None else await _compressed(self._compressor, message))
             return
         body = message.get("body", b"")
         is_whole = message["type"] == "http.response.body" and not message.get("more_body")
@@ -75,6 +79,9 @@ class _Response:
                 await self._send({"type": "http.response.body", "body": piece, "more_body": True})
             # what is sent comes after what the caller has taken: then nothing of the body is waiting any more
             await self._send({"type": "http.response.body", "body": b""})
+        elif not is_whole and (coding := self._coding_of_stream(start)) is not None:
+            self._compressor = compressor_for(coding)
+            await self._as_it_is(start, await _compressed(self._compressor, message))
         else:
             await self._as_it_is(start, message)
 
@@ -96,11 +103,25 @@ class _Response:
             size = int(headers.get(b"content-length", b"0"))
         if size < MINIMUM_SIZE:
             return None
-        accepted = [value.decode("latin-1") for name, value in self._scope["headers"] if name == b"accept-encoding"]
-        coding = coding_for(",".join(accepted)[:MOST_CHARACTERS])
+        coding = self._accepted()
         if coding is not None:
             start["headers"] = _as_compressed(start["headers"])
         return None if is_head else coding
+
+    def _coding_of_stream(self, start: Message) -> str | None:
+        """The same for a body in pieces."""
+        headers = dict(start["headers"])
+        if not self._compresses or not headers.get(b"content-type", b"").lower().startswith(_STREAMS):
+            return None
+        start["headers"] = [*start["headers"], _VARY]
+        coding = self._accepted()
+        if coding is not None:
+            start["headers"] = [*_as_compressed(start["headers"]), (b"content-encoding", coding.encode())]
+        return coding
+
+    def _accepted(self) -> str | None:
+        accepted = [value.decode("latin-1") for name, value in self._scope["headers"] if name == b"accept-encoding"]
+        return coding_for(",".join(accepted)[:MOST_CHARACTERS])
 
     async def _send_compressed(self, start: Message, body: bytes | bytearray, coding: str) -> None:
         compressor = compressor_for(coding)
@@ -116,6 +137,16 @@ class _Response:
             if compressed := await loop.run_in_executor(_THREADS, compressor.compress, piece):
                 await self._send({"type": "http.response.body", "body": compressed, "more_body": True})
         await self._send({"type": "http.response.body", "body": await loop.run_in_executor(_THREADS, compressor.flush)})
+
+
+async def _compressed(compressor: Compressor, message: Message) -> Message:
+    """One piece of a stream, compressed."""
+
+    def work() -> bytes:
+        body, is_last = compressor.compress(message.get("body", b"")), not message.get("more_body")
+        return body + (compressor.flush() if is_last else flushed(compressor))
+
+    return {**message, "body": await asyncio.get_running_loop().run_in_executor(_THREADS, work)}
 
 
 def _as_compressed(headers: Iterable[Header]) -> list[Header]:

@@ -19,10 +19,11 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["Compressor", "coding_for", "compressor_for"]
+__all__ = ["Compressor", "coding_for", "compressor_for", "flushed"]
 
 _GZIP_LEVEL, _ZSTD_LEVEL = 1, 1
 _GZIP_WINDOW = 31
+_Gzip = type(zlib.compressobj())
 
 
 class Compressor(Protocol):
@@ -40,6 +41,15 @@ class Compressor(Protocol):
 def compressor_for(coding: str) -> Compressor:
     """A new one for ``zstd`` or ``gzip``."""
     return zstd.ZstdCompressor(_ZSTD_LEVEL) if coding == "zstd" else zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+
+
+def flushed(compressor: Compressor) -> bytes:
+    """What the compressor still holds, so that whoever has everything up to here can unpack it; more may follow."""
+    if isinstance(compressor, zstd.ZstdCompressor):
+        return compressor.flush(zstd.ZstdCompressor.FLUSH_BLOCK)
+    if isinstance(compressor, _Gzip):
+        return compressor.flush(zlib.Z_SYNC_FLUSH)
+    raise TypeError(f"{compressor} is none of compressor_for")
 
 
 @lru_cache(maxsize=256)

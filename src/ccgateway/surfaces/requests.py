@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-import secrets
 from collections.abc import Mapping
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from ccgateway.errors import Code, RequestError
+from ccgateway.telemetry.requests import Surface, current_request, new_request_id, waiting
 
 __all__ = ["LateBodyError", "begin_request", "check_texts", "check_values", "qualities", "read_body"]
 
@@ -24,9 +24,12 @@ class LateBodyError(RequestError):
         super().__init__(Code.BAD_REQUEST, f"The body did not come within {seconds:g} s.")
 
 
-def begin_request() -> str:
-    """A new id for the request that the current task answers; the task bears it, for whoever looks at tasks."""
-    request_id = secrets.token_hex(6)
+def begin_request(surface: Surface) -> str:
+    """The id of the request that the current task answers on that face; the task bears it, for whoever looks at tasks."""
+    record = current_request()
+    if record is not None:
+        record.surface = surface
+    request_id = record.request_id if record is not None else new_request_id()
     task = asyncio.current_task()
     if task is not None:
         task.set_name(f"request {request_id}")
@@ -37,8 +40,9 @@ async def read_body(receive: Receive, most_bytes: int, seconds: float) -> bytes:
     """The request's body. ``BODY_TOO_LARGE`` as soon as it is larger than ``most_bytes``; ``LateBodyError`` after ``seconds``;
     ``ClientDisconnect`` if the caller goes away meanwhile."""
     try:
-        async with asyncio.timeout(seconds):
-            return await _read_body(receive, most_bytes)
+        with waiting():
+            async with asyncio.timeout(seconds):
+                return await _read_body(receive, most_bytes)
     except TimeoutError:
         raise LateBodyError(seconds) from None
 

@@ -68,15 +68,18 @@ class RequestScope:
     def use(self, site: str, rows: int) -> bool:
         """Counts one call to ``site`` for so many rows; whether the request is bulk by now."""
         used = self._used[site] = self._used.get(site, 0.0) + _cost(rows)
-        self._look_whether_bulk(used)
+        if used > ALLOWANCE:
+            self.become_bulk()
         return self.is_bulk
 
     def expect(self, site: str, rows: int) -> None:
         """Says that ``site`` will be asked for so many rows, if not by one call."""
-        self._look_whether_bulk(self._used.get(site, 0.0) + _cost(rows))
+        if self._used.get(site, 0.0) + _cost(rows) > ALLOWANCE:
+            self.become_bulk()
 
-    def _look_whether_bulk(self, used: float) -> None:
-        if used > ALLOWANCE and not self.is_bulk:
+    def become_bulk(self) -> None:
+        """Is bulk from now on, whatever it has used."""
+        if not self.is_bulk:
             self.is_bulk = True
             self.lane = (self.caller, True)
             self.traffic.now_bulk(self)

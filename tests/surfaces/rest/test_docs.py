@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ccgateway import __version__
+from ccgateway.surfaces.export.operations import export_table
 from ccgateway.surfaces.rest.endpoints import Table
 from ccgateway.surfaces.rest.openapi import documented_openapi, released_openapi
 from ccgateway.surfaces.rest.operations import API, RELEASED_API, RELEASED_USERAPI, USERAPI
@@ -15,7 +16,7 @@ from surfaces.rest.asking import RestGateway, client_of
 
 DOCUMENTS = {"documented": documented_openapi(), "released": released_openapi()}
 TABLES: dict[str, dict[str, Table]] = {
-    "documented": {"/api": API, "/userapi": USERAPI},
+    "documented": {"/api": API, "/userapi": USERAPI, "/export": export_table()},
     "released": {"/cc-backend/1.5/api": RELEASED_API, "/cc-backend/1.5/userapi": RELEASED_USERAPI},
 }
 #: what the how-to page lists

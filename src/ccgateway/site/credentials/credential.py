@@ -132,6 +132,11 @@ class Credentials(Protocol):
         """Whether ``of`` asks nobody, so that it takes no time."""
         ...
 
+    @property
+    def expires(self) -> float | None:
+        """When the site's service token expires (epoch seconds); ``None``: never, or there is none."""
+        ...
+
     async def of(self, caller: Principal, deadline: Deadline) -> Credential | None:
         """The credential for that caller; ``None`` if there is none, and the site is not to be asked.
 
@@ -146,6 +151,11 @@ class OneToken:
 
     credential: Credential | None
     at_once: bool = True
+
+    @property
+    def expires(self) -> float | None:
+        """See ``Credentials``."""
+        return self.credential.expires if self.credential is not None else None
 
     async def of(self, caller: Principal, deadline: Deadline) -> Credential | None:  # noqa: ARG002
         """That credential."""

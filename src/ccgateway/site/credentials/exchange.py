@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TypeAlias
-from urllib.parse import quote_plus
 
 import msgspec
 from cachetools import TLRUCache
 from pydantic import SecretStr
 
 from ccgateway.deadline import Deadline
-from ccgateway.identity.fetching import Fetched, Fetcher, FetchError
+from ccgateway.identity.fetching import Fetched, Fetcher, FetchError, basic_authorization
 from ccgateway.settings import ExchangeSettings
 
 __all__ = ["ExchangeError", "Given", "TokenExchange"]
@@ -137,11 +135,8 @@ class TokenExchange:
             form["client_id"] = self._client_id
         return form
 
-    def _headers(self) -> dict[str, str]:
-        if self._client_id is None or self._secret is None:
-            return {}
-        pair = f"{quote_plus(self._client_id)}:{quote_plus(self._secret.get_secret_value())}"
-        return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+    def _headers(self) -> Mapping[str, str]:
+        return {} if self._client_id is None or self._secret is None else basic_authorization(self._client_id, self._secret)
 
     async def probe(self) -> None:
         """Asks with a token that is none, to see that a service is there which says so. Raises ``ExchangeError``."""

@@ -31,6 +31,7 @@ class Unreadable:
 
     site: str
     at_once: bool = True
+    expires: float | None = None
 
     async def of(self, caller: Principal, deadline: Deadline) -> Credential | None:  # noqa: ARG002
         """Raises ``NO_CREDENTIAL``."""

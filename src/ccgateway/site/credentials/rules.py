@@ -9,6 +9,7 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.identity.principal import Principal
 from ccgateway.site.credentials.credential import Credential
+from ccgateway.site.credentials.service import ServiceToken
 from ccgateway.site.credentials.standing import Standing, Standings
 
 __all__ = ["ByRules", "OwnToken", "Rule"]
@@ -34,6 +35,11 @@ class ByRules:
     def __init__(self, site: str, standings: Standings, rules: Sequence[Rule]) -> None:
         self._site, self._standings, self._rules = site, standings, tuple(rules)
         self.at_once = all(rule.at_once for rule in self._rules)
+
+    @property
+    def expires(self) -> float | None:
+        """When the site's service token expires (epoch seconds); ``None``: never, or there is none."""
+        return next((rule.expires for rule in self._rules if isinstance(rule, ServiceToken)), None)
 
     async def of(self, caller: Principal, deadline: Deadline) -> Credential | None:
         """By the first rule that fits."""

@@ -21,6 +21,11 @@ class ServiceToken:
     def __init__(self, token: Credential, roles: Roles) -> None:
         self._token, self._roles = token, roles
 
+    @property
+    def expires(self) -> float | None:
+        """When the token expires (epoch seconds)."""
+        return self._token.expires
+
     async def credential(self, caller: Principal, standing: Standing, deadline: Deadline) -> Credential | None:  # noqa: ARG002
         """Fits the privileged. ``api`` beside other roles is no role of its own, so it counts only where it stands alone."""
         counting = standing.roles if standing.roles == _MACHINE else standing.roles - _MACHINE

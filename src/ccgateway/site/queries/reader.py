@@ -60,6 +60,7 @@ class QueryReader:
             query = QueriedList.of(plan.facts, plan.attributes, filters, order=order, size=rows, page=number)
             given = await listed(query)
             self._check(given, branch)
+            self.site.health.note_read(len(given), is_residual=not branch.is_exact)
             found += given
         if not is_one:
             found = sorted({row.id: row for row in found}.values(), key=lambda row: (-row.start_time, -row.id))

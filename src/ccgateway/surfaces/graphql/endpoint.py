@@ -30,6 +30,7 @@ from ccgateway.surfaces.graphql.wire import (
 from ccgateway.surfaces.presence import WhileConnected
 from ccgateway.surfaces.requests import begin_request
 from ccgateway.surfaces.rest.openapi import RELEASED
+from ccgateway.telemetry.requests import Surface, note_caller, note_error
 from ccgateway.traffic.admission import Sending, Traffic
 from ccgateway.traffic.scopes import give_way
 
@@ -73,7 +74,7 @@ class _Endpoint:
             await answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, sending: Sending) -> ASGIApp:
-        head, kind, request_id = Head(scope), JSON, begin_request()
+        head, kind, request_id = Head(scope), JSON, begin_request(Surface.GRAPHQL)
         try:
             if head.method == "GET" and self._graphiql and prefers_page(head):
                 return GRAPHIQL.response()
@@ -93,6 +94,7 @@ class _Endpoint:
     ) -> ASGIApp:
         refuse_other_origins(head)
         caller = await self._caller_of(Request(scope))
+        note_caller(caller.subject)
         match head.method:
             case "POST":
                 question = await read_post(head, receive, self._limits)
@@ -123,6 +125,7 @@ class _Endpoint:
 
 
 def _refused(refusal: Refusal, kind: str, *, status: int | None = None) -> Answer:
+    note_error(refusal.code)
     status = refusal.status if status is None else status
     headers: dict[bytes, bytes] = {401: CHALLENGE, 408: CLOSE, 413: CLOSE, 405: {b"allow": METHODS}}.get(status, {})
     if refusal.retry_after is not None:

@@ -28,6 +28,7 @@ from ccgateway.surfaces.graphql.context import RequestContext
 from ccgateway.surfaces.graphql.documents import MOST_ERRORS, Document, Documents
 from ccgateway.surfaces.graphql.executor import PlannedExecutor
 from ccgateway.surfaces.graphql.failures import (
+    Entry,
     Refusal,
     exactness_entry,
     field_entries,
@@ -41,6 +42,7 @@ from ccgateway.surfaces.graphql.persisted import PersistedQueries
 from ccgateway.surfaces.graphql.plans import Constant, Plan, RootField
 from ccgateway.surfaces.graphql.selection import NO_VARIABLES
 from ccgateway.surfaces.graphql.wire import GraphQLRequest
+from ccgateway.telemetry.requests import current_request, note_cost, note_error
 from ccgateway.traffic.scopes import give_way
 
 __all__ = ["Executions"]
@@ -73,8 +75,11 @@ class Executions:
         finally:
             await context.close()
         if context.is_overdrawn:
+            note_error(Code.LIMIT_EXCEEDED)
             return {"errors": gateway_entries(context.budget.error()), "data": None}
         entries = [entry for error in errors for entry in field_entries(error, request_id)]
+        if entries:
+            _tell(entries, data)
         entries += [gap_entry(gap) for gap in context.gaps]
         response: dict[str, Any] = {"errors": entries, "data": data} if entries else {"data": data}
         extensions: dict[str, Any] = {}
@@ -105,7 +110,9 @@ class Executions:
                 check_items(document.items + items_in([request.variables]), context.limits, writes=document.writes)
             variables = self._coerced(operation, request)
             plan = self._documents.plan(document, operation, variables)
-            check_cost(plan.cost(variables), context.limits)
+            cost = plan.cost(variables)
+            note_cost(cost)
+            check_cost(cost, context.limits)
             context.budget.is_shared = len(plan.roots) > 1
         except RequestError as error:
             raise Refusal.of(error) from None
@@ -180,6 +187,21 @@ class Executions:
         if not isinstance(result, ExecutionResult):
             raise TypeError("the schema has no incremental fields")
         return result.data, result.errors or ()
+
+
+def _tell(entries: Sequence[Entry], data: Data) -> None:
+    """Notes errors of fields: one is the answer where there is nothing else, and a gap where there is."""
+    record = current_request()
+    if record is None:
+        return
+    told = [(Code(entry["extensions"]["code"]), entry["extensions"].get("site")) for entry in entries]
+    if not data or all(value is None for value in data.values()):
+        record.note_error(told[0][0])
+    for code, site in told:
+        if site is not None:
+            record.note_site(site, code)
+        else:
+            record.lacking.append(code)
 
 
 async def _resolved(root: RootField, arguments: Mapping[str, Any], context: RequestContext) -> asyncio.Future[Any]:

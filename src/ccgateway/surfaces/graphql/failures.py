@@ -16,6 +16,7 @@ from graphql import GraphQLError
 from ccgateway.errors import CODES, Code, FederationError, GatewayError
 from ccgateway.jobs.statistics.figures import Exactness
 from ccgateway.surfaces.graphql.context import Gap
+from ccgateway.telemetry.requests import note_error
 
 __all__ = [
     "Entry",
@@ -102,6 +103,7 @@ def gap_entry(gap: Gap) -> Entry:
 
 def internal_entry(cause: BaseException, request_id: str) -> Entry:
     """Logs ``cause`` with its traceback and gives the entry that tells the caller no more than where to look."""
+    note_error(Code.INTERNAL)
     log.error("request %s: internal error", request_id, exc_info=cause)
     return _entry(Code.INTERNAL, f"internal error, request id {request_id}")
 

@@ -87,13 +87,7 @@ class ResourceInput:
     configuration: str | None = strawberry.field(default=None, description="How the host is configured.")
 
     def to_value(self) -> model.Resource:
-        threads, accelerators = self.hwthreads, self.accelerators
-        return model.Resource(
-            self.hostname,
-            None if threads is None else tuple(threads),
-            None if accelerators is None else tuple(accelerators),
-            self.configuration,
-        )
+        return model.Resource.of(self.hostname, self.hwthreads, self.accelerators, self.configuration)
 
 
 @strawberry.input(description="A job that has started at a scheduler. What is left out the site fills in or leaves empty.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -23,6 +24,9 @@ from ccgateway.settings import GrpcSettings
 from ccgateway.surfaces.callers import token_among
 from ccgateway.surfaces.grpc.statuses import status_of, trailers_of
 from ccgateway.surfaces.requests import begin_request
+from ccgateway.telemetry import Observer
+from ccgateway.telemetry.recorder import Recorder
+from ccgateway.telemetry.requests import RequestRecord, Surface, recorded, waiting
 from ccgateway.traffic.admission import Sending, Traffic
 
 __all__ = ["Call", "Calls"]
@@ -75,8 +79,9 @@ class Call:
         self._calls.check_size(message)
         seconds = self._calls.settings.stalled_after
         try:
-            async with asyncio.timeout(seconds):
-                await self._context.write(message)
+            with waiting():
+                async with asyncio.timeout(seconds):
+                    await self._context.write(message)
         except TimeoutError:
             text = f"The client did not take a message within {seconds:g} s (grpc.stalled_after)."
             raise RequestError(Code.RATE_LIMITED, text, retry_after=RETRY_AFTER) from None
@@ -90,6 +95,7 @@ class Calls:
     traffic: Traffic
     settings: GrpcSettings
     most_request_bytes: int
+    recorder: Recorder = field(default_factory=lambda: Recorder(Observer()))
     is_stopping: bool = False
     _running: set[asyncio.Task[Any]] = field(default_factory=set)
     _streams: Counter[Hashable] = field(default_factory=Counter)
@@ -148,11 +154,23 @@ class Calls:
     # --- one call
 
     async def _serve(self, context: grpc.aio.ServicerContext[Any, Any], work: Callable[[Call], Awaitable[T]]) -> T:
-        request_id = begin_request()
+        record = self.recorder.begin(Surface.GRPC, *_ids_in(context))
+        context.set_trailing_metadata(_id_of(record))
+        try:
+            with recorded(record):
+                return await self._recorded(context, work, record)
+        finally:
+            self.recorder.end(record, time.perf_counter() - record.began)
+
+    async def _recorded(
+        self, context: grpc.aio.ServicerContext[Any, Any], work: Callable[[Call], Awaitable[T]], record: RequestRecord
+    ) -> T:
+        request_id = begin_request(Surface.GRPC)
         until: Deadline | None = None
         try:
             with self._entered():
                 caller = await self._caller(context)
+                record.caller = caller.subject
                 until = _caller_deadline(context)
                 with caller_waits_until(until):
                     return await work(Call(caller, request_id, until, self, context))
@@ -160,6 +178,7 @@ class Calls:
             failure = error
         except asyncio.CancelledError:
             if not self._is_cut:
+                record.is_cancelled = True
                 raise
             failure = GatewayError(Code.STOPPING, STOPPING)
         except Exception:
@@ -168,7 +187,8 @@ class Calls:
             failure = GatewayError(Code.INTERNAL, f"internal error, request id {request_id}")
         if until is not None and until.remaining <= 0 and failure.code in (Code.ALL_SITES_FAILED, Code.INCOMPLETE):
             failure = GatewayError(Code.TIMEOUT, TOO_LATE)
-        return await context.abort(status_of(failure), failure.message, trailers_of(failure))
+        record.note_error(failure.code, failure.site)
+        return await context.abort(status_of(failure), failure.message, (*trailers_of(failure), *_id_of(record)))
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
@@ -249,6 +269,16 @@ class Calls:
 
 def _when_done(context: grpc.aio.ServicerContext[Any, Any], act: Callable[[], None]) -> None:
     context.add_done_callback(lambda _: act())  # type: ignore[arg-type]
+
+
+def _ids_in(context: grpc.aio.ServicerContext[Any, Any]) -> tuple[str | None, str | None]:
+    """The request id and the trace that a call comes with."""
+    found = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+    return found.get("x-request-id"), found.get("traceparent")
+
+
+def _id_of(record: RequestRecord) -> tuple[tuple[str, str], ...]:
+    return (("x-request-id", record.request_id),)
 
 
 def _close(sending: Sending) -> None:

@@ -20,6 +20,7 @@ from ccgateway.surfaces.graphql.limits import (
     WRITE_COST,
 )
 from ccgateway.surfaces.graphql.limits import METRIC_COST as EACH_METRIC
+from ccgateway.telemetry.requests import note_cost
 
 __all__ = ["check_commands", "check_filters", "check_metrics"]
 
@@ -38,6 +39,7 @@ def check_metrics(jobs: int, wanted: MetricsWanted, limits: LimitSettings) -> No
     names, scopes = wanted.names, wanted.scopes
     each = EACH_METRIC * (ALL_METRICS if names is None else max(1, len(names))) * max(1, len(scopes or ()))
     cost = ROOT_COST + jobs * each
+    note_cost(cost)
     if cost > limits.query_cost:
         raise _over("costs", cost, "(jobs × metrics × scopes)", limits.query_cost, "query_cost")
 
@@ -46,6 +48,7 @@ def check_commands(request: Message, commands: int, limits: LimitSettings) -> No
     """Refuses a call that writes more, in commands and what they list, than one may."""
     objects, others = _items_in(request)
     cost = WRITE_COST + commands * COMMAND_COST + objects + others
+    note_cost(cost)
     if cost > limits.query_cost:
         raise _over("costs", cost, "(orders and the items of their lists)", limits.query_cost, "query_cost")
 

@@ -17,6 +17,8 @@ from ccgateway.identity.callers import Callers
 from ccgateway.settings import GrpcSettings, LimitSettings
 from ccgateway.surfaces.grpc.calls import Calls
 from ccgateway.surfaces.grpc.service import SERVICES, handlers_for
+from ccgateway.telemetry import Observer
+from ccgateway.telemetry.recorder import Recorder
 from ccgateway.traffic.admission import Traffic
 
 __all__ = ["GrpcFace", "GrpcServer"]
@@ -38,10 +40,11 @@ class GrpcFace:
     cannot be used."""
 
     def __init__(
-        self, gateway: Gateway, callers: Callers, traffic: Traffic, settings: GrpcSettings, limits: LimitSettings
-    ) -> None:
+        self, gateway: Gateway, callers: Callers, traffic: Traffic, settings: GrpcSettings, limits: LimitSettings,
+        *, recorder: Recorder | None = None,
+    ) -> None:  # fmt: skip
         self.settings, self.limits = settings, limits
-        self.calls = Calls(callers, traffic, settings, limits.body_bytes)
+        self.calls = Calls(callers, traffic, settings, limits.body_bytes, recorder or Recorder(Observer()))
         self.handlers = tuple(handlers_for(self.calls, gateway, limits))
         self.tls = settings.read_tls()
 

@@ -325,7 +325,10 @@ def read_started(body: bytes, site: str | None = None, *, any_release: bool = Fa
         user=found.get("user", ""),
         cluster=found.get("cluster", ""),
         start_time=found.get("startTime", 0),
-        resources=tuple(_resource(one) for one in found.get("resources", ())),
+        resources=tuple(
+            Resource.of(one.get("hostname", ""), one.get("hwthreads"), one.get("accelerators"), one.get("configuration"))
+            for one in found.get("resources", ())
+        ),
         site=found.get("site", site),
         project=found.get("project", ""),
         sub_cluster=found.get("subCluster"),
@@ -340,14 +343,4 @@ def read_started(body: bytes, site: str | None = None, *, any_release: bool = Fa
         walltime=found.get("walltime"),
         tags=tuple(Tag(t.get("type", ""), t.get("name", ""), t.get("scope") or "global") for t in found.get("tags", ())),
         meta_data=found.get("metaData", {}),
-    )
-
-
-def _resource(found: Mapping[str, Any]) -> Resource:
-    threads, accelerators = found.get("hwthreads"), found.get("accelerators")
-    return Resource(
-        found.get("hostname", ""),
-        None if threads is None else tuple(threads),
-        None if accelerators is None else tuple(accelerators),
-        found.get("configuration"),
     )

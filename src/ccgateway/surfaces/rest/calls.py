@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
@@ -92,6 +93,8 @@ class Call:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     request_id: str
+    #: what is given back once the answer is on its way, or nobody waits for it any more
+    closing: ExitStack = field(default_factory=ExitStack, repr=False)
 
     @property
     def gateway(self) -> Gateway:
@@ -141,13 +144,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response; ``etag``: of one that stays the same, and may be asked for conditionally."""
+    """A response; ``etag``: of one that stays the same, and may be asked for conditionally; ``rest``: what follows the body, each
+    piece asked for when the one before is on its way. A ``GatewayError`` that it raises breaks the response off."""
 
     status: int = 200
     body: bytes | bytearray = b""
     media_type: str | None = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
+    rest: AsyncGenerator[bytes, None] | None = field(default=None, repr=False)
 
     @classmethod
     def json(

@@ -37,7 +37,8 @@ class Operation:
     """One method of one path.
 
     ``body``: the schema of what may be sent as JSON, ``form``: as a form; ``answers``: the type of the body by status (``str``:
-    text; ``None``: nothing; several: one of them); ``failure``: the type of what is said with one of ``FAILURES``.
+    text; ``None``: nothing; several: one of them); ``failure``: the type of what is said with one of ``FAILURES``; ``streams``:
+    the media types of an answer that is no JSON.
     """
 
     run: Handler
@@ -49,6 +50,7 @@ class Operation:
     form: Schema | None = None
     answers: Mapping[int, Any] = field(default_factory=dict)
     failure: Any = None
+    streams: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
@@ -11,6 +11,7 @@ import msgspec
 
 from ccgateway import __version__
 from ccgateway.errors import CODES
+from ccgateway.surfaces.export.operations import export_table
 from ccgateway.surfaces.rest.calls import JSON, TEXT
 from ccgateway.surfaces.rest.endpoints import FAILURES, Endpoint, Operation, Parameter, Schema, Table
 from ccgateway.surfaces.rest.forms import FORMS
@@ -39,11 +40,11 @@ plus the site's number. Lists and metrics of several sites say whether a site is
 
 
 def documented_openapi() -> Document:
-    """Of ``/api`` and ``/userapi``."""
+    """Of ``/api``, ``/userapi`` and ``/export``."""
     codes = ", ".join(f"`{code}` ({row.http})" for code, row in CODES.items())
     text = f"""{_SHOWS} Paths, parameters and answers are those of ClusterCockpit's how-to page; parameters and bodies of
 cc-backend 1.2 to 1.5 are taken as well. A failure has a `code`: {codes}."""
-    return _document("ccgateway", text, {"/api": API, "/userapi": USERAPI})
+    return _document("ccgateway", text, {"/api": API, "/userapi": USERAPI, "/export": export_table()})
 
 
 def released_openapi() -> Document:
@@ -132,7 +133,9 @@ def _operation(operation: Operation, endpoint: Endpoint, schemas: _Schemas, *, o
         "tags": ["own jobs" if own else endpoint.path.strip("/").partition("/")[0]],
         "summary": operation.summary,
         "parameters": [*in_path, *map(_parameter, operation.parameters)],
-        "responses": {str(status): _response(status, kind, schemas) for status, kind in operation.answers.items()},
+        "responses": {
+            str(status): _response(status, kind, schemas, operation.streams) for status, kind in operation.answers.items()
+        },
     }
     if operation.description:
         found["description"] = operation.description
@@ -154,11 +157,11 @@ def _parameter(one: Parameter) -> Document:
     return shown | ({"required": True} if one.required else {}) | ({"explode": True} if one.repeats else {})
 
 
-def _response(status: int, kind: Any, schemas: _Schemas) -> Document:
+def _response(status: int, kind: Any, schemas: _Schemas, streams: Sequence[str]) -> Document:
     found: Document = {
         "description": HTTPStatus(status).phrase,
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS},
     }
     if kind is str:
-        return found | {"content": {TEXT.partition(";")[0]: {"schema": {"type": "string"}}}}
+        return found | {"content": {name: {"schema": {"type": "string"}} for name in streams or [TEXT.partition(";")[0]]}}
     return found if kind is None else found | {"content": {JSON: {"schema": schemas.of(kind)}}}

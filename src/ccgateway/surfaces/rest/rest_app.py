@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, aclosing
 from dataclasses import replace
 
 from starlette.requests import ClientDisconnect, Request
@@ -19,6 +21,7 @@ from ccgateway.surfaces.rest.access import AccessRule, refuse_other_origins
 from ccgateway.surfaces.rest.calls import Answer, AppState, Call, Format, Query
 from ccgateway.surfaces.rest.endpoints import Match, Operation, Table
 from ccgateway.surfaces.rest.go_compat import RefusedError
+from ccgateway.telemetry.requests import Surface, note_caller, note_error
 from ccgateway.traffic.admission import Sending
 
 __all__ = ["RestApp"]
@@ -44,36 +47,41 @@ class RestApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        with self._state.traffic.sending() as sending:
+        with self._state.traffic.sending() as sending, ExitStack() as closing:
             try:
-                answer = await self._answer(request, sending)
+                answer = await self._answer(request, sending, closing)
             except ClientDisconnect:
                 answer = Answer(499, media_type=None)
             await _send(answer, send, with_body=request.method != "HEAD")
+            if answer.rest is not None and request.method != "HEAD":
+                await _send_rest(answer.rest, request.receive, send)
 
-    async def _answer(self, request: Request, sending: Sending) -> Answer:
-        request_id = begin_request()
+    async def _answer(self, request: Request, sending: Sending, closing: ExitStack) -> Answer:
+        request_id = begin_request(Surface.REST)
         try:
             refuse_other_origins(request, self._origins)
-            answer = await self._routed(request, request_id, sending)
+            answer = await self._routed(request, request_id, sending, closing)
             sending.settle(len(answer.body))
             return answer
         except ClientDisconnect:
             raise
         except LateBodyError as late:
+            note_error(late.code)
             return _with(self._format.failed(late), 408, {"Connection": "close"})
         except (GatewayError, RefusedError) as error:
-            closing = {"Connection": "close"} if isinstance(error, GatewayError) and error.code is Code.BODY_TOO_LARGE else {}
+            note_error(error.code if isinstance(error, GatewayError) else Code.BAD_REQUEST)
+            headers = {"Connection": "close"} if isinstance(error, GatewayError) and error.code is Code.BODY_TOO_LARGE else {}
             answer = self._format.failed(error)
             if isinstance(error, RequestError | SiteError) and error.retry_after is not None:
-                closing["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-            return _with(answer, answer.status, closing)
+                headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+            return _with(answer, answer.status, headers)
         except Exception:
             # the boundary: logged with its traceback, answered without
             log.exception("request %s: internal error", request_id)
+            note_error(Code.INTERNAL)
             return self._format.failed(GatewayError(Code.INTERNAL, f"internal error, request id {request_id}"))
 
-    async def _routed(self, request: Request, request_id: str, sending: Sending) -> Answer:
+    async def _routed(self, request: Request, request_id: str, sending: Sending, closing: ExitStack) -> Answer:
         matches = self._table.match(_path_below(request.scope))
         method = "GET" if request.method == "HEAD" and self._format.helpful else request.method
         match = next((one for one in matches if method in one.endpoint.operations), None)
@@ -81,12 +89,15 @@ class RestApp:
             try:
                 caller = await self._let_in(request)
             except GatewayError as error:
+                note_error(error.code)
                 return self._format.turned_away(error)
-            return await self._run(request, match, match.endpoint.operations[method], caller, request_id, sending)
+            operation = match.endpoint.operations[method]
+            return await self._run(request, match, operation, caller, request_id, sending, closing)
         if self._format.asks_first:
             try:
                 await self._let_in(request)
             except GatewayError as error:
+                note_error(error.code)
                 return self._format.turned_away(error)
         methods = list(dict.fromkeys(name for one in matches for name in one.endpoint.operations))
         if not methods:
@@ -100,12 +111,20 @@ class RestApp:
     async def _let_in(self, request: Request) -> Principal:
         """Who asks, if this face is theirs."""
         caller = await self._caller_of(request)
+        note_caller(caller.subject)
         if not self._admits(caller):
             raise RequestError(Code.FORBIDDEN, self._format.not_here)
         return caller
 
     async def _run(  # noqa: PLR0917 - what belongs to one request
-        self, request: Request, match: Match, operation: Operation, caller: Principal, request_id: str, sending: Sending
+        self,
+        request: Request,
+        match: Match,
+        operation: Operation,
+        caller: Principal,
+        request_id: str,
+        sending: Sending,
+        closing: ExitStack,
     ) -> Answer:
         limits = self._state.limits
         body = (
@@ -117,7 +136,7 @@ class RestApp:
         check_texts(body, limits.body_texts)
         headers = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
         query = Query(request.scope["query_string"].decode("latin-1"))
-        call = Call(self._state, self._format, caller, request.method, match.values, query, headers, body, request_id)
+        call = Call(self._state, self._format, caller, request.method, match.values, query, headers, body, request_id, closing)
         async with WhileConnected(request.receive), self._state.traffic.admitted(caller.share, sending):
             answer = await operation.run(call)
         if sending.refusal is not None:
@@ -144,9 +163,25 @@ async def _send(answer: Answer, send: Send, *, with_body: bool) -> None:
     else:
         headers.append(("Cache-Control", "no-store"))
     if answer.status != 304:
-        headers.append(("Content-Length", str(len(answer.body))))
+        if answer.rest is None:
+            headers.append(("Content-Length", str(len(answer.body))))
         if answer.media_type is not None:
             headers.append(("Content-Type", answer.media_type))
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     await send({"type": "http.response.start", "status": answer.status, "headers": raw})
-    await send({"type": "http.response.body", "body": answer.body if with_body and answer.status != 304 else b""})
+    body = answer.body if with_body and answer.status != 304 else b""
+    await send({"type": "http.response.body", "body": body, "more_body": with_body and answer.rest is not None})
+
+
+async def _send_rest(rest: AsyncGenerator[bytes, None], receive: Receive, send: Send) -> None:
+    """Sends the pieces of ``rest``, for as long as the caller is there. Where it fails, the response has no end."""
+    try:
+        async with WhileConnected(receive), aclosing(rest):
+            async for piece in rest:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except ClientDisconnect:
+        return
+    except GatewayError as error:
+        log.warning("an answer is broken off: %s: %s", error.code, error.message)
+        return
+    await send({"type": "http.response.body", "body": b""})

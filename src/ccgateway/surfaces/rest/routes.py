@@ -26,7 +26,7 @@ from ccgateway.surfaces.rest.release import ReleaseFormat
 from ccgateway.surfaces.rest.rest_app import RestApp
 from ccgateway.traffic.admission import Traffic
 
-__all__ = ["rest_routes"]
+__all__ = ["rest_routes", "shared_with"]
 
 #: what pages of other origins may send, and see beside the body
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -51,7 +51,7 @@ def rest_routes(
 
     def face(table: Table, format: Format, admits: AccessRule) -> ASGIApp:  # noqa: A002
         app = RestApp(state, table, format, caller_of, admits=admits, origins=allowed)
-        return _shared(app, origins)
+        return shared_with(app, origins)
 
     faces = {
         "/api": face(API, HowtoFormat(), may_use_api),
@@ -62,7 +62,7 @@ def rest_routes(
     return [*docs_routes(), *(Mount(base, app) for base, app in faces.items())]
 
 
-def _shared(face: RestApp, origins: Sequence[str]) -> ASGIApp:
+def shared_with(face: RestApp, origins: Sequence[str]) -> ASGIApp:
     """``face``, readable by pages of ``origins``."""
     if not origins:
         return face

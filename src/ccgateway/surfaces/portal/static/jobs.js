@@ -1,0 +1,201 @@
+// The list of jobs of all sites.
+
+import { ask } from "./api.js";
+import { announce, clean, el, link, root, theirs } from "./dom.js";
+import { ORDERS, filterForm, variablesOf } from "./filters.js";
+import { duration, number, time } from "./format.js";
+import { empty, failure, loading, missing } from "./notices.js";
+import { every } from "./repeating.js";
+import { saveCsv, saveJson } from "./table_files.js";
+
+const PAGE = 100;
+const ITEM = "id site cluster subCluster jobId user project state startTime duration numNodes numHWThreads numAcc energy metaData tags { id type name scope }";
+const REPORT = "sites { site status code message retryable notes }";
+const LIST = `query Jobs($filter: [JobFilter!], $order: OrderByInput, $sites: [String!], $first: Int, $after: String) {
+  jobs(filter: $filter, order: $order, sites: $sites, first: $first, after: $after) {
+    items { ${ITEM} } pageInfo { endCursor hasNextPage } complete ${REPORT} } }`;
+const COUNT = `query Count($filter: [JobFilter!], $sites: [String!]) { jobs(filter: $filter, sites: $sites, first: 1) { count ${REPORT} } }`;
+const AGAIN = `query Again($filter: [JobFilter!], $sites: [String!]) { jobs(filter: $filter, sites: $sites, first: ${PAGE}) { items { ${ITEM} } } }`;
+const CHOICES = "query Choices { sites { name } clusters { site name } tags { id type name scope } }";
+const AGAIN_EVERY = 10;
+const CSV_HEAD = ["id", "site", "cluster", "subCluster", "jobId", "jobName", "user", "project", "state", "startTime", "duration", "numNodes", "numHWThreads", "numAcc", "energy", "tags"];
+
+// what the list was when it was left, so that going back finds it and the place in it again
+let kept = { search: null };
+
+const nameOf = (job) => (typeof job.metaData?.jobName === "string" ? job.metaData.jobName : "");
+const csvRow = (job) => [
+  job.id, job.site, job.cluster, job.subCluster, job.jobId, nameOf(job), job.user, job.project, job.state, job.startTime,
+  job.duration, job.numNodes, job.numHWThreads, job.numAcc, job.energy, job.tags.map((tag) => `${tag.type}:${tag.name}`).join(" "),
+];
+
+function row(job) {
+  const cell = (name, label, ...content) => el("td", { class: name, data: { label } }, content);
+  return el(
+    "tr", { data: { id: job.id, state: job.state } },
+    cell("job", "Job", link(`/job/${encodeURIComponent(job.id)}`, el("strong", {}, String(job.jobId)), nameOf(job) ? el("span", { class: "name" }, theirs(nameOf(job), 60)) : null),
+      job.tags.length ? el("span", { class: "tags" }, job.tags.slice(0, 4).map((tag) => el("span", { class: "tag" }, theirs(`${tag.type}: ${tag.name}`, 40)))) : null),
+    cell("state", "State", el("span", { class: `pill ${/^[a-z_]+$/.test(job.state) ? job.state : ""}` }, job.state.replaceAll("_", " "))),
+    cell("who", "User", link(`/jobs?user=${encodeURIComponent(`=${job.user}`)}`, theirs(job.user, 60)), el("small", {}, theirs(job.project, 60))),
+    cell("where", "Cluster", theirs(job.cluster, 60), el("small", {}, theirs(job.site, 60))),
+    cell("start", "Start", time(job.startTime)),
+    cell("num length", "Duration", el("span", { title: `${number(job.duration)} s` }, duration(job.duration))),
+    cell("num nodes", "Nodes", number(job.numNodes)),
+    cell("num threads", "Threads", number(job.numHWThreads)),
+    cell("num acc", "Acc.", job.numAcc ? number(job.numAcc) : "–"),
+    cell("num energy", "kWh", job.energy ? number(job.energy) : "–"),
+  );
+}
+
+export async function show(main, { signal }) {
+  const params = new URLSearchParams(location.search);
+  const variables = variablesOf(params);
+  const back = kept.search === location.search && history.state?.scroll !== undefined ? kept : null;
+  const jobs = back ? back.jobs : new Map();
+  let cursor = back?.cursor ?? null, more = back?.more ?? true, busy = false;
+  kept = { search: location.search, jobs, cursor, more };
+
+  function changed(next) {
+    const text = next.toString();
+    history.pushState({}, "", `${root}/jobs${text ? `?${text}` : ""}`);
+    dispatchEvent(new PopStateEvent("popstate"));
+  }
+
+  const heading = (name, label, className = "") => {
+    if (!(name in ORDERS)) return el("th", { scope: "col", class: className }, label);
+    const current = (params.get("order") ?? "startTime") === name;
+    const ascending = params.get("dir") === "asc";
+    const button = el("button", { type: "button", onclick: () => {
+      const next = new URLSearchParams(params);
+      next.set("order", name);
+      next.set("dir", current && !ascending ? "asc" : "desc");
+      changed(next);
+    } }, label, current ? (ascending ? " ↑" : " ↓") : "");
+    return el("th", { scope: "col", class: className, "aria-sort": current ? (ascending ? "ascending" : "descending") : null }, button);
+  };
+
+  const counted = el("p", { class: "lead", id: "count" }, " ");
+  const banner = el("div", { id: "banner" });
+  const newer = el("div");
+  const body = el("tbody");
+  const table = el("table", { class: "list jobs", hidden: true }, el("caption", { class: "hidden" }, "Jobs of all sites"),
+    el("thead", {}, el("tr", {}, heading("", "Job"), heading("", "State"), heading("", "User"), heading("", "Cluster"), heading("startTime", "Start"),
+      heading("duration", "Duration", "num"), heading("numNodes", "Nodes", "num"), heading("numHWThreads", "Threads", "num threads"), heading("numAcc", "Acc.", "num acc"), heading("energy", "kWh", "num energy"))), body);
+  const foot = el("div", { class: "foot" });
+  const aside = el("div", { class: "aside" });
+  const files = el("div", { class: "buttons" },
+    el("button", { type: "button", class: "quiet", id: "csv", onclick: () => saveCsv("jobs.csv", CSV_HEAD, [...jobs.values()].map(csvRow)) }, "CSV"),
+    el("button", { type: "button", class: "quiet", id: "json", onclick: () => saveJson("jobs.json", [...jobs.values()]) }, "JSON"));
+  main.append(el("div", { class: "title" }, el("h1", {}, "Jobs"), counted, files), aside, banner, newer, el("div", { class: "scroll", role: "region", "aria-label": "List of jobs", tabindex: "0" }, table), foot);
+
+  const choices = { sites: [], clusters: [], tags: [] };
+  let form = filterForm(params, choices, changed);
+  aside.append(form);
+  ask(CHOICES, {}, signal).then(({ data }) => {
+    choices.sites = (data.sites ?? []).map((site) => site.name);
+    choices.clusters = [...new Set((data.clusters ?? []).map((cluster) => cluster.name))];
+    choices.tags = data.tags ?? [];
+    if (form.contains(document.activeElement)) return; // somebody types: what is there suffices
+    const fresh = filterForm(params, choices, changed);
+    form.replaceWith(fresh);
+    form = fresh;
+  }).catch(() => {}); // the list says what is wrong
+
+  function add(items) {
+    const rows = [];
+    for (const job of items) {
+      if (!jobs.has(job.id)) rows.push(row(job));
+      jobs.set(job.id, job);
+    }
+    body.append(...rows);
+  }
+
+  async function next() {
+    if (busy || !more) return;
+    busy = true;
+    const waiting = loading(jobs.size ? 2 : 8, variables.sites ? variables.sites.join(", ") : "the sites");
+    foot.replaceChildren(waiting);
+    try {
+      const answer = await ask(LIST, { ...variables, first: PAGE, after: cursor }, signal);
+      const page = answer.data.jobs;
+      add(page.items);
+      cursor = page.pageInfo.endCursor ?? cursor;
+      more = page.pageInfo.hasNextPage;
+      Object.assign(kept, { cursor, more });
+      const lacking = missing(page.sites, answer.errors);
+      if (lacking) banner.replaceChildren(lacking);
+      table.hidden = !jobs.size;
+      announce(`${jobs.size} jobs shown`);
+      drawFoot();
+    } catch (error) {
+      if (!signal.aborted) foot.replaceChildren(failure(error, next));
+    } finally {
+      busy = false;
+    }
+  }
+
+  function drawFoot() {
+    if (more) {
+      const button = el("button", { type: "button", id: "more", onclick: next }, "More jobs");
+      foot.replaceChildren(button);
+      watcher.observe(button);
+    } else {
+      foot.replaceChildren(jobs.size ? el("p", { class: "muted" }, `All ${number(jobs.size)} jobs are shown.`) : empty("No job matches.", "Take something out of the filter, or look at a longer time."));
+    }
+  }
+
+  const watcher = new IntersectionObserver((entries) => {
+    if (entries.some((entry) => entry.isIntersecting)) next();
+  }, { rootMargin: "600px" });
+  signal.addEventListener("abort", () => watcher.disconnect());
+
+  async function recount() {
+    try {
+      const { data } = await ask(COUNT, { filter: variables.filter, sites: variables.sites }, signal);
+      const why = data.jobs.sites.flatMap((site) => [site.message, ...site.notes]).filter(Boolean)[0];
+      counted.textContent = data.jobs.count === null ? "How many there are cannot be told now" : `${number(data.jobs.count)} jobs`;
+      counted.title = data.jobs.count === null ? clean(why ?? "", 300) : "";
+    } catch (error) {
+      if (!signal.aborted) counted.textContent = error.entries ? `How many cannot be told (${error.code})` : "";
+    }
+  }
+
+  /** Jobs shown as running, as they are now; and whether newer ones have come. */
+  async function refresh() {
+    const running = [...jobs.values()].filter((job) => job.state === "running").map((job) => job.id);
+    for (let at = 0; at < Math.min(running.length, 5 * PAGE); at += PAGE) {
+      const dbId = running.slice(at, at + PAGE);
+      const { data } = await ask(AGAIN, { filter: [{ dbId }], sites: [...new Set(dbId.map((id) => jobs.get(id).site))] }, signal);
+      for (const job of data.jobs.items) {
+        const before = jobs.get(job.id);
+        // a site uses its numbers again: another job under this one is not that job
+        if (!before || before.jobId !== job.jobId || before.startTime !== job.startTime) continue;
+        jobs.set(job.id, job);
+        const old = body.querySelector(`tr[data-id="${CSS.escape(job.id)}"]`);
+        if (old && !old.contains(document.activeElement)) old.replaceWith(row(job));
+      }
+    }
+    if (variables.order) return;
+    const { data } = await ask(LIST, { ...variables, first: 1 }, signal);
+    const newest = data.jobs.items[0];
+    const first = jobs.values().next().value;
+    const isNewer = newest && !jobs.has(newest.id) && (!first || newest.startTime >= first.startTime);
+    if (isNewer && !newer.firstChild) {
+      newer.append(el("button", { type: "button", class: "newer", onclick: () => { kept = { search: null }; dispatchEvent(new PopStateEvent("popstate")); } }, "Newer jobs have started: show them"));
+      announce("Newer jobs have started");
+    }
+  }
+
+  every(AGAIN_EVERY, signal, refresh);
+  if (back) {
+    const shown = [...jobs.values()];
+    body.append(...shown.map(row));
+    table.hidden = !shown.length;
+    drawFoot();
+    scrollTo(0, history.state.scroll);
+    recount();
+    return;
+  }
+  recount();
+  await next();
+}
