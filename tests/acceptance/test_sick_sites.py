@@ -46,7 +46,7 @@ SICK: dict[str, Callable[[SimulatedSite], object]] = {
     "dripping": lambda one: one.faults.drip(interval=0.5),
     "503": lambda one: one.faults.status(503),
     "504 after a while": lambda one: one.faults.status(504),
-    "refusing": lambda one: one.unplug(),
+    "refusing": lambda one: one.unplug() if one.unplug else None,
     "resetting": lambda one: one.faults.reset(),
     "empty 200": lambda one: one.faults.empty(),
     "an error in a 200": lambda one: one.faults.error_object("kaputt"),

@@ -19,7 +19,7 @@ from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteRequest
 from ccgateway.site.guard import Guarding, Watching
 from ccgateway.site.hints import OutageHints
-from ccgateway.site.outage import RememberedFailureError
+from ccgateway.site.outage import EVERYBODY, RememberedFailureError, Witness
 from ccgateway.site.outages import FailureMemory
 from ccgateway.telemetry import Observer
 from ccgateway.traffic.admission import Traffic
@@ -309,7 +309,7 @@ async def test_the_token_of_one_who_fails_for_ever_holds_nobody_up() -> None:
             await asyncio.sleep(0.05)
         assert isinstance(await outcome(memory, context=asking(CLEO)), RememberedFailureError)
         flaky.clear()
-        await until(lambda: not is_down(memory) or outages.EVERYBODY not in memory._outages)
+        await until(lambda: not is_down(memory) or EVERYBODY not in memory._outages)
         assert await outcome(memory, context=asking(CLEO)) is OK
         for _ in range(20):
             assert await outcome(memory, context=asking(BOB)) is OK
@@ -372,7 +372,7 @@ async def test_of_those_who_insist_a_few_ask_and_the_others_wait_for_a_look() ->
     down = [True]
     site = Slow(lambda *_: status(503) if down else OK)
     async with memory_of(site) as memory:
-        memory._fall(outages.EVERYBODY, failure(Code.UNREACHABLE), [outages.Witness(ALICE)])
+        memory._fall(EVERYBODY, failure(Code.UNREACHABLE), [Witness(ALICE)])
         asking_now = [asyncio.create_task(outcome(memory, context=asking(insists=True))) for _ in range(20)]
         done, _ = await asyncio.wait(asking_now, timeout=5, return_when=asyncio.FIRST_COMPLETED)
         await until(lambda: sum(one.done() for one in asking_now) == 18)
@@ -388,7 +388,7 @@ async def test_an_answer_to_a_look_lets_those_who_insist_ask() -> None:
     down = [True]
     site = Slow(lambda *_: status(503) if down else OK)
     async with memory_of(site) as memory:
-        memory._fall(outages.EVERYBODY, failure(Code.UNREACHABLE), [outages.Witness(ALICE)])
+        memory._fall(EVERYBODY, failure(Code.UNREACHABLE), [Witness(ALICE)])
         asking_now = [asyncio.create_task(outcome(memory, context=asking(insists=True))) for _ in range(20)]
         await asyncio.sleep(0)
         down.clear()
@@ -400,13 +400,13 @@ async def test_an_answer_to_a_look_lets_those_who_insist_ask() -> None:
 async def test_a_question_that_was_cancelled_at_a_site_that_is_down_leaves_nothing_behind() -> None:
     site = Slow(lambda *_: status(503))
     async with memory_of(site) as memory:
-        memory._fall(outages.EVERYBODY, failure(Code.UNREACHABLE), [outages.Witness(ALICE)])
+        memory._fall(EVERYBODY, failure(Code.UNREACHABLE), [Witness(ALICE)])
         probes = [asyncio.create_task(outcome(memory, context=asking(insists=True))) for _ in range(5)]
         await asyncio.sleep(0.01)
         for one in probes:
             one.cancel()
         await asyncio.gather(*probes, return_exceptions=True)
-        outage = memory._outages[outages.EVERYBODY]
+        outage = memory._outages[EVERYBODY]
         assert outage.probes == 0
         assert not outage._waiting
 
@@ -417,7 +417,7 @@ async def test_a_question_that_was_cancelled_at_a_site_that_is_down_leaves_nothi
 async def ask_as(
     memory: Guarded, caller: str, request: SiteRequest = READ, credential: Credential = ALICE
 ) -> SiteAnswer | SiteError:
-    with entered(RequestScope(Traffic(LimitSettings()), caller)):
+    with entered(RequestScope(Traffic(LimitSettings.model_validate({})), caller)):
         return await outcome(memory, request, asking(credential))
 
 
@@ -532,7 +532,7 @@ async def test_a_process_looks_for_itself_when_another_one_says_that_a_site_is_d
     store = TtlStore("down")
     told = Site(lambda *_: failure(Code.UNREACHABLE))
     one = FailureMemory(told, "here", 5.0, hints=OutageHints(store, "here"))
-    one._fall(outages.EVERYBODY, failure(Code.UNREACHABLE), [outages.Witness(ALICE)])
+    one._fall(EVERYBODY, failure(Code.UNREACHABLE), [Witness(ALICE)])
     await until(lambda: bool(store._here))
     site = Slow(lambda *_: status(503))
     other = FailureMemory(site, "here", 5.0, hints=OutageHints(store, "here"))
