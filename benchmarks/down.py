@@ -121,7 +121,8 @@ async def _address(fault: str, fourth: Site) -> AsyncIterator[str]:
 
 
 async def sites_that_are_down(*, requests: int, faults: Sequence[str] = ()) -> None:
-    """Prints the tables: with the cache, and with each list read from its sites. Every release is ``auto``. ``faults``: only those."""
+    """Prints the tables: with the cache, and with each list read from its sites. Every release is ``auto``.
+    ``faults``: only those."""
     with ExitStack() as stack:
         well = [
             stack.enter_context(prepared(jobs=500, release=release, cluster=name, seed=seed))
@@ -131,7 +132,9 @@ async def sites_that_are_down(*, requests: int, faults: Sequence[str] = ()) -> N
         well = [Site(one.name, "auto", one.url, one.token) for one in well]
         for title, cache in (("the cache as by default", None), ("no cache", NO_CACHE)):
             print(f"\n### Three sites and one that is sick, pages of 50, {title}\n")
-            print("| the fourth | " + " | ".join(f"p50, p99 ms with {number}" for number in ASKERS) + " | worst p50 | worst p99 |")
+            print(
+                "| the fourth | " + " | ".join(f"p50, p99 ms with {number}" for number in ASKERS) + " | worst p50 | worst p99 |"
+            )
             print("|---|" + "--:|" * (len(ASKERS) + 2))
             for fault in faults or (*NOT_THERE, *SERVED, FLAPS):
                 async with _address(fault, fourth) as url:
@@ -147,7 +150,9 @@ async def _show(fault: str, without: GatewayProcess, beside: GatewayProcess, req
         if not json.loads(await alone.ask(DOCUMENT))["data"]["jobs"]["complete"]:
             raise RuntimeError("these are not the sites that were meant")
         for _ in range(KNOWN):  # in a row: one that flaps is well now and then
-            while not any(error["extensions"]["code"] == "CIRCUIT_OPEN" for error in json.loads(await both.ask(DOCUMENT)).get("errors", ())):
+            while not any(
+                error["extensions"]["code"] == "CIRCUIT_OPEN" for error in json.loads(await both.ask(DOCUMENT)).get("errors", ())
+            ):
                 pass
         for number in ASKERS:
             first: list[float] = []

@@ -57,6 +57,7 @@ class Code(StrEnum):
     CONFLICT = "CONFLICT"
     READ_ONLY = "READ_ONLY"
     RATE_LIMITED = "RATE_LIMITED"
+    OVERLOADED = "OVERLOADED"
     SCAN_BUDGET = "SCAN_BUDGET"
     # one site
     NO_CREDENTIAL = "NO_CREDENTIAL"
@@ -137,6 +138,9 @@ CODES: dict[Code, CodeRow] = {
         "RESOURCE_EXHAUSTED",
         "the caller writes too much at once, or its answers and requests under way fill its share: later (`Retry-After`)",
         retryable=True,
+    ),
+    Code.OVERLOADED: CodeRow(
+        503, "UNAVAILABLE", "the gateway has more to do than it can, so it did nothing: later (`Retry-After`)", retryable=True
     ),
     Code.SCAN_BUDGET: CodeRow(
         422,

@@ -2,7 +2,8 @@
 
 exchange     the values that travel: a request, an answer; and the seam ``Exchange`` that every layer wraps
 client       one request to one site: token, pool, foreign exceptions turned into ours
-guard        deadline, retry of safe reads, concurrency limit
+guard        deadline, retry of safe reads, concurrency limit, nothing asked of a site that is down
+pacing       how many requests a site gets at a time, by how it bears them
 outages      failures that stand for everybody, remembered and looked after; questions that fail, counted
 outage       one of them: whom it is for, and what the site is looked at with
 breaker      the rules: when failures are too many, and when a site is well again

@@ -19,7 +19,8 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.site.credentials import Proofs
 from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteRequest
 from ccgateway.site.outage import Outage
-from ccgateway.site.outages import FailureMemory
+from ccgateway.site.outages import CUT_OFF, FailureMemory
+from ccgateway.site.pacing import Pacing
 from ccgateway.telemetry import Observer
 from ccgateway.telemetry.observer import CallOutcome
 from ccgateway.telemetry.requests import waiting
@@ -154,13 +155,15 @@ class Observed:
 
 
 class ConcurrencyLimit:
-    """At most ``places`` requests at any one time, given out fairly; waiting for a place counts against the deadline."""
+    """At most ``places`` requests at any one time, given out fairly, and fewer while the site is overburdened (``Pacing``);
+    waiting for a place counts against the deadline."""
 
     def __init__(
         self, inner: Exchange, site: str, places: int, *, most_waiting: int = MOST_WAITING, observer: Observer | None = None
     ) -> None:
         self._inner, self._site, self._observer = inner, site, observer or Observer()
         self._queue = FairQueue.for_site(places, most_waiting=most_waiting)
+        self._pacing = Pacing(places)
 
     async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         """As the layer below, once there is a place."""
@@ -180,9 +183,30 @@ class ConcurrencyLimit:
             finally:
                 self._observer.place_waited_for(self._site, time.perf_counter() - begun)
         try:
-            return await self._inner.exchange(request, context)
+            return await self._paced(request, context)
         finally:
             self._queue.leave(place)
+
+    async def _paced(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        try:
+            answer = await self._inner.exchange(request, context)
+        except asyncio.CancelledError:
+            self._pace(begun, clock(), is_too_much=clock() - begun >= CUT_OFF)
+            raise
+        except SiteError as error:
+            self._pace(begun, clock(), is_too_much=error.code is Code.TIMEOUT)
+            raise
+        if answer.status in _TOO_MUCH:
+            self._pace(begun, clock(), is_too_much=True)
+        elif self._pacing.went_well():
+            self._queue.resize_for_site(self._pacing.places)
+        return answer
+
+    def _pace(self, begun: float, now: float, *, is_too_much: bool) -> None:
+        if is_too_much and self._pacing.overburdened(begun, now):
+            self._queue.resize_for_site(self._pacing.places)
 
     async def _wait(self, occupant: Occupant, deadline: Deadline, waits: Waiting | None, *, is_bulk: bool) -> Place:
         try:
@@ -198,6 +222,8 @@ class ConcurrencyLimit:
 #: failures after which the same safe read may well succeed
 _AGAIN = frozenset({Code.UNREACHABLE, Code.CONNECTION_LOST, Code.SITE_BUSY})
 _BUSY = frozenset({429, 502, 503, 504})
+#: answers of a site that has too much to do
+_TOO_MUCH = frozenset({429, 503, 504})
 #: seconds that a site may have a caller wait before it is asked again
 LONGEST_WAIT = 1.0
 

@@ -36,7 +36,7 @@ from ccgateway.site.replies import disguised_failure, refuse
 from ccgateway.telemetry import Observer
 from ccgateway.traffic.scopes import current_scope
 
-__all__ = ["FailureMemory"]
+__all__ = ["CUT_OFF", "FailureMemory"]
 
 #: seconds after the last question for which the failures of one person's token or questions are looked after; what is the site's
 #: own, until it ends
