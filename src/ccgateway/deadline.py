@@ -45,18 +45,27 @@ class Deadline:
         return asyncio.timeout_at(self.at)
 
 
+@dataclass(slots=True)
+class Waited:
+    """``seconds`` in which the process had time to look for an answer, in steps, and there was none."""
+
+    seconds: float = 0.0
+
+
 @asynccontextmanager
-async def limit_in_steps(seconds: float) -> AsyncIterator[None]:
+async def limit_in_steps(seconds: float) -> AsyncIterator[Waited]:
     """As ``asyncio.timeout``, in small steps: a process that had no time to look whether there was an answer blames itself, not
-    whom it asked, as each time it stops counts as one step only.
+    whom it asked, as each time it stops counts as one step only. Gives how long was waited.
     """
     loop = asyncio.get_running_loop()
-    step, left = seconds / STEPS, STEPS
+    step, left, waited = seconds / STEPS, STEPS, Waited()
     timer: asyncio.TimerHandle
 
     def tick() -> None:
         nonlocal left, timer
         left -= 1
+        if loop.time() - timer.when() < step / 2:
+            waited.seconds += step
         if left > 0:
             timer = loop.call_later(step, tick)
         else:
@@ -65,7 +74,7 @@ async def limit_in_steps(seconds: float) -> AsyncIterator[None]:
     async with asyncio.timeout(None) as limit:
         timer = loop.call_later(step, tick)
         try:
-            yield
+            yield waited
         finally:
             timer.cancel()
 

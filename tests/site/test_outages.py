@@ -214,6 +214,24 @@ async def test_a_site_that_hangs_is_looked_at_before_the_question_ends(monkeypat
         await asyncio.gather(hanging, return_exceptions=True)
 
 
+async def test_a_site_that_has_so_much_to_do_that_looks_take_too_long_is_not_down_while_it_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard, "SLOW", 0.01)
+    monkeypatch.setattr(outages, "LOOK", 0.1)
+
+    class Laden(Site):
+        async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+            await asyncio.sleep(0.05 if request is READ else 1.0)
+            return await super().exchange(request, context)
+
+    site = Laden(lambda *_: OK)
+    async with memory_of(site) as memory:
+        for _ in range(10):
+            assert await asyncio.gather(*(outcome(memory) for _ in range(3))) == [OK] * 3
+        assert not is_down(memory)
+
+
 async def test_a_slow_question_at_a_site_that_answers_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "SLOW", 0.02)
 

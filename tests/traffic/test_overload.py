@@ -35,6 +35,7 @@ class Process:
             arrival = self.queue.pop(0)
             self.now = max(self._free_at, arrival.at)
             arrival.begun()
+            arrival.turn_came(0.0)
             self._free_at = self.now = self.now + self.cost
             self.took.append(self.now - arrival.at)
             arrival.leave()
@@ -93,6 +94,7 @@ def test_waiting_for_sites_is_no_overload() -> None:
         process.now = number * 0.02
         arrival = process.overload.arrive("a")
         arrival.begun()
+        arrival.turn_came(0.0)
         under_way.append(arrival)
     assert process.overload.under_way == 400
     for arrival in under_way:

@@ -54,13 +54,12 @@ T = TypeVar("T")
 class Instance:
     """A ``Site`` that asks the configured instance itself, every time."""
 
-    shares_pages = False  # each who asks has a page of its own
+    #: each who asks has a page of its own
+    shares_pages = False
 
-    def __init__(
-        self, settings: SiteSettings, exchange: Exchange, credentials: Credentials, health: SiteHealth | None = None
-    ) -> None:
+    def __init__(self, settings: SiteSettings, exchange: Exchange, credentials: Credentials) -> None:
         self.settings, self.name, self.number = settings, settings.name, settings.number
-        self.health, self.proofs = health or SiteHealth(), Proofs()
+        self.health, self.proofs = SiteHealth(), Proofs()
         self._exchange: Exchange = Noting(exchange, self.proofs)
         self._credentials = credentials
         self._release, self._ways = SiteRelease(settings, self._exchange), Ways(settings.reads)

@@ -65,9 +65,9 @@ _SUSPECT = frozenset({Code.UNREACHABLE, Code.CONNECTION_LOST, Code.TIMEOUT, Code
 class FailureMemory:
     """What keeps questions from a site (``outage_for``), found out from how others end (``answered``, ``failed``, ``cut_off``).
 
-    ``client``: asks the site, for the looks; ``timeout``: seconds that any question may take; ``health``: is told whether
-    questions are kept from the site, and ``observer``, when that changes; ``hints``: what other processes see. Owns the tasks
-    that look after the site: ``aclose`` ends them.
+    ``client``: asks the site, for the looks; ``timeout``: seconds that any question may take; ``observer``: is told
+    when the site goes down and comes back; ``hints``: what other processes see. Owns the tasks that look after the site:
+    ``aclose`` ends them.
     """
 
     def __init__(
@@ -76,12 +76,13 @@ class FailureMemory:
         site: str,
         timeout: float,
         *,
-        health: SiteHealth | None = None,
         hints: OutageHints | None = None,
         observer: Observer | None = None,
     ) -> None:
         self._client, self._site, self._limit = client, site, min(LOOK, timeout)
-        self._health, self._hints, self._observer = health or SiteHealth(), hints, observer or Observer()
+        #: is told whether questions are kept from the site
+        self.health = SiteHealth()
+        self._hints, self._observer = hints, observer or Observer()
         self._outages: dict[Key, Outage] = {}
         self._callers: LRUCache[Key, FailureCount] = LRUCache(MOST_KEPT)
         self._relapses: LRUCache[Key, Relapses] = LRUCache(MOST_KEPT)
@@ -270,7 +271,7 @@ class FailureMemory:
         elif self._is_told_down and not down and not self._closed:
             self._is_told_down = False
             self._observer.site_changed(self._site, None)
-        self._health.note_breaker(state)
+        self.health.note_breaker(state)
 
     # --- looks
 
@@ -288,6 +289,8 @@ class FailureMemory:
                 except asyncio.CancelledError:  # there was an answer meanwhile
                     outage.tell(waiting, is_well=True)
                     raise
+                if failure is not None and failure.code is Code.TIMEOUT and self._answered_at > begun:
+                    failure = None  # it has much to do, but it does it
                 if failure is None and outage.failure is None:
                     self._well[witness.credential] = True
                     self._answered_at = clock()

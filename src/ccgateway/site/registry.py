@@ -20,7 +20,6 @@ from ccgateway.site.credentials import Credential, Credentials, OneToken
 from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.facts import SiteFacts
 from ccgateway.site.guard import ConcurrencyLimit, Guarding, Observed, Retrying, Watching
-from ccgateway.site.health import SiteHealth
 from ccgateway.site.hints import OutageHints
 from ccgateway.site.instance import Instance
 from ccgateway.site.outages import FailureMemory
@@ -42,14 +41,16 @@ class _Connection:
 
     @classmethod
     def to(cls, settings: SiteSettings, observer: Observer, credentials: Credentials, hints: TtlStore | None) -> _Connection:
-        name, health, facts = settings.name, SiteHealth(), SiteFacts()
+        name, facts = settings.name, SiteFacts()
         client = SiteClient(settings, facts=facts)
         observed = Observed(client, name, observer)
         own_hints = OutageHints(hints, name) if hints is not None else None
-        memory = FailureMemory(observed, name, settings.timeout, health=health, hints=own_hints, observer=observer)
+        memory = FailureMemory(observed, name, settings.timeout, hints=own_hints, observer=observer)
         limited = ConcurrencyLimit(Watching(observed, memory), name, settings.concurrency, observer=observer)
         exchange = Retrying(Guarding(limited, memory), name, settings.retries)
-        return cls(client, facts, memory, Instance(settings, exchange, credentials, health))
+        instance = Instance(settings, exchange, credentials)
+        memory.health = instance.health
+        return cls(client, facts, memory, instance)
 
     async def aclose(self) -> None:
         await self.instance.aclose()

@@ -99,8 +99,8 @@ class Traffic:
         arrival = current_arrival()
         begun = time.monotonic()
         await give_way()  # until here nobody knew whose step this is
-        if arrival is not None and self.is_contended:
-            arrival.begun_late(time.monotonic() - begun)
+        if arrival is not None:
+            arrival.turn_came(time.monotonic() - begun)
 
     def running_of(self, caller: Hashable) -> int:
         """Requests of ``caller`` that are running."""

@@ -46,20 +46,23 @@ RETRY_AFTER = (1, 3)
 
 @dataclass(slots=True, eq=False)
 class Arrival:
-    """One request of ``caller`` that is under way. ``begun_late`` once it is worked on; ``leave`` when its answer begins."""
+    """One request of ``caller`` that is under way: ``begun``, then ``turn_came`` once it is worked on, and ``leave`` when its
+    answer begins, or nobody waits for it. ``late`` (s): its first step; ``None``: that was not seen."""
 
     overload: Overload
     caller: Hashable
     at: float
+    late: float | None = None
     is_here: bool = True
 
     def begun(self) -> None:
         """Its first step is made."""
         self.overload.note_begin(self)
 
-    def begun_late(self, seconds: float) -> None:
-        """It waited so long for processor time."""
-        self.overload.note_delay(seconds)
+    def turn_came(self, seconds: float) -> None:
+        """It is known who asks, and has waited so long for that caller's turn."""
+        if self.late is not None:
+            self.overload.note_delay(self.late + seconds)
 
     def leave(self) -> None:
         """It takes none any more."""
@@ -91,14 +94,18 @@ class Overload:
         """Requests that were let in and are not answered yet."""
         return self._here
 
-    def arrive(self, caller: Hashable) -> Arrival:
-        """Lets a request in. Raises ``RATE_LIMITED`` for a caller that takes more than its share, else ``OVERLOADED``."""
+    def arrive(self, caller: Hashable, *, is_timed: bool = True) -> Arrival:
+        """Lets a request in. Raises ``RATE_LIMITED`` for a caller that takes more than its share, else ``OVERLOADED``.
+
+        ``is_timed``: whether this is the moment of its arrival, from which on it waits for processor time.
+        """
         now = self._clock()
         self._look(now)
         if self.is_on:
             self._find_place(caller, now)
         arrival = Arrival(self, caller, now)
-        self._waiting[arrival] = None
+        if is_timed:
+            self._waiting[arrival] = None
         self._of[caller] += 1
         self._here += 1
         return arrival
@@ -143,7 +150,7 @@ class Overload:
         """See ``Arrival``."""
         if arrival in self._waiting:
             del self._waiting[arrival]
-            self.note_delay(self._clock() - arrival.at)
+            arrival.late = self._clock() - arrival.at
 
     def note_delay(self, seconds: float) -> None:
         """A request waited so long for processor time."""
