@@ -20,10 +20,13 @@ from benchmarks.overload import overload
 from benchmarks.processes import pin_to_upstream
 from benchmarks.rest import rest_and_graphql
 from benchmarks.slow_site import one_slow_site
+from benchmarks.soak import a_long_time
 from benchmarks.stampede import stampede
 from benchmarks.walk import walk_over_a_million
 
-ALL = ("lists", "metrics", "rest", "grpc", "stampede", "slow", "down", "fair", "calls", "walk", "export", "portal", "overload")
+ALL = (
+    "lists", "metrics", "rest", "grpc", "stampede", "slow", "down", "fair", "calls", "walk", "export", "portal", "soak", "overload",
+)  # fmt: skip
 
 
 async def main(chosen: list[str], *, quick: bool) -> None:
@@ -55,6 +58,8 @@ async def main(chosen: list[str], *, quick: bool) -> None:
         await walk_over_a_million(total=100_000 if quick else 1_000_000, size=1000)
     if "export" in chosen:
         await exports_and_the_bare_merge(total=100_000 if quick else 1_000_000)
+    if "soak" in chosen:
+        await a_long_time(minutes=2.0 if quick else 30.0)
     if "portal" in chosen:
         from benchmarks.portal import pages_in_a_browser  # needs Playwright, which the others do without
 

@@ -1,5 +1,5 @@
-"""The load of ``benchmarks.overload``, a process of its own: `python -m benchmarks.arrivals URL RATE SECONDS` sends that many requests a
-second at random moments, whether or not earlier ones are answered, and says what became of them (JSON)."""
+"""The load of ``benchmarks.overload``, a process of its own: `python -m benchmarks.arrivals URL RATE SECONDS` sends so many requests
+a second at random moments, whether or not earlier ones are answered, and says what became of them (JSON)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class _Connection(asyncio.Protocol):
             self._ended[self._status.decode()] += 1
             self._free.append(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         if self in self._free:
             self._free.remove(self)
         else:

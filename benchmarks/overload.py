@@ -32,9 +32,8 @@ async def overload(*, seconds: float, times: Sequence[float] = (0.5, 0.8, 4.0)) 
             capacity = (await client.load(DOCUMENT, requests=2000, at_once=16)).per_second
         unloaded = one.percentile(0.99)
         print(f"\n### More than one process can work on: lists of 50 of three sites, no cache, {CONNECTIONS} connections\n")
-        print(
-            f"One at a time: p50 {one.percentile(0.5):.1f} ms, p99 {unloaded:.1f} ms. Sixteen at a time: {capacity:.0f} lists/s.\n"
-        )
+        print(f"One at a time: p50 {one.percentile(0.5):.1f} ms, p99 {unloaded:.1f} ms.", end=" ")
+        print(f"Sixteen at a time: {capacity:.0f} lists/s.\n")
         print("| arrivals / capacity | sent/s | answered/s | of capacity | p50 ms | p99 ms | p99 : one at a time ", end="")
         print("| turned away | not sent | health p99, max ms | peak MB |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
         for factor in times:

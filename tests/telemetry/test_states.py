@@ -9,7 +9,7 @@ import pytest
 from ccgateway.errors import Code
 from ccgateway.settings import SiteSettings
 from ccgateway.site.credentials import OneToken
-from ccgateway.site.facts import SiteFacts
+from ccgateway.site.facts import Latency, SiteFacts
 from ccgateway.site.registry import Registry
 from ccgateway.site.samples import Told
 from ccgateway.site.watching import DAY, SiteWatch
@@ -105,18 +105,17 @@ class Token(OneToken):
         return Token.until
 
 
-def watched(facts: SiteFacts) -> tuple[SiteWatch, Clock]:
+def watched() -> tuple[SiteWatch, Clock, SiteFacts]:
     site = Registry([SiteSettings.model_validate({"name": "aurora", "number": 1, "url": "http://localhost:9"})]).one("aurora")
     clock = Clock()
-    return SiteWatch(lambda: [Told(site, facts, Token(None))], clock), clock
+    return SiteWatch(lambda: [Told(site, Token(None))], clock), clock, site.health.facts
 
 
 @pytest.mark.parametrize("what", ["token", "certificate"])
 def test_what_expires_is_said_thirty_seven_and_one_days_before_and_then_once_each(
     what: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    facts = SiteFacts()
-    watch, clock = watched(facts)
+    watch, clock, facts = watched()
     if what == "token":
         monkeypatch.setattr(Token, "until", clock.now + 40 * DAY)
     else:
@@ -134,8 +133,7 @@ def test_what_expires_is_said_thirty_seven_and_one_days_before_and_then_once_eac
 
 
 def test_a_clock_that_is_wrong_is_said_once_and_when_it_is_right_again(caplog: pytest.LogCaptureFixture) -> None:
-    facts = SiteFacts()
-    watch, _ = watched(facts)
+    watch, _, facts = watched()
     for skew in (None, 0.4, -4.9, -90.0, -91.0, 0.0, 0.1):
         facts.clock_skew = skew
         watch.look()
@@ -156,3 +154,12 @@ def test_a_date_tells_how_far_the_clock_is_ahead() -> None:
     facts = SiteFacts()
     facts.note_date("Fri, 01 Jan 2100 00:00:00 GMT", 0.1)
     assert facts.clock_skew is not None and facts.clock_skew > 365 * DAY
+
+
+def test_latency_is_that_of_the_newest_answers() -> None:
+    facts, alone = SiteFacts(), SiteFacts()
+    for milliseconds in (9000, *range(1, 501)):
+        facts.note_latency(milliseconds / 1000)
+    assert facts.latency == Latency(500, 0.25, 0.475, 0.495)
+    alone.note_latency(2.0)
+    assert alone.latency == Latency(1, 2.0, 2.0, 2.0)

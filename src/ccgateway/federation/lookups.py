@@ -241,6 +241,7 @@ def _status(instance: Site, outcome: object, elapsed: float | None, original: Si
         last_error=last,
         last_error_at=health.last_error_at,
         capabilities=list(instance.capabilities),
+        latency=health.facts.latency if is_operator else None,
         same_as=original.name if original else None,
         breaker=health.breaker,
         breaker_since=health.breaker_since or health.since,

@@ -15,6 +15,7 @@ from ccgateway.jobs.filters import JobFilter, JobOrder
 from ccgateway.jobs.metrics import JobRef, MetricPiece
 from ccgateway.jobs.model import JobRow, Tag
 from ccgateway.site.breaker import BreakerState
+from ccgateway.site.facts import Latency
 
 __all__ = [
     "EVERYTHING", "Answer", "BreakerState", "JobListAnswer", "JobListQuestion", "JobMetricsAnswer", "PageRequest", "Policy",
@@ -205,8 +206,8 @@ class SiteStatus:
 
     ``release``: as configured or found (``None``: not yet known); ``reachable``: whether it just answered; ``since``: epoch
     seconds since when that is so; ``elapsed``: seconds its answer took; ``last_error``: the newest failure, ``last_error_at``
-    its time. ``breaker``: whether its failures keep questions from it, since ``breaker_since``. ``reads``:
-    ``None`` where the caller is not let in.
+    its time; ``latency``: how long it takes, for those who may see everything. ``breaker``: whether its failures keep questions
+    from it, since ``breaker_since``. ``reads``: ``None`` where the caller is not let in.
     """
 
     name: str
@@ -220,6 +221,7 @@ class SiteStatus:
     last_error: SiteError | None
     last_error_at: float | None
     capabilities: list[str]
+    latency: Latency | None = None
     same_as: str | None = None
     reads: SiteReads | None = None
     breaker: BreakerState = BreakerState.CLOSED

@@ -101,7 +101,8 @@ class SiteClient:
             raise SiteError(Code.CONNECTION_LOST, name, "The connection broke before the answer was complete.") from None
         except httpx2.HTTPError:
             raise SiteError(Code.BAD_ANSWER, name, "What the site sent is not a proper HTTP answer.") from None
-        self._facts.note_date(answer.headers.get("Date"), time() - begun)
+        self._facts.note_latency(seconds := time() - begun)
+        self._facts.note_date(answer.headers.get("Date"), seconds)
         secrets = _secret_parts(context.credential.token.get_secret_value())
         return SiteAnswer(
             answer.status_code,

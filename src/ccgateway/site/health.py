@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ccgateway.errors import SiteError
 from ccgateway.site.breaker import BreakerState
+from ccgateway.site.facts import SiteFacts
 
 __all__ = ["BOUNDED_FOR", "SiteHealth"]
 
@@ -21,10 +22,11 @@ class SiteHealth:
 
     Whether it answered, since when that is so, its newest failure; ``bounded_until``: until when (on the monotonic clock) it is
     not asked for jobs of impossible start times; ``pushed_down``, ``residual``: jobs looked at for lists, where the site
-    evaluated the whole filter, and where the gateway had to test them. ``breaker``: whether its failures keep questions from it,
-    and since when (``breaker_since``, seconds since the epoch).
+    evaluated the whole filter, and where the gateway had to test them; ``facts``: what its answers tell by the way. ``breaker``:
+    whether its failures keep questions from it, and since when (``breaker_since``, seconds since the epoch).
     """
 
+    facts: SiteFacts = field(default_factory=SiteFacts)
     reachable: bool = False
     since: float = 0.0
     last_error: SiteError | None = None

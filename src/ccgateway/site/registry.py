@@ -35,7 +35,6 @@ class _Connection:
     """What one site is asked through, and what is known of it."""
 
     client: SiteClient
-    facts: SiteFacts
     memory: FailureMemory
     instance: Instance
 
@@ -49,8 +48,8 @@ class _Connection:
         limited = ConcurrencyLimit(Watching(observed, memory), name, settings.concurrency, observer=observer)
         exchange = Retrying(Guarding(limited, memory), name, settings.retries)
         instance = Instance(settings, exchange, credentials)
-        memory.health = instance.health
-        return cls(client, facts, memory, instance)
+        instance.health.facts, memory.health = facts, instance.health
+        return cls(client, memory, instance)
 
     async def aclose(self) -> None:
         await self.instance.aclose()
@@ -94,7 +93,7 @@ class Registry:
                 instance = found.value.instance.with_credentials(credentials)
             self._connections[settings.name] = found
             self.add(instance)
-            self._told.append(Told(instance, found.value.facts, credentials))
+            self._told.append(Told(instance, credentials))
         for connection in self._connections.values():
             connection.hold()
 

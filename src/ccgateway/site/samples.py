@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from ccgateway.site.base import Site
 from ccgateway.site.breaker import BreakerState
 from ccgateway.site.credentials import Credentials
-from ccgateway.site.facts import SiteFacts
 from ccgateway.telemetry.samples import Sample
 
 __all__ = ["Told", "site_samples"]
@@ -20,7 +19,6 @@ class Told:
     """One site, and what is known of it beside its answers."""
 
     site: Site
-    facts: SiteFacts
     credentials: Credentials
 
 
@@ -40,8 +38,8 @@ def site_samples(sites: Iterable[Told]) -> Iterator[Sample]:
         known = {
             "ccgateway_site_last_change_timestamp_seconds": health.since or None,
             "ccgateway_site_token_expiry_timestamp_seconds": one.credentials.expires,
-            "ccgateway_site_clock_skew_seconds": one.facts.clock_skew,
-            "ccgateway_site_certificate_expiry_timestamp_seconds": one.facts.certificate_expires,
+            "ccgateway_site_clock_skew_seconds": health.facts.clock_skew,
+            "ccgateway_site_certificate_expiry_timestamp_seconds": health.facts.certificate_expires,
             "ccgateway_site_breaker_state": _BREAKER[health.breaker],
         }
         for metric, value in known.items():

@@ -71,6 +71,14 @@ strawberry.enum(
 )
 
 
+@strawberry.type(description="How long a site takes, as the newest requests to it that it answered have shown.")
+class SiteLatency:
+    calls: int = strawberry.field(description="How many requests that is.")
+    p50: float = strawberry.field(description="Seconds that half of them took at the most.")
+    p95: float = strawberry.field(description="Seconds that 95 of 100 took at the most.")
+    p99: float = strawberry.field(description="Seconds that 99 of 100 took at the most.")
+
+
 @strawberry.type(description="One cc-backend instance behind the gateway, as it is now.")
 class Site:
     name: str = strawberry.field(description="The site's name, as in `Job.site` and in job ids.")
@@ -89,6 +97,9 @@ class Site:
     breaker_since: Time = strawberry.field(description="Since when that is so.")
     last_error: SiteFailure | None = computed(
         _last_error, description="Its newest failure; null if it had none. In words only to those who may see everything."
+    )
+    latency: SiteLatency | None = strawberry.field(
+        description="How long it takes, whoever asks; null to those who may not see everything, and before it has answered."
     )
     capabilities: list[str] = strawberry.field(description="What the release there can do that not every release can.")
     reads: SiteReads | None = strawberry.field(
