@@ -244,4 +244,6 @@ def _status(instance: Site, outcome: object, elapsed: float | None, original: Si
         capabilities=list(instance.capabilities),
         latency=health.facts.latency if is_operator else None,
         same_as=original.name if original else None,
+        breaker=health.breaker,
+        breaker_since=health.breaker_since or health.since,
     )
