@@ -76,7 +76,8 @@ async def test_who_signs_in_comes_back_to_the_page_they_wanted_and_signs_out_of_
     rows = page.locator("table.jobs tbody tr")
     await expect(rows.first).to_contain_text("alice")
     await expect(page.locator(".caller")).to_have_text("alice")
-    (cookie,) = [one for one in await page.context.cookies() if one.get("name") == SESSION]
+    cookies: list[Any] = [one for one in await page.context.cookies() if one.get("name") == SESSION]
+    (cookie,) = cookies
     assert (cookie.get("httpOnly"), cookie.get("sameSite")) == (True, "Strict")
     assert await page.evaluate("document.cookie + JSON.stringify({ ...localStorage, ...sessionStorage })") == "{}"
     await page.route("**/portal/signout", lambda route: route.abort())
