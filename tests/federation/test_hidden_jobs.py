@@ -40,6 +40,29 @@ async def test_the_calls_of_an_answer_do_not_tell_how_many_jobs_were_hidden(rele
     assert len({str(one) for one in told}) == 1
 
 
+@pytest.mark.parametrize("release", ["1.2", "1.3"])
+@pytest.mark.parametrize("first", [1, 2, 5])
+@pytest.mark.parametrize("reads", ["rest", "auto"])
+async def test_no_page_of_a_walk_tells_how_many_jobs_lay_between(release: str, first: int, reads: str) -> None:
+    told = set()
+    for others in (0, 9, 40, 700):
+        own = [Job(i, 1_000_000 + 60 * i, user="alice") for i in range(12)]
+        hidden = [Job(1000 + i, 1_000_030 + 60 * (i % 10), user="bob") for i in range(others)]
+        site = site_of(Upstream([*own, *hidden], release=release), "old", 1, credential=ALICE, reads=reads)
+        after, walk = None, []
+        async with gateway_over([site], read_ahead=60.0) as gateway:
+            while after is not None or not walk:
+                answer = await gateway.jobs(JobListQuestion(first=first, after=after), CALLER)
+                (report,) = answer.reports
+                walk.append((
+                    [row.job_id for row in answer.rows], report.calls, report.scanned, report.returned, report.code,
+                    report.message, report.notes, report.cache_age is None, answer.has_next_page,
+                ))  # fmt: skip
+                after = answer.end_cursor if answer.has_next_page else None
+        told.add(str(walk))
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize("release", ["1.4", "1.5"])
 async def test_where_the_site_hides_them_itself_calls_are_counted(release: str) -> None:
     upstream = crowd(release, others=40)
