@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccgateway.errors import Code, RequestError
-from ccgateway.surfaces.export.questions import Resume
 from ccgateway.surfaces.export.records import End, Mark, moment, written
+from ccgateway.surfaces.export.resuming import Resume
 
 DIGEST = "0123456789abcdef"
 

@@ -145,7 +145,7 @@ def test_a_site_has_at_most_sixty_series_whatever_happens_there() -> None:
     health.note(None)
     health.facts.clock_skew, health.facts.certificate_expires = 1.0, 2.0
     known = [Told(site.one("aurora"), _Expires(None))]
-    samples = [*meter.samples(), *site_samples(known, lambda _: 2)]
+    samples = [*meter.samples(), *site_samples(known)]
     series = [labels for _, labels in told(samples) if ("site", "aurora") in labels]
     described = {metric.name for metric in METRICS if "site" in metric.labels}
     assert described == {sample.metric for sample in samples if "aurora" in sample.labels}  # nothing is left out of the count

@@ -41,45 +41,53 @@ def test_an_hour_with_a_site_down_is_two_lines_that_say_how_long_and_how_many(ca
         for _ in range(HOUR):
             clock.now += 1
             states.note_call("aurora", CallOutcome.TIMEOUT)
+            states.note_change("aurora", "It is late.")
             states.note_request(missing("aurora"))
         states.note_call("aurora", CallOutcome.OK)
+        states.note_change("aurora", None)
     assert caplog.messages == [
-        "site aurora is down (timeout)",
+        "site aurora is down: It is late.",
         "site aurora answers again after 3599 s; 3600 requests went without it",
     ]
 
 
-@pytest.mark.parametrize("pattern", ["FFFO", "FFFOO", "FFFFFFFFFFO"])
-def test_a_site_that_goes_and_comes_all_hour_has_under_twenty_lines(pattern: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_requests_that_fail_before_a_site_is_known_to_be_down_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    states = SiteStates(Clock())
+    for _ in range(3):
+        states.note_call("aurora", CallOutcome.LOST)
+        states.note_request(missing("aurora"))
+    states.note_change("aurora", "Lost.")
+    states.note_change("aurora", None)
+    assert caplog.messages[1] == "site aurora answers again after 0 s; 3 requests went without it"
+
+
+def test_a_site_that_goes_and_comes_all_hour_has_under_twenty_lines(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     states = SiteStates(clock)
     for second in range(HOUR):
         clock.now += 1
-        states.note_call("aurora", CallOutcome.OK if pattern[second % len(pattern)] == "O" else CallOutcome.LOST)
+        states.note_change("aurora", "Lost." if second % 3 else None)
     assert 2 <= len(caplog.messages) < 20
 
 
-def test_what_is_no_failure_of_the_site_takes_nothing_down(caplog: pytest.LogCaptureFixture) -> None:
+def test_calls_that_fail_take_nothing_down_by_themselves(caplog: pytest.LogCaptureFixture) -> None:
     states = SiteStates(Clock())
-    for outcome in (CallOutcome.REFUSED, CallOutcome.CANCELLED, CallOutcome.OK):
+    for outcome in CallOutcome:
         for _ in range(10):
             states.note_call("aurora", outcome)
-    for _ in range(10):  # one failure, or two in a row, are none yet
-        states.note_call("aurora", CallOutcome.FAILED)
-        states.note_call("aurora", CallOutcome.BUSY)
-        states.note_call("aurora", CallOutcome.OK)
+    states.note_change("aurora", None)
     assert caplog.messages == []
 
 
 def test_sites_are_told_of_each_by_itself(caplog: pytest.LogCaptureFixture) -> None:
     states = SiteStates(Clock())
-    for _ in range(3):
-        states.note_call("aurora", CallOutcome.UNREACHABLE)
-        states.note_call("boreas", CallOutcome.OK)
+    states.note_change("aurora", "Not there.")
+    states.note_call("boreas", CallOutcome.OK)
     states.note_request(missing("boreas"))
-    states.note_call("aurora", CallOutcome.OK)
+    states.note_change("boreas", None)
+    states.note_change("aurora", None)
     assert caplog.messages == [
-        "site aurora is down (unreachable)",
+        "site aurora is down: Not there.",
         "site aurora answers again after 0 s; 0 requests went without it",
     ]
 

@@ -27,6 +27,8 @@ __all__ = ["SiteClient"]
 
 #: the body of a read. Bodies are streams here, as between httpx2 and its transports: ``content`` takes five times as long
 _NOTHING = httpx2.ByteStream(b"")
+#: connections beyond those for questions, for looks at a site all of whose places are taken
+LOOKS = 3
 #: cc-backend closes idle connections after 10 s (up to 1.3) or 20 s (up to 1.5.2): ours go first, whatever release it is
 IDLE_SECONDS = 8.0
 
@@ -45,7 +47,7 @@ class SiteClient:
         _check_url(settings)
         # the transport itself, without httpx2's client around it: cookies, redirects and proxies are not wanted here
         self._transport = transport or AiohttpTransport(
-            connections=settings.concurrency,
+            connections=settings.concurrency + LOOKS,
             idle=IDLE_SECONDS,
             limit=settings.answer_bytes,
             verify=authorities(settings.ca_file, f"sites.{settings.name}.ca_file"),

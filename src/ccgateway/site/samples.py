@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ccgateway.site.base import Site
+from ccgateway.site.breaker import BreakerState
 from ccgateway.site.credentials import Credentials
 from ccgateway.telemetry.samples import Sample
 
@@ -21,8 +22,12 @@ class Told:
     credentials: Credentials
 
 
-def site_samples(sites: Iterable[Told], breaker_of: Callable[[str], int | None] = lambda _: None) -> Iterator[Sample]:
-    """``breaker_of``: the state of the breaker before a site by name (0 closed, 1 half open, 2 open), if it has one."""
+#: as the metric writes them
+_BREAKER = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
+
+
+def site_samples(sites: Iterable[Told]) -> Iterator[Sample]:
+    """Each of them."""
     for one in sites:
         name, health = one.site.name, one.site.health
         yield Sample("ccgateway_site_up", (name,), float(health.reachable))
@@ -35,7 +40,7 @@ def site_samples(sites: Iterable[Told], breaker_of: Callable[[str], int | None] 
             "ccgateway_site_token_expiry_timestamp_seconds": one.credentials.expires,
             "ccgateway_site_clock_skew_seconds": health.facts.clock_skew,
             "ccgateway_site_certificate_expiry_timestamp_seconds": health.facts.certificate_expires,
-            "ccgateway_site_breaker_state": breaker_of(name),
+            "ccgateway_site_breaker_state": _BREAKER[health.breaker],
         }
         for metric, value in known.items():
             if value is not None and math.isfinite(value):

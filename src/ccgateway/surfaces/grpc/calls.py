@@ -29,6 +29,7 @@ from ccgateway.telemetry import Observer
 from ccgateway.telemetry.recorder import Recorder
 from ccgateway.telemetry.requests import RequestRecord, Surface, recorded, waiting
 from ccgateway.traffic.admission import Sending, Traffic
+from ccgateway.traffic.overload import current_arrival, is_arrival
 
 __all__ = ["Call", "Calls"]
 
@@ -78,6 +79,8 @@ class Call:
         """Sends one message of a stream; returns when the client has room for the next. Raises ``RATE_LIMITED`` where it does not
         take it in time."""
         self._calls.check_size(message)
+        if (arrival := current_arrival()) is not None:
+            arrival.leave()  # from now on it takes as long as its reader likes
         seconds = self._calls.settings.stalled_after
         try:
             with waiting():
@@ -174,7 +177,8 @@ class Calls:
                 caller = await self._caller(context)
                 record.caller = caller.subject
                 until = _caller_deadline(context)
-                with caller_waits_until(until):
+                arrival = self.traffic.overload.arrive(caller.share, is_timed=False)
+                with caller_waits_until(until), is_arrival(arrival):
                     return await work(Call(caller, request_id, until, self, context))
         except GatewayError as error:
             failure = error

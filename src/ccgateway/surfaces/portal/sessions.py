@@ -26,7 +26,7 @@ from ccgateway.identity.roles import Role
 from ccgateway.settings import IssuerSettings, PortalSettings
 from ccgateway.settings.base import SecretPlace
 
-__all__ = ["PORTAL_HEADER", "Begun", "EndedSessions", "Session", "Sessions", "is_own_page", "own_key"]
+__all__ = ["PORTAL_HEADER", "Begun", "EndedSessions", "Session", "Sessions", "is_own_page", "own_key", "session_keys"]
 
 #: marks the requests of the portal's own pages: no page of another origin may send it
 PORTAL_HEADER = "x-ccgateway-portal"
@@ -95,7 +95,7 @@ class Sessions:
         prefix = "__Host-" if self._is_secure else ""
         self._session_cookie, self._attempt_cookie = f"{prefix}ccgateway-session", f"{prefix}ccgateway-signin"
         self._seconds = int(portal.session_hours * 3600)
-        self._cipher = MultiFernet(_keys(portal.keys(), own_key))
+        self._cipher = MultiFernet(session_keys(portal.keys(), own_key))
         rules = repr(sorted(issuer.model_dump(mode="json", include=RULES).items()))
         self._rules = blake2b(rules.encode(), digest_size=12).hexdigest()
         self._issuer, self._ended, self._clock = issuer.name, ended, clock
@@ -219,8 +219,8 @@ def own_key() -> bytes:
     return Fernet.generate_key()
 
 
-def _keys(place: SecretPlace, own: bytes) -> Sequence[Fernet]:
-    """The keys, the first of which seals; ``own`` where the settings name none."""
+def session_keys(place: SecretPlace, own: bytes) -> Sequence[Fernet]:
+    """The keys, the first of which seals; ``own`` where the settings name none. Raises ``SettingsError``."""
     text = place.read(many_lines=True)
     if text is None:
         return [Fernet(own)]
