@@ -280,7 +280,7 @@ class JobList:
 
     def _note_budget(self, merge: Merge) -> None:
         for source in merge.sources:
-            if source.live and source.live.scanned >= merge.budget:
+            if source.live and source.live.scanned >= source.live.limit(merge.budget):
                 message = f"{merge.budget} jobs were read, the most for one request. The cursor continues where that ended."
                 source.report.note_gap(Code.SCAN_BUDGET, message, retryable=False)
 
