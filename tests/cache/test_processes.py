@@ -105,7 +105,7 @@ def test_five_hundred_askers_over_four_processes_are_one_call_for_each_metric(va
     assert Counter(metric for _, metric in called(calls)) == dict.fromkeys(metrics, 1)
     assert [outcome.errors for outcome in outcomes] == [[]] * 4
     assert sum(sum(outcome.answers.values()) for outcome in outcomes) == 500 * 3
-    assert max(outcome.slowest for outcome in outcomes) < 3
+    assert max(outcome.slowest for outcome in outcomes) < 5.0, "nobody waits for a lock to time out"
 
 
 def test_the_first_asker_leaving_is_not_noticed_by_the_others(valkey: Valkey, calls: Path) -> None:
@@ -142,14 +142,14 @@ def test_what_others_have_waited_for_is_ended_when_they_have_left_as_well(valkey
 
 
 def test_a_killed_process_costs_the_others_one_lock_time_out(valkey: Valkey, calls: Path) -> None:
-    with workers(*[task(valkey, calls, callers=10, takes=0.5, lock_timeout=2.0)] * 3) as found:
+    with workers(*[task(valkey, calls, callers=10, takes=0.5, lock_timeout=4.0)] * 3) as found:
         started(found)
         ((pid, _),) = until_called(calls)
         os.kill(int(pid), signal.SIGKILL)
         outcomes = [worker.outcome() for worker in found if worker.pid != int(pid)]
     assert len(called(calls)) == 2
     assert [outcome.errors for outcome in outcomes] == [[]] * 2
-    assert max(outcome.slowest for outcome in outcomes) < 2 * 2.0
+    assert max(outcome.slowest for outcome in outcomes) < 2 * 4.0
 
 
 def test_a_long_fetch_keeps_its_claim(valkey: Valkey, calls: Path) -> None:

@@ -158,7 +158,7 @@ async def test_what_is_not_read_in_time_is_said_to_be_late(one: Counting, two: C
     async with gateway_over([site_of(one, "one", 1, timeout=0.1), site_of(two, "two", 2)]) as gateway:
         started = time.monotonic()
         outcomes = await of_many(gateway, refs("one", "two"))
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
     assert {code_of(outcome) for outcome in outcomes[::2]} == {Code.TIMEOUT}
     assert all(good(outcome) for outcome in outcomes[1::2])
 

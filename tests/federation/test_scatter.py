@@ -12,8 +12,11 @@ from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.federation.scatter import Ask, scatter
 from support.upstream import Upstream, site_of
 
+#: seconds that are far less than what hangs takes, also on a busy machine
+SOON = 30.0
 
-def ask(name: str, run: Callable[[], Awaitable[str]], *, seconds: float = 5.0, patient: bool = False) -> Ask[str]:
+
+def ask(name: str, run: Callable[[], Awaitable[str]], *, seconds: float = 60.0, patient: bool = False) -> Ask[str]:
     return Ask(site_of(Upstream(), name), run, Deadline.after(seconds), patient=patient)
 
 
@@ -48,28 +51,28 @@ async def test_nobody_asked_nobody_answered() -> None:
 
 
 async def test_sites_are_asked_side_by_side() -> None:
-    outcomes, took = await timed(*(ask(f"s{i}", takes(0.1, f"{i}")) for i in range(10)))
+    outcomes, took = await timed(*(ask(f"s{i}", takes(1.0, f"{i}")) for i in range(10)))
     assert outcomes == {f"s{i}": f"{i}" for i in range(10)}
-    assert took < 2.0
+    assert took < 8.0
 
 
 async def test_a_hanging_site_ends_at_its_own_limit_and_the_others_come() -> None:
     outcomes, took = await timed(ask("hangs", takes(60), seconds=0.2), ask("fine", takes(0.01)))
     assert outcomes == {"hangs": Code.TIMEOUT, "fine": "answer"}
-    assert 0.19 <= took < 2.0
+    assert 0.19 <= took < SOON
 
 
 async def test_a_single_site_has_its_limit_too() -> None:
     outcomes, took = await timed(ask("hangs", takes(60), seconds=0.1))
     assert outcomes == {"hangs": Code.TIMEOUT}
-    assert took < 2.0
+    assert took < SOON
 
 
 @pytest.mark.parametrize("seconds", [0.0, -5.0])
 async def test_a_limit_that_has_passed_is_a_time_out(seconds: float) -> None:
     outcomes, took = await timed(ask("late", takes(60), seconds=seconds), ask("fine", takes(0.01)))
     assert outcomes["late"] is Code.TIMEOUT
-    assert took < 2.0
+    assert took < SOON
 
 
 async def test_a_failing_site_is_an_outcome_and_takes_nobody_with_it() -> None:
@@ -81,7 +84,7 @@ async def test_a_failing_site_is_an_outcome_and_takes_nobody_with_it() -> None:
 async def test_with_patience_slow_sites_get_that_long_after_the_first_answer() -> None:
     outcomes, took = await timed(ask("fast", takes(0.05)), ask("slow", takes(0.1)), ask("hangs", takes(60)), patience=0.5)
     assert outcomes == {"fast": "answer", "slow": "answer", "hangs": Code.TIMEOUT}
-    assert 0.25 <= took < 2.0
+    assert 0.25 <= took < SOON
 
 
 async def test_patience_counts_also_where_the_first_answers_before_the_others_are_asked() -> None:
@@ -90,13 +93,13 @@ async def test_patience_counts_also_where_the_first_answers_before_the_others_ar
 
     outcomes, took = await timed(ask("fast", from_memory), ask("hangs", takes(60)), patience=0.1)
     assert outcomes == {"fast": "remembered", "hangs": Code.TIMEOUT}
-    assert took < 2.0
+    assert took < SOON
 
 
 async def test_patience_counts_from_the_first_answer_not_from_the_last() -> None:
     asks = [ask(f"s{i}", takes(0.05 * (i + 1))) for i in range(3)]
     _, took = await timed(*asks, ask("hangs", takes(60)), patience=0.2)
-    assert took < 2.0
+    assert took < SOON
 
 
 async def test_a_failure_does_not_start_the_clock() -> None:
@@ -118,7 +121,7 @@ async def test_without_patience_everybody_is_waited_for() -> None:
 async def test_patience_never_gives_more_time_than_a_sites_own_limit() -> None:
     outcomes, took = await timed(ask("fast", takes(0.0)), ask("hangs", takes(60), seconds=0.1), patience=5.0)
     assert outcomes["hangs"] is Code.TIMEOUT
-    assert took < 2.0
+    assert took < SOON
 
 
 async def test_who_was_hurried_is_told_why() -> None:

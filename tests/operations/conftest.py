@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -63,9 +64,22 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         monkeypatch.setattr(sys, "argv", ["ccgateway", *arguments])
         status = 0
         try:
-            main()
+            with logging_as_before():
+                main()
         except SystemExit as ended:
             status = ended.code if isinstance(ended.code, int) else 0
         return Done(status, *capsys.readouterr())
 
     return command
+
+
+@contextmanager
+def logging_as_before() -> Iterator[None]:
+    """Takes back what a command sets: its handler writes to what this test alone captures, and others would log there."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)

@@ -57,14 +57,14 @@ def started(*arguments: str, folder: Path, until: str, **variables: str) -> Iter
 
 def ask(url: str, query: str) -> Any:
     request = urllib.request.Request(url, json.dumps({"query": query}).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 
 def end(process: subprocess.Popen[str], number: int) -> tuple[int, str]:
     """Exit status after a signal, and what the process wrote after it."""
     process.send_signal(number)
-    rest, _ = process.communicate(timeout=20)
+    rest, _ = process.communicate(timeout=120)
     return process.returncode, rest
 
 
@@ -174,7 +174,7 @@ def test_serve_ends_with_0_and_an_answer_for_who_still_waits(site: Address, desk
         status, rest = end(process, signal.SIGTERM)
         assert status == 0 and "Traceback" not in rest
         with pytest.raises(urllib.error.HTTPError) as refused:
-            waiting.result(timeout=20)
+            waiting.result(timeout=60)
         body = json.load(refused.value)
     assert refused.value.code == 503
     assert body["errors"][0]["message"] == "The gateway is stopping." and body["errors"][0]["extensions"]["retryable"]

@@ -68,7 +68,7 @@ def test_workers_share_a_port_and_end_together_with_0_when_interrupted(site: Add
             answers = list(pool.map(lambda _: ask(url, JOBS), range(40)))
         assert all(answer["data"]["jobs"]["complete"] for answer in answers)
         assert end(process, signal.SIGINT) == (0, "")
-        _, alive = psutil.wait_procs(workers, timeout=10)
+        _, alive = psutil.wait_procs(workers, timeout=60)
         assert alive == []
 
 
@@ -84,7 +84,7 @@ def test_a_worker_that_dies_is_replaced_and_reported_and_all_end_with_0_when_ter
         found = workers_of(process)
         assert len(found) == 2 and lost.pid not in {one.pid for one in found}
         assert end(process, signal.SIGTERM) == (0, "")
-        _, alive = psutil.wait_procs(found, timeout=10)
+        _, alive = psutil.wait_procs(found, timeout=60)
         assert alive == []
 
 
@@ -93,7 +93,7 @@ def test_workers_do_not_outlive_a_supervisor_that_was_killed(site: Address, desk
     with started("serve", "--port", "0", "--workers", "2", folder=desk.folder, until="serves") as (process, _):
         workers = workers_of(process)
         process.kill()
-        gone, alive = psutil.wait_procs(workers, timeout=20)
+        gone, alive = psutil.wait_procs(workers, timeout=60)
         assert (len(gone), alive) == (2, [])
 
 
@@ -107,7 +107,7 @@ def test_what_is_under_way_when_it_ends_is_answered(site: Address, desk: Desk) -
             os.sched_yield()
         status, rest = end(process, signal.SIGTERM)
         assert (status, "Traceback" in rest) == (0, False)
-        assert waiting.result(timeout=20)["data"]["jobs"]["complete"]
+        assert waiting.result(timeout=60)["data"]["jobs"]["complete"]
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -120,16 +120,16 @@ async def test_jobs_cost_what_their_way_costs() -> None:
 
 
 async def test_keep_alive_answers_come_at_once() -> None:
-    # without TCP_NODELAY every second answer on a connection waits 40 ms for an acknowledgement
+    # without TCP_NODELAY every second answer on a connection waits 40 ms for an acknowledgement, and so one of any two
     site = _site()
     async with serve(site) as running, httpx.AsyncClient(headers=_auth(site)) as client:
         await client.get(running["aurora"].url + LIST)
         waits = []
-        for _ in range(21):
+        for _ in range(40):
             begun = time.perf_counter()
             await client.get(running["aurora"].url + LIST)
             waits.append(time.perf_counter() - begun)
-        assert statistics.median(waits) < 0.035
+        assert min(map(sum, pairwise(waits))) < 0.035
 
 
 async def test_two_sites_need_two_names() -> None:

@@ -21,7 +21,7 @@ class UnixConnection(http.client.HTTPConnection):
     """HTTP through a Unix socket."""
 
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=20)
+        super().__init__("localhost", timeout=60)
         self._path = path
 
     def connect(self) -> None:
@@ -32,7 +32,7 @@ class UnixConnection(http.client.HTTPConnection):
 
 def get(url: str, path: str) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of one request on a connection of its own."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -66,7 +66,7 @@ def loaded(url: str, clients: int) -> Iterator[Load]:
     load, ended, lock = Load(), threading.Event(), threading.Lock()
 
     def client() -> None:
-        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
         while not ended.is_set():
             try:
                 complete = query(connection)["jobs"]["complete"]  # type: ignore[index]
