@@ -14,10 +14,7 @@ from pathlib import Path
 import pytest
 
 from commands.conftest import Run, plain
-from support.exporter import Exporter, exporter
-
-MISSING = {"site": "draco", "status": "FAILED", "code": "UNREACHABLE", "message": "no connection", "retryable": True}
-FAILED = {"code": "INCOMPLETE", "message": "Not complete without draco.", "site": None, "retryable": False}
+from support.exporter import FAILED, MISSING, Exporter, exporter
 
 
 @pytest.fixture

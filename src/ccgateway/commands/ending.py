@@ -76,6 +76,8 @@ def ending() -> Iterator[None]:
         sys.stdout.flush()
     except GatewayError as error:
         note(f"ccgateway: {error}")
+        for hint in getattr(error, "__notes__", ()):
+            note(hint)
         if error.code == "UNAUTHENTICATED":
             note("Give a token: --token-file, CCGATEWAY_TOKEN, a profile's token_file, or the keyring.")
         if error.outcomes:

@@ -29,7 +29,7 @@ _OPERATIONS = {
     "delete before": "delete",
 }  # fmt: skip
 _OUTCOMES = frozenset({"done", "unchanged", "pending", "failed", "unknown"})
-_FORMATS = frozenset({"csv", "json", "jsonl", "parquet", "arrow"})
+_FORMATS = frozenset({"csv", "grpc", "json", "jsonl", "parquet", "arrow"})
 
 
 class _Histogram:
@@ -103,6 +103,10 @@ class Meter(Observer):
         self._states.note_call(site, outcome)
         if self.tracer is not None:
             self.tracer.call_ended(site, outcome, seconds)
+
+    def site_changed(self, site: str, failure: str | None) -> None:
+        """See ``Observer``."""
+        self._states.note_change(site, failure)
 
     def place_waited_for(self, site: str, seconds: float) -> None:
         """See ``Observer``."""
