@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -15,9 +16,9 @@ from live.faces import served
 from live.farm import Farm, Site
 from live.instances import hanging
 from live.truth import Job, key_of, truth_of, utc
-from surfaces.portal.browsing import csv_of, needs_chromium, rows_of, saved, view
+from surfaces.portal.browsing import View, chromium, csv_of, in_browser, rows_of, saved, view
 
-pytestmark = needs_chromium
+pytestmark = in_browser
 
 #: numbers of the jobs of these tests
 NUMBER = FIRST_JOB_ID + 900
@@ -42,12 +43,19 @@ def jobs(two: list[Site], farm_jobs: list[Job]) -> list[Job]:
     return sorted((job for job in farm_jobs if job["site"] in names), key=lambda job: key_of(job).place)
 
 
+@asynccontextmanager
+async def looking_at(url: str) -> AsyncIterator[View]:
+    """A browser at the gateway."""
+    async with chromium() as browser, view(browser, url) as shown:
+        yield shown
+
+
 def ident(job: Job) -> str:
     return f"{job['site']}:{job['dbId']}"
 
 
 async def test_each_instance_has_a_card_with_its_release(url: str, two: list[Site]) -> None:
-    async with view(url) as shown:
+    async with looking_at(url) as shown:
         page = await shown.open("/")
         await expect(page.locator(".site.up")).to_have_count(len(two))
         for site in two:
@@ -55,7 +63,7 @@ async def test_each_instance_has_a_card_with_its_release(url: str, two: list[Sit
 
 
 async def test_the_list_scrolls_through_every_job_of_both_once(url: str, jobs: list[Job]) -> None:
-    async with view(url) as shown:
+    async with looking_at(url) as shown:
         page = await shown.open("/jobs")
         await expect(page.locator("table.jobs tbody tr").nth(99)).to_be_attached()
         while "jobs are shown" not in await page.locator(".foot").inner_text():
@@ -67,7 +75,7 @@ async def test_the_list_scrolls_through_every_job_of_both_once(url: str, jobs: l
 
 async def test_a_filter_and_the_files_hold_the_jobs_that_it_means(url: str, jobs: list[Job]) -> None:
     meant = [job for job in jobs if job["state"] == "failed" and job["user"] == "alice" and job["numNodes"] >= 2]
-    async with view(url) as shown:
+    async with looking_at(url) as shown:
         page = await shown.open("/jobs?state=failed&user=%3Dalice&nodesFrom=2")
         await expect(page.locator(".foot")).to_contain_text("jobs are shown")
         assert await rows_of(page.locator("table.jobs tbody tr")) == [ident(job) for job in meant]
@@ -86,7 +94,7 @@ async def test_a_jobs_charts_and_statistics_hold_the_values_that_the_instance_ke
         (metric,) = answer["data"]["jobMetrics"]
         kept = {series["hostname"]: series["data"] for series in metric["metric"]["series"]}
         statistics = _row(site, job["dbId"])["statistics"]
-        async with view(url) as shown:
+        async with looking_at(url) as shown:
             page = await shown.open(f"/job/{ident(job)}")
             chart = page.locator('figure[data-metric="cpu_load"]')
             await expect(chart.locator("canvas")).to_be_visible()
@@ -101,7 +109,7 @@ async def test_a_jobs_charts_and_statistics_hold_the_values_that_the_instance_ke
 
 
 async def test_the_usage_is_that_of_the_jobs(url: str, jobs: list[Job]) -> None:
-    async with view(url) as shown:
+    async with looking_at(url) as shown:
         page = await shown.open("/usage?by=PROJECT&from=2025-01-01T00:00:00&to=2026-01-01T00:00:00")
         counted = Counter(job["project"] for job in jobs)
         await expect(page.locator("table.usage tbody tr")).to_have_count(len(counted))
@@ -115,10 +123,10 @@ async def test_jobs_start_are_tagged_and_end_on_the_pages_as_at_the_instance(
     site, other = scratch.sites[:2]
     began = max(job["startTime"] for job in truth_of(scratch)) + 60
     with served([site.settings(), other.settings(timeout=3.0)], tmp_path_factory.mktemp("altered")) as url:
-        async with view(url) as shown:
-            page = await shown.open("/jobs?state=running&user=%3Dcarol")
+        async with looking_at(url) as shown:
             start(site, NUMBER, began, user="carol")
             number = wait_for(site, [NUMBER])[NUMBER]
+            page = await shown.open("/jobs?state=running&user=%3Dcarol")
             await expect(page.locator(f'tr[data-id="{site.name}:{number}"]')).to_be_visible()
             await shown.open(f"/job/{site.name}:{number}")
             await page.get_by_label("Type").fill("review")
