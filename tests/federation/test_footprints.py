@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -89,7 +90,7 @@ async def test_a_site_without_a_job_that_is_meant_has_no_samples_and_lacks_nothi
     [("1.4", "sam", {}, "SITE_UNAUTHORIZED"), ("1.5", "demo", {"reads": "rest"}, "UNSUPPORTED")],
 )
 async def test_samples_are_not_had_by_a_way_that_is_not_open(
-    release: str, user: str, settings: dict[str, str], code: str
+    release: str, user: str, settings: dict[str, Any], code: str
 ) -> None:
     there = site("aurora", release)
     async with gateway_over([there.instance(user=user, **settings)]) as gateway:

@@ -21,7 +21,7 @@ from live.farm import Farm, Site
 from live.truth import Job, jobs_of, key_of, truth_of
 
 #: marks that are gone on from
-MOST_MARKS = 10
+MOST_MARKS = 3
 METRICS = ("cpu_load", "mem_bw", "nope")
 COLUMNS = (
     "site,jobId,cluster,subCluster,partition,project,user,jobState,startTime,duration,walltime,numNodes,numHwthreads,numAcc,shared,"

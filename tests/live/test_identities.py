@@ -87,7 +87,7 @@ async def gate(request: pytest.FixtureRequest, farm: Farm, tmp_path_factory: pyt
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client,
     ):
-        assert app.grpc is not None
+        assert app.grpc is not None and app.grpc.port is not None
         yield Gate(client, key, farm, app.grpc.port)
 
 
