@@ -192,7 +192,7 @@ class BoundedHttp(HttpToolsProtocol):
         except RequestError as refusal:
             self._turn_away(refusal)
             return False
-        self.scope[ARRIVAL] = self._arrival  # type: ignore[typeddict-unknown-key]
+        self.scope[ARRIVAL] = self._arrival  # type: ignore[literal-required] # the server's own, as ASGI lets it
         return True
 
     def _caller(self) -> Hashable:
