@@ -18,7 +18,7 @@ __all__ = ["CONNECTIONS", "DOCUMENT"]
 
 DOCUMENT = "{ jobs(first: 50) { items { id site jobId user cluster startTime duration numNodes state } complete } }"
 #: as many as may wait for their answers at any one time: a request for which none is left is not sent, and counted
-CONNECTIONS = 400
+CONNECTIONS = 350
 
 
 class _Connection(asyncio.Protocol):

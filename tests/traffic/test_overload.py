@@ -9,6 +9,9 @@ import pytest
 from ccgateway.errors import Code, RequestError
 from ccgateway.traffic.overload import FEWEST, LATE, OVER_AFTER, WINDOW, WINDOWS, Arrival, Overload
 
+#: as many requests as can be under way at all
+CONNECTIONS = 500
+
 
 class Process:
     """A process that works on one request at a time, and a clock of its own: ``cost`` seconds each."""
@@ -22,6 +25,8 @@ class Process:
         self._free_at = 0.0
 
     def ask(self, caller: Hashable = "a") -> bool:
+        if caller != "modest" and self.overload.under_way >= CONNECTIONS:
+            return False  # which is never sent
         try:
             self.queue.append(self.overload.arrive(caller))
         except RequestError as error:
@@ -151,10 +156,21 @@ def test_requests_that_do_not_even_begin_tell_as_well() -> None:
     now = 0.0
     overload = Overload(lambda: now)
     with pytest.raises(RequestError):
-        for _ in range(int((LATE + 2 * WINDOW * WINDOWS) / WINDOW) * 2):
+        for _ in range(int(LATE / WINDOW) + 2 * WINDOWS):
             now += WINDOW
             overload.arrive("a")
     assert overload.is_on
+
+
+@pytest.mark.parametrize(("share", "is_overload"), [(0.0, True), (0.1, False)])
+def test_waiting_for_places_is_an_overload_where_no_site_has_one_free(share: float, *, is_overload: bool) -> None:
+    process, was_on = Process(cost=0.0), False
+    for number in range(1000):
+        process.until(number * 0.01)
+        process.ask()
+        process.overload.note_place(0.0 if number % 10 < share * 10 else 3.0)
+        was_on = was_on or process.overload.is_on
+    assert was_on is is_overload
 
 
 def test_some_are_always_let_in() -> None:
