@@ -7,7 +7,7 @@ from collections.abc import Hashable
 import pytest
 
 from ccgateway.errors import Code, RequestError
-from ccgateway.traffic.overload import FEWEST, LATE, OVER_AFTER, WINDOW, WINDOWS, Arrival, Overload
+from ccgateway.traffic.overload import FEWEST, LATE, MOST, OVER_AFTER, WINDOW, WINDOWS, Arrival, Overload
 
 #: as many requests as can be under way at all
 CONNECTIONS = 500
@@ -95,13 +95,13 @@ def test_a_process_that_stood_still_for_a_while_turns_nobody_away() -> None:
 def test_waiting_for_sites_is_no_overload() -> None:
     process = Process()
     under_way = []
-    for number in range(400):
+    for number in range(MOST):
         process.now = number * 0.02
         arrival = process.overload.arrive("a")
         arrival.begun()
         arrival.turn_came(0.0)
         under_way.append(arrival)
-    assert process.overload.under_way == 400
+    assert process.overload.under_way == MOST
     for arrival in under_way:
         arrival.leave()
         arrival.leave()
@@ -171,6 +171,15 @@ def test_waiting_for_places_is_an_overload_where_no_site_has_one_free(share: flo
         process.overload.note_place(0.0 if number % 10 < share * 10 else 3.0)
         was_on = was_on or process.overload.is_on
     assert was_on is is_overload
+
+
+def test_no_more_than_so_many_are_under_way_and_whoever_has_none_is_let_in() -> None:
+    overload = Overload(lambda: 0.0)
+    for _ in range(MOST):
+        overload.arrive("a")
+    with pytest.raises(RequestError):
+        overload.arrive("a")
+    overload.arrive("b")
 
 
 def test_some_are_always_let_in() -> None:

@@ -1,10 +1,10 @@
 """Overload: when more comes than the process can work on, it begins only as much as it can answer about as quickly as ever.
 
-What tells is how long requests wait for the process itself: for processor time before they begin, and for a place at a site, as
-long as there is no site that has one free. As long as some wait little, every request is let in. If all waited long without a
-break for two seconds, the process is overloaded: from then on so many requests are under way at the most as wait little (additive
-increase, multiplicative decrease), and the others are turned away at once. Of the places, each caller gets its share, so that one
-who asks for more than that finds none, and others do. Once nobody was turned away for a while, everybody is let in again.
+So many requests may be under way as ``MOST`` says. The process is overloaded once that was not enough without a break for two
+seconds, or once all requests waited long for so long: for processor time, or for a place at a site while no site had one free.
+From then on so many are under way at the most as wait little (additive increase, multiplicative decrease). Those beyond are
+turned away at once. Of the places, each caller gets its share, so that one who asks for more than that finds none, and others
+do. Once nobody was turned away for a while, it is over.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ logger = logging.getLogger("ccgateway.server")
 WINDOW, WINDOWS = 0.1, 20
 #: seconds that are long to wait for processor time, and for a place; seconds that are little, once others are turned away
 LATE, LATE_PLACE = 0.25, 2.0
-IN_TIME, IN_TIME_PLACE = 0.02, 0.1
-#: requests under way that are always let in
-FEWEST = 8
+IN_TIME, IN_TIME_PLACE = 0.01, 0.1
+#: requests under way that are always let in, and at the most
+FEWEST, MOST = 8, 256
 #: what is left of the places where requests begin late, and what comes to them else
 LESS, MORE = 0.8, 8
 #: seconds without anybody turned away after which the overload is over
@@ -103,13 +103,13 @@ class Overload:
         self.is_on = False
         self.turned_away = 0
         self._clock = clock
-        self._places = FEWEST
+        self._places = MOST
         self._waiting: dict[Arrival, None] = {}
         self._of: Counter[Hashable] = Counter()
         self._here = 0
         self._window_ends = clock() + WINDOW
         self._begins, self._places_waited = _Waits(LATE, IN_TIME), _Waits(LATE_PLACE, IN_TIME_PLACE)
-        self._is_full = False
+        self._is_full, self._full = False, 0
         self._refused_at = -math.inf
         self._refused: dict[Hashable, float] = {}
 
@@ -125,7 +125,7 @@ class Overload:
         """
         now = self._clock()
         self._look(now)
-        if self.is_on:
+        if self.is_on or self._here >= MOST:
             self._find_place(caller, now)
         arrival = Arrival(self, caller, now)
         if is_timed:
@@ -198,11 +198,12 @@ class Overload:
             return
         if self._waiting and (oldest := now - next(iter(self._waiting)).at) > LATE:
             self._begins.note(oldest)  # those that have not begun at all tell as well
+        self._full = self._full + 1 if self._is_full else 0
         are_late = [self._begins.end(), self._places_waited.end()]
         if self.is_on:
             self._adapt(now, are_late=any(are_late))
-        elif max(self._begins.long, self._places_waited.long) >= WINDOWS:
-            self.is_on, self._places, self._refused_at = True, FEWEST, now
+        elif max(self._begins.long, self._places_waited.long, self._full) >= WINDOWS:
+            self.is_on, self._refused_at = True, now
             logger.warning("overloaded: requests are turned away (503), so that those that are let in are answered in time")
         self._is_full, self._window_ends = False, now + WINDOW
 
@@ -210,9 +211,10 @@ class Overload:
         if are_late:
             self._places = max(FEWEST, int(self._places * LESS))
         elif self._is_full:
-            self._places += max(1, self._places // MORE)
+            self._places = min(MOST, self._places + max(1, self._places // MORE))
         if now - self._refused_at > OVER_AFTER:
-            self.is_on, self._begins.long, self._places_waited.long = False, 0, 0
+            self.is_on, self._places = False, MOST
+            self._begins.long = self._places_waited.long = self._full = 0
             logger.warning("not overloaded any more; %d requests were turned away since the start", self.turned_away)
 
 
