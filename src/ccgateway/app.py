@@ -20,6 +20,7 @@ from ccgateway.parts import Parts
 from ccgateway.settings import Settings
 from ccgateway.surfaces.callers import caller_of
 from ccgateway.surfaces.compression import CompressionMiddleware
+from ccgateway.surfaces.export.operations import export_table
 from ccgateway.surfaces.export.routes import export_routes
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.hosts import LOOPBACK_HOSTS, HostCheck
@@ -165,7 +166,10 @@ def _grpc(parts: Parts, running: GrpcServer | None) -> tuple[GrpcServer | None, 
         return running, None
     from ccgateway.surfaces.grpc.server import GrpcFace, GrpcServer  # a large library, which most gateways do without
 
-    face = GrpcFace(parts.gateway, parts.callers, parts.traffic, settings.grpc, settings.limits, recorder=parts.recorder)
+    face = GrpcFace(
+        parts.gateway, parts.callers, parts.traffic, settings.grpc, settings.limits,
+        exports=parts.exports, recorder=parts.recorder,
+    )  # fmt: skip
     return running or GrpcServer(face), face
 
 
@@ -194,6 +198,7 @@ def _routes(parts: Parts) -> list[BaseRoute]:
             partial=settings.rest.partial,
             origins=settings.server.cors_origins,
             traffic=traffic,
+            beside={"/export": export_table()},
         ),
         export_routes(
             gateway,

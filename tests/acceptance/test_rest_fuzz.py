@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from acceptance.howto import NUMBERS, make_sites
 from acceptance.running import Front, running
+from ccgateway.surfaces.export.operations import export_table
 from ccgateway.surfaces.rest.openapi import documented_openapi, released_openapi
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
@@ -23,7 +24,7 @@ schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not i
 REQUESTS = int(os.environ.get("CCGATEWAY_FUZZ", "12"))
 #: what a site's release cannot do is no fault of the gateway; and some of a caller's mistakes are a 500 at cc-backend
 CANNOT = re.compile(r"Release \d.*cannot |(?:adding|removing) tag failed: ")
-DOCUMENTS = {"documented": documented_openapi(), "released": released_openapi()}
+DOCUMENTS = {"documented": documented_openapi({"/export": export_table()}), "released": released_openapi()}
 
 #: values that lead somewhere, by the name of the key
 REAL: dict[str, Any] = {

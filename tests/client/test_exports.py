@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
-from ccgateway.client import AsyncGateway, Gateway, GatewayError, Incomplete
-from support.exporter import Exporter, exporter
-
-MISSING = {"site": "draco", "status": "FAILED", "code": "UNREACHABLE", "message": "no connection", "retryable": True}
-FAILED = {"code": "INCOMPLETE", "message": "Not complete without draco.", "site": None, "retryable": False}
+from ccgateway.client import AsyncGateway, Gateway, GatewayError, Incomplete, parquet_end
+from support.exporter import FAILED, MISSING, Exporter, exporter
+from support.served import Served
 
 
 @pytest.fixture
@@ -78,6 +79,27 @@ def test_an_export_without_a_site_is_an_error_unless_parts_are_allowed(export: E
         found = gateway.export(partial=True)
         assert len(list(found)) == 95 and found.end is not None and not found.end.complete
         assert [one.site for one in found.end.missing] == ["draco"] and export.asked[-1]["policy"] == "PARTIAL"
+
+
+async def test_a_parquet_file_is_handed_on_and_says_whether_it_is_whole(front: Served, tmp_path: Path) -> None:
+    with Gateway(front.url) as gateway, (tmp_path / "jobs.parquet").open("w+b") as file:
+        for piece in gateway.export(columns=["site", "jobId", "tags"], user="alice").parquet():
+            file.write(piece)
+        end = parquet_end(file)
+        rows = list(gateway.export(columns=["site", "jobId", "tags"], user="alice"))
+        assert (end.rows, end.complete, end.missing) == (len(rows), True, ()) and rows
+        assert pyarrow.parquet.read_table(tmp_path / "jobs.parquet").to_pylist() == rows
+        file.truncate(file.seek(0, 2) - 5)
+        with pytest.raises(GatewayError, match="broke off before its end"):
+            parquet_end(file)
+    async with AsyncGateway(front.url) as other:
+        pieces = b"".join([piece async for piece in other.usage(["user"], period="all").parquet()])
+    assert parquet_end(io.BytesIO(pieces)).rows == 4
+    with front.down("draco"), Gateway(front.url) as gateway:
+        end = parquet_end(io.BytesIO(b"".join(gateway.export(partial=True).parquet())))
+        assert not end.complete and [gap.site for gap in end.missing] == ["draco"]
+        with pytest.raises(Incomplete):
+            b"".join(gateway.export().parquet())
 
 
 async def test_the_client_for_asyncio_does_the_same(export: Exporter) -> None:

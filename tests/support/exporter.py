@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-__all__ = ["Exporter", "exporter", "rows_of"]
+from support.answering import Handler, answering
+
+__all__ = ["FAILED", "MISSING", "Exporter", "exporter", "rows_of"]
+
+#: a site that an export lacks, and what one that must not lack any ends with
+MISSING = {"site": "draco", "status": "FAILED", "code": "UNREACHABLE", "message": "no connection", "retryable": True}
+FAILED = {"code": "INCOMPLETE", "message": "Not complete without draco.", "site": None, "retryable": False}
 
 
 def rows_of(count: int) -> list[dict[str, Any]]:
@@ -24,7 +29,8 @@ def rows_of(count: int) -> list[dict[str, Any]]:
 @dataclass
 class Exporter:
     """``cuts``: after how many bytes each of the next answers breaks off; ``spoilt``: in how many answers a row is changed on the
-    way; ``error``: what the export ends with; ``missing``: sites that it lacks; ``asked``: the parameters of each request."""
+    way; ``error``: what the export ends with; ``missing``: sites that it lacks; ``asked``: the parameters of each request;
+    ``pause``: seconds before the end."""
 
     rows: Sequence[dict[str, Any]]
     every: int = 10
@@ -34,6 +40,7 @@ class Exporter:
     error: dict[str, Any] | None = None
     missing: list[dict[str, Any]] = field(default_factory=list)
     asked: list[dict[str, str]] = field(default_factory=list)
+    pause: float = 0.0
 
     def lines(self, start: int) -> Iterator[bytes]:
         """The whole answer behind so many rows."""
@@ -64,9 +71,7 @@ def exporter(count: int = 95) -> Iterator[Exporter]:
     """A running one."""
     found = Exporter(rows_of(count))
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Exporting(Handler):
         def do_GET(self) -> None:
             asked = dict(parse_qsl(urlsplit(self.path).query))
             found.asked.append(asked)
@@ -76,8 +81,11 @@ def exporter(count: int = 95) -> Iterator[Exporter]:
             self.send_header("Content-Type", "application/jsonl")
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            for at in range(0, len(body if cut is None else body[:cut]), 333):
-                piece = (body if cut is None else body[:cut])[at : at + 333]
+            given = body[:cut]
+            for at in range(0, len(given), 333):
+                piece = given[at : at + 333]
+                if at + 333 >= len(given):
+                    time.sleep(found.pause)
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
             if cut is None:
                 self.wfile.write(b"0\r\n\r\n")
@@ -86,20 +94,5 @@ def exporter(count: int = 95) -> Iterator[Exporter]:
                 self.wfile.flush()
                 self.connection.shutdown(2)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-        def handle(self) -> None:
-            with suppress(BrokenPipeError, ConnectionResetError):
-                super().handle()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with answering(Exporting) as found.url:
         yield found
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -7,10 +7,10 @@ import http.client
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeAlias
+from http.server import BaseHTTPRequestHandler
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -19,17 +19,18 @@ from ccgateway.app import create_app
 from ccgateway.settings import Settings
 from ccgateway.simulator import GeneratedJobs, SimulatedSite, serve
 from ccgateway.simulator.serve import Address
+from support.answering import Handler, answering
 
 __all__ = ["Between", "Served", "between", "cut", "passed", "served", "site_of", "status"]
 
+#: the same for all sites, so that it is known whose job is the newest
+UNTIL = int(time.time())
 RELEASES = {"aurora": "1.5", "borealis": "1.4", "cygnus": "1.3", "draco": "1.2"}
 
 
 def site_of(name: str, *, jobs: int = 60) -> SimulatedSite:
     """A site of the release that the letter stands for, with jobs of the last four days."""
-    return SimulatedSite(
-        name, RELEASES[name], GeneratedJobs(jobs, name, seed=len(name), until=int(time.time()), span=4 * 86400), commit=0.5
-    )
+    return SimulatedSite(name, RELEASES[name], GeneratedJobs(jobs, name, seed=len(name), until=UNTIL, span=4 * 86400), commit=0.5)
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,10 @@ class Served:
 
 
 @contextmanager
-def served(*sites: SimulatedSite, **sections: Any) -> Iterator[Served]:
-    """A gateway over ``sites``; ``sections`` of its settings."""
+def served(
+    *sites: SimulatedSite, protocol: type[asyncio.Protocol] | Literal["auto"] = "auto", **sections: Any
+) -> Iterator[Served]:
+    """A gateway over ``sites``; ``protocol``: who speaks HTTP there; ``sections`` of its settings."""
     found: list[Served] = []
     ready, done, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
 
@@ -65,7 +68,13 @@ def served(*sites: SimulatedSite, **sections: Any) -> Iterator[Served]:
             settings = Settings.model_validate(
                 {
                     "sites": {
-                        name: {"number": number, "url": one.url, "token": one.site.token("demo"), "connect_timeout": 30}
+                        name: {
+                            "number": number,
+                            "url": one.url,
+                            "token": one.site.token("demo"),
+                            "connect_timeout": 30,
+                            "timeout": 60,
+                        }
                         for number, (name, one) in enumerate(addresses.items(), start=1)
                     },
                     "cache": {"list_for": 0},
@@ -73,7 +82,7 @@ def served(*sites: SimulatedSite, **sections: Any) -> Iterator[Served]:
                     **sections,
                 }
             )
-            config = uvicorn.Config(create_app(settings), port=0, log_config=None, timeout_graceful_shutdown=2)
+            config = uvicorn.Config(create_app(settings), port=0, http=protocol, log_config=None, timeout_graceful_shutdown=2)
             server = uvicorn.Server(config)
             running = asyncio.create_task(server.serve())
             while not server.started:  # noqa: ASYNC110 - uvicorn has no event to wait for
@@ -157,9 +166,7 @@ def between(target: str) -> Iterator[Between]:
     found = Between()
     host = urlsplit(target).netloc
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Passing(Handler):
         def _handle(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             found.requests.append((self.command, self.path, body))
@@ -177,20 +184,5 @@ def between(target: str) -> Iterator[Between]:
 
         do_GET = do_POST = _handle
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-        def handle(self) -> None:
-            with suppress(BrokenPipeError, ConnectionResetError):
-                super().handle()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with answering(Passing) as found.url:
         yield found
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

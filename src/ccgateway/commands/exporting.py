@@ -106,20 +106,30 @@ def usage(
 def _written(
     found: Export, file: Path, kind: FileFormat | None, asked: dict[str, object], *, overwrite: bool, what: str
 ) -> Status:
+    from ccgateway.client import GatewayError
     from ccgateway.commands.files import PartFile, to_stdout
     from ccgateway.commands.progress import progress
 
     if kind is None:
         by_suffix = file.suffix.removeprefix(".").lower()
         kind = FileFormat(by_suffix) if by_suffix in set(FileFormat) else FileFormat.JSONL
-    with progress(what) as tell:
-        if file == STDOUT:
-            if kind is FileFormat.PARQUET:
-                raise ValueError("a Parquet file is written into a file: name one")
-            end = to_stdout(found, kind.value, tell)
-        else:
-            part = PartFile(file, kind.value, asked, overwrite=overwrite)
-            end = part.fill_parquet(found) if kind is FileFormat.PARQUET else part.fill(found, tell)
+    try:
+        with progress(what, fills_stdout=file == STDOUT) as tell:
+            if file == STDOUT:
+                if kind is FileFormat.PARQUET:
+                    raise ValueError("a Parquet file is written into a file: name one")
+                end = to_stdout(found, kind.value, tell)
+            else:
+                part = PartFile(file, kind.value, asked, overwrite=overwrite)
+                end = part.fill_parquet(found) if kind is FileFormat.PARQUET else part.fill(found, tell)
+    except GatewayError as error:
+        if error.code == "INCOMPLETE":
+            error.add_note("Give the command again when the site answers, or --partial for what there is without it.")
+        elif error.code == "CONNECTION_LOST" and kind is FileFormat.PARQUET:
+            error.add_note(
+                "A Parquet file is broken off where a site fails, too: --format jsonl says why, and can go on from there."
+            )
+        raise
     sys.stdout.flush()
     return _told(end, file, what)
 

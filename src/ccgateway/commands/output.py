@@ -132,12 +132,13 @@ def _length(seconds: int) -> str:
 
 def table(rows: Sequence[Row], columns: Sequence[str], width: int | None) -> Table:
     """A table of these rows; within ``width`` characters, for which the last columns are left out first."""
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
     cells = [[for_people(column, row.get(column)) for column in columns] for row in rows]
     if width is not None:
-        needed = [max([len(column), *(len(row[place]) for row in cells)]) + 2 for place, column in enumerate(columns)]
+        needed = [max([len(column), *(cell_len(row[place]) for row in cells)]) + 2 for place, column in enumerate(columns)]
         fitting = len(columns)
         while fitting > FEWEST and sum(needed[:fitting]) > width:
             fitting -= 1

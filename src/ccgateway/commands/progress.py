@@ -13,12 +13,13 @@ T = TypeVar("T")
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[int], None]]:
+def progress(what: str, *, fills_stdout: bool = True) -> Iterator[Callable[[int], None]]:
     """A line on standard error that counts ``what``: call what it gives with how many there are by now. It is gone in the end.
 
-    Nothing is shown where standard error is no terminal, or where the data themselves fill it.
+    Nothing is shown where standard error is no terminal, or where the data themselves fill it (``fills_stdout``: whether that is
+    where they go).
     """
-    if not sys.stderr.isatty() or sys.stdout.isatty():
+    if not sys.stderr.isatty() or (fills_stdout and sys.stdout.isatty()):
         yield lambda _: None
         return
     from rich.console import Console

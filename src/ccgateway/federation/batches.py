@@ -22,7 +22,7 @@ from ccgateway.jobs.ordering import Cursor, SortPlan, digest_of, position_of, so
 from ccgateway.jobs.provisional import is_provisional
 from ccgateway.settings import LimitSettings
 
-__all__ = ["JobBatch", "JobBatches", "MetricsBatches"]
+__all__ = ["JobBatch", "JobBatches", "MetricsBatches", "together"]
 
 #: jobs of another order than newest first that are kept, once everything was read and sorted, for the batches to come
 SORTED_AHEAD = 5000
@@ -114,14 +114,14 @@ class JobBatches:
             if not report.is_complete:
                 missing.append(report.site)
             known = self._reports.get(report.site)
-            self._reports[report.site] = report if known is None else _together(known, report)
+            self._reports[report.site] = report if known is None else together(known, report)
         return tuple(missing)
 
 
 _WEIGHT = (ReportStatus.SKIPPED, ReportStatus.OK, ReportStatus.PARTIAL, ReportStatus.FAILED)
 
 
-def _together(one: SiteReport, two: SiteReport) -> SiteReport:
+def together(one: SiteReport, two: SiteReport) -> SiteReport:
     """What a site contributed to two parts of one answer."""
     worse = max(one, two, key=lambda report: _WEIGHT.index(report.status))
     ages = [age for age in (one.cache_age, two.cache_age) if age is not None]

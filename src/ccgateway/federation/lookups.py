@@ -152,6 +152,7 @@ class Lookups:
                     instance, outcomes[instance.name], took.get(instance.name), originals[instance.name], is_operator=is_operator
                 ),
                 reads=reads.get(instance.name),
+                page_url=instance.settings.page if instance.name in reads else None,
             )
             for instance in instances
         ]

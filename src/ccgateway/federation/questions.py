@@ -206,8 +206,9 @@ class SiteStatus:
 
     ``release``: as configured or found (``None``: not yet known); ``reachable``: whether it just answered; ``since``: epoch
     seconds since when that is so; ``elapsed``: seconds its answer took; ``last_error``: the newest failure, ``last_error_at``
-    its time; ``latency``: how long it takes, for those who may see everything. ``breaker``: whether its failures keep questions
-    from it, since ``breaker_since``. ``reads``: ``None`` where the caller is not let in.
+    its time; ``latency``: how long it takes, for those who may see everything. ``page_url``: where its own pages are; that and
+    ``reads`` are ``None`` where the caller is not let in. ``breaker``: whether its failures keep questions from it, since
+    ``breaker_since``.
     """
 
     name: str
@@ -223,6 +224,7 @@ class SiteStatus:
     capabilities: list[str]
     latency: Latency | None = None
     same_as: str | None = None
+    page_url: str | None = None
     reads: SiteReads | None = None
     breaker: BreakerState = BreakerState.CLOSED
     breaker_since: float = 0.0

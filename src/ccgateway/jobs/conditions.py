@@ -24,6 +24,7 @@ from ccgateway.jobs.provisional import is_provisional, provisional_id
 
 __all__ = [
     "END_OF_TIME",
+    "RECENT",
     "Condition",
     "Conditions",
     "Push",
@@ -262,7 +263,8 @@ def _add_range(found: Conditions, name: str, column: str, wanted: IntRange | Flo
     found.items.append(Condition(name, frozenset({column}), lambda row: test(get(row)), push, wanted))
 
 
-_LAST = {"last6h": 6 * 3600, "last24h": 24 * 3600, "last7d": 7 * 86400, "last30d": 30 * 86400}
+#: words of a time that is a while ago, and its seconds
+RECENT = {"last6h": 6 * 3600, "last24h": 24 * 3600, "last7d": 7 * 86400, "last30d": 30 * 86400}
 
 
 def _add_start_time(found: Conditions, wanted: TimeRange | None, now: float) -> None:
@@ -270,9 +272,9 @@ def _add_start_time(found: Conditions, wanted: TimeRange | None, now: float) -> 
         return
     earliest, latest = wanted.from_, wanted.to
     if earliest is None and latest is None and wanted.range:
-        if wanted.range not in _LAST:
-            raise _unknown_word("startTime.range", wanted.range, _LAST)
-        earliest = int(now) - _LAST[wanted.range]
+        if wanted.range not in RECENT:
+            raise _unknown_word("startTime.range", wanted.range, RECENT)
+        earliest = int(now) - RECENT[wanted.range]
     if earliest is not None:
         found.earliest = max(found.earliest, earliest)
     if latest is not None:

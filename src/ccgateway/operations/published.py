@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from ccgateway.errors import CODES
 from ccgateway.operations.protos import generated
 from ccgateway.settings import Settings
+from ccgateway.surfaces.export.operations import export_table
 from ccgateway.surfaces.graphql.schema import sdl
 from ccgateway.surfaces.rest.openapi import documented_openapi, released_openapi
 from ccgateway.telemetry.catalogue import METRICS
@@ -27,7 +28,7 @@ def _published(project: Path) -> Mapping[str, str]:
     """Path within the ``project`` → text of every file. Of the documents, only what stands between the marks is made."""
     return {
         "schema/ccgateway.graphql": sdl(),
-        "schema/openapi.json": _pretty(documented_openapi()),
+        "schema/openapi.json": _pretty(documented_openapi({"/export": export_table()})),
         "schema/openapi-cc-backend-1.5.json": _pretty(released_openapi()),
         **{path: _filled(_read(project / path), table) for path, table in _tables().items()},
         **generated(project),

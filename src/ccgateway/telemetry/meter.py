@@ -29,7 +29,7 @@ _OPERATIONS = {
     "delete before": "delete",
 }  # fmt: skip
 _OUTCOMES = frozenset({"done", "unchanged", "pending", "failed", "unknown"})
-_FORMATS = frozenset({"csv", "json", "jsonl", "parquet", "arrow"})
+_FORMATS = frozenset({"csv", "grpc", "json", "jsonl", "parquet", "arrow"})
 
 
 class _Histogram:

@@ -51,6 +51,46 @@ class ListJobsResponse(_message.Message):
     has_more: bool
     def __init__(self, jobs: _Optional[_Iterable[_Union[_job_pb2.Job, _Mapping]]] = ..., resume_token: _Optional[str] = ..., unreachable: _Optional[_Iterable[str]] = ..., complete: _Optional[bool] = ..., site_reports: _Optional[_Iterable[_Union[_report_pb2.SiteReport, _Mapping]]] = ..., has_more: _Optional[bool] = ...) -> None: ...
 
+class ExportJobsRequest(_message.Message):
+    __slots__ = ("filters", "page_size", "page_token", "sites", "policy", "read_mask", "running", "shard", "shards")
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SITES_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    READ_MASK_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    SHARDS_FIELD_NUMBER: _ClassVar[int]
+    filters: _containers.RepeatedCompositeFieldContainer[_filter_pb2.JobFilter]
+    page_size: int
+    page_token: str
+    sites: _containers.RepeatedScalarFieldContainer[str]
+    policy: _report_pb2.Policy
+    read_mask: _field_mask_pb2.FieldMask
+    running: bool
+    shard: int
+    shards: int
+    def __init__(self, filters: _Optional[_Iterable[_Union[_filter_pb2.JobFilter, _Mapping]]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., sites: _Optional[_Iterable[str]] = ..., policy: _Optional[_Union[_report_pb2.Policy, str]] = ..., read_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., running: _Optional[bool] = ..., shard: _Optional[int] = ..., shards: _Optional[int] = ...) -> None: ...
+
+class ExportJobsResponse(_message.Message):
+    __slots__ = ("jobs", "resume_token", "unreachable", "as_of", "rows", "complete", "site_reports")
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    UNREACHABLE_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    SITE_REPORTS_FIELD_NUMBER: _ClassVar[int]
+    jobs: _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]
+    resume_token: str
+    unreachable: _containers.RepeatedScalarFieldContainer[str]
+    as_of: _timestamp_pb2.Timestamp
+    rows: int
+    complete: bool
+    site_reports: _containers.RepeatedCompositeFieldContainer[_report_pb2.SiteReport]
+    def __init__(self, jobs: _Optional[_Iterable[_Union[_job_pb2.Job, _Mapping]]] = ..., resume_token: _Optional[str] = ..., unreachable: _Optional[_Iterable[str]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rows: _Optional[int] = ..., complete: _Optional[bool] = ..., site_reports: _Optional[_Iterable[_Union[_report_pb2.SiteReport, _Mapping]]] = ...) -> None: ...
+
 class CountJobsRequest(_message.Message):
     __slots__ = ("filters", "sites", "policy")
     FILTERS_FIELD_NUMBER: _ClassVar[int]

@@ -41,6 +41,11 @@ class JobsServiceStub:
                 request_serializer=ccgateway_dot_v1_dot_jobs__service__pb2.ListJobsRequest.SerializeToString,
                 response_deserializer=ccgateway_dot_v1_dot_jobs__service__pb2.ListJobsResponse.FromString,
                 _registered_method=True)
+        self.ExportJobs = channel.unary_stream(
+                '/ccgateway.v1.JobsService/ExportJobs',
+                request_serializer=ccgateway_dot_v1_dot_jobs__service__pb2.ExportJobsRequest.SerializeToString,
+                response_deserializer=ccgateway_dot_v1_dot_jobs__service__pb2.ExportJobsResponse.FromString,
+                _registered_method=True)
         self.CountJobs = channel.unary_unary(
                 '/ccgateway.v1.JobsService/CountJobs',
                 request_serializer=ccgateway_dot_v1_dot_jobs__service__pb2.CountJobsRequest.SerializeToString,
@@ -81,6 +86,15 @@ class JobsServiceServicer:
     def ListJobs(self, request, context):
         """The jobs of all sites in one exact order, newest first unless `order` says otherwise, as a stream of batches. A stream that
         ends without a message that has `complete` was cut: the same request with `page_token` = the last `resume_token` goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportJobs(self, request, context):
+        """For reports: every job that matches and had ended when the export began, newest first, as a stream of batches. Jobs that start
+        or end meanwhile are not in it. A stream that ends without a message that has `complete` was cut: the same request with
+        `page_token` = the last `resume_token` gives exactly the rest, as of the same moment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -136,6 +150,11 @@ def add_JobsServiceServicer_to_server(servicer, server):
                     servicer.ListJobs,
                     request_deserializer=ccgateway_dot_v1_dot_jobs__service__pb2.ListJobsRequest.FromString,
                     response_serializer=ccgateway_dot_v1_dot_jobs__service__pb2.ListJobsResponse.SerializeToString,
+            ),
+            'ExportJobs': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportJobs,
+                    request_deserializer=ccgateway_dot_v1_dot_jobs__service__pb2.ExportJobsRequest.FromString,
+                    response_serializer=ccgateway_dot_v1_dot_jobs__service__pb2.ExportJobsResponse.SerializeToString,
             ),
             'CountJobs': grpc.unary_unary_rpc_method_handler(
                     servicer.CountJobs,
@@ -197,6 +216,33 @@ class JobsService:
             '/ccgateway.v1.JobsService/ListJobs',
             ccgateway_dot_v1_dot_jobs__service__pb2.ListJobsRequest.SerializeToString,
             ccgateway_dot_v1_dot_jobs__service__pb2.ListJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ccgateway.v1.JobsService/ExportJobs',
+            ccgateway_dot_v1_dot_jobs__service__pb2.ExportJobsRequest.SerializeToString,
+            ccgateway_dot_v1_dot_jobs__service__pb2.ExportJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

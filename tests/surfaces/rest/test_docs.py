@@ -14,7 +14,7 @@ from ccgateway.surfaces.rest.openapi import documented_openapi, released_openapi
 from ccgateway.surfaces.rest.operations import API, RELEASED_API, RELEASED_USERAPI, USERAPI
 from surfaces.rest.asking import RestGateway, client_of
 
-DOCUMENTS = {"documented": documented_openapi(), "released": released_openapi()}
+DOCUMENTS = {"documented": documented_openapi({"/export": export_table()}), "released": released_openapi()}
 TABLES: dict[str, dict[str, Table]] = {
     "documented": {"/api": API, "/userapi": USERAPI, "/export": export_table()},
     "released": {"/cc-backend/1.5/api": RELEASED_API, "/cc-backend/1.5/userapi": RELEASED_USERAPI},

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ccgateway.surfaces.export.columns import Column, Kind
+from ccgateway.surfaces.export.columns import Column, Kind, values_of
 from ccgateway.surfaces.export.records import Begin, End, Mark, written
 from ccgateway.traffic.scopes import in_turn
 
@@ -57,7 +57,7 @@ class JsonLines:
         fields = [(f"c{place}", Any) for place in range(len(columns))]
         rename = {f"c{place}": column.name for place, column in enumerate(columns)}
         self._make: Callable[..., Any] = msgspec.defstruct("Line", fields, rename=rename, gc=False)
-        self._gets = [column.get for column in columns]
+        self._values = values_of(columns)
         self._encoder = msgspec.json.Encoder()
         self._sum = hashlib.sha256()
         self.rows = 0
@@ -73,8 +73,8 @@ class JsonLines:
 
     async def write(self, rows: Sequence[Any]) -> bytes:
         """A line for each."""
-        make, gets, encode = self._make, self._gets, self._encoder.encode_lines
-        lines = await in_turn(lambda: encode([make(*[get(row) for get in gets]) for row in rows]))
+        make, values, encode = self._make, self._values, self._encoder.encode_lines
+        lines = await in_turn(lambda: encode([make(*values(row)) for row in rows]))
         self._sum.update(lines)
         self.rows += len(rows)
         return lines
@@ -90,8 +90,9 @@ class JsonLines:
 
 #: characters of a text up to which its cell is remembered
 SHORT = 64
-#: what a spreadsheet takes for a formula, and what begins a comment
-_HARMFUL = re.compile(r"^[=+\-@\t\r#]|(?<=[\r\n])#")
+#: what a spreadsheet takes for a formula (some take the wide signs for the plain ones), also where semicolons or tabs
+#: divide cells for it; and what begins a comment
+_HARMFUL = re.compile(r"^[=+\-@\t\r\n#\uff1d\uff0b\uff0d\uff20]|(?<=[;\t])[=+\-@\uff1d\uff0b\uff0d\uff20]|(?<=[\r\n])#")
 #: what a cell is quoted for: readers that know comments look for them in the middle of lines, too
 _QUOTED = re.compile(r'[",\r\n#\']|^\s|\s$')
 

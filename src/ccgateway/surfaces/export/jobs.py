@@ -15,8 +15,9 @@ from ccgateway.jobs.model import ALWAYS
 from ccgateway.surfaces.export.columns import Column, columns_of, is_running
 from ccgateway.surfaces.export.encodings import Encoding
 from ccgateway.surfaces.export.files import encoding_for, file_answer, to_its_end
-from ccgateway.surfaces.export.questions import JobsAsked, Resume, asked_query
+from ccgateway.surfaces.export.questions import JobsAsked, asked_query
 from ccgateway.surfaces.export.records import VERSION, Begin, End, Mark, failure_of, moment
+from ccgateway.surfaces.export.resuming import Resume
 from ccgateway.surfaces.export.streams import JobReader, Streams
 from ccgateway.surfaces.rest.calls import Answer, Call
 
@@ -31,42 +32,44 @@ _ENDED = frozenset({"state", "duration"})
 async def export_jobs(call: Call, streams: Streams) -> Answer:
     """The jobs that ``call`` asks for. Raises ``GatewayError`` as long as nothing was sent."""
     asked = JobsAsked.of(call)
-    resume = Resume.decode(asked.resume, asked.digest) if asked.resume is not None else None
+    digest = asked.digest(call.caller)
+    resume = Resume.decode(asked.resume, digest) if asked.resume is not None else None
     as_of = int(time.time()) if resume is None else resume.as_of
     columns = columns_of(asked.columns, asked.metrics, call.ids, as_of=as_of, marks_running=asked.running)
     encoding = encoding_for(asked.format, columns)
     call.closing.enter_context(streams.entered(call.caller.share))
     reader = JobReader(
-        call,
+        call.gateway,
+        call.caller,
         streams,
-        asked.filter,
+        [asked.filter],
         as_of,
         asked.policy,
         frozenset().union(_ENDED, ALWAYS, *(column.needs for column in columns)) - {"site"},
         asked.sites,
         after=resume.cursor if resume is not None else None,
         missing=frozenset(resume.missing) if resume is not None else frozenset(),
+        shard=asked.shard,
+        latest=resume.latest if resume is not None else None,
     )
-    export = _JobsExport(asked, columns, encoding, reader, resumed_at=resume.rows if resume is not None else 0)
+    export = _JobsExport(call, asked, digest, columns, encoding, reader, resumed_at=resume.rows if resume is not None else 0)
     rest = to_its_end(export.rest(), encoding, export.end, call.request_id)
     return file_answer("jobs", asked.format, encoding, await export.first(), rest)
 
 
 @dataclass(slots=True)
 class _JobsExport:
+    call: Call
     asked: JobsAsked
+    digest: str
     columns: tuple[Column, ...]
     encoding: Encoding
     reader: JobReader
     resumed_at: int
-    _digest: str = field(init=False)
     _of_sites: Counter[str] = field(default_factory=Counter)
     _marked_rows: int = 0
     _marked_at: float = 0.0
     _is_over: bool = False
-
-    def __post_init__(self) -> None:
-        self._digest = self.asked.digest
 
     async def first(self) -> bytes:
         """The first record and the first rows."""
@@ -75,7 +78,7 @@ class _JobsExport:
         begin = Begin(
             "jobs",
             VERSION,
-            asked_query(self.reader.call.query),
+            asked_query(self.call.query),
             [column.name for column in self.columns],
             moment(self.reader.as_of),
             self.asked.policy.value,
@@ -87,8 +90,10 @@ class _JobsExport:
     async def rest(self) -> AsyncGenerator[bytes, None]:
         """The rows that follow."""
         while not self._is_over:
-            with self.reader.call.state.traffic.sending() as sending:
-                async with self.reader.admitted(sending):
+            traffic = self.call.state.traffic
+            with traffic.sending() as sending:
+                # the first batch is what the request itself was let in for
+                async with traffic.admitted(self.call.caller.share, sending):
                     piece = await self._written(await self.reader.next())
                 try:
                     sending.settle(len(piece))
@@ -103,10 +108,8 @@ class _JobsExport:
             self._is_over = True
             return b""
         self._is_over = batch.is_last
-        as_of, shard = self.reader.as_of, self.asked.shard
+        as_of = self.reader.as_of
         rows = list(batch.rows) if self.asked.running else [row for row in batch.rows if not is_running(row, as_of)]
-        if shard is not None:
-            rows = [row for row in rows if shard.has(row.key)]
         self._of_sites.update(map(attrgetter("site"), rows))
         lines = await self.encoding.write(rows)
         self.reader.streams.observer.rows_exported(self.asked.format, len(rows))
@@ -122,7 +125,7 @@ class _JobsExport:
 
     def _token(self) -> str:
         reader, rows = self.reader, self.resumed_at + self.encoding.rows
-        return Resume(1, self._digest, reader.as_of, rows, reader.after, tuple(sorted(reader.missing))).encode()
+        return Resume(1, self.digest, reader.as_of, rows, reader.after, tuple(sorted(reader.missing)), reader.latest).encode()
 
     def end(self, error: GatewayError | None) -> End:
         """The last record."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +11,14 @@ import msgspec
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.federation.questions import Policy
-from ccgateway.jobs.filters import IntRange, JobFilter, TimeRange
-from ccgateway.jobs.model import JobKey
+from ccgateway.identity.principal import Principal
+from ccgateway.jobs.filters import IntRange, JobFilter
 from ccgateway.surfaces.export.columns import LIVING
+from ccgateway.surfaces.export.shards import MOST_SHARDS, PIECE, Shard
 from ccgateway.surfaces.rest.calls import Call, Query
 from ccgateway.surfaces.rest.howto import HowtoFormat
 
-__all__ = ["FILTERS", "FORMATS", "JobsAsked", "Resume", "Shard", "UsageAsked", "asked_query", "filter_of", "policy_of"]
+__all__ = ["FILTERS", "FORMATS", "JobsAsked", "UsageAsked", "asked_query", "filter_of", "policy_of"]
 
 FORMATS = ("jsonl", "csv", "parquet")
 #: what the list of ``/api`` filters by, and this too
@@ -30,8 +30,6 @@ _OWN_FILTERS = frozenset({"duration", "duration[from]", "duration[to]"})
 _OF_ALL = ("format", "policy", "site")
 _OF_JOBS = (*_OF_ALL, "columns", "metrics", "shard", "running", "resume")
 _OF_USAGE = (*_OF_ALL, "period", "by", "resume")
-#: shards of one export at the most
-MOST_SHARDS = 1024
 
 PERIODS = ("all", "year", "month", "week", "day")
 GROUPS = ("site", "cluster", "project", "user")
@@ -39,50 +37,6 @@ GROUPS = ("site", "cluster", "project", "user")
 
 def _bad(message: str) -> RequestError:
     return RequestError(Code.BAD_REQUEST, message)
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """The jobs of slice ``number`` (from 1) of ``of``: each job is in exactly one."""
-
-    number: int
-    of: int
-
-    def has(self, key: JobKey) -> bool:
-        """Whether the job with that key is in this slice."""
-        text = f"{key.site}\0{key.cluster}\0{key.job_id}\0{key.start_time}".encode()
-        return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") % self.of == self.number - 1
-
-
-class Resume(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Where an export goes on: after ``rows`` rows, at ``cursor`` (``None``: at its beginning), as of ``as_of`` (epoch seconds).
-
-    ``digest``: of the question that it belongs to. ``missing``: sites of which something was missing before.
-    """
-
-    version: int
-    digest: str
-    as_of: int
-    rows: int
-    cursor: str | None
-    missing: tuple[str, ...]
-
-    def encode(self) -> str:
-        """The opaque text that clients hand back."""
-        return base64.urlsafe_b64encode(msgspec.msgpack.encode(self)).decode().rstrip("=")
-
-    @classmethod
-    def decode(cls, text: str, digest: str) -> Resume:
-        """The token in ``text``; ``INVALID_CURSOR`` if it is none, or one of another question."""
-        try:
-            packed = base64.b64decode(text[:8192] + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-            found = msgspec.msgpack.decode(packed, type=cls)
-        except (ValueError, msgspec.MsgspecError):
-            raise RequestError(Code.INVALID_CURSOR, "resume: this is no token of an export. Start without one.") from None
-        if found.version != 1 or found.digest != digest or found.rows < 0 or not 0 <= found.as_of < 1 << 40:
-            message = "resume: this token belongs to another export (filters, columns, shard, running or sites differ)."
-            raise RequestError(Code.INVALID_CURSOR, message)
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +73,19 @@ class JobsAsked:
             query.first("resume") or None,
         )
 
-    @property
-    def digest(self) -> str:
-        """What must be the same for a token to go on."""
-        shard = (self.shard.number, self.shard.of) if self.shard is not None else None
+    def digest(self, caller: Principal) -> str:
+        """What must be the same for a token to go on: the question, and who asks."""
+        shard = (PIECE, self.shard.number, self.shard.of) if self.shard is not None else None
         sites = sorted(set(self.sites)) if self.sites is not None else None
-        asked = [msgspec.to_builtins(self.filter), list(self.columns), list(self.metrics), shard, self.running, sites]
+        asked = [
+            caller.share,
+            msgspec.to_builtins(self.filter),
+            list(self.columns),
+            list(self.metrics),
+            shard,
+            self.running,
+            sites,
+        ]
         return blake2b(msgspec.msgpack.encode(asked), digest_size=8).hexdigest()
 
 
@@ -178,13 +139,6 @@ def filter_of(query: Query, *, lists_living: bool) -> JobFilter:
             f"state: jobs that are {living[0]} have not ended. Add running=true to an export of jobs to have them, marked."
         )
     return replace(wanted, duration=_duration(query))
-
-
-def until(wanted: JobFilter, as_of: int) -> JobFilter:
-    """``wanted``, of what had started at ``as_of`` (epoch seconds)."""
-    window = wanted.start_time or TimeRange()
-    latest = as_of if window.to is None else min(window.to, as_of)
-    return replace(wanted, start_time=TimeRange(window.from_, latest))
 
 
 def _refuse_unknown(query: Query, own: Sequence[str]) -> None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from ccgateway.errors import Code, FederationError, GatewayError, RequestError
 from ccgateway.federation.batches import JobBatch, JobBatches
-from ccgateway.federation.questions import JobListQuestion, Policy
+from ccgateway.federation.gateway import Gateway
+from ccgateway.federation.questions import JobListQuestion, Policy, SiteReport
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.filters import JobFilter
 from ccgateway.settings.export import ExportSettings
-from ccgateway.surfaces.export.questions import until
 from ccgateway.surfaces.export.records import SiteEnd, SiteRelease, failure_of, site_end
-from ccgateway.surfaces.rest.calls import Call
+from ccgateway.surfaces.export.resuming import until
+from ccgateway.surfaces.export.shards import Shard, ShardBatches
 from ccgateway.telemetry import Observer
-from ccgateway.traffic.admission import Sending
 from ccgateway.traffic.scopes import RequestScope, current_scope
 
 __all__ = ["JobReader", "Streams"]
@@ -92,30 +93,42 @@ class Streams:
 
 @dataclass(slots=True)
 class JobReader:
-    """The jobs that match ``wanted`` and had started at ``as_of`` (epoch seconds), from ``after`` on. ``missing``: sites of which
-    something was missing before."""
+    """The jobs that match all of ``filters``, as ``caller`` sees them, and had started at ``as_of`` (epoch seconds), from
+    ``after`` on.
 
-    call: Call
+    ``missing``: sites of which something was missing before. ``shard``: one slice of them; ``latest``: where that is to go on,
+    together with ``after``. ``size``: jobs of a batch.
+    """
+
+    gateway: Gateway
+    caller: Principal
     streams: Streams
-    wanted: JobFilter
+    filters: Sequence[JobFilter]
     as_of: int
     policy: Policy
     fields: frozenset[str]
     sites: Sequence[str] | None = None
     after: str | None = None
     missing: frozenset[str] = frozenset()
-    _batches: JobBatches = field(init=False)
+    shard: Shard | None = None
+    latest: int | None = None
+    size: int = BATCH
+    _batches: JobBatches | ShardBatches = field(init=False)
 
     def __post_init__(self) -> None:
         question = JobListQuestion(
-            filters=(until(self.wanted, self.as_of),),
+            filters=until(self.filters, self.as_of),
             after=self.after,
             sites=self.sites,
             policy=self.policy,
             fields=self.fields,
             waits_for_all=True,
         )
-        self._batches = self.call.gateway.job_batches(question, self.call.caller, size=BATCH)
+        if self.shard is None:
+            self._batches = self.gateway.job_batches(question, self.caller, size=self.size)
+        else:
+            latest = self.as_of if self.latest is None else self.latest
+            self._batches = ShardBatches(self.gateway, question, self.caller, self.size, self.shard, latest)
 
     async def next(self) -> JobBatch | None:
         """The next batch, ``None`` after the last; as a large question among those of all callers."""
@@ -126,18 +139,21 @@ class JobReader:
             batch = await self._batches.next()
         if isinstance(scope, RequestScope) and scope.account.refusal is not None:
             raise scope.account.refusal
+        if isinstance(self._batches, ShardBatches):
+            self.latest = self._batches.latest
         if batch is not None:
-            self.after = batch.resume or self.after
+            self.after = batch.resume
             self.missing |= set(batch.missing)
         return batch
 
-    def admitted(self, sending: Sending) -> AbstractAsyncContextManager[RequestScope]:
-        """For the length of the work on one batch but the first, which the request itself was let in for."""
-        return self.call.state.traffic.admitted(self.call.caller.share, sending)
-
     def releases(self) -> list[SiteRelease]:
         """The sites asked, each with its release as far as that is known by now."""
-        return [SiteRelease(*pair) for pair in self.call.gateway.releases(self.sites, self.call.caller).items()]
+        return [SiteRelease(*pair) for pair in self.gateway.releases(self.sites, self.caller).items()]
+
+    @property
+    def reports(self) -> Sequence[SiteReport]:
+        """What each site contributed so far."""
+        return self._batches.reports
 
     def ends(self, rows: Counter[str], error: GatewayError | None) -> list[SiteEnd]:
         """What each site came to, ``rows`` of it in this answer; and what it came to that ``error`` names as its cause."""

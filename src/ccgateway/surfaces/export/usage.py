@@ -118,14 +118,16 @@ async def export_usage(call: Call, streams: Streams, settings: ExportSettings) -
     asked = UsageAsked.of(call)
     encoding = encoding_for(asked.format, usage_columns(asked.by, with_factors=bool(settings.factors)))
     call.closing.enter_context(streams.entered(call.caller.share))
-    reader = JobReader(call, streams, asked.filter, int(time.time()), asked.policy, _NEEDS | ALWAYS, asked.sites)
-    export = _UsageExport(asked, encoding, reader, settings)
+    fields = _NEEDS | ALWAYS
+    reader = JobReader(call.gateway, call.caller, streams, [asked.filter], int(time.time()), asked.policy, fields, asked.sites)
+    export = _UsageExport(call, asked, encoding, reader, settings)
     rest = to_its_end(export.rest(), encoding, export.end, call.request_id)
     return file_answer("usage", asked.format, encoding, await export.first(), rest)
 
 
 @dataclass(slots=True)
 class _UsageExport:
+    call: Call
     asked: UsageAsked
     encoding: Encoding
     reader: JobReader
@@ -140,7 +142,7 @@ class _UsageExport:
         begin = Begin(
             "usage",
             VERSION,
-            asked_query(self.reader.call.query),
+            asked_query(self.call.query),
             [one.name for one in usage_columns(self.asked.by, with_factors=bool(self.settings.factors))],
             moment(self.reader.as_of),
             self.asked.policy.value,
@@ -153,8 +155,9 @@ class _UsageExport:
         clock = asyncio.get_running_loop().time
         said_at = clock()
         while not self._is_over:
-            with self.reader.call.state.traffic.sending() as sending:
-                async with self.reader.admitted(sending):
+            traffic = self.call.state.traffic
+            with traffic.sending() as sending:
+                async with traffic.admitted(self.call.caller.share, sending):
                     await self._add(await self.reader.next())
             if clock() - said_at > SAY_EVERY:  # for whoever takes silence for the end
                 said_at = clock()

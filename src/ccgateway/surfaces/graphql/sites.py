@@ -105,6 +105,10 @@ class Site:
     reads: SiteReads | None = strawberry.field(
         description="How the caller's jobs there are read; null where the caller is not let in."
     )
+    page_url: str | None = strawberry.field(
+        description="Base URL of the site's own pages: a job's is `/monitoring/job/` and its number there. Null where the "
+        "settings name none, or the caller is not let in."
+    )
     same_as: str | None = strawberry.field(
         description="The other site that is one and the same instance, if two are; only one of them is asked."
     )

@@ -7,6 +7,7 @@ statuses    an error as a status with its details
 costs       what a request may list and cost
 requests    filters, orders, masks and targets, as they are asked for
 jobs        JobsService: lists, counts, single jobs
+exports     JobsService: whole result sets, for reports
 messages    job rows and site reports, as they are given
 statistics  figures of jobs
 metrics     metrics of jobs: samples as packed doubles, straight from a site's text

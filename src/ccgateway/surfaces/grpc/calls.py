@@ -22,6 +22,7 @@ from ccgateway.identity.callers import Callers
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import GrpcSettings
 from ccgateway.surfaces.callers import token_among
+from ccgateway.surfaces.grpc.costs import check_fields
 from ccgateway.surfaces.grpc.statuses import status_of, trailers_of
 from ccgateway.surfaces.requests import begin_request
 from ccgateway.telemetry import Observer
@@ -98,6 +99,7 @@ class Calls:
     traffic: Traffic
     settings: GrpcSettings
     most_request_bytes: int
+    most_request_fields: int
     recorder: Recorder = field(default_factory=lambda: Recorder(Observer()))
     is_stopping: bool = False
     _running: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -239,6 +241,7 @@ class Calls:
         if len(body) > self.most_request_bytes:
             text = f"The request is larger than {self.most_request_bytes} bytes (limits.body_bytes)."
             raise RequestError(Code.BODY_TOO_LARGE, text)
+        check_fields(body, kind, self.most_request_fields)
         try:
             return kind.FromString(body)
         except DecodeError:

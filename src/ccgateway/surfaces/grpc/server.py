@@ -15,6 +15,7 @@ from ccgateway.errors import SettingsError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.identity.callers import Callers
 from ccgateway.settings import GrpcSettings, LimitSettings
+from ccgateway.surfaces.export.streams import Streams
 from ccgateway.surfaces.grpc.calls import Calls
 from ccgateway.surfaces.grpc.service import SERVICES, handlers_for
 from ccgateway.telemetry import Observer
@@ -31,21 +32,24 @@ LAST_WORDS = 1.0
 STREAMS_OF_CONNECTION = 1000
 #: bytes of the metadata of a request, as of the head of one by HTTP
 METADATA_BYTES = 64 << 10
+#: fields of a request for each unit of what it may cost: each of the items that are counted there has a few
+FIELDS_PER_COST = 4
 #: milliseconds between a client's own pings that are taken for a flood if they come faster
 PINGS_EVERY = 10_000
 
 
 class GrpcFace:
-    """What answers the calls of one application: ``calls`` are those under way. Raises ``SettingsError`` for TLS files that
-    cannot be used."""
+    """What answers the calls of one application: ``calls`` are those under way; ``exports``: those of the process. Raises
+    ``SettingsError`` for TLS files that cannot be used."""
 
     def __init__(
         self, gateway: Gateway, callers: Callers, traffic: Traffic, settings: GrpcSettings, limits: LimitSettings,
-        *, recorder: Recorder | None = None,
+        *, exports: Streams, recorder: Recorder | None = None,
     ) -> None:  # fmt: skip
         self.settings, self.limits = settings, limits
-        self.calls = Calls(callers, traffic, settings, limits.body_bytes, recorder or Recorder(Observer()))
-        self.handlers = tuple(handlers_for(self.calls, gateway, limits))
+        most_fields = FIELDS_PER_COST * limits.query_cost
+        self.calls = Calls(callers, traffic, settings, limits.body_bytes, most_fields, recorder or Recorder(Observer()))
+        self.handlers = tuple(handlers_for(self.calls, gateway, exports, limits))
         self.tls = settings.read_tls()
 
 

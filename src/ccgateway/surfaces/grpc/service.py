@@ -11,8 +11,10 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from ccgateway.federation.gateway import Gateway
 from ccgateway.settings import LimitSettings
+from ccgateway.surfaces.export.streams import Streams
 from ccgateway.surfaces.grpc.calls import Calls
 from ccgateway.surfaces.grpc.directory import Directory
+from ccgateway.surfaces.grpc.exports import Exports
 from ccgateway.surfaces.grpc.jobs import Jobs
 from ccgateway.surfaces.grpc.metrics import Metrics
 from ccgateway.surfaces.grpc.statistics import Statistics
@@ -29,7 +31,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
 )
 
 
-def handlers_for(calls: Calls, gateway: Gateway, limits: LimitSettings) -> list[grpc.GenericRpcHandler]:
+def handlers_for(calls: Calls, gateway: Gateway, exports: Streams, limits: LimitSettings) -> list[grpc.GenericRpcHandler]:
     """The handlers of all services. Raises ``AttributeError`` for a method that nothing answers.
 
     Requests and answers go in and out as bytes: a request that is none is refused like any other, and an answer may be made of
@@ -37,7 +39,7 @@ def handlers_for(calls: Calls, gateway: Gateway, limits: LimitSettings) -> list[
     """
     jobs, writes, directory = SERVICES
     answering = {
-        jobs.name: (Jobs(gateway), Metrics(gateway, limits), Statistics(gateway)),
+        jobs.name: (Jobs(gateway), Exports(gateway, exports), Metrics(gateway, limits), Statistics(gateway)),
         writes.name: (WriteMethods(gateway, limits),),
         directory.name: (Directory(gateway),),
     }

@@ -5,7 +5,7 @@ Its scripts and styles lie in ``static/`` (third-party parts and their licences:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from ccgateway.surfaces.browser import NOSNIFF, Page
 from ccgateway.surfaces.rest.calls import JSON
+from ccgateway.surfaces.rest.endpoints import Table
 from ccgateway.surfaces.rest.openapi import RELEASED, Document, documented_openapi, released_openapi
 
 __all__ = ["docs_routes"]
@@ -23,8 +24,8 @@ __all__ = ["docs_routes"]
 PAGE = Page(Path(__file__).parent / "static", "docs")
 
 
-def docs_routes() -> list[Route]:
-    """The page, its files, and the documents of both faces."""
+def docs_routes(beside: Mapping[str, Table]) -> list[Route]:
+    """The page, its files, and the documents of both faces; ``beside``: tables that the first describes, too, by their paths."""
 
     async def docs(_request: Request) -> Response:
         return PAGE.response()
@@ -32,7 +33,7 @@ def docs_routes() -> list[Route]:
     return [
         Route("/api/docs", docs, methods=["GET"]),
         Route("/api/docs/{name}", PAGE.file, methods=["GET"]),
-        _document_route("/api/openapi.json", documented_openapi),
+        _document_route("/api/openapi.json", lambda: documented_openapi(beside)),
         _document_route(f"{RELEASED}/api/openapi.json", released_openapi),
     ]
 

@@ -11,7 +11,6 @@ import msgspec
 
 from ccgateway import __version__
 from ccgateway.errors import CODES
-from ccgateway.surfaces.export.operations import export_table
 from ccgateway.surfaces.rest.calls import JSON, TEXT
 from ccgateway.surfaces.rest.endpoints import FAILURES, Endpoint, Operation, Parameter, Schema, Table
 from ccgateway.surfaces.rest.forms import FORMS
@@ -39,12 +38,12 @@ _SHOWS = """The jobs of many ClusterCockpit sites at once. Ids are integers over
 plus the site's number. Lists and metrics of several sites say whether a site is missing in the header `X-CCGateway-Complete`."""
 
 
-def documented_openapi() -> Document:
-    """Of ``/api``, ``/userapi`` and ``/export``."""
+def documented_openapi(beside: Mapping[str, Table]) -> Document:
+    """Of ``/api`` and ``/userapi``, and of the tables ``beside`` them, by their paths."""
     codes = ", ".join(f"`{code}` ({row.http})" for code, row in CODES.items())
     text = f"""{_SHOWS} Paths, parameters and answers are those of ClusterCockpit's how-to page; parameters and bodies of
 cc-backend 1.2 to 1.5 are taken as well. A failure has a `code`: {codes}."""
-    return _document("ccgateway", text, {"/api": API, "/userapi": USERAPI, "/export": export_table()})
+    return _document("ccgateway", text, {"/api": API, "/userapi": USERAPI, **beside})
 
 
 def released_openapi() -> Document:

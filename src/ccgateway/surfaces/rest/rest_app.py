@@ -134,9 +134,12 @@ class RestApp:
         )
         check_values(body, limits.body_values)
         check_texts(body, limits.body_texts)
-        headers = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
+        headers: dict[str, list[str]] = {}
+        for name, value in request.headers.items():
+            headers.setdefault(name, []).append(value)
         query = Query(request.scope["query_string"].decode("latin-1"))
-        call = Call(self._state, self._format, caller, request.method, match.values, query, headers, body, request_id, closing)
+        joined = {name: ", ".join(values) for name, values in headers.items()}
+        call = Call(self._state, self._format, caller, request.method, match.values, query, joined, body, request_id, closing)
         async with WhileConnected(request.receive), self._state.traffic.admitted(caller.share, sending):
             answer = await operation.run(call)
         if sending.refusal is not None:

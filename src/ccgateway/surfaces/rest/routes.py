@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount
@@ -42,9 +42,10 @@ def rest_routes(
     partial: Partial = "serve",
     origins: Sequence[str] = (),
     traffic: Traffic | None = None,
+    beside: Mapping[str, Table] | None = None,
 ) -> list[BaseRoute]:
     """The routes, and those of the page about them. ``caller_of`` says who asks; ``partial``: what becomes of answers from
-    which a site is missing; ``origins``: whose pages may ask."""
+    which a site is missing; ``origins``: whose pages may ask; ``beside``: tables of other routes that the page is about."""
     policy = Policy.STRICT if partial == "refuse" else Policy.PARTIAL
     state = AppState(gateway, limits, Ids(gateway.numbers), traffic or Traffic(limits), policy)
     allowed = frozenset(origins)
@@ -59,7 +60,7 @@ def rest_routes(
         f"{RELEASED}/api": face(RELEASED_API, ReleaseFormat(asks_first=False), may_use_api),
         f"{RELEASED}/userapi": face(RELEASED_USERAPI, ReleaseFormat(asks_first=True), may_use_userapi),
     }
-    return [*docs_routes(), *(Mount(base, app) for base, app in faces.items())]
+    return [*docs_routes(beside or {}), *(Mount(base, app) for base, app in faces.items())]
 
 
 def shared_with(face: RestApp, origins: Sequence[str]) -> ASGIApp:
