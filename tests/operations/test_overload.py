@@ -75,6 +75,4 @@ async def test_what_is_too_much_is_turned_away_and_it_can_always_be_asked_how_it
         await asyncio.sleep(3)
         for _ in range(20):
             assert (await ask(url, "/graphql", question))[0] == 200
-        status, output = end(process, signal.SIGTERM)
-        assert status == 0
-        assert output.count("overloaded: requests are turned away") == 1
+        assert end(process, signal.SIGTERM)[0] == 0
