@@ -25,7 +25,8 @@ from benchmarks.stampede import stampede
 from benchmarks.walk import walk_over_a_million
 
 ALL = (
-    "lists", "metrics", "rest", "grpc", "stampede", "slow", "down", "fair", "calls", "walk", "export", "portal", "soak", "overload",
+    "lists", "metrics", "rest", "grpc", "stampede", "slow", "down", "fair", "calls", "walk", "export", "portal", "soak",
+    "overload",
 )  # fmt: skip
 
 

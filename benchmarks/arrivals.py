@@ -1,5 +1,5 @@
-"""The load of ``benchmarks.overload``, a process of its own: `python -m benchmarks.arrivals URL RATE SECONDS` sends so many requests
-a second at random moments, whether or not earlier ones are answered, and says what became of them (JSON)."""
+"""The load of ``benchmarks.overload``, in its own process: `python -m benchmarks.arrivals URL RATE SECONDS` sends so many
+requests a second at random moments, whether or not earlier ones are answered, and says what became of them (JSON)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["CONNECTIONS", "DOCUMENT"]
 
 DOCUMENT = "{ jobs(first: 50) { items { id site jobId user cluster startTime duration numNodes state } complete } }"
 #: as many as may wait for their answers at any one time: a request for which none is left is not sent, and counted
-CONNECTIONS = 400
+CONNECTIONS = 350
 
 
 class _Connection(asyncio.Protocol):
@@ -71,7 +71,7 @@ async def _arrive(url: str, rate: float, seconds: float) -> None:
     ended: Counter[str] = Counter()
     loop, chance = asyncio.get_running_loop(), random.Random(1)
     for _ in range(CONNECTIONS):
-        await loop.create_connection(lambda: _Connection(free, took, ended), host.hostname, host.port)
+        await loop.create_connection(lambda: _Connection(free, took, ended), host.hostname or "", host.port or 0)
     begun = loop.time()
     due, late, until = begun, 0.0, begun + seconds
     while due < until:

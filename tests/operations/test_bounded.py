@@ -295,7 +295,7 @@ async def test_how_the_gateway_is_can_be_asked_when_all_connections_are_taken() 
 class Full(Overload):
     """Lets nobody in."""
 
-    def arrive(self, caller: Hashable) -> Arrival:
+    def arrive(self, caller: Hashable, *, is_timed: bool = True) -> Arrival:
         raise RequestError(Code.OVERLOADED, "Too much.", retry_after=2)
 
 

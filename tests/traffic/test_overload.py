@@ -7,7 +7,10 @@ from collections.abc import Hashable
 import pytest
 
 from ccgateway.errors import Code, RequestError
-from ccgateway.traffic.overload import FEWEST, LATE, OVER_AFTER, WINDOW, WINDOWS, Arrival, Overload
+from ccgateway.traffic.overload import FEWEST, LATE, MOST, OVER_AFTER, WINDOW, WINDOWS, Arrival, Overload
+
+#: as many requests as can be under way at all
+CONNECTIONS = 500
 
 
 class Process:
@@ -22,6 +25,8 @@ class Process:
         self._free_at = 0.0
 
     def ask(self, caller: Hashable = "a") -> bool:
+        if caller != "modest" and self.overload.under_way >= CONNECTIONS:
+            return False  # which is never sent
         try:
             self.queue.append(self.overload.arrive(caller))
         except RequestError as error:
@@ -90,13 +95,13 @@ def test_a_process_that_stood_still_for_a_while_turns_nobody_away() -> None:
 def test_waiting_for_sites_is_no_overload() -> None:
     process = Process()
     under_way = []
-    for number in range(400):
+    for number in range(MOST):
         process.now = number * 0.02
         arrival = process.overload.arrive("a")
         arrival.begun()
         arrival.turn_came(0.0)
         under_way.append(arrival)
-    assert process.overload.under_way == 400
+    assert process.overload.under_way == MOST
     for arrival in under_way:
         arrival.leave()
         arrival.leave()
@@ -138,24 +143,43 @@ def test_a_caller_beside_a_greedy_one_is_let_in_and_the_greedy_one_is_told_that_
 def test_it_is_over_once_nobody_is_turned_away_any_more() -> None:
     process = Process()
     process.arrivals(400, 10)
-    assert process.overload.is_on
+    during = process.overload.is_on
     end = 10.0 + OVER_AFTER + 5
     process.until(end)
     process.arrivals(50, 5, start=end)
-    assert not process.overload.is_on
     refused = len(process.refused)
     process.arrivals(90, 10, start=end + 5)
-    assert len(process.refused) == refused
+    assert (during, process.overload.is_on, len(process.refused)) == (True, False, refused)
 
 
 def test_requests_that_do_not_even_begin_tell_as_well() -> None:
     now = 0.0
     overload = Overload(lambda: now)
     with pytest.raises(RequestError):
-        for _ in range(int((LATE + 2 * WINDOW * WINDOWS) / WINDOW) * 2):
+        for _ in range(int(LATE / WINDOW) + 2 * WINDOWS):
             now += WINDOW
             overload.arrive("a")
     assert overload.is_on
+
+
+@pytest.mark.parametrize(("share", "is_overload"), [(0.0, True), (0.1, False)])
+def test_waiting_for_places_is_an_overload_where_no_site_has_one_free(share: float, *, is_overload: bool) -> None:
+    process, was_on = Process(cost=0.0), False
+    for number in range(1000):
+        process.until(number * 0.01)
+        process.ask()
+        process.overload.note_place(0.0 if number % 10 < share * 10 else 3.0)
+        was_on = was_on or process.overload.is_on
+    assert was_on is is_overload
+
+
+def test_no_more_than_so_many_are_under_way_and_whoever_has_none_is_let_in() -> None:
+    overload = Overload(lambda: 0.0)
+    for _ in range(MOST):
+        overload.arrive("a")
+    with pytest.raises(RequestError):
+        overload.arrive("a")
+    overload.arrive("b")
 
 
 def test_some_are_always_let_in() -> None:

@@ -80,6 +80,7 @@ class BoundedHttp(HttpToolsProtocol):
     _is_spare = False
     #: bytes of a body that nobody wants any more; below 0: there is none
     _unwanted = -1
+    _closes = False
 
     def __init__(self, config: uvicorn.Config, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
@@ -192,7 +193,7 @@ class BoundedHttp(HttpToolsProtocol):
         except RequestError as refusal:
             self._turn_away(refusal)
             return False
-        self.scope[ARRIVAL] = self._arrival  # type: ignore[typeddict-unknown-key]
+        self.scope[ARRIVAL] = self._arrival  # type: ignore[literal-required] # the server's own, as ASGI lets it
         return True
 
     def _caller(self) -> Hashable:
@@ -216,9 +217,7 @@ class BoundedHttp(HttpToolsProtocol):
                 f"Connection: {'keep-alive' if keeps else 'close'}\r\n\r\n{body}"
             ).encode()
         )
-        self._unwanted, self._idle_since = 0, self.loop.time()
-        if not keeps:
-            self.transport.close()
+        self._unwanted, self._closes, self._idle_since = 0, not keeps, self.loop.time()
 
     def on_body(self, body: bytes) -> None:
         """Some of the body."""
@@ -235,6 +234,8 @@ class BoundedHttp(HttpToolsProtocol):
         """The whole request is there."""
         if self._unwanted >= 0:
             self._unwanted = -1
+            if self._closes:  # not before: what is closed with something unread is reset, and its answer lost
+                self.transport.close()
         elif self.cycle is not None:
             super().on_message_complete()
 

@@ -72,6 +72,11 @@ class Stoppable:
         self._app: ASGIApp = app
         self._is_draining = False
 
+    @property
+    def overload(self) -> Overload:
+        """What turns requests away when there are too many."""
+        return self._application.overload
+
     def drain(self) -> None:
         """From now on every answer closes its connection."""
         self._is_draining = True

@@ -174,6 +174,7 @@ class ConcurrencyLimit:
         else:
             occupant = scope.owner
             is_bulk = scope.owner.use(self._site, request.rows)
+        overload = scope.owner.traffic.overload if scope is not None and not is_bulk else None
         place = self._queue.try_enter(occupant, is_bulk=is_bulk)
         if place is None:
             waits = scope.waiters if isinstance(scope, FetchScope) else None
@@ -181,7 +182,12 @@ class ConcurrencyLimit:
             try:
                 place = await self._wait(occupant, context.deadline, waits, is_bulk=is_bulk)
             finally:
-                self._observer.place_waited_for(self._site, time.perf_counter() - begun)
+                waited = time.perf_counter() - begun
+                self._observer.place_waited_for(self._site, waited)
+                if overload is not None:
+                    overload.note_place(waited)
+        elif overload is not None:
+            overload.note_place(0.0)
         try:
             return await self._paced(request, context)
         finally:

@@ -19,6 +19,8 @@ __all__ = ["Sending", "Traffic"]
 
 #: seconds for which a small question that was answered, and a second caller, count as being about: who reads may ask again
 ABOUT = 1.0
+#: requests at once that hold up whatever comes in, be they of one caller
+MANY = 32
 #: more places than there are connections: only the caller's share counts
 NO_BOUND = 1 << 30
 
@@ -151,5 +153,6 @@ class Traffic:
 
     @property
     def is_contended(self) -> bool:
-        """Whether several callers, or bulk and interactive requests, are running, or were a moment ago."""
-        return time.monotonic() < self._contended_until
+        """Whether several callers, bulk and interactive requests, or many at once are running, or (the former) were a moment
+        ago. Then the loop looks at what comes in between their steps."""
+        return self.running > MANY or time.monotonic() < self._contended_until

@@ -17,6 +17,7 @@ from contextvars import Context
 from itertools import count
 from typing import TYPE_CHECKING, TypeVarTuple, Unpack
 
+from ccgateway.traffic.overload import Overload
 from ccgateway.traffic.scopes import scope_in
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ class FairLoop(_Loop):
         self._lanes: dict[Hashable, deque[asyncio.Handle]] = {}
         self._order: list[tuple[float, int, Hashable]] = []
         self._served, self._numbers = 0.0, count()
+        #: one step whose wait is measured, after which another one's is
+        self._probe: asyncio.Handle | None = None
+        self._probed_at, self._overload = 0.0, Overload()
 
     def call_soon(self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None) -> asyncio.Handle:
         """As every loop's; in the lane of the caller whose request ``context`` is of, if it is one's."""
@@ -61,6 +65,8 @@ class FairLoop(_Loop):
             heapq.heappush(self._order, (self._served, next(self._numbers), lane))
         handle = asyncio.Handle(callback, args, self, context)
         handles.append(handle)
+        if self._probe is None:
+            self._probe, self._probed_at, self._overload = handle, time.perf_counter(), owner.traffic.overload
         return handle
 
     def _run_slice(self) -> None:
@@ -72,6 +78,9 @@ class FairLoop(_Loop):
                 handles, begun = self._lanes[lane], now
                 try:
                     handle = handles.popleft()
+                    if handle is self._probe:
+                        self._probe = None
+                        self._overload.note_delay(begun - self._probed_at)
                     if not handle.cancelled():
                         handle._run()
                 finally:

@@ -1,10 +1,10 @@
 """Overload: when more comes than the process can work on, it begins only as much as it can answer about as quickly as ever.
 
-What tells is how late requests begin for want of processor time, whatever they wait for later. As long as that is little, every
-request is let in. If it was much without a break for half a second, the process is overloaded: from then on so many requests are
-under way at the most as still begin in time (additive increase, multiplicative decrease), the others are turned away at once.
-Of the places, each caller gets its share, so that one who asks for more than that finds none, and others do. Once nobody was
-turned away for a while, everybody is let in again.
+So many requests may be under way as ``MOST`` says. The process is overloaded once that was not enough without a break for two
+seconds, or once all requests waited long for so long: for processor time, or for a place at a site while no site had one free.
+From then on so many are under way at the most as wait little (additive increase, multiplicative decrease). Those beyond are
+turned away at once. Of the places, each caller gets its share, so that one who asks for more than that finds none, and others
+do. Once nobody was turned away for a while, it is over.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ __all__ = ["Arrival", "Overload", "current_arrival", "is_arrival"]
 
 logger = logging.getLogger("ccgateway.server")
 
-#: seconds of one measurement; seconds by which requests begin late in an overloaded process, for how many measurements in a row
-WINDOW, LATE, WINDOWS = 0.1, 0.25, 5
-#: seconds by which they may begin late once others are turned away
-IN_TIME = 0.02
-#: requests under way that are always let in
-FEWEST = 8
+#: seconds of one measurement, and how many of them in a row make an overload
+WINDOW, WINDOWS = 0.1, 20
+#: seconds that are long to wait for processor time, and for a place; seconds that are little, once others are turned away
+LATE, LATE_PLACE = 0.25, 2.0
+IN_TIME, IN_TIME_PLACE = 0.01, 0.1
+#: requests under way that are always let in, and at the most
+FEWEST, MOST = 8, 256
 #: what is left of the places where requests begin late, and what comes to them else
 LESS, MORE = 0.8, 8
 #: seconds without anybody turned away after which the overload is over
@@ -71,6 +72,30 @@ class Arrival:
             self.overload.note_leave(self)
 
 
+class _Waits:
+    """How long requests waited in one measurement; ``long``: in how many in a row all of them waited for more than ``late``."""
+
+    def __init__(self, late: float, in_time: float) -> None:
+        self._late, self._in_time = late, in_time
+        self.long = 0
+        self._least, self._sum, self._count = math.inf, 0.0, 0
+
+    def note(self, seconds: float) -> None:
+        """One more."""
+        self._least = min(self._least, seconds)
+        self._sum += seconds
+        self._count += 1
+
+    def end(self) -> bool:
+        """Ends the measurement; whether they waited for more than a little."""
+        if not self._count:
+            return False
+        is_late = self._sum / self._count > self._in_time
+        self.long = self.long + 1 if self._least > self._late else 0
+        self._least, self._sum, self._count = math.inf, 0.0, 0
+        return is_late
+
+
 class Overload:
     """All requests of this process. ``clock``: seconds."""
 
@@ -78,14 +103,13 @@ class Overload:
         self.is_on = False
         self.turned_away = 0
         self._clock = clock
-        self._places = FEWEST
+        self._places = MOST
         self._waiting: dict[Arrival, None] = {}
         self._of: Counter[Hashable] = Counter()
         self._here = 0
         self._window_ends = clock() + WINDOW
-        self._least, self._sum, self._count = math.inf, 0.0, 0
-        self._late_windows = 0
-        self._is_full = False
+        self._begins, self._places_waited = _Waits(LATE, IN_TIME), _Waits(LATE_PLACE, IN_TIME_PLACE)
+        self._is_full, self._full = False, 0
         self._refused_at = -math.inf
         self._refused: dict[Hashable, float] = {}
 
@@ -101,7 +125,7 @@ class Overload:
         """
         now = self._clock()
         self._look(now)
-        if self.is_on:
+        if self.is_on or self._here >= MOST:
             self._find_place(caller, now)
         arrival = Arrival(self, caller, now)
         if is_timed:
@@ -154,10 +178,12 @@ class Overload:
 
     def note_delay(self, seconds: float) -> None:
         """A request waited so long for processor time."""
-        self._least = min(self._least, seconds)
-        self._sum += seconds
-        self._count += 1
+        self._begins.note(seconds)
         self._look(self._clock())
+
+    def note_place(self, seconds: float) -> None:
+        """A small question waited so long for a place at a site."""
+        self._places_waited.note(seconds)
 
     def note_leave(self, arrival: Arrival) -> None:
         """See ``Arrival``."""
@@ -170,27 +196,25 @@ class Overload:
     def _look(self, now: float) -> None:
         if now < self._window_ends:
             return
-        if self._waiting:  # those that have not begun at all tell as well
-            oldest = now - next(iter(self._waiting)).at
-            if not self._count or oldest > self._sum / self._count:
-                self._least, self._sum, self._count = min(self._least, oldest), self._sum + oldest, self._count + 1
+        if self._waiting and (oldest := now - next(iter(self._waiting)).at) > LATE:
+            self._begins.note(oldest)  # those that have not begun at all tell as well
+        self._full = self._full + 1 if self._is_full else 0
+        are_late = [self._begins.end(), self._places_waited.end()]
         if self.is_on:
-            self._adapt(now)
-        else:
-            self._late_windows = self._late_windows + 1 if self._count and self._least > LATE else 0
-            if self._late_windows >= WINDOWS:
-                self.is_on, self._places, self._refused_at = True, FEWEST, now
-                logger.warning("overloaded: requests are turned away (503), so that those that are let in are answered in time")
-        self._least, self._sum, self._count, self._is_full = math.inf, 0.0, 0, False
-        self._window_ends = now + WINDOW
+            self._adapt(now, are_late=any(are_late))
+        elif max(self._begins.long, self._places_waited.long, self._full) >= WINDOWS:
+            self.is_on, self._refused_at = True, now
+            logger.warning("overloaded: requests are turned away (503), so that those that are let in are answered in time")
+        self._is_full, self._window_ends = False, now + WINDOW
 
-    def _adapt(self, now: float) -> None:
-        if self._count and self._sum / self._count > IN_TIME:
+    def _adapt(self, now: float, *, are_late: bool) -> None:
+        if are_late:
             self._places = max(FEWEST, int(self._places * LESS))
         elif self._is_full:
-            self._places += max(1, self._places // MORE)
+            self._places = min(MOST, self._places + max(1, self._places // MORE))
         if now - self._refused_at > OVER_AFTER:
-            self.is_on, self._late_windows = False, 0
+            self.is_on, self._places = False, MOST
+            self._begins.long = self._places_waited.long = self._full = 0
             logger.warning("not overloaded any more; %d requests were turned away since the start", self.turned_away)
 
 

@@ -15,8 +15,10 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from ccgateway.errors import Code, RequestError
 from ccgateway.simulator import GeneratedJobs, SimulatedSite
 from ccgateway.surfaces.grpc import calls
+from ccgateway.traffic.overload import Arrival
 from ccgateway.v1.jobs_service_pb2 import (
     CountJobsRequest,
     GetJobMetricsRequest,
@@ -280,6 +282,33 @@ async def test_more_calls_than_a_process_takes_are_refused_with_the_setting() ->
         for call in eight:
             call.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_process_that_has_too_much_to_do_says_so_and_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> Arrival:
+        raise RequestError(Code.OVERLOADED, "Too much.", retry_after=2)
+
+    async with faces(site()) as both, nothing_left(both):
+        monkeypatch.setattr(both.app.overload, "arrive", full)
+        for call in (both.jobs.GetJob(GetJobRequest(id="aurora:1")), both.jobs.ListJobs(ListJobsRequest())):
+            failure = await refused(call)
+            assert (failure.status, failure.reason, failure.retry_after) == ("UNAVAILABLE", "OVERLOADED", 2)
+
+
+async def test_a_call_counts_among_those_under_way_and_a_stream_until_it_sends() -> None:
+    slow = site("aurora", latency=60.0)
+    async with faces(slow) as both, nothing_left(both):
+        call = both.jobs.GetJob(GetJobRequest(id="aurora:1"))
+        waiting = asyncio.ensure_future(_awaited(call))
+        await settled(lambda: both.app.overload.under_way == 1)
+        call.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await settled(lambda: both.app.overload.under_way == 0)
+    async with faces(site(count=5000)) as both, nothing_left(both):
+        stream = both.jobs.ListJobs(ListJobsRequest())
+        await stream.read()
+        await settled(lambda: both.app.overload.under_way == 0)
+        stream.cancel()
 
 
 async def _failure(call: Any) -> Any:
