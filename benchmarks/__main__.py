@@ -16,13 +16,17 @@ from benchmarks.fairness import one_greedy_script
 from benchmarks.grpc import grpc_and_others
 from benchmarks.lists import lists_of_jobs
 from benchmarks.metrics import metrics_of_jobs
+from benchmarks.overload import overload
 from benchmarks.processes import pin_to_upstream
 from benchmarks.rest import rest_and_graphql
 from benchmarks.slow_site import one_slow_site
+from benchmarks.soak import a_long_time
 from benchmarks.stampede import stampede
 from benchmarks.walk import walk_over_a_million
 
-ALL = ("lists", "metrics", "rest", "grpc", "stampede", "slow", "down", "fair", "calls", "walk", "export", "portal")
+ALL = (
+    "lists", "metrics", "rest", "grpc", "stampede", "slow", "down", "fair", "calls", "walk", "export", "portal", "soak", "overload",
+)  # fmt: skip
 
 
 async def main(chosen: list[str], *, quick: bool) -> None:
@@ -46,12 +50,16 @@ async def main(chosen: list[str], *, quick: bool) -> None:
         await sites_that_are_down(requests=200 if quick else 600)
     if "fair" in chosen:
         await one_greedy_script(seconds=10.0 if quick else 30.0)
+    if "overload" in chosen:
+        await overload(seconds=15.0 if quick else 60.0)
     if "calls" in chosen:
         await calls_of_requests()
     if "walk" in chosen:
         await walk_over_a_million(total=100_000 if quick else 1_000_000, size=1000)
     if "export" in chosen:
         await exports_and_the_bare_merge(total=100_000 if quick else 1_000_000)
+    if "soak" in chosen:
+        await a_long_time(minutes=2.0 if quick else 30.0)
     if "portal" in chosen:
         from benchmarks.portal import pages_in_a_browser  # needs Playwright, which the others do without
 

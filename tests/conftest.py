@@ -1,9 +1,13 @@
-"""What holds for every test: its files are its own, and a test that failed while the machine stood still is run again."""
+"""What holds for every test: its files are its own, and a test that failed while the machine stood still is run again.
+
+Tests against real instances are not even collected where none are named: a thousand cases would be skipped one by one.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +19,7 @@ from support.standstill import Watch
 use_profile()
 
 WATCH = pytest.StashKey[Watch]()
+LIVE = Path(__file__).parent / "live"
 RUNS = 3
 #: an outcome beside pytest's own
 AGAIN: Any = "again"
@@ -26,6 +31,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[WATCH].stop()
+
+
+def leaves_out_live(config: pytest.Config) -> bool:
+    """Whether tests that need real instances are asked for only with all others, and no instances are named."""
+    asked = [(config.invocation_params.dir / argument.split("::")[0]).resolve() for argument in config.args]
+    only_with_others = any(LIVE.is_relative_to(path) for path in asked) and not any(path.is_relative_to(LIVE) for path in asked)
+    return only_with_others and not any(name.startswith("CCGATEWAY_LIVE_") for name in os.environ)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if collection_path == LIVE and leaves_out_live(config) else None
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core: many tests wait (for time limits, for other processes) most of their time."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -53,7 +74,9 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
     return ("again", "A", "AGAIN") if report.outcome == AGAIN else None
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if leaves_out_live(config):
+        terminalreporter.write_line("tests/live is left out: it needs real instances (tests/live/README.md)")
     for report in terminalreporter.stats.get("again", ()):
         terminalreporter.write_line(f"AGAIN {report.nodeid}, which failed while the machine stood still:")
         terminalreporter.write_line(report.longreprtext[-500:])

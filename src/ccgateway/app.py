@@ -30,6 +30,7 @@ from ccgateway.surfaces.recording import RecordingMiddleware
 from ccgateway.surfaces.rest.routes import rest_routes
 from ccgateway.surfaces.spellings import with_both_spellings
 from ccgateway.telemetry.meter import Meter
+from ccgateway.traffic.overload import Overload
 
 if TYPE_CHECKING:
     from ccgateway.surfaces.grpc.server import GrpcFace, GrpcServer
@@ -72,6 +73,11 @@ class Application(Starlette):
     def unreadable(self) -> Mapping[str, SettingsError]:
         """The sites that are not asked, as their token or key cannot be read."""
         return self.parts.keyring.unreadable
+
+    @property
+    def overload(self) -> Overload:
+        """What turns requests away when there are too many."""
+        return self.parts.traffic.overload
 
     def drain(self) -> None:
         """Not ready any more, but everything is answered."""

@@ -57,6 +57,7 @@ class Code(StrEnum):
     CONFLICT = "CONFLICT"
     READ_ONLY = "READ_ONLY"
     RATE_LIMITED = "RATE_LIMITED"
+    OVERLOADED = "OVERLOADED"
     SCAN_BUDGET = "SCAN_BUDGET"
     # one site
     NO_CREDENTIAL = "NO_CREDENTIAL"
@@ -66,6 +67,7 @@ class Code(StrEnum):
     SITE_UNAUTHORIZED = "SITE_UNAUTHORIZED"
     SITE_REFUSED = "SITE_REFUSED"
     SITE_BUSY = "SITE_BUSY"
+    CIRCUIT_OPEN = "CIRCUIT_OPEN"
     SITE_ERROR = "SITE_ERROR"
     BAD_ANSWER = "BAD_ANSWER"
     ANSWER_TOO_LARGE = "ANSWER_TOO_LARGE"
@@ -137,6 +139,9 @@ CODES: dict[Code, CodeRow] = {
         "the caller writes too much at once, or its answers and requests under way fill its share: later (`Retry-After`)",
         retryable=True,
     ),
+    Code.OVERLOADED: CodeRow(
+        503, "UNAVAILABLE", "the gateway has more to do than it can, so it did nothing: later (`Retry-After`)", retryable=True
+    ),
     Code.SCAN_BUDGET: CodeRow(
         422,
         "RESOURCE_EXHAUSTED",
@@ -153,6 +158,9 @@ CODES: dict[Code, CodeRow] = {
     ),
     Code.SITE_REFUSED: CodeRow(502, "FAILED_PRECONDITION", "the site refuses the question"),
     Code.SITE_BUSY: CodeRow(503, "UNAVAILABLE", "the site, or the proxy in front of it, says it is too busy", retryable=True),
+    Code.CIRCUIT_OPEN: CodeRow(
+        503, "UNAVAILABLE", "the site failed a moment ago and was not asked now; later (`retryAfter`)", retryable=True
+    ),
     Code.SITE_ERROR: CodeRow(502, "UNAVAILABLE", "the site failed while answering", retryable=True),
     Code.BAD_ANSWER: CodeRow(
         502, "UNAVAILABLE", "what the site sent is not an answer: a web page, nothing, broken JSON, a redirect"
@@ -264,8 +272,7 @@ class RequestError(GatewayError):
 
     def extensions(self) -> dict[str, str | bool | int]:
         """As ``GatewayError``, and ``retryAfter`` (s)."""
-        found = super().extensions()
-        return found if self.retry_after is None else {**found, "retryAfter": max(1, math.ceil(self.retry_after))}
+        return _with_wait(super().extensions(), self.retry_after)
 
 
 class SiteError(GatewayError):
@@ -278,6 +285,14 @@ class SiteError(GatewayError):
     ) -> None:
         super().__init__(code, message, site=site, retryable=retryable)
         self.retry_after = retry_after
+
+    def extensions(self) -> dict[str, str | bool | int]:
+        """As ``GatewayError``, and ``retryAfter`` (s) where that is known."""
+        return _with_wait(super().extensions(), self.retry_after)
+
+
+def _with_wait(found: dict[str, str | bool | int], seconds: float | None) -> dict[str, str | bool | int]:
+    return found if seconds is None else {**found, "retryAfter": max(1, math.ceil(seconds))}
 
 
 #: what of a site's text is looked at: nothing beyond is shown, and patterns cost time

@@ -20,7 +20,7 @@ from ccgateway.errors import SettingsError
 from ccgateway.federation.audit import AuditFile, audit_to_file, close_audit_file
 from ccgateway.federation.gateway import Gateway
 from ccgateway.identity.callers import Callers
-from ccgateway.settings import CacheSettings, Settings
+from ccgateway.settings import CacheSettings, LimitSettings, Settings
 from ccgateway.sharing import Shared
 from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.credentials.keyring import Keyring
@@ -58,6 +58,7 @@ class Stores:
     notes: TtlStore
     configurations: TtlStore
     ended_sessions: TtlStore
+    outage_hints: TtlStore | None
 
     @classmethod
     def of(cls, settings: CacheSettings, observer: Observer) -> Stores:
@@ -71,6 +72,7 @@ class Stores:
             TtlStore("note", redis, most_bytes=NOTES_BYTES),
             TtlStore("configuration", redis, most_bytes=NOTES_BYTES),
             TtlStore("session", redis, most_bytes=ENDED_BYTES),
+            TtlStore("down", redis) if redis is not None else None,
         )
 
     def fit(self, settings: CacheSettings) -> bool:
@@ -117,6 +119,7 @@ class Parts:
             keyring=keyring,
             responses=stores.responses,
             before=before.registry if before is not None else None,
+            hints=stores.outage_hints,
         )
         if keyring.unreadable and len(keyring.unreadable) == len(settings.sites):
             raise next(iter(keyring.unreadable.values()))  # there would be nothing to serve
@@ -145,7 +148,7 @@ class Parts:
             tracer,
             before.watch if before is not None else SiteWatch(registry.told),
             callers,
-            before.traffic if before is not None and before.settings.limits == settings.limits else Traffic(settings.limits),
+            _traffic(settings.limits, before),
             keyring,
             stores,
             registry,
@@ -162,7 +165,8 @@ class Parts:
     def begin_telling(self, before: Mapping[str, SettingsError] | None = None) -> None:
         """What is told is of these parts from now on. ``before``: the sites that could not be read by then."""
         self.meter.tracer = self.tracer
-        self.meter.follow(self.settings.sites, [self.registry.samples, *self.stores.sources()])
+        sources = [self.registry.samples, self.traffic.overload.samples, *self.stores.sources()]
+        self.meter.follow(self.settings.sites, sources)
         self.watch.follow(self.registry.told)
         unreadable = self.keyring.unreadable
         for name in (before or {}).keys() - unreadable.keys():
@@ -193,6 +197,12 @@ def _audit_file(settings: Settings, troubles: Troubles, before: Parts | None) ->
         close_audit_file(file)
 
     return Shared(file, close)
+
+
+def _traffic(limits: LimitSettings, before: Parts | None) -> Traffic:
+    if before is None:
+        return Traffic(limits)
+    return before.traffic if before.settings.limits == limits else Traffic(limits, before.traffic.overload)
 
 
 def _part(site: str) -> str:

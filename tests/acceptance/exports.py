@@ -8,9 +8,11 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import aiohttp
+import msgspec
 
 from acceptance.conftest import Front
 
@@ -26,11 +28,11 @@ class Export:
     marks: list[tuple[int, str, int]]
     end: dict[str, Any] | None
 
-    @property
+    @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.lines]
+        return [msgspec.json.decode(line) for line in self.lines]
 
-    @property
+    @cached_property
     def keys(self) -> list[tuple[str, str, int, int]]:
         return [(row["site"], row["cluster"], row["jobId"], row["startTime"]) for row in self.rows]
 

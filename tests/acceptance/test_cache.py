@@ -72,7 +72,7 @@ def questions(one: SimulatedSite) -> dict[str, tuple[str, dict[str, Any]]]:
     jobs = [job for job in one.all_jobs() if job["jobState"] != "running"][:5]
     return {
         **{f"job {job['id']}": (ONE, {"id": f"{one.name}:{job['id']}"}) for job in jobs},
-        "list": (SOME, {"first": 10}),
+        "list": (SOME, {"first": 4}),
         "others": (OTHERS, {}),
     }
 

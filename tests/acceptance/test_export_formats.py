@@ -54,7 +54,7 @@ def hostile_site(release: str) -> SimulatedSite:
 
 @pytest.fixture(scope="module")
 def sites() -> list[SimulatedSite]:
-    return [site("site" + release.replace(".", ""), release, count=1500) for release in RELEASES]
+    return [site("site" + release.replace(".", ""), release, count=400) for release in RELEASES]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -24,6 +24,8 @@ from ccgateway.surfaces import content_coding
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RELEASES = ("1.2", "1.3", "1.4", "1.5")
+#: jobs by site, cluster, number and start
+Known = dict[tuple[str, str, int, int], dict[str, Any]]
 LIVING = {"running", "pending", "suspended"}
 
 
@@ -37,7 +39,13 @@ def ended(one: SimulatedSite) -> list[tuple[str, str, int, int]]:
 
 @pytest.fixture(scope="module")
 def sites() -> list[SimulatedSite]:
-    return [site("site" + release.replace(".", ""), release, count=2600) for release in RELEASES]
+    return [site("site" + release.replace(".", ""), release, count=1800) for release in RELEASES]
+
+
+@pytest.fixture(scope="module")
+def known(sites: list[SimulatedSite]) -> Known:
+    """The sites' jobs by their keys."""
+    return {key: job for one in sites for job, key in zip(one.all_jobs(), keys_of(list(one.all_jobs()), one.name), strict=True)}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -55,7 +63,7 @@ async def test_an_export_is_the_sorted_union_of_what_the_sites_have_that_has_end
     whole: Export, sites: list[SimulatedSite]
 ) -> None:
     wanted = in_order([key for one in sites for key in ended(one)])
-    assert whole.keys == wanted and len(wanted) > 10_000
+    assert whole.keys == wanted and len(wanted) > 7000
     assert whole.end is not None and whole.end["complete"] and whole.end["error"] is None
     assert {one["site"]: one["rows"] for one in whole.end["sites"]} == {one.name: len(ended(one)) for one in sites}
 
@@ -73,20 +81,18 @@ async def test_the_first_record_says_what_was_asked_as_of_when_and_of_whom(front
     assert asked.begin["columns"] == ["jobId", "site"]
 
 
-async def test_values_are_those_that_the_sites_list(whole: Export, sites: list[SimulatedSite]) -> None:
-    known = {key: job for one in sites for job, key in zip(one.all_jobs(), keys_of(list(one.all_jobs()), one.name), strict=True)}
+async def test_values_are_those_that_the_sites_list(whole: Export, known: Known) -> None:
     for key, row in zip(whole.keys, whole.rows, strict=True):
         job = known[key]
         for name in ("user", "project", "subCluster", "jobState", "duration", "numNodes"):
             assert row[name] == job[name], (key, name)
 
 
-async def test_running_jobs_come_if_they_are_asked_for_and_are_marked(front: Front, sites: list[SimulatedSite]) -> None:
+async def test_running_jobs_come_if_they_are_asked_for_and_are_marked(front: Front, known: Known) -> None:
     found = await export(front, "running=true")
-    jobs = {key: job for one in sites for job, key in zip(one.all_jobs(), keys_of(list(one.all_jobs()), one.name), strict=True)}
-    assert found.keys == in_order(list(jobs))
+    assert found.keys == in_order(list(known))
     marked = {key for key, row in zip(found.keys, found.rows, strict=True) if row["running"]}
-    assert marked == {key for key, job in jobs.items() if job["jobState"] in LIVING} and marked
+    assert marked == {key for key, job in known.items() if job["jobState"] in LIVING} and marked
 
 
 @pytest.mark.parametrize(
@@ -102,15 +108,10 @@ async def test_running_jobs_come_if_they_are_asked_for_and_are_marked(front: Fro
         ("jobName=job17", lambda job: job["jobId"] == 100_017),
     ],
 )
-async def test_filters_are_those_of_the_list(front: Front, sites: list[SimulatedSite], parameters: str, holds: Any) -> None:
+async def test_filters_are_those_of_the_list(front: Front, known: Known, parameters: str, holds: Any) -> None:
     found = await export(front, parameters)
-    wanted = [
-        key
-        for one in sites
-        for job, key in zip(one.all_jobs(), keys_of(list(one.all_jobs()), one.name), strict=True)
-        if job["jobState"] not in LIVING and holds(job)
-    ]
-    assert found.keys == in_order(wanted)
+    wanted = [key for key, job in known.items() if job["jobState"] not in LIVING and holds(job)]
+    assert found.keys == in_order(wanted) != []
 
 
 async def test_eight_slices_read_side_by_side_are_disjoint_and_together_everything(front: Front, whole: Export) -> None:
@@ -122,7 +123,7 @@ async def test_eight_slices_read_side_by_side_are_disjoint_and_together_everythi
 
 async def test_wherever_an_export_is_cut_the_last_token_gives_exactly_the_rest(front: Front, whole: Export) -> None:
     size, chance = sum(map(len, whole.lines)), random.Random(7)
-    for _ in range(10):
+    for _ in range(6):
         part = await cut(front, "", chance.randrange(1000, size))
         rows, token, total = part.marks[-1] if part.marks else (0, "", 0)
         rest = await export(front, f"resume={token}")
@@ -134,7 +135,7 @@ async def test_wherever_an_export_is_cut_the_last_token_gives_exactly_the_rest(f
 async def test_an_export_can_be_cut_again_and_again(front: Front, whole: Export) -> None:
     chance, lines, token = random.Random(11), list[bytes](), ""
     for _ in range(40):
-        part = await cut(front, f"resume={token}", chance.randrange(400_000, 1_500_000))
+        part = await cut(front, f"resume={token}", chance.randrange(300_000, 1_000_000))
         if part.end is not None:
             lines += part.lines
             break
@@ -246,6 +247,15 @@ def failing(name: str, release: str, after: int) -> FailingSite:
     return FailingSite(name, release, jobs, after=after, clock=lambda: NOW)
 
 
+async def mended(front: Front, bad: FailingSite) -> None:
+    """Mends the site, and waits until the gateway has seen it."""
+    bad.mended()
+    answer: dict[str, Any] = {"errors": "not asked"}
+    async with asyncio.timeout(60):
+        while "errors" in answer or not answer["data"]["jobs"]["complete"]:
+            answer = await front.ask("query ($name: String!) { jobs(first: 1, sites: [$name]) { complete } }", name=bad.name)
+
+
 async def test_strict_ends_with_an_error_that_says_who_is_missing_and_goes_on_once_that_is_there_again() -> None:
     good, bad = site("aurora", "1.5", count=9000), failing("borealis", "1.4", 6)
     async with gateway(good, bad, retries=0) as front:
@@ -255,7 +265,7 @@ async def test_strict_ends_with_an_error_that_says_who_is_missing_and_goes_on_on
         assert (error["code"], error["site"]) == ("INCOMPLETE", "borealis") and "borealis" in error["message"]
         (gap,) = [one for one in part.end["sites"] if one["status"] == "FAILED"]
         assert gap["site"] == "borealis" and gap["code"] == "SITE_ERROR"
-        bad.mended()
+        await mended(front, bad)
         rest = await export(front, f"resume={part.end['resume']}")
         assert rest.end is not None and rest.end["complete"]
         assert part.lines + rest.lines == (await export(front)).lines
@@ -277,7 +287,7 @@ async def test_partial_goes_on_and_its_end_says_what_is_missing() -> None:
         assert states["borealis"]["code"] == "SITE_ERROR" and states["borealis"]["rows"] > 0
         assert [key for key in found.keys if key[0] == "aurora"] == in_order(ended(good))
         # what was missing stays missing, for who goes on after that
-        bad.mended()
+        await mended(front, bad)
         marks = [token for rows, token, _ in found.marks if rows > len(found.lines) - 3000]
         rest = await export(front, f"policy=PARTIAL&resume={marks[-1]}")
         assert rest.end is not None and not rest.end["complete"]
@@ -293,18 +303,18 @@ async def test_partial_waits_for_a_site_that_is_only_slow() -> None:
 
 
 async def test_jobs_that_come_and_go_meanwhile_cost_no_other_job_its_place() -> None:
-    churning = [site("aurora", "1.4", count=8000), site("borealis", "1.5", count=8000)]
+    churning = [site("aurora", "1.4", count=4000), site("borealis", "1.5", count=4000)]
     before = [key for one in churning for key in ended(one)]
     async with gateway(*churning) as front:
         url = front.url.removesuffix("/graphql") + "/export/jobs"
         body, number, chance, gone = b"", 900_000, random.Random(3), set()
         async with front.session.get(url, headers={"Accept-Encoding": "identity"}) as answer:
-            async for chunk in answer.content.iter_chunked(1 << 18):
+            async for chunk in answer.content.iter_chunked(1 << 17):
                 body += chunk
                 for one in churning:
                     number += 1
                     jobs = one.backend.jobs
-                    some = jobs.get(chance.randrange(1, 8000))
+                    some = jobs.get(chance.randrange(1, 4000))
                     if some is not None:
                         jobs.add(msgspec.structs.replace(some, id=number, job_id=number, start_time=some.start_time + 1))
                         jobs.remove(some.id)

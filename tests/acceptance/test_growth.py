@@ -18,9 +18,13 @@ from starlette.requests import Request
 from ccgateway.federation.gateway import Gateway
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
+from ccgateway.settings.export import ExportSettings
 from ccgateway.surfaces.compression import CompressionMiddleware
+from ccgateway.surfaces.export.routes import export_routes
+from ccgateway.surfaces.export.streams import Streams
 from ccgateway.surfaces.graphql.endpoint import graphql_routes
 from ccgateway.surfaces.rest.routes import rest_routes
+from ccgateway.traffic.admission import Traffic
 from support.calls import counted_calls
 from support.upstream import Job, Sites, Upstream, site_of
 
@@ -39,7 +43,12 @@ def application() -> Any:
     async def caller(_request: Request) -> Principal:
         return CALLER
 
-    routes = [*graphql_routes(gateway, caller, LIMITS, graphiql=False), *rest_routes(gateway, caller, LIMITS)]
+    export = ExportSettings.model_validate({})
+    routes = [
+        *graphql_routes(gateway, caller, LIMITS, graphiql=False),
+        *rest_routes(gateway, caller, LIMITS),
+        export_routes(gateway, caller, LIMITS, Streams(export), export, partial="serve", origins=(), traffic=Traffic(LIMITS)),
+    ]
     return CompressionMiddleware(Starlette(routes=routes), compresses=True)
 
 
@@ -58,6 +67,15 @@ def jobs(**filters: Any) -> httpx.Request:
 
 def variables(document: str, **values: Any) -> httpx.Request:
     return request("POST", "/graphql", {"query": document, "variables": values})
+
+
+def with_headers(path: str, headers: list[tuple[str, str]]) -> httpx.Request:
+    return httpx.Request("GET", f"http://localhost{path}", headers=headers)
+
+
+def parts(parts: list[bytes]) -> httpx.Request:
+    body = b"".join(b"--x\r\n" + part for part in parts) + b"--x--\r\n"
+    return request("POST", "/api/user/alice", body, Content_Type="multipart/form-data; boundary=x")
 
 
 def start(**changes: Any) -> dict[str, Any]:
@@ -96,6 +114,21 @@ DIMENSIONS: dict[str, Callable[[int], httpx.Request]] = {
         "mutation ($jobs: [StartJobInput!]!) { startJobs(jobs: $jobs) { outcome } }",
         jobs=[start(jobId=7_000_000 + i, startTime="2023-11-14T22:13:20Z") for i in range(n)],
     ),
+    "metrics of statistics": lambda n: variables(
+        "query ($names: [String!]) { jobsStatistics(metrics: $names) { totalJobs histMetrics { metric } } }",
+        names=[f"m{i}" for i in range(n)],
+    ),
+    "nodes": lambda n: variables(
+        'query ($names: [String!]) { nodeMetrics(cluster: "alex", nodes: $names, from: "2023-11-14T22:13:20Z", '
+        'to: "2023-11-14T23:13:20Z") { host } }',
+        names=[f"h{i}" for i in range(n)],
+    ),
+    "tags to put on": lambda n: variables(
+        'mutation ($tags: [ID!]!) { addTagsToJob(job: "a:1", tagIds: $tags) { id } }', tags=[f"a:{i}" for i in range(n)]
+    ),
+    "extensions": lambda n: request(
+        "POST", "/graphql", {"query": "{ __typename }", "extensions": {f"x{i}": 1 for i in range(n)}}
+    ),
     # REST
     "parameters": lambda n: request("GET", "/api/jobs/?" + "&".join(f"p{i}=1" for i in range(n))),
     "the same parameter": lambda n: request("GET", "/api/jobs/?" + "&".join("state=running" for _ in range(n))),
@@ -117,8 +150,23 @@ DIMENSIONS: dict[str, Callable[[int], httpx.Request]] = {
     "forms": lambda n: request(
         "POST", "/api/user/alice", "&".join(f"f{i}=1" for i in range(n)).encode(), Content_Type=FORM
     ),
+    "parts of a form": lambda n: parts([b'Content-Disposition: form-data; name="f%d"\r\n\r\n1\r\n' % i for i in range(n)]),
+    "headers of a part": lambda n: parts([b"A: b\r\n" * n + b'Content-Disposition: form-data; name="f"\r\n\r\n1\r\n']),
+    "nodes in a body": lambda n: request(
+        "POST", "/api/nodestate/", {"cluster": "alex", "nodes": [{"Hostname": f"h{i}", "states": ["idle"]} for i in range(n)]}
+    ),
     "segments of a path": lambda n: request("GET", "/api/jobs" + "/x" * n),
+    # exports
+    "columns": lambda n: request("GET", "/export/jobs?columns=" + ",".join(["user"] * n)),
+    "metrics to export": lambda n: request("GET", "/export/jobs?metrics=" + ",".join(f"m{i % 50}" for i in range(n))),
+    "states to export": lambda n: request("GET", "/export/jobs?" + "&".join(["state=completed"] * n)),
+    "sites to export": lambda n: request("GET", "/export/jobs?" + "&".join(f"site=s{i}" for i in range(n))),
+    "characters of a token": lambda n: request("GET", "/export/jobs?resume=" + "ab" * n),
+    "groups of a report": lambda n: request("GET", "/export/usage?by=" + ",".join(["user", "project"] * (n // 2))),
     # headers
+    "headers": lambda n: with_headers("/api/jobs/", [(f"x{i}", "1") for i in range(n)]),
+    "headers of one name": lambda n: with_headers("/api/jobs/1001", [("if-none-match", '"t"')] * n),
+    "headers of one name, for an export": lambda n: with_headers("/export/jobs", [("x", "1")] * n),
     "encodings": lambda n: request("GET", "/api/jobs/", Accept_Encoding=", ".join(f"e{i};q=0.5" for i in range(n))),
     "types": lambda n: request("GET", "/graphql?query={__typename}", Accept=", ".join(f"a/b{i};q=0.5" for i in range(n))),
     "entity tags": lambda n: request("GET", "/api/jobs/1001", If_None_Match=", ".join(f'"t{i}"' for i in range(n))),

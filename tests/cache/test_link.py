@@ -6,8 +6,10 @@ import asyncio
 import random
 from collections.abc import Callable
 
+import pytest
+
 from cache.asking import Site, ask, key
-from cache.servers import Valkey
+from cache.servers import Valkey, lagging
 from ccgateway.cache.entries import RAW
 from ccgateway.cache.facade import Cache
 from ccgateway.deadline import Deadline
@@ -31,3 +33,43 @@ async def test_connections_are_bounded_however_many_ask(opened: Opened, valkey: 
     cache, site = opened(valkey.url, redis_connections=3), Site()
     await asyncio.gather(*(ask(cache, site, key(f"m{number}")) for number in range(100)))
     assert valkey.ask("CLIENT", "LIST").count(b"\n") <= 3 + 2
+
+
+async def test_a_redis_that_answers_late_is_left_alone_and_comes_back_unasked(
+    opened: Opened, valkey: Valkey, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with lagging(valkey.port) as lag:
+        cache, site = opened(f"redis://127.0.0.1:{lag.port}", redis_timeout=1.0, redis_retry_after=0.5), Site()
+        await ask(cache, site, key("m"))
+        lag.seconds = 0.4
+        for number in range(20):
+            await ask(cache, site, key(f"slow {number}"))
+            if await is_left_alone(cache):
+                break
+        assert await is_left_alone(cache)
+        for number in range(50):  # each as quick as without it
+            await asyncio.wait_for(ask(cache, site, key(f"without {number}")), 0.3)
+        await asyncio.sleep(2.0)
+        assert await is_left_alone(cache)  # it was tried, and is as slow as before
+        lag.seconds = 0.0
+        async with asyncio.timeout(20):
+            while await is_left_alone(cache):  # noqa: ASYNC110 - nothing else tells
+                await asyncio.sleep(0.05)
+        lines = [record.getMessage() for record in caplog.records if record.name == "ccgateway.cache"]
+        assert len(lines) == 2
+        assert "cache.redis_slow" in lines[0] and "is back after" in lines[1]
+
+
+async def test_some_slow_answers_among_quick_ones_are_no_reason(opened: Opened, valkey: Valkey) -> None:
+    async with lagging(valkey.port) as lag:
+        cache, site = opened(f"redis://127.0.0.1:{lag.port}", redis_timeout=1.0), Site()
+        for number in range(12):
+            lag.seconds = 0.15 if number % 2 else 0.0
+            await ask(cache, site, key(f"m{number}"))
+        assert not await is_left_alone(cache)
+
+
+async def is_left_alone(cache: Cache) -> bool:
+    redis = (await cache.stats()).redis
+    assert redis is not None
+    return redis.state == "down"

@@ -45,30 +45,16 @@ for job in gateway.jobs(usr="alice"):
 """
 
 
-def checked(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """What mypy says of somebody's script, as somebody has it who has installed the package."""
-    (folder / "report.py").write_text(text)
-    command = [
-        sys.executable,
-        "-m",
-        "mypy",
-        "--strict",
-        "--follow-imports=silent",
-        "--config-file",
-        "",
-        "--cache-dir",
-        str(folder / "cache"),
-        "report.py",
-    ]
-    environment = {"MYPYPATH": str(Path(ccgateway.__file__).parents[1]), "PATH": ""}
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
-
-
 def test_the_type_checker_is_content_with_a_users_script_and_not_with_a_wrong_one(tmp_path: Path) -> None:
-    good = checked(SCRIPT, tmp_path)
-    assert good.returncode == 0, good.stdout + good.stderr
-    wrong = checked(WRONG, tmp_path)
-    assert 'Unexpected keyword argument "usr"' in wrong.stdout and 'no attribute "jobid"' in wrong.stdout
+    """As somebody has it who has installed the package."""
+    (tmp_path / "report.py").write_text(SCRIPT)
+    (tmp_path / "wrong.py").write_text(WRONG)
+    options = ["--strict", "--follow-imports=silent", "--config-file", "", "--cache-dir", str(tmp_path / "cache")]
+    environment = {"MYPYPATH": str(Path(ccgateway.__file__).parents[1]), "PATH": ""}
+    command = [sys.executable, "-m", "mypy", *options, "report.py", "wrong.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
+    assert done.stdout.endswith("(checked 2 source files)\n") and "report.py" not in done.stdout, done.stdout + done.stderr
+    assert 'Unexpected keyword argument "usr"' in done.stdout and 'no attribute "jobid"' in done.stdout
     assert (Path(ccgateway.__file__).parent / "py.typed").exists()
 
 

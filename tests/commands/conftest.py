@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 import pytest
 
+from ccgateway.cli import main
 from support.served import RELEASES, Served, served, site_of
 
 
@@ -38,8 +40,32 @@ def plain(**extra: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """``ccgateway ARGUMENTS`` as a process of its own, in a folder and a home of its own; standard output is no terminal."""
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """``ccgateway ARGUMENTS``, in a folder and a home of its own; standard output is no terminal."""
+
+    def command(*arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None) -> Done:
+        capsys.readouterr()
+        status = 0
+        with monkeypatch.context() as patch:
+            for name in os.environ.keys() - plain().keys():
+                patch.delenv(name)
+            for name, value in plain(HOME=str(tmp_path), **(environment or {})).items():
+                patch.setenv(name, value)
+            patch.chdir(tmp_path)
+            patch.setattr(sys, "argv", ["ccgateway", *arguments])
+            patch.setattr(sys, "stdin", io.StringIO(stdin))
+            try:
+                main()
+            except SystemExit as ended:
+                status = ended.code if isinstance(ended.code, int) else 1 if ended.code else 0
+        return Done(status, *capsys.readouterr())
+
+    return command
+
+
+@pytest.fixture
+def run_apart(tmp_path: Path) -> Run:
+    """The same as a process of its own, for what a process finds out once."""
 
     def command(*arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None) -> Done:
         done = subprocess.run(

@@ -85,6 +85,10 @@ def test_a_disk_that_is_full_and_a_reader_that_has_gone_are_one_line(source: Exp
     piped.stdout.close()
     assert piped.wait(60) == 141 and piped.stderr.read() == "ccgateway: whoever read the output has gone\n"
     piped.stderr.close()
+    both = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=plain())
+    assert both.stdout is not None
+    both.stdout.close()  # as of `2>&1 | head`
+    assert both.wait(60) == 141
 
 
 def test_ctrl_c_is_one_line_and_the_part_is_named(source: Exporter, tmp_path: Path) -> None:

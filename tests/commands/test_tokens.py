@@ -84,11 +84,11 @@ def test_the_token_of_a_profile_goes_to_no_other_address(run: Run, seen: Between
     assert done.status == 4 and all("authorization" not in {name.lower() for name in headers} for headers in seen.headers)
 
 
-def test_a_token_comes_from_the_keyring(run: Run, guarded: Served, tmp_path: Path) -> None:
+def test_a_token_comes_from_the_keyring(run_apart: Run, guarded: Served, tmp_path: Path) -> None:
     write(tmp_path / "ring.py", RING.format(key=KEY, url=guarded.url))
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     ring = {"PYTHON_KEYRING_BACKEND": "ring.Ring", "PYTHONPATH": path, "CCGATEWAY_URL": guarded.url}
-    assert run("jobs", "--count", environment=ring) == (0, "60\n", "")
+    assert run_apart("jobs", "--count", environment=ring) == (0, "60\n", "")
 
 
 @pytest.mark.parametrize(

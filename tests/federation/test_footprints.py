@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from ccgateway.errors import Code, RequestError
+from ccgateway.errors import Code, FederationError, RequestError
 from ccgateway.federation.footprints import MetricsQuestion
+from ccgateway.federation.questions import JobListQuestion
 from ccgateway.identity.principal import Principal
-from ccgateway.jobs.filters import JobFilter
+from ccgateway.jobs.filters import IntRange, JobFilter, StringInput
 from ccgateway.jobs.statistics.footprints import HeatmapWanted
 from ccgateway.simulator import GeneratedJobs, SimulatedSite
 from support.simulated import Simulated
@@ -53,3 +56,44 @@ async def test_the_samples_of_all_sites_are_added_and_ends_are_no_logarithms(rel
     one, two, both = found
     assert both == [[a + b for a, b in zip(x, y, strict=True)] for x, y in zip(one, two, strict=True)]
     assert sum(map(sum, one)) > 0 and sum(map(sum, two)) > 0
+
+
+#: by which release 1.5 finds other jobs than are meant
+MEANT_OTHERWISE = (JobFilter(num_hw_threads=IntRange(1, None)), JobFilter(job_name=StringInput(in_=("job1", "job3"))))
+
+
+@pytest.mark.parametrize("meant", [*MEANT_OTHERWISE, JobFilter(num_nodes=IntRange(1, 64))], ids=str)
+async def test_samples_are_those_of_the_jobs_that_are_meant_whatever_the_release_makes_of_the_filter(meant: JobFilter) -> None:
+    there = site("aurora", "1.5")
+    async with gateway_over([there.instance()]) as gateway:
+        jobs = await gateway.jobs(JobListQuestion(filters=(meant,), first=100, fields=frozenset()), CALLER)
+        by_hand = JobFilter(db_id=tuple(f"aurora:{row.id}" for row in jobs.rows))
+        found = []
+        for one in (meant, by_hand):
+            asked = replace(wanted(), filters=(one,))
+            found.append((await gateway.heatmap(MetricsQuestion(filters=(one,)), asked, CALLER)).cells)
+    assert jobs.rows and found[0] == found[1] and sum(map(sum, found[0])) > 0
+
+
+@pytest.mark.parametrize("release", ["1.4", "1.5"])
+async def test_a_site_without_a_job_that_is_meant_has_no_samples_and_lacks_nothing(release: str) -> None:
+    there = site("aurora", release)
+    nobody = (*MEANT_OTHERWISE, JobFilter(cluster=StringInput(eq="elsewhere")))
+    async with gateway_over([there.instance()]) as gateway:
+        answer = await gateway.heatmap(MetricsQuestion(filters=nobody), replace(wanted(), filters=nobody), CALLER)
+    assert sum(map(sum, answer.cells)) == 0 and all(report.code is None for report in answer.reports)
+
+
+@pytest.mark.parametrize(
+    ("release", "user", "settings", "code"),
+    [("1.4", "sam", {}, "SITE_UNAUTHORIZED"), ("1.5", "demo", {"reads": "rest"}, "UNSUPPORTED")],
+)
+async def test_samples_are_not_had_by_a_way_that_is_not_open(
+    release: str, user: str, settings: dict[str, str], code: str
+) -> None:
+    there = site("aurora", release)
+    async with gateway_over([there.instance(user=user, **settings)]) as gateway:
+        with pytest.raises(FederationError) as refused:
+            await gateway.heatmap(MetricsQuestion(filters=FILTERS), wanted(), CALLER)
+    assert [cause.code.value for cause in refused.value.causes] == [code]
+    assert not any(b"rooflineHeatmap" in (request.body or b"") for request in there.requests)

@@ -105,7 +105,10 @@ async def test_what_a_site_told_one_caller_is_not_told_to_another() -> None:
     site.health.note(SiteError(Code.SITE_ERROR, "one", "cannot open the job of bob's with the name secret-plan"))
     async with gateway_over([site]) as gateway:
         (alices,) = await gateway.sites(USER)
+        site.health.facts.note_latency(0.25)
         (operators,) = await gateway.sites(Principal("root", frozenset({"admin"})))
+        (bobs,) = await gateway.sites(USER)
+    assert operators.latency is not None and operators.latency.p50 == 0.25 and bobs.latency is None
     assert alices.last_error is not None and operators.last_error is not None
     assert (alices.last_error.code, alices.last_error.retryable) == (Code.SITE_ERROR, True)
     assert "secret-plan" not in alices.last_error.message and "secret-plan" in operators.last_error.message

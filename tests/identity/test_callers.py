@@ -156,6 +156,13 @@ async def test_a_token_is_kept_only_to_be_exchanged_and_shows_nowhere(public: Pa
         ({"roles": ["admin", "api"]}, {}, {"admin", "api"}),
         ({"roles": "support api"}, {}, {"support", "api"}),
         ({"roles": ["Admin", "root", 5, None, ["admin"]]}, {}, {"user"}),
+        ({"roles": "user\u00a0admin"}, {}, {"user"}),
+        ({"roles": "user\x1cadmin\tsupport"}, {"default_role": ""}, set()),
+        ({"roles": ["api", "api"]}, {}, {"api"}),
+        ({"roles": ["api", "guest"]}, {}, {"user"}),
+        ({"roles": ["api", 5]}, {"default_role": ""}, set()),
+        ({"roles": "api Admin"}, {"default_role": ""}, set()),
+        ({"roles": ["robots", "offline_access"]}, {"roles": {"robots": "api"}}, {"api"}),
         ({}, {}, {"user"}),
         ({}, {"default_role": ""}, set()),
         ({"roles": []}, {"default_role": ""}, set()),
@@ -322,6 +329,12 @@ async def test_a_token_that_was_found_good_is_checked_again_after_a_while_and_ne
             assert long not in repr(vars(callers))
         finally:
             await callers.aclose()
+
+
+@pytest.mark.parametrize("expiry", [10**400, 1 << 63, "99999999999999999999", 1e300])
+async def test_a_token_that_is_good_for_ever_and_a_day_is_good(public: Path, expiry: Any) -> None:
+    callers, token = by_key(public), Authority().token(exp=expiry)
+    assert (await callers.principal(token)).subject == (await callers.principal(token)).subject == "alice"
 
 
 async def test_a_token_without_expiry_is_good_where_the_settings_say_so(public: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from live import upstream
 from live.farm import Farm, Site
 
-__all__ = ["FIRST_JOB_ID", "enriched", "remove_from", "start", "stop", "wait_for"]
+__all__ = ["FIRST_JOB_ID", "enriched", "measure", "remove_from", "start", "stop", "wait_for"]
 
 #: numbers of jobs that tests add; whatever has such a number is removed again
 FIRST_JOB_ID = 9_000_000
@@ -149,3 +150,19 @@ def _tag(site: Site, db_id: int, tags: Sequence[tuple[str, str, str]]) -> None:
         # the answer tells of the archive, which may not have the job: what counts is what the list shows
         upstream.call(site, "POST", f"/api/jobs/tag_job/{db_id}", [tag])
     assert any(row.get("tags") for row in upstream.listed(site) if row["id"] == db_id), f"{site.name} took no tag"
+
+
+def measure(site: Site, hosts: list[str], now: int) -> None:
+    """Half an hour of samples for the metric store that releases from 1.5 on have inside."""
+    lines = []
+    for minute in range(30):
+        moment = now - 1800 + 60 * minute
+        for place, host in enumerate(hosts):
+            tags = f"cluster={site.cluster},hostname={host}"
+            by_host = ("cpu_load", "mem_used", "flops_any", "cpu_power")
+            lines += [f"{metric},{tags},type=node value={minute + place / 8} {moment}" for metric in by_host]
+            lines += [f"mem_bw,{tags},type=socket,type-id={socket} value={minute * 2 + socket} {moment}" for socket in (0, 1)]
+    request = urllib.request.Request(
+        f"{site.url}/api/write/?cluster={site.cluster}", "\n".join(lines).encode(), {"X-Auth-Token": site.tokens["demo"]}
+    )
+    urllib.request.urlopen(request, timeout=30).close()

@@ -199,7 +199,7 @@ def served(
         tokens[variable] = site.token.get_secret_value() if site.token else ""
         lines.append(
             f'[sites.{site.name}]\nnumber = {site.number}\nurl = "{site.url}"\nrelease = "{site.release}"\n'
-            f'timeout = {site.timeout}\ntoken_env = "{variable}"\n'
+            f'timeout = {site.timeout}\ntoken_env = "{variable}"\nreads = "{site.reads}"\n'
         )
     config = folder / "ccgateway.toml"
     config.write_text("\n".join([*lines, "[cache]", cache]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from cache.servers import Valkey
 from live import upstream
-from live.enrich import FIRST_JOB_ID, start, stop, wait_for
+from live.enrich import FIRST_JOB_ID, measure, start, stop, wait_for
 from live.faces import Http, served
 from live.farm import Farm, Site
 from live.test_metrics import ONE, by_name
@@ -54,22 +53,6 @@ def running(scratch: Farm) -> Iterator[None]:
     for site in scratch:
         for number in numbers:
             stop(site, number, now - 1800)
-
-
-def measure(site: Site, hosts: list[str], now: int) -> None:
-    """Half an hour of samples for the metric store that releases from 1.5 on have inside."""
-    lines = []
-    for minute in range(30):
-        moment = now - 1800 + 60 * minute
-        for place, host in enumerate(hosts):
-            tags = f"cluster={site.cluster},hostname={host}"
-            by_host = ("cpu_load", "mem_used", "flops_any", "cpu_power")
-            lines += [f"{metric},{tags},type=node value={minute + place / 8} {moment}" for metric in by_host]
-            lines += [f"mem_bw,{tags},type=socket,type-id={socket} value={minute * 2 + socket} {moment}" for socket in (0, 1)]
-    request = urllib.request.Request(
-        f"{site.url}/api/write/?cluster={site.cluster}", "\n".join(lines).encode(), {"X-Auth-Token": site.tokens["demo"]}
-    )
-    urllib.request.urlopen(request, timeout=30).close()
 
 
 def said(site: Site, db_id: int, names: list[str] | None, scopes: list[str] | None) -> Any:

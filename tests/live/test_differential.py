@@ -1,7 +1,7 @@
 """The same parameters and bodies to cc-backend 1.5.4 itself and to the gateway's face of it: statuses of one class.
 
 Every case is told to both: to the instance, and through ``/cc-backend/1.5`` to the same instance, where whatever a case starts
-has a number of its own at each. What differs has a reason in ``breaks_off_there``.
+has a number of its own at each. What may differ says ``has_a_reason``.
 """
 
 from __future__ import annotations
@@ -152,9 +152,15 @@ def cases(seed: int, count: int) -> Iterator[Case]:
                 yield Case(method, path, mutated(good, chance))
 
 
-def breaks_off_there(real: int, ours: int) -> bool:
-    """1.5.4 breaks off over a tag that is null; the gateway passes over it."""
-    return real >= 500 and ours < 500
+def has_a_reason(case: Case, real: Got, ours: Got) -> bool:
+    """Whether the two may differ."""
+    if real.status >= 500 and ours.status < 500:  # over a tag that is null, which the gateway passes over
+        return True
+    if b"lies more than a day ahead" in ours.body:  # a start that no job can have, and that breaks the instance's own lists later
+        return ours.status == 400
+    # a job that is named by a number of the case's own is one job for both, and the instance was told first
+    is_one_job = isinstance(case.body, str) and "{n}" not in case.body
+    return is_one_job and real.status == 200 and ours.status == 422 and b"has already been stopped" in ours.body
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +192,7 @@ def test_odd_parameters_and_bodies_get_answers_of_one_class_with_the_instances_o
         ours = _sent(url, FACE + "/api", case, second * 1000 + site.number, {})
         seen[real.status, ours.status] += 1
         is_same = real.status // 100 == ours.status // 100
-        if not is_same and not breaks_off_there(real.status, ours.status):
+        if not is_same and not has_a_reason(case, real, ours):
             differing.append(f"{case}\n  there {real.status} {real.body[:200]!r}\n  here  {ours.status} {ours.body[:200]!r}")
     assert len(seen) > 5, seen
     assert not differing, f"{len(differing)} of {CASES}:\n" + "\n".join(differing)

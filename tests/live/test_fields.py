@@ -165,7 +165,8 @@ async def test_rows_hold_the_same_values_as_the_list(farm: Farm, farm_jobs: list
             name = names.get(attribute) or head + "".join(part.capitalize() for part in rest)
             assert getattr(row, attribute) == job[name], f"{row.key} {attribute}"
         assert [host.hostname for host in row.resources] == [host["hostname"] for host in job["resources"]]
-        assert [host.hwthreads for host in row.resources] == [host["hwthreads"] for host in job["resources"]]
+        threads = [None if host.hwthreads is None else list(host.hwthreads) for host in row.resources]
+        assert threads == [host["hwthreads"] for host in job["resources"]]
         assert [tag.name for tag in row.tags or ()] == [tag["name"] for tag in job["tags"]]
 
 

@@ -51,6 +51,7 @@ class Gate:
     client: httpx.AsyncClient
     key: Ed25519PrivateKey
     farm: Farm
+    grpc_port: int
 
     async def ask(self, name: str, document: str, **variables: Any) -> dict[str, Any]:
         token = mint(self.key, name, ROLES[name], now=time.time(), lifetime=300).get_secret_value()
@@ -81,12 +82,13 @@ async def gate(request: pytest.FixtureRequest, farm: Farm, tmp_path_factory: pyt
             if site.private is None:
                 pytest.skip(f"farm.json has no signing key of {site.name}")
             sites[site.name]["signing_key"] = site.private
-    app = create_app(Settings.model_validate(sections))
+    app = create_app(Settings.model_validate(sections | {"grpc": {"port": 0}}))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client,
     ):
-        yield Gate(client, key, farm)
+        assert app.grpc is not None
+        yield Gate(client, key, farm, app.grpc.port)
 
 
 def shown_by(site: Site, name: str) -> set[int] | None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from live import upstream
-from live.faces import InProcess, Page, gateway_over
+from live.faces import Http, InProcess, Page, gateway_over, served
 from live.farm import Farm, Site
 from live.instances import down, hanging, replaced
 from live.truth import Job, in_order, jobs_of, truth_of
@@ -19,6 +20,20 @@ from live.worlds import World
 
 #: seconds a site may take in these tests; and what an answer may take that waits for one, on a busy machine
 LIMIT, BUSY = 1.0, 10.0
+
+
+@pytest_asyncio.fixture(params=["in process", "over HTTP"])
+async def rest_world(request: pytest.FixtureRequest, scratch: Farm, tmp_path: Path) -> AsyncIterator[World]:
+    """The farm that is altered, read by REST, which takes part of each job from the archive."""
+    sites = scratch.settings(reads="rest")
+    if request.param == "in process":
+        async with gateway_over(sites) as gateway:
+            yield World(scratch, truth_of(scratch), InProcess(gateway))
+        return
+    with served(sites, tmp_path) as url:
+        client = Http(url)
+        yield World(scratch, truth_of(scratch), client)
+        client.close()
 
 
 @contextmanager
@@ -50,16 +65,16 @@ def _archived(site: Site) -> list[Job]:
 @pytest.mark.parametrize("release", ["1.5", "1.4", "1.3", "1.2"])
 @pytest.mark.parametrize("size", [1, 7, 100, 5000])
 async def test_one_unreadable_archive_entry_is_left_out_and_named_and_all_other_jobs_come(
-    varied_world: World, release: str, size: int
+    rest_world: World, release: str, size: int
 ) -> None:
-    site = next((site for site in varied_world.farm if site.release == release), None)
+    site = next((site for site in rest_world.farm if site.release == release), None)
     if site is None:
         pytest.skip(f"no {release} among the instances")
     archived = _archived(site)
     job = archived[len(archived) // 2]
     with broken_archive(site, [job]):
-        walked = [page async for page in pages(varied_world.face, [], size)]
-    assert _keys(walked) == in_order(other for other in varied_world.jobs if other is not job and not _same(other, job))
+        walked = [page async for page in pages(rest_world.face, [], size)]
+    assert _keys(walked) == in_order(other for other in rest_world.jobs if other is not job and not _same(other, job))
     gaps = [page for page in walked if not page.complete]
     assert len(gaps) >= 1
     for page in gaps:
@@ -79,15 +94,22 @@ def _keys(walked: Sequence[Page]) -> list[object]:
     return [key for page in walked for key in page.keys]
 
 
-async def test_several_unreadable_entries_at_every_site_hide_no_other_job(varied_world: World) -> None:
+async def test_several_unreadable_entries_at_every_site_hide_no_other_job(rest_world: World) -> None:
     broken: list[Job] = []
-    with _all_broken(varied_world.farm, broken):
-        walked = [page async for page in pages(varied_world.face, [], 25)]
-    kept = [job for job in varied_world.jobs if not any(_same(job, other) for other in broken)]
-    assert len(kept) == len(varied_world.jobs) - 4 * len(varied_world.farm)
+    with _all_broken(rest_world.farm, broken):
+        walked = [page async for page in pages(rest_world.face, [], 25)]
+    kept = [job for job in rest_world.jobs if not any(_same(job, other) for other in broken)]
+    assert len(kept) == len(rest_world.jobs) - 4 * len(rest_world.farm)
     assert _keys(walked) == in_order(kept)
     named = " ".join(message or "" for page in walked for _, _, message in page.reports.values())
     assert all(str(job["jobId"]) in named for job in broken)
+
+
+async def test_where_a_site_answers_without_its_archive_an_unreadable_entry_hides_nothing(varied_world: World) -> None:
+    with _all_broken(varied_world.farm, []):
+        walked = [page async for page in pages(varied_world.face, [], 25)]
+    assert _keys(walked) == in_order(varied_world.jobs)
+    assert all(page.complete for page in walked)
 
 
 @contextmanager

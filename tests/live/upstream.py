@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from itertools import count
 from typing import Any
 
 from live.farm import Site
@@ -12,6 +13,8 @@ from live.farm import Site
 __all__ = ["call", "clusters", "listed", "query", "single", "users"]
 
 PAGE = 200
+#: readings of a list that keeps changing
+ATTEMPTS = 5
 
 
 def call(site: Site, method: str, path: str, body: Any = None, *, user: str = "demo") -> tuple[int, Any]:
@@ -39,16 +42,24 @@ def read(site: Site, path: str, *, user: str = "demo") -> Any:
 
 
 def listed(site: Site, user: str = "demo") -> list[dict[str, Any]]:
-    """Every job that the instance lists to ``user``, page by page by number, as it writes them."""
+    """Every job that the instance lists to ``user``, page by page by number, as it writes them.
+
+    A 1.5 commits started jobs from time to time, which moves the pages: then they are read again.
+    """
+    for _ in range(ATTEMPTS):
+        rows = _pages(site, user)
+        if len({row["id"] for row in rows}) == len(rows):
+            return rows
+    raise AssertionError("the instance changed whenever it was read")
+
+
+def _pages(site: Site, user: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    page = 1
-    while True:
+    for page in count(1):
         found = read(site, f"{site.root(user)}/jobs/?items-per-page={PAGE}&page={page}&with-metadata=true", user=user)["jobs"]
         rows += found
         if len(found) < PAGE:
             break
-        page += 1
-    assert len({row["id"] for row in rows}) == len(rows), "the instance changed while it was read"
     return rows
 
 

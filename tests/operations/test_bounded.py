@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -15,7 +16,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ccgateway.operations.bounded import HEAD_BYTES, BoundedHttp, _address_of
+from ccgateway.errors import Code, RequestError
+from ccgateway.operations.bounded import HEAD_BYTES, SPARE, BoundedHttp, _address_of
+from ccgateway.traffic.overload import Arrival, Overload
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -47,10 +50,17 @@ class Echo:
         return Response(body)
 
 
+async def well(_: Request) -> Response:
+    return Response("well")
+
+
 @asynccontextmanager
-async def serving(protocol: type[BoundedHttp], echo: Echo | None = None, **config: Any) -> AsyncIterator[uvicorn.Server]:
+async def serving(
+    protocol: type[BoundedHttp], echo: Echo | None = None, overload: Overload | None = None, **config: Any
+) -> AsyncIterator[uvicorn.Server]:
     answer = (echo or Echo()).answer
-    app = Starlette(routes=[Route(path, answer, methods=["GET", "POST"]) for path in ("/", "/unread", "/large")])
+    routes = [Route(path, answer, methods=["GET", "POST"]) for path in ("/", "/unread", "/large")]
+    app = Guarded(Starlette(routes=[*routes, Route("/health/ready", well)]), overload or Overload())
     config = {"http": protocol, "host": "127.0.0.1", "port": 0, "log_config": None, "lifespan": "off", **config}
     server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=1, **config))
     task = asyncio.create_task(server.serve())
@@ -251,6 +261,7 @@ async def test_connections_beyond_the_limit_are_turned_away_and_the_others_stay(
             await writer.drain()
         await asyncio.sleep(0.05)
         reader, writer = await connect(server)
+        writer.write(DONE)
         assert (await rest(reader)).startswith(b"HTTP/1.1 503 ")
         writer.close()
         await connections(server, 4)
@@ -258,6 +269,90 @@ async def test_connections_beyond_the_limit_are_turned_away_and_the_others_stay(
             writer.write(b"ok")
             assert b"HTTP/1.1 200" in await reader.readuntil(b"\r\n\r\n")
             writer.close()
+
+
+async def test_how_the_gateway_is_can_be_asked_when_all_connections_are_taken() -> None:
+    async with serving(BoundedHttp, limit_concurrency=5) as server:
+        kept = [await connect(server) for _ in range(4)]
+        for _, writer in kept:
+            writer.write(BUSY)
+            await writer.drain()
+        await asyncio.sleep(0.05)
+        greedy = [await connect(server) for _ in range(3 * SPARE)]  # that say nothing
+        for _ in range(3):
+            reader, writer = await connect(server)
+            writer.write(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert (await rest(reader)).endswith(b"well")
+            writer.close()
+        assert len(server.server_state.connections) <= 4 + SPARE
+        for _, writer in (*kept, *greedy):
+            writer.close()
+
+
+# --- more than the process can work on
+
+
+class Full(Overload):
+    """Lets nobody in."""
+
+    def arrive(self, caller: Hashable) -> Arrival:
+        raise RequestError(Code.OVERLOADED, "Too much.", retry_after=2)
+
+
+class Guarded:
+    """An application with an overload of its own."""
+
+    def __init__(self, app: Starlette, overload: Overload) -> None:
+        self._app, self.overload = app, overload
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._app(scope, receive, send)
+
+
+@pytest.mark.parametrize("body", [b"", b"x" * 100, b"x" * 200_000])
+async def test_what_is_turned_away_is_answered_and_its_connection_goes_on(body: bytes) -> None:
+    echo, overload = Echo(), Full()
+    async with serving(BoundedHttp, echo, overload=overload) as server:
+        reader, writer = await connect(server)
+        for _ in range(3):
+            writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n") and b"Retry-After: 2\r\n" in head
+            found = json.loads(
+                await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+            )
+            assert found["errors"][0]["extensions"] == {"code": "OVERLOADED", "retryable": True, "retryAfter": 2}
+            assert found["error"] == "Too much."
+        writer.write(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert (await rest(reader)).endswith(b"well")
+        writer.close()
+    assert not echo.headers
+
+
+async def test_a_large_body_of_a_request_that_is_turned_away_is_not_read_to_its_end() -> None:
+    async with serving(BoundedHttp, overload=Full()) as server:
+        _, writer = await connect(server)
+        writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % (64 << 20))
+        assert await pour(writer, b"x" * (1 << 16), most=64 << 20) < 32 << 20
+        writer.close()
+
+
+@pytest.mark.parametrize("end", [b"", b"ok"], ids=["the caller goes", "it is answered"])
+async def test_whatever_becomes_of_a_request_it_counts_no_more_afterwards(end: bytes) -> None:
+    overload = Overload()
+    async with serving(BoundedHttp, overload=overload) as server:
+        for _ in range(5):
+            reader, writer = await connect(server)
+            writer.write(BUSY + end)
+            await writer.drain()
+            if end:
+                await reader.readuntil(b"ok")
+            else:
+                await asyncio.sleep(0.05)
+                assert overload.under_way == 1
+            writer.close()
+            await connections(server, 0)
+            assert overload.under_way == 0
 
 
 async def test_idle_connections_go_before_anybody_is_turned_away() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -34,11 +33,12 @@ def site() -> Iterator[Address]:
 
 
 @contextmanager
-def started(*arguments: str, folder: Path, until: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def started(*arguments: str, folder: Path, until: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A command that goes on running, and what it wrote up to a line that matches ``until``."""
     process = subprocess.Popen(
         [sys.executable, "-m", "ccgateway", *arguments],
-        cwd=folder, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        cwd=folder, env=environment(**variables), text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
         written = ""
@@ -145,29 +145,22 @@ def test_a_file_that_is_not_there_exits_2(run: Run) -> None:
 # --- serve
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serve_says_where_it_listens_answers_and_ends_with_0(number: int, site: Address, desk: Desk) -> None:
+def test_serve_says_where_it_listens_answers_and_ends_with_0_when_interrupted(site: Address, desk: Desk) -> None:
     desk.add("aurora", site.url, site.site.token("demo"))
     with started("serve", "--port", "0", folder=desk.folder, until="serves") as (process, written):
         where = re.fullmatch(rf"ccgateway {__version__} serves 1 site at (http://127\.0\.0\.1:\d+/graphql)\n", written)
         assert where is not None, written
         answer = ask(where[1], "{ jobs(first: 2) { items { id } complete } }")
         assert answer["data"]["jobs"]["complete"] and len(answer["data"]["jobs"]["items"]) == 2
-        assert end(process, number) == (0, "")
+        with urllib.request.urlopen(where[1].replace("/graphql", "/health/live"), timeout=10) as health:
+            assert "server" not in {name.lower() for name in health.headers}, "it names itself to nobody"
+        assert end(process, signal.SIGINT) == (0, "")
 
 
-def test_serve_starts_while_every_site_is_down(site: Address, desk: Desk) -> None:
+def test_serve_starts_while_every_site_is_down_and_ends_with_0_when_terminated(site: Address, desk: Desk) -> None:
     desk.add("aurora", "http://127.0.0.1:1", site.site.token("demo"))
     with started("serve", "--port", "0", folder=desk.folder, until="serves 1 site") as (process, _):
-        assert process.poll() is None
-
-
-def test_serve_names_itself_to_nobody(site: Address, desk: Desk) -> None:
-    desk.add("aurora", site.url, site.site.token("demo"))
-    with started("serve", "--port", "0", folder=desk.folder, until="serves") as (_, written):
-        url = written.split()[-1].replace("/graphql", "/health/live")
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            assert "server" not in {name.lower() for name in answer.headers}
+        assert end(process, signal.SIGTERM) == (0, "")
 
 
 def test_serve_ends_with_0_and_an_answer_for_who_still_waits(site: Address, desk: Desk) -> None:
@@ -239,61 +232,60 @@ def test_serve_names_a_port_in_use(desk: Desk, run: Run) -> None:
 # --- demo
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_demo_answers_from_five_sites_and_ends_with_0(number: int, tmp_path: Path) -> None:
-    with started("demo", "--port", "0", folder=tmp_path, until="Ctrl-C stops everything") as (process, written):
-        url = re.search(r"http://\S+/graphql", written)
-        assert url is not None
-        answer = ask(url[0], "{ jobs(first: 50) { items { id site } complete } sites { name release reachable } }")["data"]
-        assert answer["jobs"]["complete"] and len(answer["jobs"]["items"]) == 50
-        assert [site["release"] for site in answer["sites"]] == ["1.5", "1.4", "1.3", "1.2", "howto"]
-        assert all(site["reachable"] for site in answer["sites"])
-        children = psutil.Process(process.pid).children(recursive=True)
-        assert end(process, number) == (0, "")
-        assert not [child for child in children if child.is_running()]
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """A demo beside settings of a gateway, that was told to take a port that is taken: what it wrote, and that port."""
+    folder = tmp_path_factory.mktemp("demo")
+    (folder / "ccgateway.toml").write_text("[sites.aurora\n")
+    settings = {"CCGATEWAY_SERVER__HOST": "0.0.0.0"}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with started("demo", "--port", str(port), folder=folder, until="Ctrl-C stops", **settings) as (process, written):
+            yield written, port
+            assert end(process, signal.SIGTERM) == (0, "")
 
 
-def test_what_the_demo_prints_works(tmp_path: Path) -> None:
-    with started("demo", "--port", "0", folder=tmp_path, until="Ctrl-C stops everything") as (_, written):
-        curl = re.search(r"-d '(\{.*\})'", written)
-        url = re.search(r"http://\S+/graphql", written)
-        pasted = re.search(r"  query Jobs.*?\n  \}\n", written, re.DOTALL)
-        assert curl and url and pasted
-        for query in (json.loads(curl[1])["query"], pasted[0]):
-            answer = ask(url[0], query)
-            assert "errors" not in answer and answer["data"]["jobs"]["items"]
+def graphql_in(written: str) -> str:
+    """Where the demo says it answers."""
+    url = re.search(r"http://127\.0\.0\.1:\d+/graphql", written)
+    assert url is not None, written
+    return url[0]
 
 
-def test_the_demo_shows_a_partial_answer_when_a_site_is_down(tmp_path: Path) -> None:
+def test_the_demo_takes_another_port_and_says_so(demo: tuple[str, int]) -> None:
+    written, port = demo
+    assert f"{port} is in use on 127.0.0.1: the demo takes another port." in written
+    assert f"http://127.0.0.1:{port}/graphql" not in written
+
+
+def test_the_demo_heeds_no_settings_of_the_gateway_and_answers_from_five_sites(demo: tuple[str, int]) -> None:
+    query = "{ jobs(first: 50) { items { id site } complete } sites { name release reachable } }"
+    answer = ask(graphql_in(demo[0]), query)["data"]
+    assert answer["jobs"]["complete"] and len(answer["jobs"]["items"]) == 50
+    assert [site["release"] for site in answer["sites"]] == ["1.5", "1.4", "1.3", "1.2", "howto"]
+    assert all(site["reachable"] for site in answer["sites"])
+
+
+def test_what_the_demo_prints_works(demo: tuple[str, int]) -> None:
+    written, _ = demo
+    curl = re.search(r"-d '(\{.*\})'", written)
+    pasted = re.search(r"  query Jobs.*?\n  \}\n", written, re.DOTALL)
+    assert curl and pasted
+    for query in (json.loads(curl[1])["query"], pasted[0]):
+        answer = ask(graphql_in(written), query)
+        assert "errors" not in answer and answer["data"]["jobs"]["items"]
+
+
+def test_the_demo_shows_a_partial_answer_when_a_site_is_down_and_leaves_no_process_when_interrupted(tmp_path: Path) -> None:
     with started("demo", "--port", "0", "--down", "cygnus", folder=tmp_path, until="Ctrl-C stops") as (process, written):
         assert re.search(r"3 cygnus .* down", written)
-        url = re.search(r"http://\S+/graphql", written)
-        assert url is not None
-        answer = ask(url[0], "{ jobs(first: 5) { items { id } complete sites { site status code } } }")
+        answer = ask(graphql_in(written), "{ jobs(first: 5) { items { id } complete sites { site status code } } }")
         failed = [site for site in answer["data"]["jobs"]["sites"] if site["status"] != "OK"]
         assert failed == [{"site": "cygnus", "status": "FAILED", "code": "UNREACHABLE"}]
         assert not answer["data"]["jobs"]["complete"] and len(answer["data"]["jobs"]["items"]) == 5
-        assert end(process, signal.SIGTERM) == (0, "")
-
-
-def test_the_demo_takes_another_port_and_says_so(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with started("demo", "--port", str(port), folder=tmp_path, until="Ctrl-C stops everything") as (_, written):
-            assert f"{port} is in use on 127.0.0.1: the demo takes another port." in written
-            assert f"http://127.0.0.1:{port}/graphql" not in written
-
-
-def test_the_demo_heeds_no_settings_of_the_gateway(tmp_path: Path) -> None:
-    (tmp_path / "ccgateway.toml").write_text("[sites.aurora\n")
-    before = dict(os.environ)
-    os.environ["CCGATEWAY_SERVER__HOST"] = "0.0.0.0"
-    try:
-        with started("demo", "--port", "0", folder=tmp_path, until="Ctrl-C stops everything") as (_, written):
-            assert "http://127.0.0.1:" in written
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert end(process, signal.SIGINT) == (0, "")
+        assert not [child for child in children if child.is_running()]
 
 
 def test_the_demo_names_its_sites_when_asked_for_another(run: Run) -> None:

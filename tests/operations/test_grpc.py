@@ -39,8 +39,7 @@ def jobs_at(address: str) -> int:
         return sum(len(batch.jobs) for batch in stub.ListJobs(ASKED, timeout=120, wait_for_ready=True))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_workers_share_a_port_for_grpc_and_end_together_with_0(number: int, site: Address, desk: Desk) -> None:
+def test_workers_share_a_port_for_grpc_and_end_together_with_0(site: Address, desk: Desk) -> None:
     desk.text = ALONE
     desk.add("aurora", site.url, site.site.token("demo"))
     arguments = ("serve", "--port", "0", "--grpc-port", "0", "--workers", "2")
@@ -51,7 +50,7 @@ def test_workers_share_a_port_for_grpc_and_end_together_with_0(number: int, site
         listening = [{c.laddr.port for c in one.net_connections() if c.status == psutil.CONN_LISTEN} for one in workers]
         assert all(int(found[2]) in ports for ports in listening) and len(workers) == 2
         assert [jobs_at(found[1]) for _ in range(8)] == [5] * 8
-        assert end(process, number) == (0, "")
+        assert end(process, signal.SIGINT) == (0, "")
 
 
 def test_one_process_serves_it_beside_http_and_another_gateway_does_not_get_its_port(site: Address, desk: Desk, run: Run) -> None:

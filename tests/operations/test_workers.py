@@ -55,8 +55,7 @@ def url_in(written: str) -> str:
     return found[0]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_workers_share_a_port_and_end_together_with_0(number: int, site: Address, desk: Desk) -> None:
+def test_workers_share_a_port_and_end_together_with_0_when_interrupted(site: Address, desk: Desk) -> None:
     token = site.site.token("demo")
     desk.add("aurora", site.url, token)
     with started("serve", "--port", "0", "--workers", "2", folder=desk.folder, until="serves") as (process, written):
@@ -68,12 +67,12 @@ def test_workers_share_a_port_and_end_together_with_0(number: int, site: Address
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: ask(url, JOBS), range(40)))
         assert all(answer["data"]["jobs"]["complete"] for answer in answers)
-        assert end(process, number) == (0, "")
+        assert end(process, signal.SIGINT) == (0, "")
         _, alive = psutil.wait_procs(workers, timeout=10)
         assert alive == []
 
 
-def test_a_worker_that_dies_is_replaced_and_reported(site: Address, desk: Desk) -> None:
+def test_a_worker_that_dies_is_replaced_and_reported_and_all_end_with_0_when_terminated(site: Address, desk: Desk) -> None:
     desk.add("aurora", site.url, site.site.token("demo"))
     with started("serve", "--port", "0", "--workers", "2", folder=desk.folder, until="serves") as (process, written):
         lost = workers_of(process)[0]
@@ -84,7 +83,9 @@ def test_a_worker_that_dies_is_replaced_and_reported(site: Address, desk: Desk) 
         assert ask(url_in(written), JOBS)["data"]["jobs"]["complete"]
         found = workers_of(process)
         assert len(found) == 2 and lost.pid not in {one.pid for one in found}
-        assert end(process, signal.SIGTERM)[0] == 0
+        assert end(process, signal.SIGTERM) == (0, "")
+        _, alive = psutil.wait_procs(found, timeout=10)
+        assert alive == []
 
 
 def test_workers_do_not_outlive_a_supervisor_that_was_killed(site: Address, desk: Desk) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
-import sys
 from typing import Any
 
 import msgspec
@@ -18,6 +16,7 @@ from ccgateway.site.base import MetricsFound
 from ccgateway.site.credentials import Credential, OneToken
 from ccgateway.site.exchange import SiteAnswer
 from ccgateway.site.instance import Instance
+from support.memory import LARGE, held
 from support.scripted import Scripted, context_for
 from support.upstream import ADMIN, Job, Upstream, piece, site_of, user_credential
 
@@ -267,14 +266,11 @@ async def test_hosts_that_an_old_release_mixed_up_are_told(release: str, metric:
     [(200, b'{"data":{"jobMetrics":[{'), (200, b'{"data":[]}'), (200, b"<html>"), (200, b'{"data":null,"error":{}}'), (503, b"")],
 )
 async def test_an_error_that_is_kept_keeps_no_answer(status: int, text: bytes) -> None:
-    body = text + b" " * 1000
-    site, _ = scripted(SiteAnswer(status, "application/json", body))
-    held = sys.getrefcount(body)
-    gc.disable()
-    try:
+    with held() as bytes_held:
+        site, script = scripted(SiteAnswer(status, "application/json", text + b" " * LARGE))
+        assert bytes_held() > LARGE
         with pytest.raises(SiteError) as failed:
             await site.metrics(context_for(), JobRef("here", 7), WANTED)
+        script.outcomes.clear()
         assert failed.value.message
-        assert sys.getrefcount(body) == held
-    finally:
-        gc.enable()
+        assert bytes_held() < LARGE / 2

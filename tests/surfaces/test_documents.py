@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
-from graphql.execution.values import VariableValues
+import threading
+from collections.abc import Callable
 
+import pytest
+from graphql import GraphQLError, Source, parse
+from graphql.execution.values import VariableValues
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccgateway.errors import Code
 from ccgateway.settings import LimitSettings
+from ccgateway.surfaces.graphql import documents as module
 from ccgateway.surfaces.graphql.documents import BYTES_PER_TOKEN, MOST_PLANS, Document, Documents
 from ccgateway.surfaces.graphql.failures import Refusal
 from ccgateway.surfaces.graphql.plans import Plan
@@ -114,3 +122,52 @@ def test_the_operation_is_the_one_named_or_the_only_one() -> None:
     assert one.operation("B") is two.operation(None) is None
     assert two.operation("B") is two.node.definitions[1]
     assert documents.plan(one, one.operations["A"], NO_VARIABLES).fields is None
+
+
+@pytest.mark.parametrize("filler", [" ", "\n", "\r\n", "\ufeff", "# remark\n", "#"])
+@pytest.mark.parametrize(
+    "place", [lambda filler: "{" + filler + " __typename }", lambda filler: "{ __typename " + filler + "\n}"]
+)
+def test_a_text_of_a_few_tokens_and_millions_of_characters_is_refused(filler: str, place: Callable[[str], str]) -> None:
+    with pytest.raises(Refusal) as refused:
+        Documents(core_schema(), LIMITS).get(place(filler * (4_000_000 // len(filler))))
+    assert refused.value.code is Code.LIMIT_EXCEEDED and "as variables" in refused.value.entries[0]["message"]
+
+
+def test_more_lines_than_the_tokens_that_are_allowed_are_refused() -> None:
+    documents, most = Documents(core_schema(), LIMITS), LIMITS.query_tokens + LIMITS.query_cost
+    assert documents.get("{" + "\n" * most + "__typename }").operations
+    for line in ("\n", "\r", "\r\n"):
+        with pytest.raises(Refusal, match="LIMIT_EXCEEDED"):
+            documents.get("{" + line * (most + 1) + "__typename }")
+
+
+async def test_a_long_text_is_read_in_a_thread_however_few_its_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    readers: set[str] = set()
+
+    def parsed(source: Source) -> object:
+        readers.add(threading.current_thread().name)
+        return parse(source)
+
+    monkeypatch.setattr(module, "parse", parsed)
+    documents = Documents(core_schema(), LIMITS)
+    await documents.fetch("{ __typename }")
+    assert readers == {threading.current_thread().name}
+    readers.clear()
+    await documents.fetch('{ job(id: "' + "x" * 100_000 + '") { id } }')
+    assert len(readers) == 1 and readers.pop().startswith("documents")
+
+
+@given(text=st.text(alphabet="{}! a\n\r\u2028\x0b", max_size=40), place=st.integers(0, 45))
+def test_errors_say_where_they_are_as_graphql_core_does(text: str, place: int) -> None:
+    ours: Source = module._Text(text)
+    assert ours.get_location(place) == Source(text).get_location(place)
+    for body in (text, "{ nope\n" + text):
+        try:
+            theirs = parse(body).to_dict()
+        except GraphQLError as error:
+            with pytest.raises(GraphQLError) as failed:
+                parse(module._Text(body))
+            assert failed.value.formatted == error.formatted
+        else:
+            assert parse(module._Text(body)).to_dict() == theirs

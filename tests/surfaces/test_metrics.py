@@ -5,8 +5,6 @@ there.
 from __future__ import annotations
 
 import asyncio
-import gc
-import sys
 from typing import Any
 from unittest.mock import patch
 
@@ -24,6 +22,7 @@ from ccgateway.surfaces.graphql.documents import Documents
 from ccgateway.surfaces.graphql.execution import Executions
 from ccgateway.surfaces.graphql.loading import MetricsLoader
 from ccgateway.surfaces.graphql.wire import GraphQLRequest
+from support.memory import LARGE, held
 from surfaces.apps import client_of, make_app
 from surfaces.conftest import Ask
 from surfaces.fakes import CALLER, LOAD, FakeGateway, make_piece, make_row
@@ -101,19 +100,18 @@ async def test_a_metric_without_series_has_null_where_it_may(ask: Ask, gateway: 
 
 @pytest.mark.parametrize("document", ["{ jobs { items { metrics { name } } } }", '{ jobMetrics(id: "aurora:1") { name } }'])
 async def test_nothing_that_came_waits_for_the_collector(gateway: FakeGateway, document: str) -> None:
-    pieces: list[MetricPiece] | GatewayError = [make_piece()]
-    gateway.pieces = {"aurora:1": pieces, "aurora:2": pieces}
     executions, request = Executions(SCHEMA, Documents(SCHEMA, LIMITS)), GraphQLRequest(document)
-    held = sys.getrefcount(pieces)
-    gc.disable()
-    try:
+    await executions.run(request, RequestContext(gateway, CALLER, LIMITS), "r")  # what is kept of a document is not counted
+    with held() as bytes_held:
+        text = LOAD.replace(b"[0.50]", b"[%b0.50]" % (b"0.50," * (LARGE // 5)), 1)
+        gateway.pieces = {"aurora:1": [make_piece(text=text)], "aurora:2": [make_piece(text=text)]}
+        del text
         response = await executions.run(request, RequestContext(gateway, CALLER, LIMITS), "r")
-        assert "errors" not in response
+        assert "errors" not in response and bytes_held() > LARGE
+        gateway.pieces = {}
         del response
         await asyncio.sleep(0)  # what woke this up is still held by the loop
-        assert sys.getrefcount(pieces) == held
-    finally:
-        gc.enable()
+        assert bytes_held() < LARGE / 2
 
 
 async def test_what_was_delivered_otherwise_stands_in_the_extensions_once(ask: Ask, gateway: FakeGateway) -> None:

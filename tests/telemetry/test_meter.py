@@ -12,7 +12,6 @@ from ccgateway.errors import Code
 from ccgateway.jobs.writes import WriteOutcome
 from ccgateway.settings import SiteSettings
 from ccgateway.site.credentials import OneToken
-from ccgateway.site.facts import SiteFacts
 from ccgateway.site.health import SiteHealth
 from ccgateway.site.registry import Registry
 from ccgateway.site.samples import Told, site_samples
@@ -144,9 +143,9 @@ def test_a_site_has_at_most_sixty_series_whatever_happens_there() -> None:
     site = Registry([SiteSettings.model_validate({"name": "aurora", "number": 1, "url": "http://localhost:9", "release": "1.5"})])
     health = site.one("aurora").health
     health.note(None)
-    facts = SiteFacts(clock_skew=1.0, certificate_expires=2.0)
-    known = [Told(site.one("aurora"), facts, _Expires(None))]
-    samples = [*meter.samples(), *site_samples(known, lambda _: 2)]
+    health.facts.clock_skew, health.facts.certificate_expires = 1.0, 2.0
+    known = [Told(site.one("aurora"), _Expires(None))]
+    samples = [*meter.samples(), *site_samples(known)]
     series = [labels for _, labels in told(samples) if ("site", "aurora") in labels]
     described = {metric.name for metric in METRICS if "site" in metric.labels}
     assert described == {sample.metric for sample in samples if "aurora" in sample.labels}  # nothing is left out of the count

@@ -1,7 +1,8 @@
 """The one connection of a process to Redis: a pool, a time-out for every command, and a circuit breaker.
 
 The first failure opens the breaker: from then on every call comes back at once, empty-handed, and a task tries Redis with
-a new client until it takes reads, writes and scripts again, first after a tenth of a second, then ever more seldom.
+a new client until it takes reads, writes and scripts again, first after a tenth of a second, then ever more seldom. So do answers
+that all come, but all late: then asking the sites is quicker.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from redis.exceptions import OutOfMemoryError, RedisClusterException, RedisError, ResponseError
 
 from ccgateway.cache.urls import Client, Pipeline, Target
+from ccgateway.deadline import limit_in_steps
 from ccgateway.errors import redact
 from ccgateway.settings import CacheSettings
 from ccgateway.telemetry import Observer, Rarely
@@ -30,8 +31,8 @@ Reply = bytes | int | bool | list[bytes | None] | dict[str, object] | Exception 
 
 #: whatever redis-py lets through when Redis cannot be reached, or says something that it should not
 _FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError, EOFError)
-#: steps in which a time-out is counted
-STEPS = 10
+#: slow answers one after the other that are too many
+SLOW_IN_A_ROW = 8
 #: seconds before the first try to recover
 FIRST_PAUSE = 0.1
 #: a script of no effect, to see that scripts are taken
@@ -106,6 +107,7 @@ class RedisConnection:
         self.breaker = CircuitBreaker(self.name, self._recover, retry_after=settings.redis_retry_after)
         self._connect: Callable[[], Client] = partial(target.connect, settings)
         self._timeout, self._retry_after = settings.redis_timeout, settings.redis_retry_after
+        self._slow, self._slow_in_a_row = settings.redis_slow, 0
         self._client: Client | None = None
         self._places = asyncio.Semaphore(settings.redis_connections)
         self._undelivered: Callable[[Pipeline], None] = lambda _pipeline: None
@@ -144,7 +146,10 @@ class RedisConnection:
             if not self.breaker.is_closed():  # it was when the wait for a place began
                 return None
             client = self._client = self._client or self._connect()
-            return await self._exchange(client, queue, dispensable=dispensable)
+            replies = await self._exchange(client, queue, dispensable=dispensable)
+            if self._slow_in_a_row >= SLOW_IN_A_ROW and client is self._client:
+                self.breaker.open(self._too_slow())
+            return replies
         except Exception as error:  # noqa: BLE001 - redis-py also lets through what it does not document; told as the reason
             if client is self._client:  # else it was closed under us because it had failed others
                 self.breaker.open(_told(error))
@@ -157,8 +162,9 @@ class RedisConnection:
         queue(pipeline)
         task = asyncio.current_task()
         cancelling = task.cancelling() if task else 0
-        async with _limit(self._timeout):
+        async with limit_in_steps(self._timeout) as waited:
             replies = await pipeline.execute(raise_on_error=False)
+        self._slow_in_a_row = self._slow_in_a_row + 1 if waited.seconds >= self._slow else 0
         if task and task.cancelling() > cancelling:
             # redis-py sends under asyncio.wait_for, which before Python 3.12 can lose a cancellation
             raise asyncio.CancelledError
@@ -201,7 +207,14 @@ class RedisConnection:
         while True:
             await self._exchange(client, self._queue_trial)
             if self._is_delivered():
-                return
+                break
+        self._slow_in_a_row = 0  # a new connection, and all that was not delivered, take their time
+        await self._exchange(client, self._queue_trial)
+        if self._slow_in_a_row:
+            raise OSError(self._too_slow())
+
+    def _too_slow(self) -> str:
+        return f"each answer takes {self._slow:g} s or more (cache.redis_slow)"
 
     def _queue_trial(self, pipeline: Pipeline) -> None:
         self._undelivered(pipeline)
@@ -220,31 +233,6 @@ class RedisConnection:
         """Closes the connections."""
         await self.breaker.aclose()
         await self._discard()
-
-
-@asynccontextmanager
-async def _limit(seconds: float) -> AsyncIterator[None]:
-    """As ``asyncio.timeout``, in small steps: a process that had no time to look whether there was an answer blames itself, not
-    Redis, as each time it stops counts as one step only.
-    """
-    loop = asyncio.get_running_loop()
-    step, left = seconds / STEPS, STEPS
-    timer: asyncio.TimerHandle
-
-    def tick() -> None:
-        nonlocal left, timer
-        left -= 1
-        if left > 0:
-            timer = loop.call_later(step, tick)
-        else:
-            limit.reschedule(loop.time())
-
-    async with asyncio.timeout(None) as limit:
-        timer = loop.call_later(step, tick)
-        try:
-            yield
-        finally:
-            timer.cancel()
 
 
 def _told(error: BaseException) -> str:

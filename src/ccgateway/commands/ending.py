@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 
@@ -36,7 +36,15 @@ class Status(IntEnum):
 
 def note(text: str) -> None:
     """One line for people, beside the data."""
-    typer.echo(without_tokens(text, limit=LONGEST_LINE), err=True)
+    try:
+        typer.echo(without_tokens(text, limit=LONGEST_LINE), err=True)
+    except BrokenPipeError:  # nobody reads notes: data and status are what counts
+        _to_nowhere(sys.stderr)
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """What is still to be written goes nowhere: else Python complains once more as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def warn_of_missing(missing: Iterable[Missing]) -> Status:
@@ -86,14 +94,13 @@ def ending() -> Iterator[None]:
         note("ccgateway: interrupted")
         raise typer.Exit(Status.INTERRUPTED) from None
     except BrokenPipeError:
-        # what is still to be written goes nowhere: else Python complains once more as it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _to_nowhere(sys.stdout)
         note("ccgateway: whoever read the output has gone")
         raise typer.Exit(Status.NO_READER) from None
     except OSError as error:
         place = f" {clean(str(error.filename))}:" if error.filename else ""
         hint = " Free some space and try again." if error.errno == errno.ENOSPC else ""
         if error.filename is None:  # standard output, of which no more can be written
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _to_nowhere(sys.stdout)
         note(f"ccgateway:{place} {error.strerror or error}.{hint}")
         raise typer.Exit(Status.FAILED) from None

@@ -384,7 +384,7 @@ def judge(reports: Sequence[SiteReport], registry: Registry, policy: Policy, *, 
     note_sites((report.site, None if report.is_complete else report.code or Code.INTERNAL) for report in reports)
     failed = [report for report in reports if report.status is ReportStatus.FAILED]
     if is_empty and failed and all(report.status in (ReportStatus.FAILED, ReportStatus.SKIPPED) for report in reports):
-        raise FederationError(Code.ALL_SITES_FAILED, "No site answered.", [_error(report) for report in failed])
+        raise FederationError(Code.ALL_SITES_FAILED, "No site answered.", [report.failure for report in failed])
     gaps = [report for report in reports if not report.is_complete and report.code is not Code.SCAN_BUDGET]
     needed, why = gaps, "and STRICT was asked for"
     if policy is not Policy.STRICT:
@@ -393,8 +393,4 @@ def judge(reports: Sequence[SiteReport], registry: Registry, policy: Policy, *, 
         why = "which is required"
     if needed:
         names = ", ".join(report.site for report in needed)
-        raise FederationError(Code.INCOMPLETE, f"Not complete without {names}, {why}.", [_error(n) for n in needed])
-
-
-def _error(report: SiteReport) -> SiteError:
-    return SiteError(report.code or Code.INTERNAL, report.site, report.message or "", retryable=report.retryable)
+        raise FederationError(Code.INCOMPLETE, f"Not complete without {names}, {why}.", [one.failure for one in needed])

@@ -152,6 +152,7 @@ class Lookups:
                     instance, outcomes[instance.name], took.get(instance.name), originals[instance.name], is_operator=is_operator
                 ),
                 reads=reads.get(instance.name),
+                page_url=instance.settings.page if instance.name in reads else None,
             )
             for instance in instances
         ]
@@ -241,5 +242,8 @@ def _status(instance: Site, outcome: object, elapsed: float | None, original: Si
         last_error=last,
         last_error_at=health.last_error_at,
         capabilities=list(instance.capabilities),
+        latency=health.facts.latency if is_operator else None,
         same_as=original.name if original else None,
+        breaker=health.breaker,
+        breaker_since=health.breaker_since or health.since,
     )

@@ -31,7 +31,7 @@ Outcome: TypeAlias = JobMetricsAnswer | GatewayError
 #: metrics of jobs that are looked up at once among what is remembered: they may be large; and how many "all" may be
 LOOKED_UP, SOME_NAMES = 40, range(20)
 #: failures that the site's other jobs would meet as well
-_OF_THE_SITE = frozenset({Code.UNREACHABLE, Code.NO_CREDENTIAL, Code.TIMEOUT})
+_OF_THE_SITE = frozenset({Code.UNREACHABLE, Code.NO_CREDENTIAL, Code.TIMEOUT, Code.CIRCUIT_OPEN})
 
 
 class MetricsBudget:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,10 +14,12 @@ from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.filters import JobFilter, JobOrder
 from ccgateway.jobs.metrics import JobRef, MetricPiece
 from ccgateway.jobs.model import JobRow, Tag
+from ccgateway.site.breaker import BreakerState
+from ccgateway.site.facts import Latency
 
 __all__ = [
-    "EVERYTHING", "Answer", "JobListAnswer", "JobListQuestion", "JobMetricsAnswer", "PageRequest", "Policy", "ReportStatus",
-    "SiteCluster", "SiteReads", "SiteReport", "SiteStatus", "SiteTag", "SiteUser",
+    "EVERYTHING", "Answer", "BreakerState", "JobListAnswer", "JobListQuestion", "JobMetricsAnswer", "PageRequest", "Policy",
+    "ReportStatus", "SiteCluster", "SiteReads", "SiteReport", "SiteStatus", "SiteTag", "SiteUser",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -50,7 +53,8 @@ class SiteReport:
     """What one site contributed to one answer.
 
     ``OK``: everything asked. ``PARTIAL``: something is missing, ``code`` and ``message`` say what. ``FAILED``: nothing (more)
-    came. ``SKIPPED``: not asked, and nothing is missing because of it. ``elapsed``: seconds spent on the site; ``calls`` counts
+    came. ``SKIPPED``: not asked, and nothing is missing because of it. ``retry_after``: seconds after which to ask again, where
+    that is known; ``elapsed``: seconds spent on the site; ``calls`` counts
     HTTP requests to it, ``scanned`` jobs read from it, ``returned`` jobs of it in the answer; ``cache_age``: seconds since the
     oldest part of what was known already was read, ``None`` if nothing was.
     """
@@ -61,6 +65,7 @@ class SiteReport:
     code: Code | None = None
     message: str | None = None
     retryable: bool = False
+    retry_after: int | None = None
     elapsed: float = 0.0
     calls: int = 0
     scanned: int = 0
@@ -71,11 +76,18 @@ class SiteReport:
     def note_failure(self, error: SiteError) -> None:
         """Marks the site as failed with ``error``."""
         self.status, self.code, self.message, self.retryable = ReportStatus.FAILED, error.code, error.message, error.retryable
+        self.retry_after = None if error.retry_after is None else max(1, math.ceil(error.retry_after))
 
     def note_gap(self, code: Code, message: str, *, retryable: bool = False) -> None:
         """Marks the site's part as incomplete, unless it already failed."""
         if self.status is not ReportStatus.FAILED:
             self.status, self.code, self.message, self.retryable = ReportStatus.PARTIAL, code, message, retryable
+
+    @property
+    def failure(self) -> SiteError:
+        """What is missing, as an error."""
+        code, wait = self.code or Code.INTERNAL, self.retry_after
+        return SiteError(code, self.site, self.message or "", retryable=self.retryable, retry_after=wait)
 
     @property
     def is_complete(self) -> bool:
@@ -194,7 +206,9 @@ class SiteStatus:
 
     ``release``: as configured or found (``None``: not yet known); ``reachable``: whether it just answered; ``since``: epoch
     seconds since when that is so; ``elapsed``: seconds its answer took; ``last_error``: the newest failure, ``last_error_at``
-    its time. ``reads``: ``None`` where the caller is not let in.
+    its time; ``latency``: how long it takes, for those who may see everything. ``page_url``: where its own pages are; that and
+    ``reads`` are ``None`` where the caller is not let in. ``breaker``: whether its failures keep questions from it, since
+    ``breaker_since``.
     """
 
     name: str
@@ -208,5 +222,9 @@ class SiteStatus:
     last_error: SiteError | None
     last_error_at: float | None
     capabilities: list[str]
+    latency: Latency | None = None
     same_as: str | None = None
+    page_url: str | None = None
     reads: SiteReads | None = None
+    breaker: BreakerState = BreakerState.CLOSED
+    breaker_since: float = 0.0

@@ -30,6 +30,8 @@ log = logging.getLogger("ccgateway.callers")
 LONGEST = 16 << 10
 #: seconds for which a token that was found good is not checked again, and how many such are remembered, by their hashes
 CHECKED_FOR, MOST_CHECKED = 30.0, 10_000
+#: epoch seconds that stand for all that are later: claims may have hundreds of digits
+END_OF_TIME = 1 << 53
 #: what an API key looks like: 32 random bytes behind a mark that scanners for secrets can find
 API_KEY = re.compile(r"ccg_[A-Za-z0-9_-]{43}")
 
@@ -127,7 +129,7 @@ class Callers:
                 continue
             found = principal_of(claims, issuer.settings, SecretStr(token.text) if self._keeps_tokens else None)
             self._refuse_others_names(found, issuer)
-            return found, float(claims.get("exp", math.inf))
+            return found, min(int(claims["exp"]), END_OF_TIME) if "exp" in claims else math.inf
         expired = next((refused for refused in refusals if isinstance(refused, TokenExpiredError)), None)
         raise expired or (refusals or [TokenRefusedError("no issuer is meant")])[0]
 

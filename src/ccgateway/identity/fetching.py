@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from ccgateway import __version__
 from ccgateway.transport import AiohttpTransport, AnswerTooLargeError, CertificateError, authorities
 
-__all__ = ["FetchError", "Fetched", "Fetcher", "basic_authorization"]
+__all__ = ["FetchError", "Fetched", "Fetcher", "RedirectedError", "basic_authorization"]
 
 #: bytes of an answer: a hundred RSA keys with their certificates, or a token
 MOST_BYTES = 512 << 10
@@ -29,6 +29,10 @@ _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-A
 
 class FetchError(Exception):
     """No answer that can be used: the message says why, for people, without what was sent."""
+
+
+class RedirectedError(FetchError):
+    """An answer that leads elsewhere, where nothing goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ class Fetcher:
         except (httpx2.HTTPError, httpx2.InvalidURL):
             raise FetchError("what it sent is no HTTP answer") from None
         if 300 <= answer.status_code < 400:
-            raise FetchError("it redirects elsewhere")
+            raise RedirectedError("it redirects elsewhere")
         return Fetched(answer.status_code, body)
 
     async def aclose(self) -> None:

@@ -9,6 +9,7 @@ keys as any token of its is.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -22,7 +23,7 @@ import msgspec
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.identity.callers import Callers
-from ccgateway.identity.fetching import Fetcher, FetchError, basic_authorization
+from ccgateway.identity.fetching import Fetcher, FetchError, RedirectedError, basic_authorization
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import IssuerSettings
 from ccgateway.settings.identities import safe_url
@@ -40,6 +41,11 @@ FIRST_PAUSE, LAST_PAUSE = 1.0, 30.0
 MOST_UNDER_WAY = 64
 #: characters of a code and of an ID token
 LONGEST_CODE = 4096
+
+#: what a provider says of a client that it does not know
+_NOT_THIS_CLIENT = ("invalid_client", "unauthorized_client")
+#: a code that nobody was given
+NO_CODE = "ccgateway-check"
 
 UNAVAILABLE = "The identity provider cannot be used at the moment."
 REFUSED = "The identity provider did not sign you in."
@@ -73,6 +79,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     jwks_uri: str = ""
     code_challenge_methods_supported: list[str] | None = None
     token_endpoint_auth_methods_supported: list[str] | None = None
+    id_token_signing_alg_values_supported: list[str] | None = None
     authorization_response_iss_parameter_supported: bool = False
 
     @property
@@ -124,7 +131,8 @@ class RelyingParty:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._callers, self._issuer, self._oidc, self._redirect_uri, self._clock = callers, issuer, oidc, redirect_uri, clock
+        self._callers, self._issuer, self._oidc, self._clock = callers, issuer, oidc, clock
+        self.redirect_uri = redirect_uri
         self._client_id, self._secret = oidc.client_id or "", oidc.secret().read()
         self._fetcher = Fetcher(key=f"issuers.{issuer.name}.ca_file", ca_file=issuer.ca_file, seconds=SECONDS)
         self._provider: Provider | None = None
@@ -134,11 +142,13 @@ class RelyingParty:
 
     async def address(self, attempt: Attempt) -> str:
         """Where a browser has to go for that attempt. Raises ``ISSUER_UNAVAILABLE``."""
-        provider = await self._current()
+        return self._address(await self._current(), attempt)
+
+    def _address(self, provider: Provider, attempt: Attempt) -> str:
         parameters = {
             "response_type": "code",
             "client_id": self._client_id,
-            "redirect_uri": self._redirect_uri,
+            "redirect_uri": self.redirect_uri,
             "scope": " ".join(self._oidc.scopes),
             "state": attempt.state,
             "nonce": attempt.nonce,
@@ -171,10 +181,25 @@ class RelyingParty:
 
     async def _redeem(self, provider: Provider, attempt: Attempt, code: str) -> str:
         """The ID token that the provider gives for ``code``."""
+        try:
+            status, told = await self._exchange(provider, attempt, code)
+        except (FetchError, ValueError) as error:
+            log.warning("issuer %s: its token endpoint cannot be used: %s", self._issuer.name, error)
+            raise RequestError(Code.ISSUER_UNAVAILABLE, UNAVAILABLE) from None
+        if status == 200 and told.id_token:
+            return told.id_token
+        if told.error == "invalid_grant":
+            raise _refused("the code is used, too old or not this gateway's")
+        known = told.error if told.error in (*_NOT_THIS_CLIENT, "invalid_request") else "no ID token"
+        log.warning("issuer %s: its token endpoint answers HTTP %d: %s", self._issuer.name, status, known)
+        raise RequestError(Code.ISSUER_UNAVAILABLE, UNAVAILABLE)
+
+    async def _exchange(self, provider: Provider, attempt: Attempt, code: str) -> tuple[int, _Tokens]:
+        """Status and content of the token endpoint's answer to ``code``. Raises ``FetchError``; ``ValueError`` for none."""
         form = {
             "grant_type": "authorization_code",
             "code": code,
-            "redirect_uri": self._redirect_uri,
+            "redirect_uri": self.redirect_uri,
             "code_verifier": attempt.verifier,
         }
         headers: Mapping[str, str] = {}
@@ -184,22 +209,27 @@ class RelyingParty:
             form["client_id"] = self._client_id
             if self._secret is not None:
                 form["client_secret"] = self._secret.get_secret_value()
+        answer = await self._fetcher.post_form(provider.token_endpoint, form, headers)
         try:
-            answer = await self._fetcher.post_form(provider.token_endpoint, form, headers)
-            told = _TOKENS.decode(answer.body)
-        except FetchError as error:
-            log.warning("issuer %s: its token endpoint cannot be used: %s", self._issuer.name, error)
-            raise RequestError(Code.ISSUER_UNAVAILABLE, UNAVAILABLE) from None
+            return answer.status, _TOKENS.decode(answer.body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            log.warning("issuer %s: its token endpoint's answer (HTTP %d) is none", self._issuer.name, answer.status)
-            raise RequestError(Code.ISSUER_UNAVAILABLE, UNAVAILABLE) from None
-        if answer.status == 200 and told.id_token:
-            return told.id_token
-        if told.error == "invalid_grant":
-            raise _refused("the code is used, too old or not this gateway's")
-        known = told.error if told.error in ("invalid_client", "unauthorized_client", "invalid_request") else "no ID token"
-        log.warning("issuer %s: its token endpoint answers HTTP %d: %s", self._issuer.name, answer.status, known)
-        raise RequestError(Code.ISSUER_UNAVAILABLE, UNAVAILABLE)
+            raise ValueError(f"its answer (HTTP {answer.status}) is none of a token endpoint") from None
+
+    # --- trying it out
+
+    async def try_client(self, provider: Provider) -> None:
+        """Shows the token endpoint a code that is none. Raises ``FetchError`` or ``ValueError``, which say why no code could be
+        redeemed there."""
+        status, told = await self._exchange(provider, Attempt.new(), NO_CODE)
+        if status == 401 or told.error in _NOT_THIS_CLIENT:
+            raise ValueError("the provider does not know the client, or refuses its secret")
+        if status >= 500:
+            raise ValueError(f"the token endpoint answers HTTP {status}")
+
+    async def try_address(self, provider: Provider) -> None:
+        """Asks where browsers are sent to sign in. Raises ``FetchError`` where they would not be."""
+        with contextlib.suppress(RedirectedError):  # to a page where people say who they are
+            await self._fetcher.get(self._address(provider, Attempt.new()))
 
     # --- discovery
 

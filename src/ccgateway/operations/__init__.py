@@ -16,6 +16,7 @@ stopping   the end of requests under way when the gateway stops
 findings   what a check comes to: findings, one row per site
 tokens     what can be said of a site's token before the site is asked
 identities proving good what the settings say of issuers, the table, the exchange service and signing keys
+portal     proving good what the settings say of signing in to the portal
 refusals   a site's failure, turned into what to do about it
 minting    tokens and API keys for those who have no identity provider
 caching    the cache's Redis: whether it is good, how it stands, what is to go from it

@@ -7,17 +7,29 @@ uvicorn ends a connection that never says or reads anything. How long a body may
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
+from collections.abc import Hashable
+from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Network, ip_address
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ccgateway.errors import RequestError
+from ccgateway.operations.stopping import ARRIVAL
+from ccgateway.traffic.overload import Arrival, Overload
 
 __all__ = ["HEAD_BYTES", "BoundedHttp"]
 
 HEAD_BYTES = 64 << 10
 #: the part of all connections that one address may have; the whole gateway may stand behind one proxy
 SHARE = 0.75
+#: connections beyond all others, and the paths that these are for, and that are answered whatever happens
+SPARE, ALWAYS = 16, (b"/health/live", b"/health/ready")
+#: bytes of the body of a request that was turned away that are read over
+MOST_UNWANTED = 1 << 20
 
 
 def _refusal(status: str) -> bytes:
@@ -47,7 +59,10 @@ class BoundedHttp(HttpToolsProtocol):
     connections beyond ``limit_concurrency``, and closes; drops who takes nothing of an answer for ``read_seconds``.
 
     When there are too many connections, one without a request goes first: the oldest of the address that has most of them. One
-    address may have ``SHARE`` of all, so that the others are let in whatever it does.
+    address may have ``SHARE`` of all, so that the others are let in whatever it does. Beyond that there are ``SPARE`` for
+    questions how the gateway is (``ALWAYS``), and nothing else.
+
+    When there are too many requests (``Overload``), some are answered 503 or 429 here, where that costs next to nothing.
 
     What comes in one piece with the begin of a message or with some of its body does not count as head or trailer.
     """
@@ -61,20 +76,45 @@ class BoundedHttp(HttpToolsProtocol):
     _address = ""
     _head_timer: asyncio.TimerHandle | None = None
     _read_timer: asyncio.TimerHandle | None = None
+    _arrival: Arrival | None = None
+    _is_spare = False
+    #: bytes of a body that nobody wants any more; below 0: there is none
+    _unwanted = -1
+
+    def __init__(self, config: uvicorn.Config, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)
+        # uvicorn's own bound knows no exceptions
+        self._most_connections, self.limit_concurrency = self.limit_concurrency, None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """Lets the connection in, if there are not too many."""
         super().connection_made(transport)
         self._address, self._idle_since = _address_of(self.client), self.loop.time()
-        if self.limit_concurrency is None or self._finds_room(self.limit_concurrency):
+        if self._most_connections is None or self._finds_room(self._most_connections):
+            self._expect_head()
+        elif self._finds_spare():
+            self._is_spare = True
             self._expect_head()
         else:
-            self.logger.warning("Too many connections: one was turned away.")
-            self._refuse(_TOO_MANY)
+            self._refuse_connection()
+
+    def _finds_spare(self) -> bool:
+        spare = [one for one in self._others() if one._is_spare]
+        idle = [one for one in spare if one._is_unoccupied()]
+        if len(spare) >= SPARE and idle:
+            min(idle, key=lambda one: one._idle_since).transport.close()
+        return len(spare) < SPARE or bool(idle)
+
+    def _others(self) -> list[BoundedHttp]:
+        return [one for one in self.connections if isinstance(one, BoundedHttp) and one is not self and not one.is_closing]
+
+    def _refuse_connection(self) -> None:
+        self.logger.warning("Too many connections: one was turned away.")
+        self._refuse(_TOO_MANY)
 
     def _finds_room(self, limit: int) -> bool:
         """Whether this connection, which is counted already, can stay; if need be in the place of an idle one."""
-        others = [one for one in self.connections if isinstance(one, BoundedHttp) and one is not self and not one.is_closing]
+        others = [one for one in self._others() if not one._is_spare]
         held = Counter(one._address for one in others)
         is_share_taken = held[self._address] >= limit * SHARE
         if len(others) + 1 < limit and not is_share_taken:
@@ -97,7 +137,13 @@ class BoundedHttp(HttpToolsProtocol):
         for timer in (self._head_timer, self._read_timer):
             if timer is not None:
                 timer.cancel()
+        self._leave()
         super().connection_lost(exc)
+
+    def _leave(self) -> None:
+        if self._arrival is not None:
+            self._arrival.leave()
+            self._arrival = None
 
     # --- what comes in
 
@@ -128,12 +174,69 @@ class BoundedHttp(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-        super().on_headers_complete()
+        if self.url.partition(b"?")[0].endswith(ALWAYS):
+            super().on_headers_complete()
+        elif self._is_spare:
+            self._refuse_connection()
+        elif self._is_let_in():
+            super().on_headers_complete()
+
+    def _is_let_in(self) -> bool:
+        """Whether there are not too many requests; else it has its answer. One behind another of its connection is let in with
+        that one."""
+        overload: Overload | None = getattr(self.config.app, "overload", None)
+        if overload is None or not self._is_unoccupied():
+            return True
+        try:
+            self._arrival = overload.arrive(self._caller())
+        except RequestError as refusal:
+            self._turn_away(refusal)
+            return False
+        self.scope[ARRIVAL] = self._arrival  # type: ignore[typeddict-unknown-key]
+        return True
+
+    def _caller(self) -> Hashable:
+        """Who asks, as far as that can be told without proving it."""
+        token = next((value for name, value in self.headers if name in (b"authorization", b"x-auth-token")), None)
+        return self._address if token is None else hash(token)
+
+    def _turn_away(self, refusal: RequestError) -> None:
+        status = HTTPStatus(refusal.row.http)
+        content = {
+            "errors": [{"message": refusal.message, "extensions": refusal.extensions()}],
+            "status": status.phrase,  # as cc-backend's REST says it
+            "error": refusal.message,
+        }
+        body = json.dumps(content, separators=(",", ":"))
+        keeps = self.parser.should_keep_alive()
+        self.transport.write(
+            (
+                f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+                f"Retry-After: {refusal.extensions()['retryAfter']}\r\nCache-Control: no-store\r\n"
+                f"Connection: {'keep-alive' if keeps else 'close'}\r\n\r\n{body}"
+            ).encode()
+        )
+        self._unwanted, self._idle_since = 0, self.loop.time()
+        if not keeps:
+            self.transport.close()
 
     def on_body(self, body: bytes) -> None:
         """Some of the body."""
         self._moved = True
-        super().on_body(body)
+        if self._unwanted < 0:
+            if self.cycle is not None:
+                super().on_body(body)
+            return
+        self._unwanted += len(body)
+        if self._unwanted > MOST_UNWANTED:
+            self.transport.close()
+
+    def on_message_complete(self) -> None:
+        """The whole request is there."""
+        if self._unwanted >= 0:
+            self._unwanted = -1
+        elif self.cycle is not None:
+            super().on_message_complete()
 
     def _is_unoccupied(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
@@ -178,6 +281,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """An answer is written, to the connection's buffer at least."""
         self._idle_since = self.loop.time()
+        self._leave()
         super().on_response_complete()
         self._expect_reader()
 

@@ -26,6 +26,7 @@ from ccgateway.operations.contradictions import contradictions
 from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
 from ccgateway.operations.identities import check_identities, check_signing, ways_of
 from ccgateway.operations.outlook import Looked, find_duplicates, judge_expiry
+from ccgateway.operations.portal import check_signing_in
 from ccgateway.operations.refusals import advise
 from ccgateway.operations.serving import refuse_without_sites
 from ccgateway.operations.tokens import TokenFacts, roles_wanted, token_key
@@ -68,6 +69,7 @@ async def check(settings: Settings, path: Path | None) -> CheckResult:
         result.grpc = how_to_call(settings.grpc, authenticates=settings.authenticates and not settings.caller.anonymous)
     held = await check_identities(settings)
     result.findings += held.findings
+    result.findings += await check_signing_in(settings)
     async with AsyncExitStack() as stack:
         judging = asyncio.create_task(judge(settings.cache), name="try Redis")
         sites = sorted(settings.sites.values(), key=lambda site: site.number)

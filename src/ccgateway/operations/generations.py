@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from ccgateway.app import Application, create_app
 from ccgateway.errors import SettingsError
 from ccgateway.settings import Settings
+from ccgateway.traffic.overload import Overload
 
 __all__ = ["Generations"]
 
@@ -60,6 +61,11 @@ class Generations:
     def settings(self) -> Settings:
         """Those that hold."""
         return self._now.app.settings
+
+    @property
+    def overload(self) -> Overload:
+        """What turns requests away when there are too many; one and the same for all applications."""
+        return self._now.app.overload
 
     async def prepare(self, settings: Settings) -> None:
         """Makes an application from ``settings``. Raises ``SettingsError`` where they cannot be used, or where they would leave

@@ -11,8 +11,9 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ccgateway.errors import Code, GatewayError
+from ccgateway.traffic.overload import Arrival, Overload, is_arrival
 
-__all__ = ["WRITES_MARGIN", "Stage", "Stoppable", "Stops", "next_stage"]
+__all__ = ["ARRIVAL", "WRITES_MARGIN", "Stage", "Stoppable", "Stops", "next_stage"]
 
 HEADERS = {"Cache-Control": "no-store", "Connection": "close"}
 #: seconds less than other requests that writes get to end: they have to say what they came to
@@ -40,6 +41,11 @@ def next_stage(now: Stage, number: int) -> Stage:
 class Stops(Protocol):
     """An application that is told of the end."""
 
+    @property
+    def overload(self) -> Overload:
+        """What turns requests away when there are too many."""
+        ...
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         ...
@@ -53,9 +59,13 @@ class Stops(Protocol):
         ...
 
 
+#: where the protocol puts the ``Arrival`` of a request in its scope
+ARRIVAL = "ccgateway.arrival"
+
+
 class Stoppable:
     """ASGI middleware, outermost: closes connections once the gateway drains, and ends a request that the server cancels (it does
-    so only when it stops) with a 503."""
+    so only when it stops) with a 503. Tells of a request that was let in (``ARRIVAL``) when it begins, and its answer does."""
 
     def __init__(self, app: Stops) -> None:
         self._application: Stops = app
@@ -77,17 +87,23 @@ class Stoppable:
             await self._app(scope, receive, send)
             return
         has_begun = False
+        arrival: Arrival | None = scope.get(ARRIVAL)
+        if arrival is not None:
+            arrival.begun()
 
         async def watched(message: Message) -> None:
             nonlocal has_begun
             has_begun = True
+            if arrival is not None:
+                arrival.leave()
             if self._is_draining and message["type"] == "http.response.start":
                 others = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"connection"]
                 message = {**message, "headers": [*others, (b"connection", b"close")]}
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            with is_arrival(arrival):
+                await self._app(scope, receive, watched)
         except asyncio.CancelledError:
             if not has_begun:
                 error = GatewayError(Code.STOPPING, "The gateway is stopping.")

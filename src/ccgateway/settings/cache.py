@@ -31,6 +31,11 @@ class CacheSettings(Frozen):
     redis_connections: int = Field(16, ge=1, le=256, description="Connections of each process to Redis.")
     redis_connect_timeout: Seconds = Field(1.0, description="Seconds for a connection to Redis to open, within `redis_timeout`.")
     redis_timeout: Seconds = Field(0.5, description="Seconds Redis may take for an answer; then the gateway goes on without it.")
+    redis_slow: Seconds = Field(
+        0.1,
+        description="Seconds from which on an answer of Redis is a slow one, in tenths of `redis_timeout`; after eight slow ones "
+        "in a row the gateway goes on without it until it is quicker.",
+    )
     redis_retry_after: Seconds = Field(3.0, description="Longest pause, in seconds, between tries to reach a Redis that failed.")
     lock_timeout: float = Field(
         5.0, ge=0.1, le=300, description="Seconds that others wait for an answer if the process that fetches it dies."

@@ -27,7 +27,12 @@ class LimitSettings(Frozen):
     body_texts: int = Field(100_000, ge=1000, description="Most texts (keys too) and objects in the JSON of one body by REST.")
     query_depth: int = Field(15, ge=3, description="How deep a GraphQL selection may nest.")
     query_aliases: int = Field(30, ge=0, description="How many aliases one GraphQL document may use.")
-    query_tokens: int = Field(5000, ge=100, description="How many tokens one GraphQL document may have outside of lists.")
+    query_tokens: int = Field(
+        5000,
+        ge=100,
+        description="How many tokens one GraphQL document may have outside of lists; it may have 20 characters and a line for "
+        "each of them and of `limits.query_cost`.",
+    )
     query_cost: int = Field(50_000, ge=100, description="Highest cost of one GraphQL operation (jobs × sites and the like).")
     page_jobs: int = Field(10_000, ge=1, description="Largest page of jobs.")
     metrics_bytes: int = Field(256 << 20, ge=1024, description="Bytes of metrics in one answer.")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from ccgateway.settings.base import Seconds
+from ccgateway.settings.base import Seconds, is_loopback
 from ccgateway.settings.identities import SiteIdentitySettings
 
 __all__ = ["SITE_NAME", "Reads", "Release", "SiteSettings"]
@@ -27,6 +27,11 @@ class SiteSettings(SiteIdentitySettings):
 
     number: int = Field(ge=1, le=999, description="The site's number in integer job ids; never re-use one.")
     url: str = Field(description="Base URL of the instance, e.g. https://cc.example.org.")
+    page_url: str | None = Field(
+        None,
+        description="Base URL of the site's own pages as browsers have it, to which the portal links jobs; `url` if left out, "
+        'unless that is on this machine; "" for no links.',
+    )
     release: Release = Field("auto", description="Release of cc-backend there; auto finds out.")
     required: bool = Field(default=False, description="Refuse an answer rather than give it without this site.")
     timeout: Seconds = Field(10.0, description="Seconds the site may take for its part of one request.")
@@ -66,3 +71,15 @@ class SiteSettings(SiteIdentitySettings):
         if not is_proper:
             raise ValueError("has no proper host or port")
         return value.rstrip("/")
+
+    @field_validator("page_url")
+    @classmethod
+    def _plain_page_url(cls, value: str | None) -> str | None:
+        return cls._plain_base_url(value) if value else value
+
+    @property
+    def page(self) -> str | None:
+        """Where people find the site's own pages, if that is known and they are to."""
+        if self.page_url is not None:
+            return self.page_url or None
+        return None if is_loopback(urlsplit(self.url).hostname or "") else self.url

@@ -72,10 +72,9 @@ def query(call: Call) -> Response:
         return ask
     schema = _schema(release.name)
     try:
-        document = parse(ask.query)
+        document, invalid = _checked(release.name, ask.query)
     except GraphQLError as bad:
         return _refused([bad], "GRAPHQL_PARSE_FAILED", schema)
-    invalid = validate(schema, document)
     if invalid:
         return _refused(invalid, "GRAPHQL_VALIDATION_FAILED", schema)
     if release.chi:
@@ -150,6 +149,13 @@ def _schema(release: str) -> GraphQLSchema:
             kind.fields["id"].type = GraphQLNonNull(GraphQLScalarType("NumericID"))
     _lengthen(schema)
     return schema
+
+
+@lru_cache(maxsize=256)
+def _checked(release: str, text: str) -> tuple[DocumentNode, list[GraphQLError]]:
+    """A document, and what is wrong with it: clients ask the same ones again and again."""
+    document = parse(text)
+    return document, validate(_schema(release), document)
 
 
 def _lengthen(schema: GraphQLSchema) -> None:

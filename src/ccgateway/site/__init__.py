@@ -2,8 +2,12 @@
 
 exchange     the values that travel: a request, an answer; and the seam ``Exchange`` that every layer wraps
 client       one request to one site: token, pool, foreign exceptions turned into ours
-guard        deadline, retry of safe reads, concurrency limit
-outages      a failure that stands for everybody, remembered and looked after
+guard        deadline, retry of safe reads, concurrency limit, nothing asked of a site that is down
+pacing       how many requests a site gets at a time, by how it bears them
+outages      failures that stand for everybody, remembered and looked after; questions that fail, counted
+outage       one of them: whom it is for, and what the site is looked at with
+breaker      the rules: when failures are too many, and when a site is well again
+hints        that a site is down, passed on between processes
 credentials  what the gateway shows a site: token, API root, what that may see
 replies      what an answer means: JSON, refusal, failure in disguise
 decoding     row types compiled for just the attributes that are needed

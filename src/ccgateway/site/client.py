@@ -27,6 +27,8 @@ __all__ = ["SiteClient"]
 
 #: the body of a read. Bodies are streams here, as between httpx2 and its transports: ``content`` takes five times as long
 _NOTHING = httpx2.ByteStream(b"")
+#: connections beyond those for questions, for looks at a site all of whose places are taken
+LOOKS = 3
 #: cc-backend closes idle connections after 10 s (up to 1.3) or 20 s (up to 1.5.2): ours go first, whatever release it is
 IDLE_SECONDS = 8.0
 
@@ -45,7 +47,7 @@ class SiteClient:
         _check_url(settings)
         # the transport itself, without httpx2's client around it: cookies, redirects and proxies are not wanted here
         self._transport = transport or AiohttpTransport(
-            connections=settings.concurrency,
+            connections=settings.concurrency + LOOKS,
             idle=IDLE_SECONDS,
             limit=settings.answer_bytes,
             verify=authorities(settings.ca_file, f"sites.{settings.name}.ca_file"),
@@ -99,7 +101,8 @@ class SiteClient:
             raise SiteError(Code.CONNECTION_LOST, name, "The connection broke before the answer was complete.") from None
         except httpx2.HTTPError:
             raise SiteError(Code.BAD_ANSWER, name, "What the site sent is not a proper HTTP answer.") from None
-        self._facts.note_date(answer.headers.get("Date"), time() - begun)
+        self._facts.note_latency(seconds := time() - begun)
+        self._facts.note_date(answer.headers.get("Date"), seconds)
         secrets = _secret_parts(context.credential.token.get_secret_value())
         return SiteAnswer(
             answer.status_code,

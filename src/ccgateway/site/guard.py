@@ -1,14 +1,16 @@
 """Policies around one site's exchange, one layer each: try safe reads again, limit how many run at once, tell what happened.
 
-The order from outside in: ``FailureMemory`` (of ``outages``) → ``Retrying`` → ``ConcurrencyLimit`` → ``Observed`` → client, so
-that a wait for another try holds no place and every single exchange is told.
+The order from outside in: ``Retrying`` → ``Guarding`` → ``ConcurrencyLimit`` → ``Watching`` → ``Observed`` → client, so that a
+wait for another try holds no place, nobody waits for a place at a site that is down, that wait is not taken for the site's, and
+every single exchange is told.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tenacity
 
@@ -16,16 +18,23 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.credentials import Proofs
 from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteRequest
+from ccgateway.site.outage import Outage
+from ccgateway.site.outages import CUT_OFF, FailureMemory
+from ccgateway.site.pacing import Pacing
 from ccgateway.telemetry import Observer
 from ccgateway.telemetry.observer import CallOutcome
 from ccgateway.telemetry.requests import waiting
 from ccgateway.traffic.fair_queue import FairQueue, Occupant, Place, QueueFullError, Waiting
 from ccgateway.traffic.scopes import FetchScope, current_scope, refused_in_queue
 
-__all__ = ["ConcurrencyLimit", "Noting", "Observed", "Retrying"]
+__all__ = ["ConcurrencyLimit", "Guarding", "Noting", "Observed", "Retrying", "Watching"]
 
 logger = logging.getLogger("ccgateway.sites")
 
+#: seconds without an answer after which a question makes the site suspect
+SLOW = 1.0
+#: questions of those who insist that are under way at any one time at a site that is down
+PROBES = 2
 #: requests of one caller that may wait for one site
 MOST_WAITING = 2048
 
@@ -62,6 +71,64 @@ class Noting:
         return answer
 
 
+class Guarding:
+    """Answers with a failure that is known to stand; lets those who insist ask all the same, ``PROBES`` at a time."""
+
+    def __init__(self, inner: Exchange, memory: FailureMemory) -> None:
+        self._inner, self._memory = inner, memory
+
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+        """As the layer below. Raises ``RememberedFailureError`` without asking, while the site is known to be down."""
+        outage = self._memory.outage_for(request, context)
+        if outage is None:
+            return await self._inner.exchange(request, context)
+        if not context.insists:
+            raise self._memory.refusal(outage, context)
+        if outage.probes >= PROBES and not await _goes_well(outage, context.deadline):
+            raise self._memory.refusal(outage, context)
+        outage.probes += 1
+        try:
+            return await self._inner.exchange(request, context)
+        finally:
+            outage.probes -= 1
+
+
+async def _goes_well(outage: Outage, deadline: Deadline) -> bool:
+    try:
+        async with deadline.limit():
+            return await outage.next_look()
+    except TimeoutError:
+        return False
+
+
+class Watching:
+    """Tells the memory of failures how each exchange ended, and that one takes long: the site's own time, without the wait for a
+    place."""
+
+    def __init__(self, inner: Exchange, memory: FailureMemory) -> None:
+        self._inner, self._memory = inner, memory
+
+    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+        """As the layer below; not at all if the site went down while there was no place."""
+        if not context.insists and (outage := self._memory.outage_for(request, context)) is not None:
+            raise self._memory.refusal(outage, context)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        timer = loop.call_later(SLOW, self._memory.suspect, context.credential)
+        try:
+            answer = await self._inner.exchange(request, context)
+        except asyncio.CancelledError:
+            self._memory.cut_off(request, context, begun)
+            raise
+        except SiteError as error:
+            self._memory.failed(request, context, error, begun)
+            raise
+        finally:
+            timer.cancel()
+        self._memory.answered(request, context, answer)
+        return answer
+
+
 class Observed:
     """Tells the observer how each exchange ended and how long it took; at level ``debug`` also the log."""
 
@@ -88,13 +155,15 @@ class Observed:
 
 
 class ConcurrencyLimit:
-    """At most ``places`` requests at any one time, given out fairly; waiting for a place counts against the deadline."""
+    """At most ``places`` requests at any one time, given out fairly, and fewer while the site is overburdened (``Pacing``);
+    waiting for a place counts against the deadline."""
 
     def __init__(
         self, inner: Exchange, site: str, places: int, *, most_waiting: int = MOST_WAITING, observer: Observer | None = None
     ) -> None:
         self._inner, self._site, self._observer = inner, site, observer or Observer()
         self._queue = FairQueue.for_site(places, most_waiting=most_waiting)
+        self._pacing = Pacing(places)
 
     async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         """As the layer below, once there is a place."""
@@ -114,9 +183,30 @@ class ConcurrencyLimit:
             finally:
                 self._observer.place_waited_for(self._site, time.perf_counter() - begun)
         try:
-            return await self._inner.exchange(request, context)
+            return await self._paced(request, context)
         finally:
             self._queue.leave(place)
+
+    async def _paced(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        try:
+            answer = await self._inner.exchange(request, context)
+        except asyncio.CancelledError:
+            self._pace(begun, clock(), is_too_much=clock() - begun >= CUT_OFF)
+            raise
+        except SiteError as error:
+            self._pace(begun, clock(), is_too_much=error.code is Code.TIMEOUT)
+            raise
+        if answer.status in _TOO_MUCH:
+            self._pace(begun, clock(), is_too_much=True)
+        elif self._pacing.went_well():
+            self._queue.resize_for_site(self._pacing.places)
+        return answer
+
+    def _pace(self, begun: float, now: float, *, is_too_much: bool) -> None:
+        if is_too_much and self._pacing.overburdened(begun, now):
+            self._queue.resize_for_site(self._pacing.places)
 
     async def _wait(self, occupant: Occupant, deadline: Deadline, waits: Waiting | None, *, is_bulk: bool) -> Place:
         try:
@@ -132,12 +222,18 @@ class ConcurrencyLimit:
 #: failures after which the same safe read may well succeed
 _AGAIN = frozenset({Code.UNREACHABLE, Code.CONNECTION_LOST, Code.SITE_BUSY})
 _BUSY = frozenset({429, 502, 503, 504})
+#: answers of a site that has too much to do
+_TOO_MUCH = frozenset({429, 503, 504})
+#: seconds that a site may have a caller wait before it is asked again
+LONGEST_WAIT = 1.0
 
 
 class Retrying:
     """Sends safe reads up to ``retries`` more times after a broken connection or a 429, 502, 503 or 504.
 
-    Waits grow from 50 ms with jitter, heed ``Retry-After``, and never pass the deadline: then the last failure stands.
+    Waits grow from 50 ms with jitter and never pass the deadline: then the last failure stands, and so it does where the site
+    asks (``Retry-After``) for more than ``LONGEST_WAIT`` seconds, which would hold the caller. Whoever tries again insists: it
+    has seen the failure that keeps others from asking.
     """
 
     def __init__(self, inner: Exchange, site: str, retries: int) -> None:
@@ -150,15 +246,19 @@ class Retrying:
         except SiteError as error:
             if not request.safe or not self._retries or not _may_succeed_later(error):
                 raise
-            failure: SiteError | None = error
+            first = error
+        is_begun, again = False, replace(context, insists=True)
 
         async def attempt() -> SiteAnswer:
             # the first attempt is the one that failed above: what succeeds at once need not pay for the machinery of retries
-            nonlocal failure
-            if failure is not None:
-                first, failure = failure, None
+            nonlocal is_begun
+            if not is_begun:
+                is_begun = True
                 raise first
-            return await self._once(request, context)
+            try:
+                return await self._once(request, again)
+            except SiteError as latest:
+                raise first if latest.code is Code.CIRCUIT_OPEN else latest from None
 
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_may_succeed_later),
@@ -194,4 +294,6 @@ class _StopBefore(tenacity.stop.stop_base):
     deadline: Deadline
 
     def __call__(self, state: tenacity.RetryCallState) -> bool:
-        return state.upcoming_sleep >= self.deadline.remaining
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, SiteError) else None
+        return (asked or 0.0) > LONGEST_WAIT or state.upcoming_sleep >= self.deadline.remaining

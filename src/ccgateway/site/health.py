@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ccgateway.errors import SiteError
+from ccgateway.site.breaker import BreakerState
+from ccgateway.site.facts import SiteFacts
 
 __all__ = ["BOUNDED_FOR", "SiteHealth"]
 
@@ -20,14 +22,18 @@ class SiteHealth:
 
     Whether it answered, since when that is so, its newest failure; ``bounded_until``: until when (on the monotonic clock) it is
     not asked for jobs of impossible start times; ``pushed_down``, ``residual``: jobs looked at for lists, where the site
-    evaluated the whole filter, and where the gateway had to test them.
+    evaluated the whole filter, and where the gateway had to test them; ``facts``: what its answers tell by the way. ``breaker``:
+    whether its failures keep questions from it, and since when (``breaker_since``, seconds since the epoch).
     """
 
+    facts: SiteFacts = field(default_factory=SiteFacts)
     reachable: bool = False
     since: float = 0.0
     last_error: SiteError | None = None
     last_error_at: float | None = None
     bounded_until: float = -math.inf
+    breaker: BreakerState = BreakerState.CLOSED
+    breaker_since: float = 0.0
     pushed_down: int = 0
     residual: int = 0
 
@@ -38,6 +44,11 @@ class SiteHealth:
             self.reachable, self.since = reachable, time.time()
         if error is not None:
             self.last_error, self.last_error_at = error, time.time()
+
+    def note_breaker(self, state: BreakerState) -> None:
+        """Takes in whether questions are kept from the site."""
+        if state is not self.breaker or not self.breaker_since:
+            self.breaker, self.breaker_since = state, time.time()
 
     def note_read(self, jobs: int, *, is_residual: bool) -> None:
         """So many jobs were looked at for a list."""

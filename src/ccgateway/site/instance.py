@@ -29,7 +29,7 @@ from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteReque
 from ccgateway.site.guard import Noting
 from ccgateway.site.health import SiteHealth
 from ccgateway.site.listing import ListQuery
-from ccgateway.site.outages import RememberedFailureError
+from ccgateway.site.outage import RememberedFailureError
 from ccgateway.site.queries.completing import Completed, complete
 from ccgateway.site.queries.documents import Counted, QueriedList
 from ccgateway.site.queries.first_jobs import FirstJobs, first_jobs

@@ -1,266 +1,355 @@
-"""What is known of a site being down, shared by everybody who asks it: a failure counts for a moment, as an answer does.
+"""What is known of a site being down, shared by everybody who asks it: failures count for others, as answers do.
 
 A failure of one question is not yet the site's: it may lie in the question or in the token. So after one the gateway asks the
-site for nothing, with the same token; if that fails as well, the failure counts for that token, and once it has failed with two
-tokens and answered nobody in between, for everybody. A connection that cannot even be made has nothing of a caller in it and
-counts for everybody at once.
+site for nothing, with the same token (a look). If that fails as well, the failure counts for that token, and once it has failed
+with two tokens and answered nobody in between, for everybody. A connection that cannot even be made has nothing of a caller in
+it and counts for everybody at once.
 
-While a site is down one task looks after it every second or so, and whoever asks gets the failure at once. A few times whoever
-asks waits for a look of its own, so that somebody who asks now and then never hears of an outage that is over. Whoever must have
-the site's own word (``CallContext.insists``) asks it all the same, and ends the outage if there is an answer.
+A site that answers looks may fail on what is asked of it all the same. So what questions of one kind come to is counted for each
+caller (``breaker``). Too many failures count for that caller, and, unless the question just took too long, for whoever asks so
+with the same token once another caller's has failed, too. Then looks ask the very questions that failed.
+
+While something is down nobody waits for it: whoever asks gets the failure at once, and one task looks after it, every two
+seconds or so. Those who must have the site's own word (``CallContext.insists``) ask it all the same, a few at a time; the
+others of them wait for a look.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import random
+from collections.abc import Hashable, Iterator
 from contextvars import Context
-from dataclasses import dataclass, field
 
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 
-from ccgateway.deadline import Deadline
+from ccgateway.deadline import Deadline, limit_in_steps
 from ccgateway.errors import Code, SiteError
+from ccgateway.site.breaker import BreakerState, FailureCount, Recovery, Relapses
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteRequest
-from ccgateway.site.releases.probing import NO_JOBS
-from ccgateway.site.replies import refuse
+from ccgateway.site.health import SiteHealth
+from ccgateway.site.hints import OutageHints
+from ccgateway.site.outage import EVERYBODY, Key, Outage, Witness, kind_of, remembered
+from ccgateway.site.replies import disguised_failure, refuse
+from ccgateway.telemetry import Observer
+from ccgateway.traffic.scopes import current_scope
 
-__all__ = ["FailureMemory", "RememberedFailureError"]
+__all__ = ["CUT_OFF", "FailureMemory"]
 
-logger = logging.getLogger("ccgateway.sites")
+#: seconds after the last question for which the failures of one person's token or questions are looked after; what is the site's
+#: own, until it ends
+PERSON_KEPT = 60.0
+#: seconds for which a look that went well counts
+WELL_FOR = 1.0
+#: seconds that a look may take; also where another process has seen the site fail already
+LOOK, HINTED_LOOK = 2.0, 1.0
+#: seconds between two looks, however many wait for one
+SHORTEST_PAUSE = 0.2
+#: looks for single tokens and kinds of questions that are under way at any one time
+LOOKS_AT_ONCE = 2
+#: seconds without an answer after which a question that was cut off counts as one that failed
+CUT_OFF = 2.0
+#: tokens, and kinds of questions of one caller, that are remembered at any one time
+MOST_KEPT = 256
+#: seconds for which a token that failed while another was answered speaks for nobody else
+ALONE_FOR = 600.0
 
-#: seconds between looks at a site that is down: the first pause, doubled up to the longest; the longest that a site can ask for
-FIRST_PAUSE, LONGEST_PAUSE, MOST_ASKED_FOR = 0.25, 1.0, 30.0
-#: seconds after the last question for which a site that is down is looked after, and one token's failures there
-SITE_KEPT, TOKEN_KEPT = 60.0, 10.0
-#: seconds without an answer after which a question makes the site suspect; seconds for which a look that went well counts
-SLOW, WELL_FOR = 1.0, 1.0
-#: seconds that a look may take at a site that is known to be down; the first one may take what any question may
-LOOK = 2.0
-#: looks that questions may ask for at once, and by the second; seconds that a question waits for one
-LOOKS_AT_ONCE, LOOKS_PER_SECOND, WAITED_FOR = 3.0, 1.0, 1.0
-#: tokens whose failures are remembered at any one time, and tokens with which it was found well
-MOST_TOKENS = 256
-
-#: answers that may mean that the site, or what stands before it, is broken altogether
-_BROKEN = frozenset({500, 502, 503, 504})
-_BUSY = _BROKEN - {500}
+#: answers that may mean that what stands before the site cannot reach it
+_BUSY = frozenset({502, 503, 504})
 #: failures of an exchange that may not be this question's alone
 _SUSPECT = frozenset({Code.UNREACHABLE, Code.CONNECTION_LOST, Code.TIMEOUT, Code.SITE_BUSY, Code.BAD_ANSWER})
 
 
-class RememberedFailureError(SiteError):
-    """What the site came to a moment ago, for somebody for whom it was not asked anew."""
-
-
-@dataclass(slots=True)
-class _Outage:
-    """Of the site as a whole, or for one token. ``witnesses``: the tokens that it is looked at with, in turns; ``failure``:
-    ``None`` while it is only suspected; ``took`` (s): the last look."""
-
-    witnesses: tuple[Credential, ...]
-    asked_at: float
-    failure: SiteError | None = None
-    seen_at: float = 0.0
-    took: float = 0.0
-    task: asyncio.Task[None] | None = None
-    wanted: asyncio.Event = field(default_factory=asyncio.Event)
-    looked: asyncio.Event = field(default_factory=asyncio.Event)
-    credit: float = LOOKS_AT_ONCE
-    credited_at: float = 0.0
-
-    def takes_a_look(self, now: float) -> bool:
-        """Whether a question may ask for a look and wait for it."""
-        self.credit = min(LOOKS_AT_ONCE, self.credit + (now - self.credited_at) * LOOKS_PER_SECOND)
-        self.credited_at = now
-        if self.took > WAITED_FOR or self.credit < 1.0:
-            return False
-        self.credit -= 1.0
-        return True
-
-
 class FailureMemory:
-    """Outermost layer of a site's exchange: answers safe reads with a failure that is known to stand.
+    """What keeps questions from a site (``outage_for``), found out from how others end (``answered``, ``failed``, ``cut_off``).
 
-    ``client``: asks the site once, for the looks; ``timeout``: seconds that one look may take. Owns the tasks that look after the
-    site: ``aclose`` ends them.
+    ``client``: asks the site, for the looks; ``timeout``: seconds that any question may take; ``observer``: is told
+    when the site goes down and comes back; ``hints``: what other processes see. Owns the tasks that look after the site:
+    ``aclose`` ends them.
     """
 
-    def __init__(self, inner: Exchange, client: Exchange, site: str, timeout: float) -> None:
-        self._inner, self._client, self._site, self._timeout = inner, client, site, timeout
-        self._outages: dict[Credential | None, _Outage] = {}  # ``None``: everybody's
-        self._well: TTLCache[Credential, bool] = TTLCache(MOST_TOKENS, WELL_FOR)
+    def __init__(
+        self,
+        client: Exchange,
+        site: str,
+        timeout: float,
+        *,
+        hints: OutageHints | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self._client, self._site, self._limit = client, site, min(LOOK, timeout)
+        #: is told whether questions are kept from the site
+        self.health = SiteHealth()
+        self._hints, self._observer = hints, observer or Observer()
+        self._outages: dict[Key, Outage] = {}
+        self._callers: LRUCache[Key, FailureCount] = LRUCache(MOST_KEPT)
+        self._relapses: LRUCache[Key, Relapses] = LRUCache(MOST_KEPT)
+        self._well: TTLCache[Credential, bool] = TTLCache(MOST_KEPT, WELL_FOR)
+        self._alone: TTLCache[Credential, bool] = TTLCache(MOST_KEPT, ALONE_FOR)
+        self._looking = asyncio.Semaphore(LOOKS_AT_ONCE)
         self._answered_at = float("-inf")
+        self._is_told_down = False
         self._closed = False
 
-    async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
-        """As the layer below. Raises ``RememberedFailureError`` without asking, while the site is known to be down."""
-        loop = asyncio.get_running_loop()
-        if self._outages and request.safe:
-            await self._refuse(context)
-        begun = loop.time()
-        timer = loop.call_later(SLOW, self._suspect, context.credential)
-        try:
-            answer = await self._inner.exchange(request, context)
-        except SiteError as error:
-            if error.code is not Code.UNREACHABLE and error.code in _SUSPECT:
-                self._suspect(context.credential)
-            elif error.code is Code.UNREACHABLE and self._answered_at < begun:
-                self._everybodys(error, (context.credential,))
-            raise
-        finally:
-            timer.cancel()
-        if answer.status in _BROKEN:
-            self._suspect(context.credential)
-        else:
-            self._answered_at = loop.time()
-            if self._outages:
-                self._end(None)
-                self._end(context.credential)
-        return answer
+    # --- who is let through
 
-    async def _refuse(self, context: CallContext) -> None:
-        loop = asyncio.get_running_loop()
-        for key in (None, context.credential):
+    def outage_for(self, request: SiteRequest, context: CallContext) -> Outage | None:
+        """What keeps that question from the site."""
+        if not request.safe:
+            return None
+        if not self._outages:
+            if self._hints is not None:
+                self._hints.ask(lambda: self.suspect(context.credential, limit=HINTED_LOOK))
+            return None
+        for key in self._keys(request, context):
             outage = self._outages.get(key)
-            if outage is None:
-                continue
-            outage.asked_at = loop.time()
-            if outage.failure is None or context.insists:
-                continue
-            if outage.takes_a_look(loop.time()):
-                await self._wait_for_look(outage)
-            if self._outages.get(key) is outage and outage.failure is not None:
-                own = key is not None or outage.witnesses == (context.credential,)
-                raise _remembered(outage.failure, loop.time() - outage.seen_at, in_its_words=own)
+            if outage is not None:
+                outage.asked_at = asyncio.get_running_loop().time()
+                if outage.failure is not None:
+                    if key == EVERYBODY:  # it may be well for this one
+                        outage.add(Witness(context.credential))
+                    return outage
+        return None
 
-    async def _wait_for_look(self, outage: _Outage) -> None:
-        outage.wanted.set()
-        outage.looked.clear()
-        try:
-            async with asyncio.timeout(WAITED_FOR):
-                await outage.looked.wait()
-        except TimeoutError:
-            outage.took = WAITED_FOR * 2  # not quick any more
-
-    # --- from a failure to an outage
-
-    def _suspect(self, credential: Credential) -> None:
-        """Finds out whether it was the question's failure alone."""
+    def refusal(self, outage: Outage, context: CallContext) -> SiteError:
+        """What is said of ``outage`` to whoever has that context."""
+        assert outage.failure is not None  # noqa: S101 - else nobody is refused
         now = asyncio.get_running_loop().time()
-        is_known = None in self._outages or credential in self._outages or len(self._outages) >= MOST_TOKENS
-        if self._closed or is_known or credential in self._well:
+        own = all(one == Witness(context.credential) for one in outage.witnesses)
+        wait = outage.recovery.retry_after(now)
+        return remembered(outage.failure, now - outage.seen_at, retry_after=wait, in_its_words=own)
+
+    def _keys(self, request: SiteRequest, context: CallContext) -> Iterator[Key]:
+        yield EVERYBODY
+        yield Key(context.credential)
+        kind = kind_of(request)
+        if kind is not None:
+            yield Key(context.credential, kind)
+            yield Key(context.credential, kind, _caller())
+
+    # --- how requests end
+
+    def answered(self, request: SiteRequest, context: CallContext, answer: SiteAnswer) -> None:
+        """The site sent ``answer``."""
+        failure = self._failure_in(answer)
+        if failure is not None and not request.safe:
+            return  # a write that the site refuses so, or cannot carry out
+        if failure is not None:
+            self.suspect(context.credential)
+            if answer.status != 500:  # what a site says of one job that it cannot read: whether it is the site, a look tells
+                self._count(request, context, failure, is_slow=answer.status == 504)
             return
-        outage = self._outages[credential] = _Outage((credential,), now, credited_at=now)
-        self._look_after(credential, outage)
+        now = self._answered_at = asyncio.get_running_loop().time()
+        self._alone.pop(context.credential, None)
+        if self._callers and request.safe:
+            count = self._callers.get(Key(context.credential, kind_of(request), _caller()))
+            if count is not None:
+                count.succeeded(now)
+        for key in self._keys(request, context) if self._outages else ():
+            outage = self._outages.get(key)
+            # one that is only suspected ends by its own look: what failed may go on failing for others
+            if outage is not None and outage.failure is not None and outage.recovery.look_succeeded(now):
+                self._end(key, outage, context.credential)
 
-    def _everybodys(self, failure: SiteError, witnesses: tuple[Credential, ...]) -> None:
-        now = asyncio.get_running_loop().time()
-        outage = self._outages.get(None)
-        if outage is None and not self._closed:
-            outage = self._outages[None] = _Outage(witnesses, now, credited_at=now)
-            self._believe(outage, failure)
-            for one in witnesses:
-                self._end(one)
-            self._look_after(None, outage)
-        elif outage is not None:
-            outage.failure, outage.seen_at = failure, now
+    def failed(self, request: SiteRequest, context: CallContext, error: SiteError, begun: float) -> None:
+        """A request that went out at ``begun`` has no answer."""
+        if error.code not in _SUSPECT:
+            return
+        if error.code is not Code.UNREACHABLE:
+            self.suspect(context.credential)
+        elif self._answered_at < begun:
+            self._fall(EVERYBODY, error, [Witness(context.credential)])
+        self._count(request, context, error, is_slow=error.code is Code.TIMEOUT)
 
-    def _look_after(self, key: Credential | None, outage: _Outage) -> None:
-        work = self._look_until_well(key, outage)  # for nobody's request
-        outage.task = asyncio.get_running_loop().create_task(work, name=f"look after {self._site}", context=Context())
+    def cut_off(self, request: SiteRequest, context: CallContext, begun: float) -> None:
+        """Nobody waits for the answer any more."""
+        if asyncio.get_running_loop().time() - begun >= CUT_OFF:
+            late = SiteError(Code.TIMEOUT, self._site, "The site did not answer in time.")
+            self._count(request, context, late, is_slow=True)
 
-    async def _look_until_well(self, key: Credential | None, outage: _Outage) -> None:
-        """Looks until the site answers, or nobody has asked for it for a while."""
-        clock = asyncio.get_running_loop().time
-        since = clock()
-        pause, turn = FIRST_PAUSE, 0
-        try:
-            if outage.failure is not None:
-                await self._pause(outage, pause)
-            while True:
-                credential = outage.witnesses[turn % len(outage.witnesses)]
-                turn += 1
-                failure = await self._look(outage, credential)
-                if failure is None:
-                    self._note_well(credential, outage, clock() - since)
-                    return
-                if key is not None and self._is_everybodys(failure, key):
-                    return
-                self._believe(outage, failure)
-                if clock() - outage.asked_at > (SITE_KEPT if key is None else TOKEN_KEPT):
-                    return
-                outage.looked.set()
-                await self._pause(outage, max(pause, min(failure.retry_after or 0.0, MOST_ASKED_FOR)))
-                pause = min(pause * 2, LONGEST_PAUSE)
-        finally:
-            if self._outages.get(key) is outage:
-                del self._outages[key]
-            outage.looked.set()
-
-    async def _pause(self, outage: _Outage, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await outage.wanted.wait()
-        outage.wanted.clear()
-
-    def _is_everybodys(self, failure: SiteError, credential: Credential) -> bool:
-        """Whether it fails with another token as well; then it is one outage from now on."""
-        others = (
-            one
-            for one, outage in self._outages.items()
-            if one not in (None, credential) and outage.failure is not None and outage.seen_at > self._answered_at
-        )
-        witnesses = (credential, *list(others)[:1])
-        if failure.code is not Code.UNREACHABLE and len(witnesses) < 2:
-            return False
-        self._outages.pop(credential, None)
-        self._everybodys(failure, tuple(one for one in witnesses if one is not None))
-        return True
-
-    async def _look(self, outage: _Outage, credential: Credential) -> SiteError | None:
-        """Asks for nothing with that token; the failure, if that fails as the site's fault."""
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        request = SiteRequest("GET", f"{credential.root}/jobs/?{NO_JOBS}")
-        limit = Deadline.after(self._timeout if outage.failure is None else min(LOOK, self._timeout))
-        try:
-            answer = await self._client.exchange(request, CallContext(credential, limit))
-        except SiteError as error:
-            error.forget_frames()
-            if error.code is Code.TIMEOUT and outage.failure is not None:
-                return outage.failure
-            return error if error.code in _SUSPECT else None
-        finally:
-            outage.took = loop.time() - begun
+    def _failure_in(self, answer: SiteAnswer) -> SiteError | None:
+        """What an answer says of the site itself, if that is bad."""
         if answer.status in _BUSY:
             message = f"The site is busy or its proxy cannot reach it (HTTP {answer.status})."
             return SiteError(Code.SITE_BUSY, self._site, message, retry_after=answer.retry_after)
-        return refuse(answer, self._site) if answer.status == 500 else None
+        return refuse(answer, self._site) if answer.status >= 500 else disguised_failure(answer, self._site)
 
-    def _believe(self, outage: _Outage, failure: SiteError) -> None:
-        if outage.failure is None:
-            logger.info("site %s fails whoever asks it, or with one token: %s", self._site, failure.message)
-        outage.failure, outage.seen_at = failure, asyncio.get_running_loop().time()
-        for one in outage.witnesses:
-            self._well.pop(one, None)
+    def _count(self, request: SiteRequest, context: CallContext, failure: SiteError, *, is_slow: bool) -> None:
+        kind, scope = kind_of(request), current_scope()
+        if kind is None or not request.safe or self._is_down(EVERYBODY) or self._is_down(Key(context.credential)):
+            return
+        if is_slow and scope is not None and scope.owner.is_bulk:
+            return  # a large question may well take too long at a site that is well
+        own = Key(context.credential, kind, _caller())
+        count = self._callers.setdefault(own, FailureCount())
+        witness = Witness(context.credential, request)
+        others = [key for key in self._outages if key[:2] == own[:2] and key.caller not in (None, own.caller)]
+        if not is_slow and any(self._is_down(key) for key in others):
+            witnesses = [witness, *(one for key in others for one in self._outages[key].witnesses)]
+            self._fall(Key(context.credential, kind), failure, witnesses)
+        elif count.failed(asyncio.get_running_loop().time()):
+            self._callers.pop(own, None)
+            self._fall(own, failure, [witness])
 
-    def _note_well(self, credential: Credential, outage: _Outage, seconds: float) -> None:
-        now = asyncio.get_running_loop().time()
-        self._well[credential] = True
-        self._answered_at = now
-        if outage.failure is not None:
-            logger.info("site %s answered a look after %.1f s", self._site, seconds)
-
-    def _end(self, key: Credential | None) -> None:
+    def _is_down(self, key: Key) -> bool:
         outage = self._outages.get(key)
-        # one that is only suspected ends by its own look: what failed may go on failing for others
-        if outage is not None and outage.failure is not None:
-            del self._outages[key]
+        return outage is not None and outage.failure is not None
+
+    # --- from a failure to an outage, and back
+
+    def suspect(self, credential: Credential, limit: float | None = None) -> None:
+        """Finds out whether it was the question's failure alone. ``limit``: seconds that the look may take."""
+        key = Key(credential)
+        if EVERYBODY not in self._outages and key not in self._outages and credential not in self._well:
+            self._begin(key, [Witness(credential)], limit or self._limit)
+
+    def _begin(self, key: Key, witnesses: list[Witness], limit: float, failure: SiteError | None = None) -> None:
+        if self._closed or (len(self._outages) >= MOST_KEPT and key != EVERYBODY):
+            return
+        now = asyncio.get_running_loop().time()
+        outage = self._outages[key] = Outage(witnesses[:], now, Recovery(now, random.random), limit)
+        if failure is not None:
+            self._believe(key, outage, failure)
+        work = self._look_until_well(key, outage)  # for nobody's request
+        outage.task = asyncio.get_running_loop().create_task(work, name=f"look after {self._site}", context=Context())
+
+    def _fall(self, key: Key, failure: SiteError, witnesses: list[Witness]) -> None:
+        outage = self._outages.get(key)
+        if outage is None:
+            self._begin(key, witnesses, self._limit, failure)
+        else:
+            self._believe(key, outage, failure)
+        if key == EVERYBODY:
+            for one in witnesses:
+                self._drop(Key(one.credential))
+
+    def _believe(self, key: Key, outage: Outage, failure: SiteError) -> None:
+        now = asyncio.get_running_loop().time()
+        failure.forget_frames()
+        is_new, outage.failure, outage.seen_at = outage.failure is None, failure, now
+        outage.recovery.look_failed()
+        for one in outage.witnesses:
+            self._well.pop(one.credential, None)
+        if is_new:
+            steady = self._relapses.setdefault(key, Relapses()).fell(now)
+            outage.recovery = Recovery(now, random.random, steady)
+        if self._hints is not None and key.is_of_site and key.kind is None:
+            self._hints.tell()
+        self._tell_health(failure)
+
+    def _end(self, key: Key, outage: Outage, credential: Credential) -> None:
+        """It is over: the site answered, asked with ``credential``."""
+        now = asyncio.get_running_loop().time()
+        self._relapses.setdefault(key, Relapses()).recovered(now)
+        if key == EVERYBODY:
+            others = (one.credential for one in outage.witnesses if one.credential != credential)
+            self._alone.update((one, True) for one in others if not one.is_vouched_for)
+        if key.kind is None:
+            for one in [one for one in self._callers if key.credential in (None, one.credential)]:
+                del self._callers[one]  # they failed while it was down
+        self._drop(key)
+        self._tell_health()
+
+    def _drop(self, key: Key) -> None:
+        outage = self._outages.pop(key, None)
+        if outage is not None:
+            outage.tell(outage.waiting(), is_well=True)
             if outage.task is not None and outage.task is not asyncio.current_task():
                 outage.task.cancel()
+
+    def _tell_health(self, failure: SiteError | None = None) -> None:
+        down = [(key, one) for key, one in self._outages.items() if one.failure is not None and key.is_of_site]
+        states = {one.recovery.state for _, one in down}
+        worst = (BreakerState.OPEN, BreakerState.HALF_OPEN)
+        state = next((one for one in worst if one in states), BreakerState.CLOSED)
+        if not self._is_told_down and failure is not None and down:
+            self._is_told_down = True
+            is_whole = any(key.kind is None for key, _ in down)
+            self._observer.site_changed(self._site, failure.message if is_whole else f"only some questions. {failure.message}")
+        elif self._is_told_down and not down and not self._closed:
+            self._is_told_down = False
+            self._observer.site_changed(self._site, None)
+        self.health.note_breaker(state)
+
+    # --- looks
+
+    async def _look_until_well(self, key: Key, outage: Outage) -> None:
+        clock, turn = asyncio.get_running_loop().time, 0
+        asked_for = 0.0
+        try:
+            if outage.failure is not None:
+                await _pause(outage, outage.recovery.next_look(asked_for=outage.failure.retry_after or 0.0))
+            while True:
+                begun, witness = clock(), outage.witnesses[turn % len(outage.witnesses)]
+                waiting = outage.waiting()
+                try:
+                    failure = await self._look(key, witness, outage.limit)
+                except asyncio.CancelledError:  # there was an answer meanwhile
+                    outage.tell(waiting, is_well=True)
+                    raise
+                if failure is not None and failure.code is Code.TIMEOUT and self._answered_at > begun:
+                    failure = None  # it has much to do, but it does it
+                if failure is None and outage.failure is None:
+                    self._well[witness.credential] = True
+                    self._answered_at = clock()
+                    return
+                if failure is None:
+                    self._answered_at = clock()
+                    outage.tell(waiting, is_well=True)
+                    if outage.recovery.look_succeeded(clock()):
+                        self._end(key, outage, witness.credential)
+                        return
+                    self._tell_health()
+                    asked_for = 0.0
+                else:
+                    turn += 1
+                    outage.tell(waiting, is_well=False)
+                    if self._is_everybodys(key, failure):
+                        return
+                    self._believe(key, outage, failure)
+                    asked_for = failure.retry_after or 0.0
+                if not (key.is_of_site and key.kind is None) and clock() - outage.asked_at > PERSON_KEPT:
+                    return
+                await _pause(outage, begun + outage.recovery.next_look(asked_for=asked_for) - clock())
+        finally:
+            if self._outages.get(key) is outage:
+                self._drop(key)
+            self._tell_health()
+
+    async def _look(self, key: Key, witness: Witness, seconds: float) -> SiteError | None:
+        """What the site comes to, if that is its fault."""
+        context = CallContext(witness.credential, Deadline.after(seconds * 10))
+        late = SiteError(Code.TIMEOUT, self._site, "The site did not answer in time.")
+        async with contextlib.nullcontext() if key == EVERYBODY else self._looking:
+            try:
+                async with limit_in_steps(seconds):
+                    answer = await self._client.exchange(witness.request, context)
+            except TimeoutError:
+                return late
+            except SiteError as error:
+                return error if error.code in _SUSPECT else None
+        return self._failure_in(answer)
+
+    def _is_everybodys(self, key: Key, failure: SiteError) -> bool:
+        """Whether it fails with another token as well; then it is one outage from now on."""
+        if key.credential is None or key.kind is not None or key.credential in self._alone:
+            return False
+        others = [
+            one.credential
+            for one, outage in self._outages.items()
+            if one.credential not in (None, key.credential, *self._alone)
+            and one.kind is None
+            and outage.failure is not None
+            and outage.seen_at > self._answered_at
+        ]
+        if failure.code is not Code.UNREACHABLE and not others:
+            return False
+        witnesses = [Witness(one) for one in (key.credential, *others[:1]) if one is not None]
+        self._outages.pop(key, None)
+        self._fall(EVERYBODY, failure, witnesses)
+        return True
 
     async def aclose(self) -> None:
         """Ends looking after the site."""
@@ -269,12 +358,19 @@ class FailureMemory:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._hints is not None:
+            await self._hints.aclose()
 
 
-def _remembered(failure: SiteError, seconds: float, *, in_its_words: bool) -> RememberedFailureError:
-    """``in_its_words``: the site's own, which may be for one caller alone."""
-    words = failure.message if in_its_words or failure.code is not Code.SITE_ERROR else "The site fails whoever asks it."
-    message = f"{words} So it was {seconds:.1f} s ago; the site is looked at again every second, and was not asked now."
-    return RememberedFailureError(
-        failure.code, failure.site, message, retryable=failure.retryable, retry_after=failure.retry_after
-    )
+def _caller() -> Hashable:
+    scope = current_scope()
+    return scope.owner.caller if scope is not None else ""
+
+
+async def _pause(outage: Outage, seconds: float) -> None:
+    """Until the next look; less long where somebody who insists waits for one."""
+    await asyncio.sleep(min(seconds, SHORTEST_PAUSE))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds - SHORTEST_PAUSE):
+            await outage.wanted.wait()
+    outage.wanted.clear()

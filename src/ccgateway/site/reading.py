@@ -19,6 +19,7 @@ from ccgateway.jobs.conditions import EARLIEST, END_OF_TIME, LATEST
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.site.base import JobsWanted, PageFailedError, Site
 from ccgateway.site.exchange import CallContext
+from ccgateway.site.outage import RememberedFailureError
 from ccgateway.site.releases import ListPage, Window
 from ccgateway.tasks import side_by_side
 from ccgateway.traffic.scopes import hold, rows_at_once
@@ -79,6 +80,7 @@ class JobStream:
         self.goes_on = False
         self._seen = self._matched = self._failed_pages = 0
         self._total: int | None = None
+        self._failure: SiteError | None = None
         self._wanted = wanted
         self._earliest = max(EARLIEST, wanted.conditions.earliest)
         self._next = min(latest, wanted.conditions.latest, LATEST)
@@ -195,10 +197,15 @@ class JobStream:
     async def _page(self, window: Window, size: int, page: int = 1, *, of: Site | None = None) -> ListPage:
         try:
             found = await (of or self.site.origin).page(self.context, self._wanted, window, size=size, page=page)
+        except RememberedFailureError:
+            if self._failure is not None:  # this very question was among those that the site failed
+                raise self._failure from None
+            raise
         except PageFailedError as failure:
+            self._failure = SiteError(failure.code, failure.site, failure.message)
             self._failed_pages += 1
             if self._failed_pages > MOST_FAILED_PAGES:
-                raise SiteError(failure.code, failure.site, failure.message) from None
+                raise self._failure from None
             raise
         self.scanned += len(found.rows)
         self._seen += len(found.rows)

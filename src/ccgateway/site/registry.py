@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import Code, RequestError
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.sealing import Seal
@@ -18,7 +19,8 @@ from ccgateway.site.client import SiteClient
 from ccgateway.site.credentials import Credential, Credentials, OneToken
 from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.facts import SiteFacts
-from ccgateway.site.guard import ConcurrencyLimit, Observed, Retrying
+from ccgateway.site.guard import ConcurrencyLimit, Guarding, Observed, Retrying, Watching
+from ccgateway.site.hints import OutageHints
 from ccgateway.site.instance import Instance
 from ccgateway.site.outages import FailureMemory
 from ccgateway.site.samples import Told, site_samples
@@ -33,18 +35,21 @@ class _Connection:
     """What one site is asked through, and what is known of it."""
 
     client: SiteClient
-    facts: SiteFacts
     memory: FailureMemory
     instance: Instance
 
     @classmethod
-    def to(cls, settings: SiteSettings, observer: Observer, credentials: Credentials) -> _Connection:
-        client = SiteClient(settings, facts=(facts := SiteFacts()))
-        observed = Observed(client, settings.name, observer)
-        limited = ConcurrencyLimit(observed, settings.name, settings.concurrency, observer=observer)
-        retrying = Retrying(limited, settings.name, settings.retries)
-        memory = FailureMemory(retrying, limited, settings.name, settings.timeout)
-        return cls(client, facts, memory, Instance(settings, memory, credentials))
+    def to(cls, settings: SiteSettings, observer: Observer, credentials: Credentials, hints: TtlStore | None) -> _Connection:
+        name, facts = settings.name, SiteFacts()
+        client = SiteClient(settings, facts=facts)
+        observed = Observed(client, name, observer)
+        own_hints = OutageHints(hints, name) if hints is not None else None
+        memory = FailureMemory(observed, name, settings.timeout, hints=own_hints, observer=observer)
+        limited = ConcurrencyLimit(Watching(observed, memory), name, settings.concurrency, observer=observer)
+        exchange = Retrying(Guarding(limited, memory), name, settings.retries)
+        instance = Instance(settings, exchange, credentials)
+        instance.health.facts, memory.health = facts, instance.health
+        return cls(client, memory, instance)
 
     async def aclose(self) -> None:
         await self.instance.aclose()
@@ -58,6 +63,7 @@ class Registry:
     ``keyring``: what each caller is shown as; without one, everybody is shown as the site's own token. ``responses``: what is
     kept of the sites' answers; without it, nothing. Owns both: ``aclose``. ``before``: the registry that this one takes the place
     of: the connections to sites whose settings are the same, and what is known of these, go on; whoever leaves last closes them.
+    ``hints``: where processes tell one another that a site is down; without it, each finds out for itself.
     """
 
     def __init__(
@@ -67,6 +73,8 @@ class Registry:
         keyring: Keyring | None = None,
         responses: ResponseCache | None = None,
         before: Registry | None = None,
+        *,
+        hints: TtlStore | None = None,
     ) -> None:
         self._keyring = keyring
         self.responses = responses or ResponseCache.empty()
@@ -79,13 +87,13 @@ class Registry:
             credentials = keyring.credentials(settings) if keyring is not None else _one_token(settings)
             found = before._connection_for(settings) if before is not None else None
             if found is None:
-                made = _Connection.to(settings, observer or Observer(), credentials)
+                made = _Connection.to(settings, observer or Observer(), credentials, hints)
                 found, instance = Shared(made, made.aclose), made.instance
             else:
                 instance = found.value.instance.with_credentials(credentials)
             self._connections[settings.name] = found
             self.add(instance)
-            self._told.append(Told(instance, found.value.facts, credentials))
+            self._told.append(Told(instance, credentials))
         for connection in self._connections.values():
             connection.hold()
 
@@ -115,7 +123,7 @@ class Registry:
         return len(self._sites)
 
     def samples(self) -> Iterator[Sample]:
-        """What there is to tell Prometheus of each site; the states of breakers belong into ``site_samples`` here."""
+        """What there is to tell Prometheus of each site."""
         return site_samples(self._told)
 
     def told(self) -> Iterator[Told]:

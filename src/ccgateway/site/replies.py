@@ -14,7 +14,7 @@ import msgspec
 from ccgateway.errors import Code, SiteError, redact, without_tokens
 from ccgateway.site.exchange import SiteAnswer
 
-__all__ = ["NO_SUCH_JOB", "check_text", "decode", "no_such_job", "reason_of", "refuse"]
+__all__ = ["NO_SUCH_JOB", "check_text", "decode", "disguised_failure", "no_such_job", "reason_of", "refuse"]
 
 T = TypeVar("T")
 
@@ -128,6 +128,16 @@ def decode(answer: SiteAnswer, decoder: msgspec.json.Decoder[T], site: str) -> T
             raise SiteError(Code.BAD_ANSWER, site, message) from None
         raise _misfit(answer, error, site) from None
     return found
+
+
+def disguised_failure(answer: SiteAnswer, site: str) -> SiteError | None:
+    """The failure in an answer with HTTP 200 that is empty, or an error and nothing else; ``None`` in any other."""
+    if answer.status != 200 or len(answer.body) > _REASON_BYTES:
+        return None
+    if _BLANK.fullmatch(answer.body):
+        return SiteError(Code.BAD_ANSWER, site, "The site sent an empty answer: it failed without saying why.")
+    reason = _disguised(answer) if b'"error"' in answer.body else ""
+    return SiteError(Code.SITE_ERROR, site, f"The site failed, though it says HTTP 200: {reason}") if reason else None
 
 
 _BLANK, _MARKUP = re.compile(rb"\s*"), re.compile(rb"\s*<")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ccgateway.site.base import Site
+from ccgateway.site.breaker import BreakerState
 from ccgateway.site.credentials import Credentials
-from ccgateway.site.facts import SiteFacts
 from ccgateway.telemetry.samples import Sample
 
 __all__ = ["Told", "site_samples"]
@@ -19,12 +19,15 @@ class Told:
     """One site, and what is known of it beside its answers."""
 
     site: Site
-    facts: SiteFacts
     credentials: Credentials
 
 
-def site_samples(sites: Iterable[Told], breaker_of: Callable[[str], int | None] = lambda _: None) -> Iterator[Sample]:
-    """``breaker_of``: the state of the breaker before a site by name (0 closed, 1 half open, 2 open), if it has one."""
+#: as the metric writes them
+_BREAKER = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
+
+
+def site_samples(sites: Iterable[Told]) -> Iterator[Sample]:
+    """Each of them."""
     for one in sites:
         name, health = one.site.name, one.site.health
         yield Sample("ccgateway_site_up", (name,), float(health.reachable))
@@ -35,9 +38,9 @@ def site_samples(sites: Iterable[Told], breaker_of: Callable[[str], int | None] 
         known = {
             "ccgateway_site_last_change_timestamp_seconds": health.since or None,
             "ccgateway_site_token_expiry_timestamp_seconds": one.credentials.expires,
-            "ccgateway_site_clock_skew_seconds": one.facts.clock_skew,
-            "ccgateway_site_certificate_expiry_timestamp_seconds": one.facts.certificate_expires,
-            "ccgateway_site_breaker_state": breaker_of(name),
+            "ccgateway_site_clock_skew_seconds": health.facts.clock_skew,
+            "ccgateway_site_certificate_expiry_timestamp_seconds": health.facts.certificate_expires,
+            "ccgateway_site_breaker_state": _BREAKER[health.breaker],
         }
         for metric, value in known.items():
             if value is not None and math.isfinite(value):

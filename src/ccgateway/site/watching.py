@@ -57,12 +57,16 @@ class SiteWatch:
                     logger.warning("site %s: %s is well again", one.site.name, what)
 
     def _states(self, one: Told) -> Iterator[tuple[str, str, str]]:
-        for what, expires in (("its token", one.credentials.expires), ("its certificate", one.facts.certificate_expires)):
+        facts = one.site.health.facts
+        for what, expires in (
+            ("its token", one.credentials.expires),
+            ("its certificate", facts.certificate_expires),
+        ):
             if expires is not None:
                 left = expires - self._clock()
                 state = _left(left)
                 yield what, state, f"{what} {'has expired' if left <= 0 else f'expires in {left / DAY:.1f} days'}"
-        skew = one.facts.clock_skew
+        skew = facts.clock_skew
         if skew is not None:
             is_wrong = abs(skew) > MOST_SKEW
             words = f"its clock is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}, by which tokens may not be accepted"

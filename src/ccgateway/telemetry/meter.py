@@ -104,6 +104,10 @@ class Meter(Observer):
         if self.tracer is not None:
             self.tracer.call_ended(site, outcome, seconds)
 
+    def site_changed(self, site: str, failure: str | None) -> None:
+        """See ``Observer``."""
+        self._states.note_change(site, failure)
+
     def place_waited_for(self, site: str, seconds: float) -> None:
         """See ``Observer``."""
         self._observe("ccgateway_site_place_wait_seconds", (self._known(site),), seconds)

@@ -47,6 +47,9 @@ class Observer:
     def call_ended(self, site: str, outcome: CallOutcome, seconds: float) -> None:
         """It ended."""
 
+    def site_changed(self, site: str, failure: str | None) -> None:
+        """A site is not asked any more, for that reason; ``None``: it is asked again."""
+
     def place_waited_for(self, site: str, seconds: float) -> None:
         """A request had to wait for one of the places at a site."""
 

@@ -15,19 +15,20 @@ __all__ = ["SiteStates"]
 
 logger = logging.getLogger("ccgateway.sites")
 
-#: failures in a row by which a site is down; lines of one site at once, and seconds after which it may have one more
-DOWN_AFTER, LINES_AT_ONCE, SECONDS_PER_LINE = 3, 6.0, 300.0
+#: lines of one site at once, and seconds after which it may have one more
+LINES_AT_ONCE, SECONDS_PER_LINE = 6.0, 300.0
 
 _WELL = frozenset({CallOutcome.OK, CallOutcome.REFUSED})
 
 
 @dataclass(slots=True)
 class _State:
-    """``since``: when the row of failures began; ``told``: whether the log has it as down; ``missed``: requests that went without
-    the site since then."""
+    """``since``: when the row of failures began; ``is_down``: whether it is asked no more, ``told``: and the log says so;
+    ``missed``: requests that went without the site since then."""
 
     failures: int = 0
     since: float = 0.0
+    is_down: bool = False
     told: bool = False
     missed: int = 0
     credit: float = LINES_AT_ONCE
@@ -44,7 +45,7 @@ class _State:
 
 
 class SiteStates:
-    """Told of every call to a site and of every request; writes the lines."""
+    """Told of every call to a site, of every request, and of sites that are asked no more; writes the lines."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -52,30 +53,44 @@ class SiteStates:
 
     def note_call(self, site: str, outcome: CallOutcome) -> None:
         """How an HTTP request to a site ended. One that was cancelled tells nothing."""
-        state = self._states.get(site)
-        if outcome in _WELL:
-            if state is not None and state.failures:
-                state.failures = 0
-            if state is not None and state.told and state.may_tell(self._clock()):
-                self._tell_back(site, state)
-            return
         if outcome is CallOutcome.CANCELLED:
             return
+        state = self._states.get(site)
+        if outcome not in _WELL:
+            self._fail(site)
+        elif state is not None:
+            state.failures = 0
+
+    def note_change(self, site: str, failure: str | None) -> None:
+        """``site`` is asked no more, for that reason; ``None``: it is asked again."""
+        if failure is None:
+            state = self._states.get(site)
+            if state is not None:
+                state.failures, state.is_down = 0, False
+                if state.told and state.may_tell(self._clock()):
+                    self._tell_back(site, state)
+            return
+        state = self._fail(site)
+        state.is_down = True
+        if not state.told and state.may_tell(self._clock()):
+            state.told = True
+            fields = {"site": site, "state": "down", "reason": failure}
+            logger.warning("site %s is down: %s", site, failure, extra={FIELDS: {**fields, "message": "site is down"}})
+
+    def _fail(self, site: str) -> _State:
         now = self._clock()
+        state = self._states.get(site)
         if state is None:
             state = self._states[site] = _State(credited_at=now)
-        if not state.failures and not state.told:
+        if not state.failures and not state.is_down and not state.told:
             state.since, state.missed = now, 0
         state.failures += 1
-        if state.failures >= DOWN_AFTER and not state.told and state.may_tell(now):
-            state.told = True
-            fields = {"site": site, "state": "down", "outcome": outcome.value}
-            logger.warning("site %s is down (%s)", site, outcome.value, extra={FIELDS: {**fields, "message": "site is down"}})
+        return state
 
     def note_request(self, record: RequestRecord) -> None:
         """Which sites a request had to do without."""
         for site, code in record.sites.items():
-            if code is not None and (state := self._states.get(site)) is not None and (state.failures or state.told):
+            if code is not None and (state := self._states.get(site)) is not None and (state.failures or state.is_down):
                 state.missed += 1
 
     def _tell_back(self, site: str, state: _State) -> None:

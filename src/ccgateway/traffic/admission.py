@@ -12,6 +12,7 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.settings import LimitSettings
 from ccgateway.traffic.budget import Account, ByteBudget
 from ccgateway.traffic.fair_queue import FairQueue, QueueFullError
+from ccgateway.traffic.overload import Overload, current_arrival
 from ccgateway.traffic.scopes import RETRY_AFTER, RequestScope, entered, give_way, refused_in_queue
 
 __all__ = ["Sending", "Traffic"]
@@ -45,9 +46,10 @@ class Sending:
 
 
 class Traffic:
-    """All requests of this process."""
+    """All requests of this process, for one set of limits. ``overload``: what lasts however these change."""
 
-    def __init__(self, limits: LimitSettings) -> None:
+    def __init__(self, limits: LimitSettings, overload: Overload | None = None) -> None:
+        self.overload = overload or Overload()
         self.budget = ByteBudget(limits.inflight_bytes)
         deep, waiting = limits.deep_requests, limits.waiting_per_caller
         self.deep = FairQueue(deep, per_caller=max(1, deep // 2), most_waiting=waiting)
@@ -88,10 +90,17 @@ class Traffic:
         self._begin(scope)
         try:
             with entered(scope):
-                await give_way()  # until here nobody knew whose step this is
+                await self._first_turn()
                 yield scope
         finally:
             self._end(scope)
+
+    async def _first_turn(self) -> None:
+        arrival = current_arrival()
+        begun = time.monotonic()
+        await give_way()  # until here nobody knew whose step this is
+        if arrival is not None:
+            arrival.turn_came(time.monotonic() - begun)
 
     def running_of(self, caller: Hashable) -> int:
         """Requests of ``caller`` that are running."""

@@ -98,6 +98,12 @@ class FairQueue:
             most_waiting=most_waiting,
         )
 
+    def resize_for_site(self, places: int) -> None:
+        """From now on there are so many places, shared out as by ``for_site``; who has one keeps it."""
+        self._places, self._per_caller, self._bulk_places = places, places - places // 4, places - places // 2
+        self._bulk_beside_small = max(1, places // 8)
+        self._let_in()
+
     @property
     def taken(self) -> int:
         """Places that are held."""

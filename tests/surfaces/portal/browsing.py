@@ -7,7 +7,7 @@ import csv
 import io
 import shutil
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,17 +16,20 @@ from typing import Any
 import aiohttp
 import pytest
 import uvicorn
-from playwright.async_api import ConsoleMessage, Download, Locator, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Download, Locator, Page, Request, async_playwright, expect
 
 from ccgateway.app import create_app
 from ccgateway.settings import Settings
 from ccgateway.simulator import GeneratedJobs, SimulatedSite, serve
 from ccgateway.simulator.serve import Address
 
-__all__ = ["CHROMIUM", "Portal", "View", "csv_of", "needs_chromium", "portal", "rows_of", "saved", "site", "view"]
+__all__ = [
+    "CHROMIUM", "Portal", "View", "chromium", "csv_of", "in_browser", "look_again", "looking", "portal", "rows_of", "saved",
+    "site", "view",
+]  # fmt: skip
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 
 #: milliseconds that a busy machine may take for what is waited for
 PATIENCE = 40_000
@@ -56,10 +59,11 @@ class Portal:
 
 
 @asynccontextmanager
-async def portal(*sites: SimulatedSite, **sections_beside: Any) -> AsyncIterator[Portal]:
+async def portal(*sites: SimulatedSite, each: Mapping[str, Any] | None = None, **sections_beside: Any) -> AsyncIterator[Portal]:
+    """A gateway over ``sites``; ``each``: more settings of every site."""
     async with serve(*sites) as running:
         sections = {
-            name: {"number": number, "url": one.url, "token": one.site.token("demo"), "timeout": 60.0}
+            name: {"number": number, "url": one.url, "token": one.site.token("demo"), "timeout": 60.0, **(each or {})}
             for number, (name, one) in enumerate(running.items(), start=1)
         }
         limits = {"request_timeout": 120.0, "patience": 0}
@@ -99,38 +103,57 @@ def _listen(view: View) -> None:
 
 
 @asynccontextmanager
-async def view(url: str, *, theme: str = "light", width: int = 1280) -> AsyncIterator[View]:
-    """A browser at a gateway. At the end nothing may have been asked of anybody else, nor gone wrong on the page."""
+async def chromium() -> AsyncIterator[Browser]:
+    """A browser, which takes a second to start."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        scheme: Any = theme
-        context = await browser.new_context(
-            color_scheme=scheme, viewport={"width": width, "height": 900}, timezone_id="Asia/Tokyo"
-        )
-        context.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
-        page = await context.new_page()
-        shown = View(page, url)
-        _listen(shown)
+        yield browser
+        await browser.close()
 
-        async def guard(route: Route) -> None:
-            if route.request.url.startswith(url + "/"):
-                await route.continue_()
-            else:
-                shown.complaints.append(f"elsewhere: {route.request.url}")
-                await route.abort()
 
-        await context.route("**/*", guard)
-        await page.add_init_script(
-            "document.addEventListener('securitypolicyviolation', "
-            "e => console.error('violates', e.violatedDirective, e.blockedURI))"
-        )
-        try:
-            yield shown
-            assert shown.complaints == []
-        finally:
-            await context.unroute_all(behavior="ignoreErrors")
-            await browser.close()
+@asynccontextmanager
+async def view(
+    browser: Browser, url: str, *, theme: str = "light", width: int = 1280, also: Sequence[str] = ()
+) -> AsyncIterator[View]:
+    """A window of nobody's at a gateway. At the end nothing may have been asked of anybody else (but of ``also``, by the
+    beginnings of their addresses), nor gone wrong on the page."""
+    scheme: Any = theme
+    context = await browser.new_context(
+        color_scheme=scheme, viewport={"width": width, "height": 900}, timezone_id="Asia/Tokyo", reduced_motion="reduce"
+    )
+    context.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    page = await context.new_page()
+    shown = View(page, url)
+    _listen(shown)
+
+    def note(request: Request) -> None:
+        if not request.url.startswith((url + "/", *also)) and not request.url.startswith((f"blob:{url}/", "data:")):
+            shown.complaints.append(f"elsewhere: {request.url}")
+
+    # heard, not intercepted: browsers keep nothing of what is intercepted, and each request would cost a round trip to here
+    context.on("request", note)
+    await page.add_init_script(
+        "document.addEventListener('securitypolicyviolation', e => console.error('violates', e.violatedDirective, e.blockedURI))"
+    )
+    try:
+        yield shown
+        assert not shown.complaints, shown.complaints
+    finally:
+        await context.close()
+
+
+async def look_again(page: Page) -> None:
+    """As if the tab had been hidden and is shown again, upon which pages read again what they read time and again."""
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+async def looking(page: Page, wanted: Locator) -> None:
+    """Looks again until that is there."""
+    async with asyncio.timeout(PATIENCE / 1000):
+        while not await wanted.is_visible():
+            await look_again(page)
+            await page.wait_for_timeout(200)
 
 
 async def rows_of(table: Locator) -> list[str]:

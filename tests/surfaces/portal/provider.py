@@ -27,7 +27,8 @@ CLIENT, SECRET = "ccgateway-portal", "canary-client-secret-canary"
 @dataclass
 class OpenIdProvider:
     """``user``: who sits at the browser; ``claims``: what more, or else, the ID token says; ``forge``: makes another ID token of
-    the good one; ``discovery``: what more, or else, the document says; ``answer``: instead of the token endpoint's own."""
+    the good one; ``discovery``: what more, or else, the document says; ``answer``: instead of the token endpoint's own;
+    ``knows_address``: whether the redirect address is registered."""
 
     authority: Authority = field(default_factory=Authority)
     user: str = "alice"
@@ -36,10 +37,15 @@ class OpenIdProvider:
     discovery: dict[str, Any] = field(default_factory=dict)
     answer: Response | None = None
     callback: dict[str, str] = field(default_factory=dict)
+    knows_address: bool = True
     url: str = ""
     asked: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def reset(self) -> None:
+        """As it was at first, but for its address."""
+        vars(self).update(vars(OpenIdProvider(self.authority, url=self.url)))
 
     def app(self) -> Starlette:
         return Starlette(
@@ -68,6 +74,8 @@ class OpenIdProvider:
 
     async def authorize(self, request: Request) -> Response:
         asked = dict(request.query_params)
+        if not self.knows_address:
+            return JSONResponse({"error": "invalid_redirect_uri"}, 400)
         assert asked["response_type"] == "code" and asked["client_id"] == CLIENT and "openid" in asked["scope"].split()
         assert asked["code_challenge_method"] == "S256" and len(asked["code_challenge"]) == 43
         assert len(asked["state"]) > 30 and len(asked["nonce"]) > 30

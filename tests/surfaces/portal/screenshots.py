@@ -8,7 +8,7 @@ from pathlib import Path
 from playwright.async_api import Page
 
 from ccgateway.simulator import demo_sites
-from surfaces.portal.browsing import portal, view
+from surfaces.portal.browsing import chromium, portal, view
 
 FOLDER = Path(__file__).parents[3] / "docs/use/portal"
 #: name, path, what is waited for, theme, width, height
@@ -28,11 +28,11 @@ async def take(page: Page, name: str) -> None:
 
 async def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    async with portal(*demo_sites()) as front:
+    async with chromium() as browser, portal(*demo_sites()) as front:
         for name, path, ready, theme, width, height in PICTURES:
             if name.endswith("partial"):
                 await front.addresses["cygnus"].stop()
-            async with view(front.url, theme=theme, width=width) as shown:
+            async with view(browser, front.url, theme=theme, width=width) as shown:
                 await shown.page.set_viewport_size({"width": width, "height": height})
                 page = await shown.open(path)
                 await page.locator(ready).first.wait_for()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
+import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
-from surfaces.portal.browsing import needs_chromium, portal, site, view
+from surfaces.portal.browsing import Portal, in_browser, portal, site, view
 
-pytestmark = needs_chromium
+pytestmark = in_browser
 
 PAGES = {
     "/sites": '[data-site="aurora"] progress',
@@ -18,33 +21,40 @@ PAGES = {
 }
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def front() -> AsyncIterator[Portal]:
+    """Two sites, one of which is down."""
+    async with portal(site("aurora"), site("borealis")) as one:
+        await one.addresses["borealis"].stop()
+        yield one
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_axe_finds_nothing_serious_on_any_page(theme: str) -> None:
-    async with portal(site("aurora"), site("borealis")) as front:
-        await front.addresses["borealis"].stop()
-        async with view(front.url, theme=theme) as shown:
-            for path, ready in PAGES.items():
-                page = await shown.open(path)
-                await expect(page.locator(ready).first).to_be_visible()
-                results = await Axe().run(page)
-                serious = [
-                    (path, one["id"], [node["target"] for node in one["nodes"][:3]], one["nodes"][0]["failureSummary"])
-                    for one in results.response["violations"]
-                    if one["impact"] in ("serious", "critical")
-                ]
-                assert serious == []
-
-
-async def test_on_a_phone_no_page_is_wider_than_the_screen() -> None:
-    async with portal(site("aurora")) as front, view(front.url, width=360) as shown:
+async def test_axe_finds_nothing_serious_on_any_page(browser: Browser, front: Portal, theme: str) -> None:
+    async with view(browser, front.url, theme=theme) as shown:
         for path, ready in PAGES.items():
             page = await shown.open(path)
             await expect(page.locator(ready).first).to_be_visible()
+            results = await Axe().run(page)
+            serious = [
+                (path, one["id"], [node["target"] for node in one["nodes"][:3]], one["nodes"][0]["failureSummary"])
+                for one in results.response["violations"]
+                if one["impact"] in ("serious", "critical")
+            ]
+            assert serious == []
+
+
+async def test_on_a_phone_no_page_is_wider_than_the_screen(browser: Browser, front: Portal) -> None:
+    async with view(browser, front.url, width=360) as shown:
+        for path, ready in PAGES.items():
+            page = await shown.open(path)
+            await expect(page.locator(ready).first).to_be_visible()
+            await expect(page.locator("td.kwh.muted")).to_have_count(0)  # which comes last
             assert await page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
 
-async def test_the_keyboard_alone_opens_a_job_and_switches_the_theme() -> None:
-    async with portal(site("aurora")) as front, view(front.url) as shown:
+async def test_the_keyboard_alone_opens_a_job_and_switches_the_theme(browser: Browser, front: Portal) -> None:
+    async with view(browser, front.url) as shown:
         page = await shown.open("/jobs?state=timeout")
         await expect(page.locator("table.jobs tbody tr").first).to_be_visible()
         await page.keyboard.press("Tab")

@@ -30,10 +30,18 @@ WRITES = {
 }
 
 
-@pytest_asyncio.fixture
-async def front(tmp_path: Path) -> AsyncIterator[Portal]:
-    async with provider() as one, portal(one, tmp_path) as found:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Portal]:
+    """One for all tests that leave it as it was: starting and stopping takes longer than what most of them ask."""
+    async with provider() as one, portal(one, tmp_path_factory.mktemp("portal")) as found:
         yield found
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def front(shared: Portal) -> Portal:
+    shared.provider.reset()
+    shared.site.heard.clear()
+    return shared
 
 
 # --- requests of other pages
@@ -185,6 +193,25 @@ async def test_the_cookie_of_an_attempt_is_no_session(tmp_path: Path) -> None:
     one = sessions(tmp_path, key)
     sealed = begun(one).partition("=")[2]
     assert one.attempt(request_with(f"ccgateway-signin={sealed}")) is None
+
+
+async def test_of_two_cookies_that_differ_neither_signs_anybody_in(tmp_path: Path) -> None:
+    one = sessions(tmp_path, new_key())
+    mine, planted = begun(one), begun(one)
+    assert await one.principal(request_with(f"a=b; {mine}; {mine}")) is not None
+    for both in (f"{mine}; {planted}", f"{planted}; {mine}"):
+        with pytest.raises(RequestError, match="over"):
+            await one.principal(request_with(both))
+
+
+@pytest.mark.parametrize("piece", ["\\\\", '\\"', "\\101", ";", "a=b;", '"', "ccgateway-session=a;"])
+async def test_no_cookie_holds_the_others_up(tmp_path: Path, piece: str) -> None:
+    one = sessions(tmp_path, new_key())
+    for of in ('ccgateway-session="{0}"', 'other="{0}"', "{0}"):
+        request = request_with(of.format(piece * (65_536 // len(piece))))
+        began = time.process_time()
+        one.has_cookie(request), one.attempt(request), await one.session(request)
+        assert time.process_time() - began < 2  # some milliseconds; 15 seconds and more where each step looks at all of it
 
 
 def test_behind_https_the_cookies_are_bound_to_the_host_and_never_sent_in_clear(tmp_path: Path) -> None:

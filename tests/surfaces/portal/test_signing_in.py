@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -23,8 +24,23 @@ from surfaces.servers import serving
 JOBS = "{ jobs(first: 500) { items { id user } } }"
 
 
-@pytest_asyncio.fixture
-async def front(tmp_path: Path) -> AsyncIterator[Portal]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Portal]:
+    """One for all tests that leave it as it was: starting and stopping takes longer than what most of them ask."""
+    async with provider() as one, portal(one, tmp_path_factory.mktemp("portal")) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def front(shared: Portal) -> Portal:
+    shared.provider.reset()
+    shared.site.heard.clear()
+    return shared
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fresh(tmp_path: Path) -> AsyncIterator[Portal]:
+    """One that has asked nobody anything yet."""
     async with provider() as one, portal(one, tmp_path) as found:
         yield found
 
@@ -58,22 +74,22 @@ async def test_who_signs_in_sees_their_own_jobs_until_they_sign_out(front: Porta
 
 
 @pytest.mark.parametrize("groups", [[], ["staff"], ["supporters"], ["admins"], ["root", "admin"]])
-async def test_who_is_signed_in_is_exactly_the_principal_of_their_token(front: Portal, groups: list[str]) -> None:
-    front.provider.claims = {"groups": groups}
-    token = front.provider.authority.token("alice", iss=front.provider.url, groups=groups)
+async def test_who_is_signed_in_is_exactly_the_principal_of_their_token(fresh: Portal, groups: list[str]) -> None:
+    fresh.provider.claims = {"groups": groups}
+    token = fresh.provider.authority.token("alice", iss=fresh.provider.url, groups=groups)
     query = "{ jobs(first: 500) { items { id user state } count } clusters { name } sites { name reachable } }"
-    async with front.browser() as browser, front.browser() as script:
-        await front.sign_in(browser)
-        front.site.heard.clear()
-        by_session = (await front.ask(browser, query)).json()
-        shown = {front.site.keys.verify(one.token or "", front.site.release) for one in front.site.heard}
-        front.site.heard.clear()
-        by_token = (await front.ask(script, query, {"Authorization": f"Bearer {token}"})).json()
+    async with fresh.browser() as browser, fresh.browser() as script:
+        await fresh.sign_in(browser)
+        fresh.site.heard.clear()
+        by_session = (await fresh.ask(browser, query)).json()
+        shown = {fresh.site.keys.verify(one.token or "", fresh.site.release) for one in fresh.site.heard}
+        fresh.site.heard.clear()
+        by_token = (await fresh.ask(script, query, {"Authorization": f"Bearer {token}"})).json()
         assert by_session == by_token and by_token["data"]["jobs"]["items"]
-        told, of_token = await front.session(browser), await front.session(script, **{"X-Auth-Token": token})
+        told, of_token = await fresh.session(browser), await fresh.session(script, **{"X-Auth-Token": token})
         assert (told["user"], told["roles"]) == (of_token["user"], of_token["roles"])
         assert {claims.subject for claims in shown} == {"alice"}
-    callers = Callers(front.settings)
+    callers = Callers(fresh.settings)
     try:
         assert (await callers.principal(token)).roles == set(told["roles"])
     finally:
@@ -100,10 +116,10 @@ async def test_a_public_client_proves_itself_by_pkce_alone(tmp_path: Path, monke
         assert (await front.sign_in(browser)).status_code == 303
 
 
-async def test_a_provider_that_takes_the_secret_in_the_form_only_gets_it_there(front: Portal) -> None:
-    front.provider.discovery = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
-    async with front.browser() as browser:
-        assert (await front.sign_in(browser)).status_code == 303
+async def test_a_provider_that_takes_the_secret_in_the_form_only_gets_it_there(fresh: Portal) -> None:
+    fresh.provider.discovery = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
+    async with fresh.browser() as browser:
+        assert (await fresh.sign_in(browser)).status_code == 303
 
 
 async def test_an_independent_provider_signs_people_in(tmp_path: Path) -> None:
@@ -221,12 +237,12 @@ async def test_another_browsers_code_does_not_sign_this_one_in(front: Portal) ->
         assert back.status_code == 401 and SESSION not in alice.cookies  # PKCE
 
 
-async def test_a_provider_that_says_its_name_has_to_say_it(front: Portal) -> None:
-    front.provider.discovery = {"authorization_response_iss_parameter_supported": True}
-    async with front.browser() as browser:
-        assert (await front.sign_in(browser)).status_code == 401
-        front.provider.callback = {"iss": front.provider.url}
-        assert (await front.sign_in(browser)).status_code == 303
+async def test_a_provider_that_says_its_name_has_to_say_it(fresh: Portal) -> None:
+    fresh.provider.discovery = {"authorization_response_iss_parameter_supported": True}
+    async with fresh.browser() as browser:
+        assert (await fresh.sign_in(browser)).status_code == 401
+        fresh.provider.callback = {"iss": fresh.provider.url}
+        assert (await fresh.sign_in(browser)).status_code == 303
 
 
 # --- where signing in leads
@@ -286,10 +302,10 @@ async def test_no_answer_can_be_framed_kept_or_told_on(front: Portal) -> None:
     ],
     ids=str,
 )  # fmt: skip
-async def test_a_discovery_document_that_cannot_be_used_signs_nobody_in(front: Portal, document: dict[str, Any]) -> None:
-    front.provider.discovery = document
-    async with front.browser() as browser:
-        begun = await browser.get(f"{front.url}/portal/signin", headers={"Accept": "text/html"})
+async def test_a_discovery_document_that_cannot_be_used_signs_nobody_in(fresh: Portal, document: dict[str, Any]) -> None:
+    fresh.provider.discovery = document
+    async with fresh.browser() as browser:
+        begun = await browser.get(f"{fresh.url}/portal/signin", headers={"Accept": "text/html"})
         assert begun.status_code == 503 and "ISSUER_UNAVAILABLE" in begun.text and "Try again" in begun.text
 
 
@@ -303,11 +319,35 @@ async def test_a_provider_that_is_down_is_told_at_once_and_asked_once_for_all(tm
         assert (await front.session(browser))["signIn"] == "/portal/signin"  # which works all the while
 
 
-async def test_discovery_is_read_once_for_many(front: Portal) -> None:
-    async with front.browser() as browser:
+async def test_a_provider_that_takes_a_request_and_never_answers_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ccgateway.identity.relying_party.SECONDS", 0.5)
+
+    async def hang(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ended.wait()
+        writer.close()
+
+    ended = asyncio.Event()
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as silent, provider() as one:
+        url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+        issuer = {"issuer": url, "jwks_url": f"{one.url}/jwks"}
+        async with portal(one, tmp_path, issuer=issuer) as front, front.browser() as browser:
+            begun = await browser.get(f"{front.url}/portal/signin", headers={"Accept": "text/html"})
+            assert begun.status_code == 503 and "ISSUER_UNAVAILABLE" in begun.text
+            assert (await front.session(browser))["signedIn"] is False  # which is told all the while
+        one.discovery = {"token_endpoint": f"{url}/token"}
+        async with portal(one, tmp_path) as front, front.browser() as browser:
+            back = await front.sign_in(browser)
+            assert back.status_code == 503 and "ISSUER_UNAVAILABLE" in back.text and SESSION not in browser.cookies
+        ended.set()
+
+
+async def test_discovery_is_read_once_for_many(fresh: Portal) -> None:
+    async with fresh.browser() as browser:
         for _ in range(5):
-            await front.sign_in(browser)
-    assert front.provider.asked.count("discovery") == 1
+            await fresh.sign_in(browser)
+    assert fresh.provider.asked.count("discovery") == 1
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,16 @@ async def test_a_body_that_is_too_large_is_refused(base: str) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "http://evil.example"}, {"Origin": "null"}],
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://[::1"},
+        {"Origin": "http://[localhost]"},
+        {"Origin": "//[v1.x]@localhost"},
+        {"Origin": ""},
+    ],
 )
 @pytest.mark.parametrize("base", ["", RELEASED])
 async def test_pages_of_other_origins_change_nothing(base: str, headers: dict[str, str]) -> None:

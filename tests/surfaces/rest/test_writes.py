@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -427,6 +428,25 @@ async def test_users_change_by_json_and_by_form(path: str, body: bytes, headers:
         "aurora": "DONE",
         "borealis": "UNCHANGED",
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("x", b'--x\r\nContent-Disposition: form-data; name="%s\r\n\r\n1\r\n--x--\r\n'),
+        ("x", b'--x\r\nContent-Type: multipart/mixed; boundary="%s\r\n\r\n1\r\n--x--\r\n'),
+        ("x", b'--x\r\nContent-Disposition: form-data; name="\r\n %s\r\n\r\n1\r\n--x--\r\n'),
+        ('"%s', b"--x--\r\n"),
+    ],
+)
+async def test_a_form_of_ever_more_parameters_is_refused_before_it_is_read(kind: str, body: bytes) -> None:
+    many = ";" * 60_000
+    headers = {"Content-Type": "multipart/form-data; boundary=" + kind.replace("%s", many)}
+    began = time.process_time()
+    async with client_of(RestGateway()) as client:
+        answer = await client.post("/api/user/bob?site=*", content=body.replace(b"%s", many.encode()), headers=headers)
+    assert answer.status_code == 400 and "semicolons" in answer.json()["error"]
+    assert time.process_time() - began < 1.5  # three seconds where each is held against all before it
 
 
 async def test_users_do_not_change_to_nothing() -> None:

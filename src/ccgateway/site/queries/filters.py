@@ -189,7 +189,10 @@ def _pushed(facts: QueryFacts, condition: Condition) -> _Pushed | None:
             return _host(wanted) if facts.hosts == "alone" else _within("node", "hostname", wanted, facts.hosts)
         case IntRange() | FloatRange() if name in _RANGES:
             bounds = _range(facts, wanted)
-            return None if bounds is None else _Pushed({_RANGES[name]: bounds.filter}, bounds.is_exact)
+            if bounds is None:
+                return None
+            # no release takes a job of less than one node
+            return _Pushed({_RANGES[name]: bounds.filter}, bounds.is_exact or name == "num_nodes")
         case MetricStat():
             bounds = _range(facts, wanted.range)
             if bounds is None:

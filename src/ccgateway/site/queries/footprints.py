@@ -6,7 +6,7 @@ averages and statistics are read from the job list, which has those of jobs that
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -28,9 +28,10 @@ from ccgateway.jobs.statistics.footprints import (
 )
 from ccgateway.site.exchange import CallContext
 from ccgateway.site.queries.documents import started_within
+from ccgateway.site.queries.filters import Filter
 from ccgateway.site.queries.scanning import Scan
 from ccgateway.site.queries.statistics import FALLS_BACK, ExactFilter, exact_filter
-from ccgateway.site.queries.windows import few_enough
+from ccgateway.site.queries.windows import MOST_JOBS, few_enough
 from ccgateway.site.releases import Dialect
 from ccgateway.site.releases.query import QueryReply
 
@@ -203,32 +204,55 @@ def _statistics(row: JobRow, site: str) -> Mapping[str, Summary] | None:
 
 
 async def read_heatmap(site: Instance, context: CallContext, wanted: HeatmapWanted, budget: int) -> list[list[float]]:
-    """The samples of every job that matches. ``UNSUPPORTED`` where the site cannot be asked, as they are nowhere else."""
+    """The samples of every job that matches. Where the release does not evaluate the filter, the jobs are looked for first and
+    then named by their ids; ``UNSUPPORTED`` where it does not know these either, as samples are nowhere else."""
+
+    async def told(dialect: Dialect) -> list[list[float]] | str:
+        if not (way := site.reads(context.credential)).by_query:
+            return way.reason
+        filters = _parts(dialect, context, wanted.filters, site.name)
+        if isinstance(filters, str):
+            return filters
+        windows = [] if filters.never else await few_enough(site, context, filters.elements, most=budget)
+        return await _samples(site, context, wanted, [[*filters.elements, started_within(window)] for window in windows])
+
+    found = await site.in_dialect(context, told)
+    if not isinstance(found, str):
+        return found
+    ids = [
+        row.id
+        async for rows in Scan(site, context, conditions_of(wanted.filters, site.name), frozenset(), budget).pages()
+        for row in rows
+    ]
+
+    async def named(dialect: Dialect) -> list[list[float]]:
+        if ids and not (dialect.statistics.finds_ids and site.reads(context.credential).by_query):
+            raise SiteError(Code.UNSUPPORTED, site.name, f"Samples cannot be had by this filter or token: {found}.")
+        parts = [ids[start : start + MOST_JOBS] for start in range(0, len(ids), MOST_JOBS)]
+        return await _samples(site, context, wanted, [[{"dbId": [str(one) for one in part]}] for part in parts])
+
+    return await site.in_dialect(context, named)
+
+
+async def _samples(
+    site: Instance, context: CallContext, wanted: HeatmapWanted, questions: Sequence[Sequence[Filter]]
+) -> list[list[float]]:
     document = (
         "query($f:[JobFilter!]!,$r:Int!,$c:Int!,$ax:Float!,$ay:Float!,$bx:Float!,$by:Float!)"
         "{rooflineHeatmap(filter:$f,rows:$r,cols:$c,minX:$ax,minY:$ay,maxX:$bx,maxY:$by)}"
     )
     ends = {"ax": wanted.min_x, "ay": wanted.min_y, "bx": wanted.max_x, "by": wanted.max_y}
-
-    async def told(dialect: Dialect) -> list[list[float]]:
-        filters = _parts(dialect, context, wanted.filters, site.name)
-        if isinstance(filters, str):
-            raise SiteError(Code.UNSUPPORTED, site.name, f"Samples cannot be had by this filter: {filters}.")
-        whole = [[0.0] * wanted.cols for _ in range(wanted.rows)]
-        if filters.never:
-            return whole
-        for window in await few_enough(site, context, filters.elements, most=budget):
-            variables = {"f": [*filters.elements, started_within(window)], "r": wanted.rows, "c": wanted.cols, **ends}
-            cells = (await site.query(context, document, variables, _HEATMAP)).roofline_heatmap
-            if [len(row) for row in cells] != [wanted.cols] * wanted.rows or not all(
-                map(isfinite, (v for row in cells for v in row))
-            ):
-                raise SiteError(Code.WRONG_RELEASE, site.name, "The site's heat map has another size than was asked for.")
-            for row, more in zip(whole, cells, strict=True):
-                row[:] = [one + other for one, other in zip(row, more, strict=True)]
-        return whole
-
-    return await site.in_dialect(context, told)
+    whole = [[0.0] * wanted.cols for _ in range(wanted.rows)]
+    for filters in questions:
+        variables = {"f": filters, "r": wanted.rows, "c": wanted.cols, **ends}
+        cells = (await site.query(context, document, variables, _HEATMAP)).roofline_heatmap
+        if [len(row) for row in cells] != [wanted.cols] * wanted.rows or not all(
+            map(isfinite, (v for row in cells for v in row))
+        ):
+            raise SiteError(Code.WRONG_RELEASE, site.name, "The site's heat map has another size than was asked for.")
+        for row, more in zip(whole, cells, strict=True):
+            row[:] = [one + other for one, other in zip(row, more, strict=True)]
+    return whole
 
 
 # --- statistics of each job

@@ -16,7 +16,7 @@ from cachetools import TLRUCache
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.base import JobsWanted
 from ccgateway.site.credentials import Credential
-from ccgateway.site.outages import RememberedFailureError
+from ccgateway.site.outage import RememberedFailureError
 from ccgateway.site.queries.filters import QueryPlan, plan_for
 from ccgateway.site.releases import Dialect
 

@@ -14,6 +14,9 @@ from ccgateway.jobs.filters import JobFilter, TimeRange
 
 __all__ = ["Resume", "until"]
 
+#: the last second that has a date, and more rows than any export has: beyond, a token is none of ours
+END_OF_TIME, MOST_ROWS = 253_402_300_799, 1 << 53
+
 
 class Resume(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Where an export goes on: after ``rows`` rows, at ``cursor`` (``None``: at its beginning), as of ``as_of`` (epoch seconds).
@@ -42,7 +45,7 @@ class Resume(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
             found = msgspec.msgpack.decode(packed, type=cls)
         except (ValueError, msgspec.MsgspecError):
             raise RequestError(Code.INVALID_CURSOR, "resume: this is no token of an export. Start without one.") from None
-        is_sound = found.rows >= 0 and 0 <= found.as_of < 1 << 40 and abs(found.latest or 0) < 1 << 40
+        is_sound = 0 <= found.rows <= MOST_ROWS and 0 <= found.as_of <= END_OF_TIME and abs(found.latest or 0) <= END_OF_TIME
         if found.version != 1 or found.digest != digest or not is_sound:
             message = (
                 "resume: this token belongs to another export: filters, columns, shard, running or sites differ, or who asks."

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
+from bisect import bisect_left
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from cachetools import LRUCache
 from graphql import (
@@ -22,6 +25,8 @@ from graphql import (
     ListValueNode,
     OperationDefinitionNode,
     OverlappingFieldsCanBeMergedRule,
+    Source,
+    SourceLocation,
     ValueNode,
     VariableNode,
     Visitor,
@@ -47,9 +52,11 @@ __all__ = ["Document", "Documents"]
 BYTES_PER_TOKEN = 650
 #: validation errors of one document that are worth telling
 MOST_ERRORS = 20
-#: tokens of a document that is read on the spot, at some 40 microseconds each; larger ones are in a thread. Of those fewer errors
-#: are told, as each may repeat all of it
-FEW_TOKENS, FEW_ERRORS = 500, 5
+#: tokens and characters of a document that is read on the spot, at some 40 and 0.3 microseconds each; larger ones are read in a
+#: thread. Of those with more tokens fewer errors are told, as each may repeat all of it
+FEW_TOKENS, FEW_CHARACTERS, FEW_ERRORS = 500, 16_000, 5
+#: characters for each token that a document may have: to say where one stands, graphql-core looks at all that come before
+CHARACTERS_PER_TOKEN = 20
 #: characters of a name: the schema has none of that length, and unknown ones are compared with all that there are
 LONGEST_NAME = 255
 #: graphql-core's, but for the one that compares every field with every other one
@@ -112,7 +119,7 @@ class Documents:
         loop = asyncio.get_running_loop()
         is_short = len(text) <= 8 * FEW_TOKENS
         tokens = self._tokens(text) if is_short else await loop.run_in_executor(self._thread, self._tokens, text)
-        if tokens <= FEW_TOKENS:
+        if tokens <= FEW_TOKENS and len(text) <= FEW_CHARACTERS:
             return self._keep(text, self._read(text, tokens))
         return self._keep(text, await loop.run_in_executor(self._thread, self._read, text, tokens))
 
@@ -149,8 +156,15 @@ class Documents:
 
     def _tokens(self, text: str) -> int:
         """How many tokens ``text`` has, found out before it is parsed. Raises ``Refusal`` where they are too many."""
-        outside, inside = _count_tokens(text)
         most, most_listed = self._limits.query_tokens, self._limits.query_cost
+        for amount, allowed, what in (
+            (len(text), CHARACTERS_PER_TOKEN * (most + most_listed), "characters"),
+            (max(text.count("\n"), text.count("\r")), most + most_listed, "lines"),
+        ):
+            if amount > allowed:
+                words = "what limits.query_tokens and limits.query_cost leave room for. Send long values as variables."
+                raise Refusal.because(Code.LIMIT_EXCEEDED, f"The query has more than {allowed} {what}, {words}")
+        outside, inside = _count_tokens(text)
         if outside > most:
             message = f"The query has more than {most} tokens, which is the limit (limits.query_tokens)."
             raise Refusal.because(Code.LIMIT_EXCEEDED, message)
@@ -174,7 +188,7 @@ class Documents:
         operations = {
             one.name.value if one.name else None: one for one in node.definitions if isinstance(one, OperationDefinitionNode)
         }
-        weight = len(text) + BYTES_PER_TOKEN * (node.token_count or 0)
+        weight = sys.getsizeof(text) + BYTES_PER_TOKEN * (node.token_count or 0)
         return Document(text, node, fragments, operations, _switches(node), items, has_mutations(node), weight)
 
 
@@ -244,9 +258,24 @@ def _ends(values: Sequence[ValueNode]) -> tuple[ValueNode, ...]:
     return tuple(max(pairs, key=lambda pair: (len(pair[1]), pair[1]))[0] for pairs in signs if pairs)
 
 
+class _Text(Source):
+    """A text whose lines are looked for once, however many errors say where they are in it."""
+
+    @cached_property
+    def _line_ends(self) -> tuple[list[int], list[int]]:
+        found = [one.span() for one in re.finditer(r"\r\n|[\n\r]", self.body)]
+        return [start for start, _ in found], [end for _, end in found]
+
+    def get_location(self, position: int) -> SourceLocation:
+        """As graphql-core's."""
+        starts, ends = self._line_ends
+        before = bisect_left(starts, position)
+        return SourceLocation(before + 1, position + 1 - (ends[before - 1] if before else 0))
+
+
 def _parse(text: str) -> DocumentNode:
     try:
-        return parse(text)
+        return parse(_Text(text))
     except GraphQLError as error:
         code = Code.GRAPHQL_PARSE_FAILED
         raise Refusal(code, request_entries(code, [error])) from None

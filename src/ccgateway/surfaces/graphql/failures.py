@@ -96,6 +96,8 @@ def gap_entry(gap: Gap) -> Entry:
     """A site that is missing, wholly or in part, from an answer that stands."""
     report = gap.report
     entry = _entry(report.code or Code.INTERNAL, report.message or "incomplete", retryable=report.retryable, site=report.site)
+    if report.retry_after is not None:
+        entry["extensions"]["retryAfter"] = report.retry_after
     return {**entry, "path": list(gap.path)}
 
 

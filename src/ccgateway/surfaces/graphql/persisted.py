@@ -6,6 +6,8 @@ what the same caller has sent before: nobody loses what others keep in use.
 
 from __future__ import annotations
 
+import sys
+
 from cachetools import LRUCache
 
 from ccgateway.errors import Code
@@ -14,8 +16,8 @@ from ccgateway.surfaces.graphql.wire import GraphQLRequest
 
 __all__ = ["PersistedQueries"]
 
-#: texts and characters of them for one caller, and callers whose texts are kept
-MOST_TEXTS, MOST_CHARACTERS, MOST_CALLERS = 200, 1 << 20, 64
+#: texts and bytes of them for one caller, and callers whose texts are kept
+MOST_TEXTS, MOST_BYTES, MOST_CALLERS = 200, 1 << 20, 64
 
 
 class PersistedQueries:
@@ -37,8 +39,8 @@ class PersistedQueries:
 
     def keep(self, digest: str, text: str, caller: str) -> None:
         """Remembers a text that was found valid, and whose hash is ``digest``."""
-        share = self._shares.setdefault(caller, LRUCache(MOST_CHARACTERS, getsizeof=len))
-        if len(text) <= MOST_CHARACTERS:
+        share = self._shares.setdefault(caller, LRUCache(MOST_BYTES, getsizeof=sys.getsizeof))
+        if sys.getsizeof(text) <= MOST_BYTES:
             share[digest] = text
         if len(share) > MOST_TEXTS:
             share.popitem()

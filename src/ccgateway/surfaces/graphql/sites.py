@@ -7,6 +7,7 @@ from enum import Enum
 import strawberry
 
 from ccgateway.federation import questions
+from ccgateway.federation.questions import BreakerState
 from ccgateway.surfaces.graphql.fields import computed
 from ccgateway.surfaces.graphql.scalars import Time
 
@@ -29,6 +30,7 @@ class SiteReport:
     code: str | None = strawberry.field(description="The error code, as in `extensions.code`; null if nothing is missing.")
     message: str | None = strawberry.field(description="What happened, in words; null if nothing is missing.")
     retryable: bool = strawberry.field(description="Whether asking again a little later may help.")
+    retry_after: int | None = strawberry.field(description="Seconds after which to ask again; null where nothing tells.")
     elapsed: float = strawberry.field(description="Seconds it took.")
     calls: int = strawberry.field(
         description="HTTP requests sent to it; where the gateway hides other people's jobs, 1 for any number."
@@ -64,6 +66,19 @@ class SiteReads:
     why: str = strawberry.field(description="Why, in words; also what keeps the gateway from the other way for now.")
 
 
+strawberry.enum(
+    BreakerState, name="SiteBreaker", description="Whether failures of a site keep questions from it (`CIRCUIT_OPEN`)."
+)
+
+
+@strawberry.type(description="How long a site takes, as the newest requests to it that it answered have shown.")
+class SiteLatency:
+    calls: int = strawberry.field(description="How many requests that is.")
+    p50: float = strawberry.field(description="Seconds that half of them took at the most.")
+    p95: float = strawberry.field(description="Seconds that 95 of 100 took at the most.")
+    p99: float = strawberry.field(description="Seconds that 99 of 100 took at the most.")
+
+
 @strawberry.type(description="One cc-backend instance behind the gateway, as it is now.")
 class Site:
     name: str = strawberry.field(description="The site's name, as in `Job.site` and in job ids.")
@@ -76,12 +91,23 @@ class Site:
     reachable: bool = strawberry.field(description="Whether it answered just now.")
     since: Time = strawberry.field(description="Since when that is so.")
     elapsed: float | None = strawberry.field(description="Seconds its answer took; null if it gave none.")
+    breaker: BreakerState = strawberry.field(
+        description="`OPEN` or `HALF_OPEN` while its failures keep questions from it, be it those with one token."
+    )
+    breaker_since: Time = strawberry.field(description="Since when that is so.")
     last_error: SiteFailure | None = computed(
         _last_error, description="Its newest failure; null if it had none. In words only to those who may see everything."
+    )
+    latency: SiteLatency | None = strawberry.field(
+        description="How long it takes, whoever asks; null to those who may not see everything, and before it has answered."
     )
     capabilities: list[str] = strawberry.field(description="What the release there can do that not every release can.")
     reads: SiteReads | None = strawberry.field(
         description="How the caller's jobs there are read; null where the caller is not let in."
+    )
+    page_url: str | None = strawberry.field(
+        description="Base URL of the site's own pages: a job's is `/monitoring/job/` and its number there. Null where the "
+        "settings name none, or the caller is not let in."
     )
     same_as: str | None = strawberry.field(
         description="The other site that is one and the same instance, if two are; only one of them is asked."

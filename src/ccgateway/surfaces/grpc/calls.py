@@ -22,12 +22,14 @@ from ccgateway.identity.callers import Callers
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import GrpcSettings
 from ccgateway.surfaces.callers import token_among
+from ccgateway.surfaces.grpc.costs import check_fields
 from ccgateway.surfaces.grpc.statuses import status_of, trailers_of
 from ccgateway.surfaces.requests import begin_request
 from ccgateway.telemetry import Observer
 from ccgateway.telemetry.recorder import Recorder
 from ccgateway.telemetry.requests import RequestRecord, Surface, recorded, waiting
 from ccgateway.traffic.admission import Sending, Traffic
+from ccgateway.traffic.overload import current_arrival, is_arrival
 
 __all__ = ["Call", "Calls"]
 
@@ -77,6 +79,8 @@ class Call:
         """Sends one message of a stream; returns when the client has room for the next. Raises ``RATE_LIMITED`` where it does not
         take it in time."""
         self._calls.check_size(message)
+        if (arrival := current_arrival()) is not None:
+            arrival.leave()  # from now on it takes as long as its reader likes
         seconds = self._calls.settings.stalled_after
         try:
             with waiting():
@@ -95,6 +99,7 @@ class Calls:
     traffic: Traffic
     settings: GrpcSettings
     most_request_bytes: int
+    most_request_fields: int
     recorder: Recorder = field(default_factory=lambda: Recorder(Observer()))
     is_stopping: bool = False
     _running: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -172,7 +177,8 @@ class Calls:
                 caller = await self._caller(context)
                 record.caller = caller.subject
                 until = _caller_deadline(context)
-                with caller_waits_until(until):
+                arrival = self.traffic.overload.arrive(caller.share, is_timed=False)
+                with caller_waits_until(until), is_arrival(arrival):
                     return await work(Call(caller, request_id, until, self, context))
         except GatewayError as error:
             failure = error
@@ -235,6 +241,7 @@ class Calls:
         if len(body) > self.most_request_bytes:
             text = f"The request is larger than {self.most_request_bytes} bytes (limits.body_bytes)."
             raise RequestError(Code.BODY_TOO_LARGE, text)
+        check_fields(body, kind.DESCRIPTOR, self.most_request_fields)
         try:
             return kind.FromString(body)
         except DecodeError:

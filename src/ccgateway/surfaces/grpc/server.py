@@ -32,6 +32,8 @@ LAST_WORDS = 1.0
 STREAMS_OF_CONNECTION = 1000
 #: bytes of the metadata of a request, as of the head of one by HTTP
 METADATA_BYTES = 64 << 10
+#: fields of a request for each unit of what it may cost: each of the items that are counted there has a few
+FIELDS_PER_COST = 4
 #: milliseconds between a client's own pings that are taken for a flood if they come faster
 PINGS_EVERY = 10_000
 
@@ -45,7 +47,8 @@ class GrpcFace:
         *, exports: Streams, recorder: Recorder | None = None,
     ) -> None:  # fmt: skip
         self.settings, self.limits = settings, limits
-        self.calls = Calls(callers, traffic, settings, limits.body_bytes, recorder or Recorder(Observer()))
+        most_fields = FIELDS_PER_COST * limits.query_cost
+        self.calls = Calls(callers, traffic, settings, limits.body_bytes, most_fields, recorder or Recorder(Observer()))
         self.handlers = tuple(handlers_for(self.calls, gateway, exports, limits))
         self.tls = settings.read_tls()
 

@@ -34,6 +34,8 @@ SHELL_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+#: scripts that are no modules
+PLAIN_SCRIPTS = {"theme.js", "uplot.js"}
 #: an asset under the address that holds its digest is what it is for good; under another, it is asked for anew each time
 FOR_GOOD, ASK_AGAIN = "public, max-age=31536000, immutable", "no-cache"
 
@@ -59,7 +61,10 @@ class Pages:
         }
         tags = "".join(f"{name}{asset.tag}" for name, asset in self._assets.items())
         self.digest = hashlib.sha256(tags.encode()).hexdigest()[:12]
-        self._shell = (folder / SHELL).read_text("utf-8")
+        # else a browser would find out only step by step which modules import which
+        modules = [name for name in self._assets if name.endswith(".js") and name not in PLAIN_SCRIPTS]
+        preloads = "\n".join(f'<link rel="modulepreload" href="{{assets}}/{name}">' for name in modules)
+        self._shell = (folder / SHELL).read_text("utf-8").replace("{preloads}", preloads)
 
     async def shell(self, request: Request) -> Response:
         """Any page. The address at which a proxy serves the gateway (``root_path``) goes before all addresses in it."""

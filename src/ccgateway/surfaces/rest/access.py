@@ -49,4 +49,7 @@ def refuse_other_origins(request: Request, allowed: frozenset[str]) -> None:
 
 
 def _is_own(origin: str, request: Request) -> bool:
-    return urlsplit(origin).netloc == request.headers.get("host")
+    try:
+        return urlsplit(origin).netloc == request.headers.get("host")
+    except ValueError:  # brackets or characters that no host has
+        return False

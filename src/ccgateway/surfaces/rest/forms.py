@@ -19,6 +19,8 @@ __all__ = ["FORMS", "NEW_USER", "form_in", "is_form", "read_deleted_user", "read
 URLENCODED, MULTIPART = FORMS = "application/x-www-form-urlencoded", "multipart/form-data"
 #: bytes of a form: of a user's few fields, none is long
 MOST_FORM = 64 << 10
+#: semicolons in a form in parts: between two of them the library looks at all that came before
+MOST_PARAMETERS = 200
 #: a form with these fields
 NEW_USER: Schema = {
     "type": "object",
@@ -58,6 +60,8 @@ def _kind(call: Call) -> str:
 
 
 def _parts(body: bytes, content_type: str) -> dict[str, str]:
+    if body.count(b";") + content_type.count(";") > MOST_PARAMETERS:
+        raise RequestError(Code.BAD_REQUEST, f"The form has more than {MOST_PARAMETERS} semicolons. Send it urlencoded.")
     whole = b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n" + body
     try:
         parts = BytesParser(policy=compat32).parsebytes(whole).get_payload()

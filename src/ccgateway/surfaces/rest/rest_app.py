@@ -12,7 +12,7 @@ from dataclasses import replace
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from ccgateway.errors import Code, GatewayError, RequestError
+from ccgateway.errors import Code, GatewayError, RequestError, SiteError
 from ccgateway.identity.principal import Principal
 from ccgateway.surfaces.callers import CallerOf
 from ccgateway.surfaces.presence import WhileConnected
@@ -72,7 +72,7 @@ class RestApp:
             note_error(error.code if isinstance(error, GatewayError) else Code.BAD_REQUEST)
             headers = {"Connection": "close"} if isinstance(error, GatewayError) and error.code is Code.BODY_TOO_LARGE else {}
             answer = self._format.failed(error)
-            if isinstance(error, RequestError) and error.retry_after is not None:
+            if isinstance(error, RequestError | SiteError) and error.retry_after is not None:
                 headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
             return _with(answer, answer.status, headers)
         except Exception:
@@ -134,9 +134,12 @@ class RestApp:
         )
         check_values(body, limits.body_values)
         check_texts(body, limits.body_texts)
-        headers = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
+        headers: dict[str, list[str]] = {}
+        for name, value in request.headers.items():
+            headers.setdefault(name, []).append(value)
         query = Query(request.scope["query_string"].decode("latin-1"))
-        call = Call(self._state, self._format, caller, request.method, match.values, query, headers, body, request_id, closing)
+        joined = {name: ", ".join(values) for name, values in headers.items()}
+        call = Call(self._state, self._format, caller, request.method, match.values, query, joined, body, request_id, closing)
         async with WhileConnected(request.receive), self._state.traffic.admitted(caller.share, sending):
             answer = await operation.run(call)
         if sending.refusal is not None:

@@ -14,6 +14,7 @@ const JOB = `query Job($id: ID!) { job(id: $id) {
   footprint { name stat value } } }`;
 const ENERGY = "query Energy($id: ID!) { job(id: $id) { energyFootprint { hardware metric value } } }";
 const BESIDE = "query Beside($id: ID!) { job(id: $id) { concurrentJobs { count items { id jobId } } } }";
+const SITE = "query Site($sites: [String!]) { sites(names: $sites) { pageUrl } }";
 const CLUSTER = `query Cluster($sites: [String!]) { clusters(sites: $sites) { name
   metricConfig { name unit { prefix base } scope peak normal caution alert lowerIsBetter }
   subClusters { name flopRateScalar { value unit { prefix base } } flopRateSimd { value unit { prefix base } } memoryBandwidth { value unit { prefix base } }
@@ -23,13 +24,18 @@ const MONITORING = ["not monitored", "running or being archived", "archiving fai
 const fact = (name, ...value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
 const section = (title, ...content) => el("section", { class: "card" }, el("h2", {}, title), content);
 
-function facts(job) {
+/** Of the job at its own site, of which nobody is told from where somebody comes; null where there is none. */
+function pageOf(job, base) {
+  return /^https?:\/\//.test(base ?? "") ? `${base}/monitoring/job/${encodeURIComponent(job.id.slice(job.id.indexOf(":") + 1))}` : null;
+}
+
+function facts(job, page) {
   const share = { none: "alone on its nodes", single_user: "with jobs of the same user", multi_user: "with jobs of others" };
   return el("dl", { class: "facts wide" },
     fact("User", link(`/jobs?user=${encodeURIComponent(`=${job.user}`)}`, theirs(job.user, 80))),
     fact("Project", link(`/jobs?project=${encodeURIComponent(`=${job.project}`)}`, theirs(job.project, 80))),
     fact("Cluster", theirs(job.cluster, 80), " · ", theirs(job.subCluster, 80)),
-    fact("Site", theirs(job.site, 80)),
+    fact("Site", theirs(job.site, 80), ...(page ? [" · ", el("a", { href: page, target: "_blank", rel: "noreferrer" }, "its page there")] : [])),
     fact("Started", time(job.startTime)),
     fact("Ran", `${duration(job.duration)}${job.walltime ? ` of ${duration(job.walltime)}` : ""}`),
     fact("Nodes", number(job.numNodes)),
@@ -114,16 +120,25 @@ export async function show(main, { signal, session, argument }) {
   if (name) heading.after(el("p", { class: "lead" }, theirs(name, 120)));
   heading.append(state);
   const [top, kept, tags, notes, levels, energy, beside, orders] = Array.from({ length: 8 }, () => el("div"));
+  let page = null;
   let extra = { configs: new Map(), subCluster: null };
+
+  // forms are drawn anew only with what they are about, as somebody may be filling them in
+  const drawn = new Map();
+  function once(box, about, make) {
+    const text = JSON.stringify(about);
+    if (drawn.get(box) !== text) box.replaceChildren(make() ?? "");
+    drawn.set(box, text);
+  }
 
   function draw() {
     state.textContent = job.state.replaceAll("_", " ");
     state.className = `pill ${job.state}`;
-    top.replaceChildren(facts(job));
-    tags.replaceChildren(tagOrders(job, changed));
+    top.replaceChildren(facts(job, page));
+    once(tags, job.tags, () => tagOrders(job, changed));
     kept.replaceChildren(...[metadata(job)].flat());
     levels.replaceChildren(footprint(job, extra.configs));
-    orders.replaceChildren(adminOrders(job, session, changed) ?? "");
+    once(orders, job.state, () => adminOrders(job, session, changed));
   }
 
   /** Takes over the job as a write's result has it; reads it again where there is none. */
@@ -154,6 +169,10 @@ export async function show(main, { signal, session, argument }) {
     const parts = data.job.energyFootprint ?? [];
     if (parts.length) energy.append(el("p", { class: "muted" }, "Energy: ", parts.map((one) => `${clean(one.hardware, 40)} ${number(one.value)} kWh`).join(", ")));
   }).catch(() => {}); // not every release tells
+  ask(SITE, { sites: [job.site] }, signal).then(({ data }) => {
+    page = pageOf(job, data.sites[0]?.pageUrl);
+    if (page) top.replaceChildren(facts(job, page));
+  }).catch(() => {}); // without it there is no link
   ask(BESIDE, { id }, signal).then(({ data }) => {
     const list = data.job.concurrentJobs;
     if (list?.items.length) beside.append(el("p", {}, "Shared hosts with ", list.items.slice(0, 20).flatMap((one) => [link(`/job/${encodeURIComponent(one.id)}`, String(one.jobId)), " "])));

@@ -37,8 +37,15 @@ export function failure(error, again) {
   );
 }
 
+/** What is said above a page whose content cannot be read again for now. */
+export function stale(error) {
+  const since = new Date().toLocaleTimeString();
+  return el("div", { class: "notice partial", role: "status", data: { code: error.code ?? "INTERNAL" } },
+    el("p", {}, el("strong", {}, `What is shown may be old: since ${since} it cannot be read again.`), " ", theirs(error.message, 300), " ", el("code", {}, error.code ?? "INTERNAL"), " It is tried again all the time."));
+}
+
 /** The banner that says which sites are missing from an answer; null if none is. */
-export function missing(reports, errors = []) {
+export function missing(reports, errors = [], title = "This is not everything.") {
   const lacking = (reports ?? []).filter((report) => report.status === "FAILED" || report.status === "PARTIAL");
   const known = new Set(lacking.map((report) => report.site));
   const others = errors.filter((error) => error.extensions?.site && !known.has(error.extensions.site));
@@ -49,7 +56,7 @@ export function missing(reports, errors = []) {
   if (!all.length) return null;
   return el(
     "div", { class: "notice partial", role: "status" },
-    el("p", {}, el("strong", {}, "This is not everything.")),
+    el("p", {}, el("strong", {}, title)),
     el("ul", {}, all.slice(0, 20).map((one) =>
       el("li", {}, theirs(one.site), ` ${one.what}: `, theirs(one.message, 300), " ", el("code", {}, one.code ?? "?"), ` ${remedy(one.code, one.retryable)}`))),
     link("/sites", "How the sites are"),

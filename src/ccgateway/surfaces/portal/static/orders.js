@@ -15,7 +15,7 @@ const OUTCOMES = {
   DONE: ["good", "Done."],
   UNCHANGED: ["good", "It was so already; nothing was changed."],
   PENDING: ["partial", "The site has taken it and will show it later."],
-  FAILED: ["bad", "It did not take effect."],
+  FAILED: ["bad", "It did not take effect, or not wholly."],
   UNKNOWN: ["partial", "It was sent, and whether it took effect could not be found out. Look before you send it again."],
 };
 

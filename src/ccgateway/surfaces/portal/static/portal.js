@@ -1,8 +1,10 @@
 // Which page is shown, and going from one to another without loading everything anew.
 
+import { token } from "./api.js";
 import { el, root } from "./dom.js";
-import { failure } from "./notices.js";
-import { drawSession, readSession } from "./session.js";
+import { failure, stale } from "./notices.js";
+import { every } from "./repeating.js";
+import { askToSignIn, drawSession, isOver, readSession, sessionOver } from "./session.js";
 
 const PAGES = [
   [/^\/sites\/?$/, "Sites", () => import("./sites.js")],
@@ -11,6 +13,7 @@ const PAGES = [
   [/^\/usage\/?$/, "Usage", () => import("./usage.js")],
 ];
 const main = document.getElementById("page");
+const state = document.getElementById("state");
 let leaving = new AbortController();
 let session = null;
 
@@ -36,6 +39,8 @@ async function show() {
   }
   const [pattern, title, load] = PAGES.find(([one]) => one.test(path)) ?? PAGES[0];
   document.title = `${title} · ClusterCockpit gateway`;
+  state.replaceChildren();
+  if (session.open === false && !session.signedIn && !token()) return main.replaceChildren(askToSignIn(session, begin));
   try {
     const page = await load();
     if (signal.aborted) return;
@@ -51,8 +56,9 @@ async function show() {
 export function go(path) {
   history.replaceState({ ...history.state, scroll: scrollY }, "");
   history.pushState({}, "", root + path);
+  const shown = show(); // the page that is left notes how far it was scrolled
   scrollTo(0, 0);
-  show().then(() => main.focus({ preventScroll: true }));
+  shown.then(() => main.focus({ preventScroll: true }));
 }
 
 async function begin() {
@@ -76,7 +82,18 @@ document.addEventListener("click", (event) => {
 });
 addEventListener("popstate", show);
 document.addEventListener("unauthenticated", async () => {
+  const before = session;
   session = await readSession().catch(() => session);
   drawSession(session, begin);
+  // the page stays as it is: whoever signs in again comes back to it
+  if (!session.signedIn) state.replaceChildren(sessionOver(before, session, begin));
+});
+document.addEventListener("stale", ({ detail: error }) => {
+  if (state.querySelector(".over")) return;
+  state.replaceChildren(error ? stale(error) : "");
+});
+// a page that asks for nothing would not notice it
+every(60, new AbortController().signal, async () => {
+  if (session?.signedIn && (await isOver())) document.dispatchEvent(new CustomEvent("unauthenticated"));
 });
 begin();

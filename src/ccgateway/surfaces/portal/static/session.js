@@ -10,6 +10,12 @@ export async function readSession() {
   return response.json();
 }
 
+/** Whether somebody who was signed in is so no more. */
+export async function isOver() {
+  const response = await request("/portal/session");
+  return response.ok && !(await response.json()).signedIn;
+}
+
 /** Whether buttons for administrators are worth showing: roles that are not known may suffice. */
 export const mayAdminister = (session) =>
   session.open !== false || token() !== null || session.roles.some((role) => role === "admin" || role === "api");
@@ -49,24 +55,51 @@ function themeButton() {
   return button;
 }
 
+/** What can be done to say who one is; what leads away leads back to the page that is shown then. */
+function waysIn(session, changed) {
+  const signIn = (event) => {
+    const next = encodeURIComponent(location.pathname.slice(root.length) + location.search);
+    event.currentTarget.href = `${root}${session.signIn}?next=${next}`;
+  };
+  return [
+    session.signIn ? el("a", { class: "button primary", href: root + session.signIn, onclick: signIn, data: { whole: "" } }, "Sign in") : null,
+    session.pasteToken ? el("button", { type: "button", class: "quiet", onclick: () => tokenDialog(changed) }, "Use a token") : null,
+  ].filter(Boolean);
+}
+
+/** What is shown in place of any page to those of whom nothing is known. */
+export function askToSignIn(session, changed) {
+  return el("div", { class: "empty welcome" }, el("h1", {}, "Jobs of all sites"),
+    el("p", {}, "Sign in to see them: you will see here what you may see at each site."),
+    el("div", { class: "buttons" }, waysIn(session, changed)));
+}
+
+/** What is said above a page once who looked at it is not known any more. `before`: who that was. */
+export function sessionOver(before, session, changed) {
+  const what = token() ? "Your token is not accepted (any more)." : before.signedIn ? "Your session is over." : "You are not signed in.";
+  return el("div", { class: "notice bad over", role: "alert", data: { code: "UNAUTHENTICATED" } },
+    el("p", {}, el("strong", {}, what), " ", el("code", {}, "UNAUTHENTICATED")),
+    el("p", {}, "What is shown stays as it was. You come back to this very page, its filters included."),
+    el("div", { class: "buttons" }, waysIn(session, changed)));
+}
+
 /** Draws the head's right end; `changed` is called once somebody else uses the page. */
 export function drawSession(session, changed) {
   const parts = [];
   if (session.signedIn) {
-    parts.push(el("span", { class: "who", title: session.roles.join(", ") }, theirs(session.user, 60)));
+    parts.push(el("span", { class: "caller", title: session.roles.join(", ") }, theirs(session.user, 60)));
     parts.push(el("button", { type: "button", class: "quiet", onclick: async () => {
-      await request("/portal/signout", { method: "POST" });
-      announce("Signed out");
+      try {
+        const { ok, status } = await request("/portal/signout", { method: "POST" });
+        announce(ok ? "Signed out" : `Not signed out: status ${status}`);
+      } catch (error) {
+        announce(`Not signed out: ${error.message}`);
+      }
       changed();
     } }, "Sign out"));
   } else if (token()) {
+    if (session.user) parts.push(el("span", { class: "caller", title: session.roles.join(", ") }, theirs(session.user, 60)));
     parts.push(el("button", { type: "button", class: "quiet", onclick: () => { keepToken(null); changed(); } }, "Forget token"));
-  } else if (!session.open) {
-    if (session.signIn) {
-      const next = encodeURIComponent(location.pathname.slice(root.length) + location.search);
-      parts.push(el("a", { class: "button primary", href: `${root}${session.signIn}?next=${next}`, data: { whole: "" } }, "Sign in"));
-    }
-    if (session.pasteToken) parts.push(el("button", { type: "button", class: "quiet", onclick: () => tokenDialog(changed) }, "Use a token"));
-  }
+  } else if (!session.open) parts.push(...waysIn(session, changed));
   document.getElementById("session").replaceChildren(...parts, themeButton());
 }

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { el, link, theirs } from "./dom.js";
-import { ago, count, number, time } from "./format.js";
+import { ago, count, number } from "./format.js";
 import { failure, loading, missing, remedy } from "./notices.js";
 import { every } from "./repeating.js";
 
@@ -30,12 +30,12 @@ function card(site, running, nodes) {
       fact("Users", running ? number(running.totalUsers) : "–"),
       fact("Answers in", site.elapsed === null ? "–" : `${number(Math.round(site.elapsed * 1000))} ms`),
       fact("Release", site.release ?? "not known"),
-      fact(site.reachable ? "Up for" : "Down for", el("span", {}, ago(site.since)))),
+      fact(site.reachable ? "Up for" : "Down for", el("time", { datetime: site.since, title: `since ${site.since.replace("T", " ").replace("Z", "")} UTC` }, ago(site.since)))),
     nodes?.all ? el("progress", { max: nodes.all, value: nodes.used, "aria-label": `Nodes in use at ${site.name}` }) : null,
     el("p", { class: "access" }, !site.reachable ? "" : site.reads === null ? "You are not let in here. " : "You see what your account there may see. ",
       el("span", { class: "muted" }, site.capabilities.length ? `It can: ${site.capabilities.join(", ")}.` : "")),
     el("footer", {}, link(`/jobs?site=${encodeURIComponent(site.name)}`, "Jobs"), " ",
-      link(`/jobs?site=${encodeURIComponent(site.name)}&state=running`, "Running"), el("span", { class: "muted right" }, "since ", time(site.since))),
+      link(`/jobs?site=${encodeURIComponent(site.name)}&state=running`, "Running")),
   );
 }
 

@@ -2,6 +2,7 @@
 
 import { ask } from "./api.js";
 import { el, field, link, root, select, theirs } from "./dom.js";
+import { MOST_JOBS, energyBy, energyCell } from "./energy.js";
 import { instant } from "./filters.js";
 import { number } from "./format.js";
 import { empty, failure, loading, missing } from "./notices.js";
@@ -98,19 +99,45 @@ export async function show(main, { signal }) {
     banner.replaceChildren(missing(all?.sites ?? groups[0]?.sites, answer.errors) ?? "");
     lead.textContent = all ? `${number(all.totalJobs)} jobs that started in that time` : "";
     if (!groups.length) return content.replaceChildren(empty("No job started in that time.", "Choose another month, or a longer time."));
-    const rows = groups.map((one) => [one.id, one.name, ...FIGURES.map(([name]) => one[name]), ...FIGURES.map(([name]) => one.exactness.find((known) => known.figure === name)?.quality ?? "")]);
-    const head = [BY[by], "name", ...FIGURES.map(([name]) => name), ...FIGURES.map(([name]) => `${name} quality`)];
+    let sums = null; // of energy, once they are read
+    const rows = () => groups.map((one) => [one.id, one.name, ...FIGURES.map(([name]) => one[name]), sums?.get(one.id)?.known ? sums.get(one.id).kWh : null,
+      ...FIGURES.map(([name]) => one.exactness.find((known) => known.figure === name)?.quality ?? ""), sums?.get(one.id)?.known ?? null]);
+    const head = [BY[by], "name", ...FIGURES.map(([name]) => name), "energy", ...FIGURES.map(([name]) => `${name} quality`), "energy jobs"];
+    const waits = () => el("td", { class: "num kwh muted" }, "…");
+    const energyHead = el("th", { scope: "col", class: "num" }, "Energy kWh");
     content.replaceChildren(el("section", { class: "card" },
-      el("div", { class: "title" }, el("h2", {}, `By ${BY[by]}`), csvButton("CSV", `usage-by-${BY[by]}.csv`, () => [head, rows])),
+      el("div", { class: "title" }, el("h2", {}, `By ${BY[by]}`), csvButton("CSV", `usage-by-${BY[by]}.csv`, () => [head, rows()])),
       el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Usage" }, el("table", { class: "usage" },
         el("caption", { class: "hidden" }, `Usage by ${BY[by]}`),
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, BY[by][0].toUpperCase() + BY[by].slice(1)), FIGURES.map(([, label]) => el("th", { scope: "col", class: "num" }, label)))),
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, BY[by][0].toUpperCase() + BY[by].slice(1)), FIGURES.map(([, label]) => el("th", { scope: "col", class: "num" }, label)), energyHead)),
         el("tbody", {}, groups.slice(0, SHOWN).map((one) => el("tr", { data: { id: one.id } },
           el("th", { scope: "row" }, by === "SUBCLUSTER" ? theirs(one.id, 60) : link(jobsLink(by, one.id, range), theirs(one.id || "(none)", 60)), one.name ? el("small", {}, theirs(one.name, 60)) : null),
-          FIGURES.map(([name]) => figure(one, name))))),
-        all ? el("tfoot", {}, el("tr", {}, el("th", { scope: "row" }, "All"), FIGURES.map(([name]) => figure(all, name)))) : null)),
+          FIGURES.map(([name]) => figure(one, name)), waits()))),
+        all ? el("tfoot", {}, el("tr", {}, el("th", { scope: "row" }, "All"), FIGURES.map(([name]) => figure(all, name)), waits())) : null)),
       groups.length > SHOWN ? el("p", { class: "muted" }, `${number(groups.length - SHOWN)} more are in the CSV.`) : null,
-      el("p", { class: "muted" }, "≈ marks a figure that may be off by a little: hover to see by how much. A job counts where it started, with all its hours.")));
+      el("p", { class: "muted" }, "≈ marks a figure that may be off by a little: hover to see by how much. ≥ marks an energy that is not known of all jobs. A job counts where it started, with all its hours.")));
+    fillEnergy(all?.totalJobs ?? Infinity, energyHead).then((found) => { sums = found; });
+  }
+
+  /** Fills the column of energy in its own time; its sums, if they could be had. */
+  async function fillEnergy(total, heading) {
+    const table = content.querySelector("table.usage");
+    const fill = (sums, why) => {
+      for (const cell of table.querySelectorAll("td.kwh")) cell.replaceWith(energyCell(sums?.get(cell.parentNode.dataset.id ?? null), why));
+    };
+    if (total > MOST_JOBS) {
+      fill(null, `It is added up from jobs, here from ${number(MOST_JOBS)} at most: choose a shorter time, or export the usage.`);
+      return null;
+    }
+    try {
+      const sums = await energyBy(by, filter, signal, (jobs) => { heading.title = `read from ${number(jobs)} jobs`; });
+      fill(sums);
+      return sums;
+    } catch (error) {
+      if (!signal.aborted) fill(null, `${error.message} ${error.code ?? ""}`);
+      if (!signal.aborted && !error.entries) console.error(error);
+      return null;
+    }
   }
 
   async function draw() {

