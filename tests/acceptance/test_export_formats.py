@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 HOSTILE = (
     '=HYPERLINK("http://evil.example","x")', "+1+1", "-2+3", "@SUM(A1)", "\tcmd", "\rcmd", "#comment", 'a\n# {"end":true}',
     "a\r\n#b", 'quotes " and \'', "comma, semicolon; pipe|", "line\nend", "  spaces  ", "ünïcödé 🚀 \u202e", "", "null", "nan",
-    "1e5", "\\", "{}",
+    "1e5", "\\", "{}", "\n=1+1", "\uff1d1+1", "\uff20SUM(A1)", "\uff0d2", "x;=1+1", "x\t@SUM(A1)",
 )  # fmt: skip
 
 
@@ -113,7 +114,9 @@ async def test_no_text_of_a_job_is_a_formula_a_comment_or_more_than_one_cell(odd
     assert end["rows"] == len(rows) == 2 * len(HOSTILE) and all(len(row) == len(header) for row in rows)
     names = [row[header.index("jobName")] for row in rows]
     for cell in (cell for row in rows for cell in row):
-        assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "#")), cell
+        for part in (cell, *re.split("[;\t]", cell)[1:]):  # also where semicolons or tabs divide cells
+            assert not part.startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")), cell
+        assert not cell.startswith(("\t", "\r", "\n", "#")), cell
     assert {name.lstrip("'") for name in names} >= {'=HYPERLINK("http://evil.example","x")', "line\nend", "quotes \" and '"}
     assert len([line for line in body.split(b"\n") if line.startswith(b"#")]) == 1
     path = tmp_path / "odd.csv"

@@ -9,6 +9,7 @@ import pytest
 from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.federation.questions import JobListAnswer, JobListQuestion
 from ccgateway.identity.principal import Principal
+from ccgateway.jobs.filters import IntRange, JobFilter
 from ccgateway.jobs.ordering import Cursor, before_second, digest_of
 from ccgateway.settings import load_settings
 from ccgateway.site.credentials.keyring import Keyring
@@ -40,11 +41,53 @@ async def test_the_calls_of_an_answer_do_not_tell_how_many_jobs_were_hidden(rele
     assert len({str(one) for one in told}) == 1
 
 
+@pytest.mark.parametrize("release", ["1.2", "1.3"])
+@pytest.mark.parametrize("first", [1, 2, 5])
+@pytest.mark.parametrize("reads", ["rest", "auto"])
+async def test_no_page_of_a_walk_tells_how_many_jobs_lay_between(release: str, first: int, reads: str) -> None:
+    told = set()
+    for others in (0, 9, 40, 700):
+        own = [Job(i, 1_000_000 + 60 * i, user="alice") for i in range(12)]
+        hidden = [Job(1000 + i, 1_000_030 + 60 * (i % 10), user="bob") for i in range(others)]
+        site = site_of(Upstream([*own, *hidden], release=release), "old", 1, credential=ALICE, reads=reads)
+        after: str | None = None
+        walk: list[object] = []
+        async with gateway_over([site], read_ahead=60.0) as gateway:
+            while after is not None or not walk:
+                answer = await gateway.jobs(JobListQuestion(first=first, after=after), CALLER)
+                (report,) = answer.reports
+                walk.append((
+                    [row.job_id for row in answer.rows], report.calls, report.scanned, report.returned, report.code,
+                    report.message, report.notes, report.cache_age is None, answer.has_next_page,
+                ))  # fmt: skip
+                after = answer.end_cursor if answer.has_next_page else None
+        told.add(str(walk))
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize("release", ["1.4", "1.5"])
 async def test_where_the_site_hides_them_itself_calls_are_counted(release: str) -> None:
     upstream = crowd(release, others=40)
     (report,) = (await page(upstream)).reports
     assert report.calls == len(upstream.requests)
+
+
+@pytest.mark.parametrize("release", ["1.2", "1.3", "1.5"])
+async def test_where_a_budget_ends_is_another_place_each_time_where_jobs_are_hidden(release: str) -> None:
+    own = [Job(i, 1_000_000 + 60 * i, user="alice") for i in range(400)]
+    hidden = [Job(1000 + i, 1_000_030 + 60 * i, user="bob") for i in range(400)]
+    site = site_of(Upstream([*own, *hidden], release=release), "old", 1, credential=ALICE)
+    many = JobFilter(num_nodes=IntRange(0, 64), duration=IntRange(0, 1))  # none match, and all have to be looked at
+    refused = set()
+    async with gateway_over([site], scan_budget=240, read_ahead=0.0) as gateway:
+        shown = set()
+        for _ in range(12):
+            answer = await gateway.jobs(JobListQuestion(first=400), CALLER)
+            shown.add(len(answer.rows))
+            (report,) = (await gateway.jobs(JobListQuestion(filters=(many,), first=1), CALLER)).reports
+            refused.add((report.code, report.message))
+    assert len(refused) == 1  # in words that tell nothing of it
+    assert all(most <= 241 for most in shown) and (len(shown) > 1) is (release != "1.5")
 
 
 @pytest.mark.parametrize("release", ["1.2", "1.3"])

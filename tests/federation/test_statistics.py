@@ -384,7 +384,8 @@ EVALUATED = {
     "a duration": (JobFilter(duration=IntRange(2000, None)), "1.2 1.3 1.4 1.5"),
     "two texts": (JobFilter(user=StringInput(eq="bob"), project=StringInput(in_=("p_a", "p_ab"))), "1.2 1.3 1.4 1.5"),
     "ids": (JobFilter(db_id=("3", "s1:4")), "1.5"),
-    "from 1, which some of 1.5 take for open": (JobFilter(num_nodes=IntRange(1, 3)), "1.2 1.3 1.4"),
+    "from 1, which some of 1.5 take for open": (JobFilter(num_accelerators=IntRange(1, 3)), "1.2 1.3 1.4"),
+    "from 1 node, as every job has": (JobFilter(num_nodes=IntRange(1, 3)), "1.2 1.3 1.4 1.5"),
     "a host": (JobFilter(node=StringInput(contains="n00")), "1.5"),
     "tags": (JobFilter(tags=("global/review/slow",)), ""),
 }

@@ -280,7 +280,7 @@ class JobList:
 
     def _note_budget(self, merge: Merge) -> None:
         for source in merge.sources:
-            if source.live and source.live.scanned >= merge.budget:
+            if source.live and source.live.scanned >= source.live.limit(merge.budget):
                 message = f"{merge.budget} jobs were read, the most for one request. The cursor continues where that ended."
                 source.report.note_gap(Code.SCAN_BUDGET, message, retryable=False)
 
@@ -300,7 +300,9 @@ class JobList:
             if source.duplicate_of is not None and source.report.status is ReportStatus.OK and not source.report.returned:
                 source.report.status = ReportStatus.SKIPPED
             stats = source.stream.context.stats if source.stream is not None else CallStats()
-            is_from_before = source.report.returned and not stats.calls and not stats.recalled
+            if source.hides_others:
+                source.report.scanned = source.report.returned
+            is_from_before = source.report.returned and not stats.calls and not stats.recalled and not source.hides_others
             source.report.cache_age = now - source.read_at if is_from_before else stats.age
             source.report.notes += count.gaps
             cost = count.costs.get(source.instance.name)

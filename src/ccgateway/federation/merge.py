@@ -61,7 +61,7 @@ class Merge:
             self._finish(floor)
             if self.known >= want or not live:
                 return
-            readable = [source for source in live if source.live and source.live.scanned < self.budget]
+            readable = [source for source in live if source.live and source.live.scanned < source.live.limit(self.budget)]
             if any(source.live and source.live.floor == floor and source not in readable for source in live):
                 self.stopped_at = floor
                 return
@@ -161,7 +161,9 @@ class Merge:
         for source, size, down_to in asks:
             stream, required, due = source.live, source.instance.settings.required, source.due
             if stream is not None:
-                source.last_size = min(size, self.budget - stream.scanned + 1)  # one more tells whether that was all
+                source.last_size = min(
+                    size, stream.limit(self.budget) - stream.scanned + 1
+                )  # one more tells whether that was all
                 if self.answered and self.patience is not None and not required and len(self.sources) > 1:
                     due = due.within(self.patience)  # others wait for this page already
                 questions.append(Ask(source.instance, _reading(source, stream, source.last_size, down_to), due, patient=required))

@@ -141,16 +141,10 @@ class MergeSource:
             )
         hidden, calls = self.hides_others, self.stream.context.stats.calls
         self.report.elapsed = self.spent
-        # how many pages there were would tell, by halving, when other people's jobs began
-        self.report.calls = min(calls, 1) if hidden else calls
-        given = (
-            len(self.pushed_down.rows)
-            if self.pushed_down is not None and hidden
-            else self.pushed_down.scanned
-            if self.pushed_down is not None
-            else 0
-        )
-        self.report.scanned = (self.stream.matched if hidden else self.stream.scanned) + given
+        # how many pages there were, and how many jobs on them, would tell by halving when other people's jobs began
+        self.report.calls = 1 if hidden else calls
+        given = self.pushed_down.scanned if self.pushed_down is not None else 0
+        self.report.scanned = 0 if hidden else self.stream.scanned + given
         if missed := self.stream.unreadable:
             what = "1 job was" if len(missed) == 1 else f"{len(missed)} jobs were"
             shown = "; ".join(str(job) for job in missed[:5]) + ("; …" if len(missed) > 5 else "")

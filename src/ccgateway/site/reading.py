@@ -11,6 +11,7 @@ it is left out and remembered in ``unreadable``.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,6 +37,9 @@ MOST_OF_A_SECOND = 200_000
 MOST_SINGLES = 2000
 #: unreadable jobs, and pages that failed because of them, after which the site counts as broken
 MOST_UNREADABLE, MOST_FAILED_PAGES = 200, 500
+
+#: into how many steps the eighth of a budget that may be left is divided
+STEPS = 1 << 12
 
 #: what a job that is kept takes of memory, roughly
 ROW_BYTES = 512
@@ -86,6 +90,7 @@ class JobStream:
         self._next = min(latest, wanted.conditions.latest, LATEST)
         self._page_limit = LARGEST_PAGE
         self._began = False
+        self._left = secrets.randbelow(STEPS)
 
     @property
     def done(self) -> bool:
@@ -127,6 +132,15 @@ class JobStream:
     def begin(self, context: CallContext) -> None:
         """Goes on under another context, counting rows from 0 again."""
         self.context, self.scanned = context, 0
+        self._left = secrets.randbelow(STEPS)
+
+    def limit(self, budget: int) -> int:
+        """How many of the ``budget`` jobs may be read. Where other people's are dropped that is another number each time, up to
+        an eighth less: else halving a window until it fits the budget would tell when those began.
+        """
+        if not self.site.origin.hides_others(self.context.credential):
+            return budget
+        return budget - budget * self._left // (8 * STEPS)
 
     async def read(self, size: int, *, down_to: int = EARLIEST) -> None:
         """Reads one page of about ``size`` rows, none of them from before ``down_to``. Lowers ``floor``, unless ``done``."""

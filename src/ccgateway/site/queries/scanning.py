@@ -36,14 +36,14 @@ class Scan:
     async def pages(self) -> AsyncIterator[list[JobRow]]:
         """The matching jobs. Raises ``SCAN_BUDGET`` where more would have to be read than may."""
         stream = JobStream(self.site.origin, self.context, JobsWanted(self.conditions, self.attributes))
-        size = FIRST_PAGE
+        size, most = FIRST_PAGE, stream.limit(self.budget)
         while not stream.done:
-            if stream.scanned >= self.budget:
+            if stream.scanned >= most:
                 raise beyond_budget(self.site.name, self.budget)
             scope = current_scope()
             if scope is not None and stream.scanned > DEEP:
                 await scope.owner.deepen(self.context.deadline)
-            await stream.read(min(size, self.budget - stream.scanned + 1))
+            await stream.read(min(size, most - stream.scanned + 1))
             size = min(size * 4, LARGEST_PAGE)
             rows, stream.rows = stream.rows, []
             yield rows

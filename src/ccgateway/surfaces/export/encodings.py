@@ -90,8 +90,9 @@ class JsonLines:
 
 #: characters of a text up to which its cell is remembered
 SHORT = 64
-#: what a spreadsheet takes for a formula, and what begins a comment
-_HARMFUL = re.compile(r"^[=+\-@\t\r#]|(?<=[\r\n])#")
+#: what a spreadsheet takes for a formula (some take the wide signs for the plain ones), also where semicolons or tabs
+#: divide cells for it; and what begins a comment
+_HARMFUL = re.compile(r"^[=+\-@\t\r\n#\uff1d\uff0b\uff0d\uff20]|(?<=[;\t])[=+\-@\uff1d\uff0b\uff0d\uff20]|(?<=[\r\n])#")
 #: what a cell is quoted for: readers that know comments look for them in the middle of lines, too
 _QUOTED = re.compile(r'[",\r\n#\']|^\s|\s$')
 

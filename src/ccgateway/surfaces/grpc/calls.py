@@ -241,7 +241,7 @@ class Calls:
         if len(body) > self.most_request_bytes:
             text = f"The request is larger than {self.most_request_bytes} bytes (limits.body_bytes)."
             raise RequestError(Code.BODY_TOO_LARGE, text)
-        check_fields(body, kind.DESCRIPTOR, self.most_request_fields)
+        check_fields(body, kind, self.most_request_fields)
         try:
             return kind.FromString(body)
         except DecodeError:

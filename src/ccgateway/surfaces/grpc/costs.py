@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from ccgateway.errors import Code, RequestError
@@ -36,7 +36,7 @@ _VARINT, _EIGHT_BYTES, _WITH_LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 _SIZES = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}
 
 
-def check_fields(body: bytes, of: Descriptor, most: int) -> None:
+def check_fields(body: bytes, of: type[Message], most: int) -> None:
     """Refuses a message of type ``of`` with more than ``most`` fields, at whatever depth.
 
     They are counted in its bytes, before it is read: an empty message takes two bytes there and two hundred in memory. What is no
@@ -44,8 +44,8 @@ def check_fields(body: bytes, of: Descriptor, most: int) -> None:
     """
     if len(body) <= SMALLEST * most:
         return
-    count, at, end, inner = 0, 0, len(body), _messages_in(of)
-    outside: list[tuple[int, Mapping[int, Descriptor]]] = []
+    count, at, end, inner = 0, 0, len(body), _messages_in(of.DESCRIPTOR)
+    outside: list[tuple[int, Mapping[int, Any]]] = []
     while at < len(body):
         while at >= end:  # behind its end where it is broken, or no message at all
             at = end
@@ -70,8 +70,8 @@ def check_fields(body: bytes, of: Descriptor, most: int) -> None:
 
 
 @lru_cache(maxsize=256)
-def _messages_in(of: Descriptor) -> Mapping[int, Descriptor]:
-    """The fields of ``of`` that hold messages, by number."""
+def _messages_in(of: Any) -> Mapping[int, Any]:
+    """Of a descriptor: those of the fields that hold messages, by number."""
     return {field.number: field.message_type for field in of.fields if field.message_type is not None}
 
 
