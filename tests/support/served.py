@@ -120,23 +120,29 @@ def passed(handler: BaseHTTPRequestHandler, code: int, headers: list[tuple[str, 
     handler.wfile.write(body)
 
 
-def cut(after: int = 0) -> Fate:
+@dataclass(frozen=True)
+class Cut:
     """So many bytes of the answer's body, and then the connection breaks."""
 
-    def fate(handler: BaseHTTPRequestHandler, code: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        if after:
+    after: int
+
+    def __call__(self, handler: BaseHTTPRequestHandler, code: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        if self.after:
             handler.send_response_only(code)
             for name, value in headers:
                 if name.lower() not in ("transfer-encoding", "content-length", "connection"):
                     handler.send_header(name, value)
-            handler.send_header("Content-Length", str(len(body)))
+            handler.send_header("Content-Length", str(len(body) + 1))
             handler.end_headers()
-            handler.wfile.write(body[:after])
+            handler.wfile.write(body)
             handler.wfile.flush()
         handler.close_connection = True
         handler.connection.shutdown(2)
 
-    return fate
+
+def cut(after: int = 0) -> Fate:
+    """The like."""
+    return Cut(after)
 
 
 def status(code: int, body: bytes = b"<html>busy</html>", **headers: str) -> Fate:
@@ -178,7 +184,9 @@ def between(target: str) -> Iterator[Between]:
                 connection.request(self.command, self.path, body, {**headers, "Host": host})
                 answer = connection.getresponse()
                 found.reached += 1
-                fate(self, answer.status, answer.getheaders(), answer.read())
+                # no more is asked for than is passed on
+                body = answer.read(fate.after) if isinstance(fate, Cut) else answer.read()
+                fate(self, answer.status, answer.getheaders(), body)
             finally:
                 connection.close()
 

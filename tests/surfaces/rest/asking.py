@@ -22,6 +22,7 @@ from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.writes import WriteResult
 from ccgateway.settings import LimitSettings
 from ccgateway.settings.base import Partial
+from ccgateway.surfaces.export.operations import export_table
 from ccgateway.surfaces.rest.routes import rest_routes
 from surfaces.fakes import CALLER, FakeGateway, make_row
 
@@ -92,7 +93,9 @@ def app_of(
             raise refused
         return caller
 
-    return Starlette(routes=rest_routes(gateway, caller_of, LimitSettings(**limits), origins=origins, partial=partial))
+    beside = {"/export": export_table()}
+    limited = LimitSettings(**limits)
+    return Starlette(routes=rest_routes(gateway, caller_of, limited, origins=origins, partial=partial, beside=beside))
 
 
 def client_of(gateway: RestGateway, **more: Any) -> httpx.AsyncClient:
