@@ -146,14 +146,14 @@ async def test_one_site_fails_and_the_others_answer_comes(
     assert psutil.Process().memory_info().rss - memory < 100 * 2**20
 
 
-async def test_a_site_that_is_not_there_is_unreachable_and_the_others_answer_comes() -> None:
+async def test_a_site_that_is_not_there_is_unreachable_then_not_asked_and_the_others_answer_comes() -> None:
     async with AsyncExitStack() as stack:
         healthy = await stack.enter_async_context(raw_server(serving(Upstream([Job(1, 1000)]))))
         gateway = await stack.enter_async_context(gateway_with({"healthy": healthy.url, "gone": "http://127.0.0.1:9"}))
-        for question in (jobs, clusters, users):
+        for question, code in ((jobs, Code.UNREACHABLE), (clusters, Code.CIRCUIT_OPEN), (users, Code.CIRCUIT_OPEN)):
             items, reports = await question(gateway, Policy.PARTIAL)
             assert items
-            assert reports["gone"].code is Code.UNREACHABLE
+            assert reports["gone"].code is code
 
 
 async def test_every_site_failing_in_a_way_of_its_own_is_one_error_with_every_cause() -> None:
