@@ -123,4 +123,5 @@ async def test_more_jobs_than_energy_is_read_of_are_told_with_the_way_out(browse
         cell = page.locator('tr[data-id="aurora"] td.kwh')
         await expect(cell).to_have_attribute("data-quality", "REFUSED")
         await expect(cell).to_have_attribute("title", re.compile("choose a shorter time, or export the usage"))
+        await expect(page.get_by_text("There is no energy. It is added up from jobs")).to_be_visible()
         await page.unroute_all(behavior="ignoreErrors")

@@ -7,7 +7,6 @@ from enum import Enum
 import strawberry
 
 from ccgateway.federation import questions
-from ccgateway.federation.questions import BreakerState
 from ccgateway.surfaces.graphql.fields import computed
 from ccgateway.surfaces.graphql.scalars import Time
 
@@ -57,6 +56,10 @@ def _last_error(site: strawberry.Parent[questions.SiteStatus]) -> SiteFailure | 
     return SiteFailure(code=error.code.value, message=error.message, at=at, retryable=error.retryable)
 
 
+def _breaker(site: strawberry.Parent[questions.SiteStatus]) -> Breaker:
+    return Breaker(site.breaker.value)
+
+
 @strawberry.type(description="How the caller's jobs of a site are read.")
 class SiteReads:
     way: str = strawberry.field(
@@ -66,9 +69,11 @@ class SiteReads:
     why: str = strawberry.field(description="Why, in words; also what keeps the gateway from the other way for now.")
 
 
-strawberry.enum(
-    BreakerState, name="SiteBreaker", description="Whether failures of a site keep questions from it (`CIRCUIT_OPEN`)."
-)
+@strawberry.enum(name="SiteBreaker", description="Whether failures of a site keep questions from it (`CIRCUIT_OPEN`).")
+class Breaker(Enum):
+    CLOSED = strawberry.enum_value("CLOSED", description="Everybody asks it.")
+    OPEN = strawberry.enum_value("OPEN", description="It is not asked, but looked after by the gateway itself.")
+    HALF_OPEN = strawberry.enum_value("HALF_OPEN", description="It answered a look, and has to answer more before it is asked.")
 
 
 @strawberry.type(description="How long a site takes, as the newest requests to it that it answered have shown.")
@@ -91,8 +96,9 @@ class Site:
     reachable: bool = strawberry.field(description="Whether it answered just now.")
     since: Time = strawberry.field(description="Since when that is so.")
     elapsed: float | None = strawberry.field(description="Seconds its answer took; null if it gave none.")
-    breaker: BreakerState = strawberry.field(
-        description="`OPEN` or `HALF_OPEN` while its failures keep questions from it, be it those with one token."
+    breaker: Breaker = computed(
+        _breaker,
+        description="`OPEN` or `HALF_OPEN` while its failures keep questions from it, be it those with one token.",
     )
     breaker_since: Time = strawberry.field(description="Since when that is so.")
     last_error: SiteFailure | None = computed(

@@ -89,13 +89,16 @@ export function drawSession(session, changed) {
   if (session.signedIn) {
     parts.push(el("span", { class: "caller", title: session.roles.join(", ") }, theirs(session.user, 60)));
     parts.push(el("button", { type: "button", class: "quiet", onclick: async () => {
-      try {
-        const { ok, status } = await request("/portal/signout", { method: "POST" });
-        announce(ok ? "Signed out" : `Not signed out: status ${status}`);
-      } catch (error) {
-        announce(`Not signed out: ${error.message}`);
+      const response = await request("/portal/signout", { method: "POST" }).catch((error) => ({ ok: false, why: error.message }));
+      if (response.ok) {
+        announce("Signed out");
+        changed();
+      } else {
+        // else somebody would leave the machine and still be signed in
+        const why = response.why ?? `The gateway answered with status ${response.status}.`;
+        document.getElementById("state").replaceChildren(el("div", { class: "notice bad", role: "alert" },
+          el("p", {}, el("strong", {}, "You are still signed in."), ` ${why} Try again, or close the browser.`)));
       }
-      changed();
     } }, "Sign out"));
   } else if (token()) {
     if (session.user) parts.push(el("span", { class: "caller", title: session.roles.join(", ") }, theirs(session.user, 60)));

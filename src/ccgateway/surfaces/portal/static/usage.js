@@ -104,6 +104,7 @@ export async function show(main, { signal }) {
       ...FIGURES.map(([name]) => one.exactness.find((known) => known.figure === name)?.quality ?? ""), sums?.get(one.id)?.known ?? null]);
     const head = [BY[by], "name", ...FIGURES.map(([name]) => name), "energy", ...FIGURES.map(([name]) => `${name} quality`), "energy jobs"];
     const waits = () => el("td", { class: "num kwh muted" }, "…");
+    const energyNote = el("p", { class: "muted" });
     const energyHead = el("th", { scope: "col", class: "num" }, "Energy kWh");
     content.replaceChildren(el("section", { class: "card" },
       el("div", { class: "title" }, el("h2", {}, `By ${BY[by]}`), csvButton("CSV", `usage-by-${BY[by]}.csv`, () => [head, rows()])),
@@ -115,14 +116,16 @@ export async function show(main, { signal }) {
           FIGURES.map(([name]) => figure(one, name)), waits()))),
         all ? el("tfoot", {}, el("tr", {}, el("th", { scope: "row" }, "All"), FIGURES.map(([name]) => figure(all, name)), waits())) : null)),
       groups.length > SHOWN ? el("p", { class: "muted" }, `${number(groups.length - SHOWN)} more are in the CSV.`) : null,
-      el("p", { class: "muted" }, "≈ marks a figure that may be off by a little: hover to see by how much. ≥ marks an energy that is not known of all jobs. A job counts where it started, with all its hours.")));
-    fillEnergy(all?.totalJobs ?? Infinity, energyHead).then((found) => { sums = found; });
+      el("p", { class: "muted" }, "≈ marks a figure that may be off by a little: hover to see by how much. ≥ marks an energy that is not known of all jobs. A job counts where it started, with all its hours."),
+      energyNote));
+    fillEnergy(all?.totalJobs ?? Infinity, energyHead, energyNote).then((found) => { sums = found; });
   }
 
   /** Fills the column of energy in its own time; its sums, if they could be had. */
-  async function fillEnergy(total, heading) {
+  async function fillEnergy(total, heading, note) {
     const table = content.querySelector("table.usage");
     const fill = (sums, why) => {
+      note.textContent = why ? `There is no energy. ${why}` : "";
       for (const cell of table.querySelectorAll("td.kwh")) cell.replaceWith(energyCell(sums?.get(cell.parentNode.dataset.id ?? null), why));
     };
     if (total > MOST_JOBS) {
