@@ -177,7 +177,7 @@ def test_a_site_that_goes_down_on_the_way_is_status_3_and_the_rest_comes_when_it
 
 
 async def test_a_gateway_that_is_killed_and_started_again_ten_times_costs_its_reader_nothing(tmp_path: Path) -> None:
-    async with serve(site("aurora", "1.5", count=9000), site("borealis", "1.2", count=9000)) as running:
+    async with serve(site("aurora", "1.5", count=4000), site("borealis", "1.2", count=4000)) as running:
         await asyncio.to_thread(read_through_kills, running, tmp_path)
 
 
@@ -194,7 +194,7 @@ def read_through_kills(running: dict[str, Address], folder: Path) -> None:
             lines = []
             for batch in gateway.export().batches():
                 lines += batch.lines
-                if kills < 10 and chance.random() < 0.6:
+                if kills < 10 and chance.random() < 0.9:
                     current.kill()
                     current.wait()
                     kills += 1
