@@ -65,8 +65,11 @@ def test_a_burst_is_let_in_whole() -> None:
         for _ in range(100):  # a second of work at once
             process.ask()
     process.until(40.0)
+    for _ in range(CONNECTIONS):
+        process.ask()
+    process.until(50.0)
     assert not process.refused
-    assert len(process.took) == 1000
+    assert len(process.took) == 1000 + CONNECTIONS
 
 
 def test_callers_who_wait_for_their_answers_before_they_ask_again_are_not_turned_away() -> None:

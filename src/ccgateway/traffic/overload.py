@@ -1,9 +1,9 @@
 """Overload: when more comes than the process can work on, it begins only as much as it can answer about as quickly as ever.
 
-So many requests may be under way as ``MOST`` says. The process is overloaded once that was not enough without a break for two
-seconds, or once all requests waited long for so long: for processor time, or for a place at a site while no site had one free.
-From then on so many are under way at the most as wait little (additive increase, multiplicative decrease). Those beyond are
-turned away at once. Of the places, each caller gets its share, so that one who asks for more than that finds none, and others
+The process is overloaded once all requests waited long for two seconds without a break: for processor time, or for a place at a
+site while no site had one free; or once ``MANY`` were under way for half a second and did not begin at once. A burst of requests
+is none, nor are many that wait for sites. From then on so many are under way at the most as wait little (additive increase,
+multiplicative decrease). Those beyond are turned away at once. Of the places, each caller gets its share, so that one who asks for more than that finds none, and others
 do. Once nobody was turned away for a while, it is over.
 """
 
@@ -28,11 +28,13 @@ logger = logging.getLogger("ccgateway.server")
 
 #: seconds of one measurement, and how many of them in a row make an overload
 WINDOW, WINDOWS = 0.1, 20
+#: requests under way that are many, and in how many measurements in a row they make an overload
+MANY, FULL_WINDOWS = 256, 5
 #: seconds that are long to wait for processor time, and for a place; seconds that are little, once others are turned away
 LATE, LATE_PLACE = 0.25, 2.0
 IN_TIME, IN_TIME_PLACE = 0.01, 0.1
 #: requests under way that are always let in, and at the most
-FEWEST, MOST = 8, 256
+FEWEST, MOST = 8, 512
 #: what is left of the places where requests begin late, and what comes to them else
 LESS, MORE = 0.8, 8
 #: seconds without anybody turned away after which the overload is over
@@ -103,7 +105,7 @@ class Overload:
         self.is_on = False
         self.turned_away = 0
         self._clock = clock
-        self._places = MOST
+        self._places = MANY
         self._waiting: dict[Arrival, None] = {}
         self._of: Counter[Hashable] = Counter()
         self._here = 0
@@ -127,6 +129,8 @@ class Overload:
         self._look(now)
         if self.is_on or self._here >= MOST:
             self._find_place(caller, now)
+        elif self._here >= MANY:
+            self._is_full = True
         arrival = Arrival(self, caller, now)
         if is_timed:
             self._waiting[arrival] = None
@@ -198,11 +202,11 @@ class Overload:
             return
         if self._waiting and (oldest := now - next(iter(self._waiting)).at) > LATE:
             self._begins.note(oldest)  # those that have not begun at all tell as well
-        self._full = self._full + 1 if self._is_full else 0
         are_late = [self._begins.end(), self._places_waited.end()]
+        self._full = self._full + 1 if self._is_full and are_late[0] else 0
         if self.is_on:
             self._adapt(now, are_late=any(are_late))
-        elif max(self._begins.long, self._places_waited.long, self._full) >= WINDOWS:
+        elif max(self._begins.long, self._places_waited.long) >= WINDOWS or self._full >= FULL_WINDOWS:
             self.is_on, self._refused_at = True, now
             logger.warning("overloaded: requests are turned away (503), so that those that are let in are answered in time")
         self._is_full, self._window_ends = False, now + WINDOW
@@ -213,7 +217,7 @@ class Overload:
         elif self._is_full:
             self._places = min(MOST, self._places + max(1, self._places // MORE))
         if now - self._refused_at > OVER_AFTER:
-            self.is_on, self._places = False, MOST
+            self.is_on, self._places = False, MANY
             self._begins.long = self._places_waited.long = self._full = 0
             logger.warning("not overloaded any more; %d requests were turned away since the start", self.turned_away)
 
