@@ -239,7 +239,8 @@ async def test_a_site_hears_its_own_tokens_only_and_nothing_of_the_caller(front:
         assert site.heard
         for request in site.heard:
             assert {name for name, _ in request.headers} <= {
-                "host", "accept", "accept-encoding", "user-agent", "x-auth-token", "content-type", "content-length",
+                "host", "accept", "accept-encoding", "user-agent", "x-auth-token", "x-request-id", "content-type",
+                "content-length",
             }  # fmt: skip
             assert site.keys.verify(request.token or "", site.release).subject == "alice"
             assert caller.token not in str(request.headers) + request.query

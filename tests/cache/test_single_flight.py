@@ -79,7 +79,7 @@ async def test_when_all_have_left_the_fetch_ends_and_the_next_begins_anew(cache:
 async def test_one_who_runs_out_of_time_leaves_the_others_theirs(cache: Cache) -> None:
     site = Site(takes=0.3)
     hurried = asyncio.create_task(ask(cache, site, seconds=0.1))
-    await site.begun.wait()
+    await asyncio.wait_for(site.begun.wait(), 20)
     patient = asyncio.create_task(ask(cache, site, seconds=5))
     with pytest.raises(TimeoutError):
         await hurried

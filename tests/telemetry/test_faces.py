@@ -75,7 +75,9 @@ async def test_a_site_that_is_gone_is_a_gap_on_every_face_and_one_line_in_the_lo
             missing = total(both, "ccgateway_incomplete_answers_total")
     assert set(counted) == {(face, "jobs", "incomplete") for face in ("graphql", "rest", "grpc")}
     assert counted.total() == missing == 90
-    assert [line for line in caplog.messages if "gone" in line] == ["site gone is down (unreachable)"]
+    assert [line for line in caplog.messages if "gone" in line] == [
+        "site gone is down: No connection to the site: connection refused."
+    ]
 
 
 async def test_requests_at_the_same_time_leave_nothing_in_flight_and_wait_is_not_our_own() -> None:

@@ -3,8 +3,8 @@
 The process is overloaded once all requests waited long for two seconds without a break: for processor time, or for a place at a
 site while no site had one free; or once ``MANY`` were under way for half a second and did not begin at once. A burst of requests
 is none, nor are many that wait for sites. From then on so many are under way at the most as wait little (additive increase,
-multiplicative decrease). Those beyond are turned away at once. Of the places, each caller gets its share, so that one who asks for more than that finds none, and others
-do. Once nobody was turned away for a while, it is over.
+multiplicative decrease). Those beyond are turned away at once. Of the places, each caller gets its share, so that one who asks
+for more than that finds none, and others do. Once nobody was turned away for a while, it is over.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ async def test_each_site_has_a_card_and_one_that_goes_down_says_why(browser: Bro
         await front.addresses["borealis"].stop()
         down = page.locator('[data-site="borealis"].down')
         await looking(page, down)
-        await expect(down).to_contain_text("UNREACHABLE")
+        await expect(down).to_contain_text(re.compile("UNREACHABLE|CIRCUIT_OPEN"))
         await front.addresses["borealis"].start()
         await looking(page, page.locator('[data-site="borealis"].up'))
 
@@ -69,7 +69,7 @@ async def test_a_site_that_is_down_is_named_on_the_list_and_in_the_usage(browser
         await front.addresses["borealis"].stop()
         page = await shown.open("/jobs")
         await expect(page.locator("#banner")).to_contain_text("borealis is missing")
-        await expect(page.locator("#banner")).to_contain_text("UNREACHABLE")
+        await expect(page.locator("#banner")).to_contain_text(re.compile("UNREACHABLE|CIRCUIT_OPEN"))
         await expect(page.locator("table.jobs tbody tr").first).to_be_visible()
         await page.get_by_role("link", name="Usage").click()
         await expect(page.locator("#banner")).to_contain_text("borealis is missing")
