@@ -21,11 +21,16 @@ use_profile()
 WATCH = pytest.StashKey[Watch]()
 LIVE = Path(__file__).parent / "live"
 RUNS = 3
+#: variables that are about the tests themselves
+OF_TESTS = ("CCGATEWAY_LIVE_", "CCGATEWAY_KILLS")
 #: an outcome beside pytest's own
 AGAIN: Any = "again"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    for name in list(os.environ):
+        if name.startswith("CCGATEWAY_") and not name.startswith(OF_TESTS):
+            del os.environ[name]  # of whoever runs the tests: no setting of a gateway that is tested
     config.stash[WATCH] = Watch()
 
 

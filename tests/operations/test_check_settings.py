@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -25,12 +24,6 @@ from operations.test_workers import url_in
 def site() -> Iterator[Address]:
     with serve_in_thread(SimulatedSite("aurora", "1.5", GeneratedJobs(40, "aurora"))) as running:
         yield running["aurora"]
-
-
-@pytest.fixture(autouse=True)
-def nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("CCGATEWAY_")]:
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -68,6 +61,15 @@ async def test_variables_that_the_file_names_are_read(free: Desk, start: Start, 
     site = await start("1.5")
     free.add("aurora", site.url, None, 'token_env = "CCGATEWAY_AURORA"')
     monkeypatch.setenv("CCGATEWAY_AURORA", site.site.token("demo"))
+    assert list(await free.check()) == []
+
+
+async def test_variables_of_users_commands_and_of_kubernetes_are_somebody_elses(
+    free: Desk, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await good(free, start)
+    for name in ("CCGATEWAY_URL", "CCGATEWAY_TOKEN", "CCGATEWAY_PROFILE", "CCGATEWAY_SERVICE_HOST", "CCGATEWAY_PORT_8080_TCP"):
+        monkeypatch.setenv(name, "tcp://10.0.0.1:8080")
     assert list(await free.check()) == []
 
 

@@ -78,7 +78,7 @@ def test_small_questions_of_a_caller_do_not_wait_for_all_of_its_large_ones() -> 
 
     run(main())
     places = [place for place, kind in enumerate(done) if kind == "one"]
-    assert places[-1] - places[0] <= 2 * 4 and places[-1] < len(done) - 20
+    assert places[-1] - places[0] <= 5 * 4 and places[-1] < len(done) - 20  # of 120 steps
 
 
 def test_what_one_caller_does_keeps_its_order() -> None:

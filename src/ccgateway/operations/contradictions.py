@@ -40,12 +40,14 @@ def _unread_variables(settings: Settings, environment: Mapping[str, str]) -> Ite
             continue
         known = {f"{PREFIX}{name.upper()}" for name in type(settings).model_fields}
         single = [name for name in sections if section.startswith(f"{name}_")]
+        if not (single or key):
+            continue  # somebody else's: of the users' commands, of Kubernetes, which names services so
         if single and not key:
             rest = section.removeprefix(f"{single[0]}_")
             meant = f"{PREFIX}{single[0]}__{rest}"
         else:
             close = get_close_matches(f"{PREFIX}{section}", known, n=1)
-            meant = f"{close[0]}__{key}" if close and key else "a section, two underscores and a key"
+            meant = f"{close[0]}__{key}" if close else "a section, two underscores and a key"
         yield Finding(Level.PROBLEM, variable, "this variable is no setting, and nobody reads it", f"Is {meant} meant?")
 
 
