@@ -284,7 +284,7 @@ async def test_partial_goes_on_and_its_end_says_what_is_missing() -> None:
         assert found.end is not None and found.end["error"] is None and not found.end["complete"]
         states = {one["site"]: one for one in found.end["sites"]}
         assert states["aurora"]["status"] == "OK" and states["borealis"]["status"] == "FAILED"
-        assert states["borealis"]["code"] == "SITE_ERROR" and states["borealis"]["rows"] > 0
+        assert states["borealis"]["code"] in ("SITE_ERROR", "CIRCUIT_OPEN") and states["borealis"]["rows"] > 0
         assert [key for key in found.keys if key[0] == "aurora"] == in_order(ended(good))
         # what was missing stays missing, for who goes on after that
         await mended(front, bad)

@@ -169,7 +169,7 @@ async def test_who_has_too_many_exports_waits_as_long_as_the_gateway_says(
     waits: list[float] = []
     sites = [one.site for one in front.sites.values()]
     for one in sites:
-        one.latency = 0.3  # so that those that are held go on for a while
+        one.latency = 1.0  # so that those that are held go on for a while
     with Gateway(front.url) as gateway:
         held = [gateway.export().batches() for _ in range(2)]
         for export in held:
