@@ -19,7 +19,7 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.jobs.model import JobRow
 from ccgateway.surfaces.ids import Ids
 
-__all__ = ["DEFAULT", "NAMES", "Column", "Get", "Kind", "columns_of", "is_running", "values_of"]
+__all__ = ["DEFAULT", "NAMES", "RUNS_BY", "Column", "Get", "Kind", "columns_of", "is_running", "values_of"]
 
 Get: TypeAlias = Callable[[Any], Any]
 
@@ -64,8 +64,12 @@ MOST_METRICS = 64
 _METRIC = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
+#: attributes by which ``is_running`` tells
+RUNS_BY = frozenset({"state", "duration"})
+
+
 def is_running(row: JobRow, as_of: int) -> bool:
-    """Whether the job had not ended at ``as_of`` (epoch seconds). Needs ``state`` and ``duration``."""
+    """Whether the job had not ended at ``as_of`` (epoch seconds). Needs ``RUNS_BY``."""
     return row.state in LIVING or row.start_time + row.duration > as_of
 
 
@@ -153,7 +157,7 @@ def columns_of(names: Sequence[str], metrics: Sequence[str], ids: Ids, *, as_of:
     had not ended at ``as_of``. ``BAD_REQUEST`` for what is none."""
     known = {one.name: one for one in (*_PLAIN, *_MADE)}
     known["id"] = Column("id", Kind.INTEGER, frozenset({"id"}), lambda row: ids.of(row.site, row.id))
-    known["running"] = Column("running", Kind.FLAG, frozenset({"state", "duration"}), lambda row: is_running(row, as_of))
+    known["running"] = Column("running", Kind.FLAG, RUNS_BY, lambda row: is_running(row, as_of))
     wanted = [*dict.fromkeys(names or DEFAULT)]
     if marks_running and "running" not in wanted:
         wanted.append("running")

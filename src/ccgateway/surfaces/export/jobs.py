@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from operator import attrgetter
 from ccgateway.errors import GatewayError, RequestError
 from ccgateway.federation.batches import JobBatch
 from ccgateway.jobs.model import ALWAYS
-from ccgateway.surfaces.export.columns import Column, columns_of, is_running
+from ccgateway.surfaces.export.columns import RUNS_BY, Column, columns_of, is_running
 from ccgateway.surfaces.export.encodings import Encoding
 from ccgateway.surfaces.export.files import encoding_for, file_answer, to_its_end
 from ccgateway.surfaces.export.questions import JobsAsked, asked_query
@@ -25,17 +24,14 @@ __all__ = ["export_jobs"]
 
 #: rows, and seconds, after which there is a mark
 MARK_ROWS, MARK_SECONDS = 1000, 5.0
-#: attributes that say whether a job had ended
-_ENDED = frozenset({"state", "duration"})
 
 
 async def export_jobs(call: Call, streams: Streams) -> Answer:
     """The jobs that ``call`` asks for. Raises ``GatewayError`` as long as nothing was sent."""
     asked = JobsAsked.of(call)
     digest = asked.digest(call.caller)
-    resume = Resume.decode(asked.resume, digest) if asked.resume is not None else None
-    as_of = int(time.time()) if resume is None else resume.as_of
-    columns = columns_of(asked.columns, asked.metrics, call.ids, as_of=as_of, marks_running=asked.running)
+    resume = Resume.decode(asked.resume, digest)
+    columns = columns_of(asked.columns, asked.metrics, call.ids, as_of=resume.as_of, marks_running=asked.running)
     encoding = encoding_for(asked.format, columns)
     call.closing.enter_context(streams.entered(call.caller.share))
     reader = JobReader(
@@ -43,16 +39,16 @@ async def export_jobs(call: Call, streams: Streams) -> Answer:
         call.caller,
         streams,
         [asked.filter],
-        as_of,
+        resume.as_of,
         asked.policy,
-        frozenset().union(_ENDED, ALWAYS, *(column.needs for column in columns)) - {"site"},
+        frozenset().union(RUNS_BY, ALWAYS, *(column.needs for column in columns)) - {"site"},
         asked.sites,
-        after=resume.cursor if resume is not None else None,
-        missing=frozenset(resume.missing) if resume is not None else frozenset(),
+        after=resume.cursor,
+        missing=frozenset(resume.missing),
         shard=asked.shard,
-        latest=resume.latest if resume is not None else None,
+        latest=resume.latest,
     )
-    export = _JobsExport(call, asked, digest, columns, encoding, reader, resumed_at=resume.rows if resume is not None else 0)
+    export = _JobsExport(call, asked, digest, columns, encoding, reader, resumed_at=resume.rows)
     rest = to_its_end(export.rest(), encoding, export.end, call.request_id)
     return file_answer("jobs", asked.format, encoding, await export.first(), rest)
 
@@ -124,8 +120,7 @@ class _JobsExport:
         return self.encoding.mark(Mark(self._token(), self.resumed_at + self.encoding.rows))
 
     def _token(self) -> str:
-        reader, rows = self.reader, self.resumed_at + self.encoding.rows
-        return Resume(1, self.digest, reader.as_of, rows, reader.after, tuple(sorted(reader.missing)), reader.latest).encode()
+        return self.reader.resume_token(self.digest, self.resumed_at + self.encoding.rows)
 
     def end(self, error: GatewayError | None) -> End:
         """The last record."""

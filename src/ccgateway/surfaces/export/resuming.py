@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -38,8 +39,11 @@ class Resume(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         return base64.urlsafe_b64encode(msgspec.msgpack.encode(self)).decode().rstrip("=")
 
     @classmethod
-    def decode(cls, text: str, digest: str) -> Resume:
-        """The token in ``text``; ``INVALID_CURSOR`` if it is none, or one of another question."""
+    def decode(cls, text: str | None, digest: str) -> Resume:
+        """The token in ``text``, or the beginning of an export that begins now; ``INVALID_CURSOR`` if it is no token, or one of
+        another question."""
+        if text is None:
+            return cls(1, digest, int(time.time()), 0, None, ())
         try:
             packed = base64.b64decode(text[:8192] + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
             found = msgspec.msgpack.decode(packed, type=cls)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from hashlib import blake2b
 
 import msgspec
@@ -11,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import Policy
 from ccgateway.identity.principal import Principal
-from ccgateway.surfaces.export.columns import is_running
+from ccgateway.surfaces.export.columns import RUNS_BY, is_running
 from ccgateway.surfaces.export.resuming import Resume
 from ccgateway.surfaces.export.shards import MOST_SHARDS, PIECE, Shard
 from ccgateway.surfaces.export.streams import JobReader, Streams
@@ -27,9 +26,6 @@ from ccgateway.v1.report_pb2 import POLICY_UNSPECIFIED
 
 __all__ = ["Exports"]
 
-#: attributes that say whether a job had ended
-_ENDED = frozenset({"state", "duration"})
-
 
 class Exports:
     """The method. ``streams``: the exports of the process, by whichever face."""
@@ -44,7 +40,7 @@ class Exports:
             raise bad("page_size is not below 0.")
         writer = JobWriter(masked(request.read_mask, job_pb2.Job, IN_LIST))
         digest = _digest_of(request, call.caller)
-        resume = Resume.decode(request.page_token, digest) if request.page_token else None
+        resume = Resume.decode(request.page_token or None, digest)
         is_strict = request.policy == POLICY_UNSPECIFIED
         with self._streams.entered(call.caller.share):
             reader = JobReader(
@@ -52,19 +48,17 @@ class Exports:
                 call.caller,
                 self._streams,
                 filters_of(request.filters, Ids(self._gateway.numbers)),
-                int(time.time()) if resume is None else resume.as_of,
+                resume.as_of,
                 Policy.STRICT if is_strict else policy_of(request.policy, call.caller),
-                writer.needs | _ENDED,
+                writer.needs | RUNS_BY,
                 sites_of(request.sites),
-                after=None if resume is None else resume.cursor,
-                missing=frozenset(() if resume is None else resume.missing),
+                after=resume.cursor,
+                missing=frozenset(resume.missing),
                 shard=_shard_of(request),
-                latest=None if resume is None else resume.latest,
+                latest=resume.latest,
                 size=min(request.page_size or MOST_JOBS, MOST_JOBS),
             )
-            await self._give(
-                reader, writer, call, digest, is_running_too=request.running, rows=0 if resume is None else resume.rows
-            )
+            await self._give(reader, writer, call, digest, is_running_too=request.running, rows=resume.rows)
 
     async def _give(
         self, reader: JobReader, writer: JobWriter, call: Call, digest: str, *, is_running_too: bool, rows: int
@@ -82,11 +76,10 @@ class Exports:
                 reader.streams.observer.rows_exported("grpc", len(jobs))
                 is_last = batch is None or batch.is_last
                 response.rows = rows
-                missing = tuple(sorted(reader.missing))
-                response.resume_token = Resume(1, digest, reader.as_of, rows, reader.after, missing, reader.latest).encode()
-                response.unreachable.extend(missing if is_last or batch is None else batch.missing)
+                response.resume_token = reader.resume_token(digest, rows)
+                response.unreachable.extend(sorted(reader.missing) if is_last or batch is None else batch.missing)
                 if is_last:
-                    response.complete = not missing
+                    response.complete = not reader.missing
                     response.site_reports.extend(map(report_message, reader.reports))
                 del batch, jobs
                 message = response.SerializeToString()
