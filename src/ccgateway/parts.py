@@ -113,6 +113,11 @@ class Parts:
         keyring = Keyring(settings, before.keyring if before is not None else None)
         are_kept = before is not None and before.stores.fit(settings.cache)
         stores = before.stores if before is not None and are_kept else Stores.of(settings.cache, meter)
+        # what may be refused comes before anything is held in common with what goes on if it is
+        session_key = before.session_key if before is not None else own_key()
+        signing_in = SigningIn(settings, callers, stores.ended_sessions, session_key)
+        audit_file = _audit_file(settings, troubles, before)
+        tracer = open_tracer(settings.traces.endpoint, settings.traces.share)
         registry = Registry(
             settings.sites.values(),
             meter,
@@ -121,9 +126,8 @@ class Parts:
             before=before.registry if before is not None else None,
             hints=stores.outage_hints,
         )
-        if keyring.unreadable and len(keyring.unreadable) == len(settings.sites):
+        if before is None and keyring.unreadable and len(keyring.unreadable) == len(settings.sites):
             raise next(iter(keyring.unreadable.values()))  # there would be nothing to serve
-        audit_file = _audit_file(settings, troubles, before)
         gateway = Gateway(
             registry,
             settings.limits,
@@ -135,8 +139,6 @@ class Parts:
             audit_file=audit_file.value if audit_file is not None else None,
             observer=meter,
         )
-        session_key = before.session_key if before is not None else own_key()
-        tracer = open_tracer(settings.traces.endpoint, settings.traces.share)
         if are_kept:
             stores.responses.hold()
         if audit_file is not None:
@@ -158,7 +160,7 @@ class Parts:
             if before is not None and before.settings.export == settings.export
             else Streams(settings.export, meter),
             session_key,
-            SigningIn(settings, callers, stores.ended_sessions, session_key),
+            signing_in,
             Recorder(meter, access=settings.log.access, tracer=tracer),
         )
 
