@@ -23,7 +23,7 @@ from ccgateway.app import create_app
 from ccgateway.errors import SettingsError
 from ccgateway.operations.generations import Generations
 from ccgateway.operations.serving import GatewayServer, run, server_for
-from ccgateway.operations.stopping import Stage
+from ccgateway.operations.stopping import Stage, next_stage
 from ccgateway.operations.telling import Meeting, answer_from
 from ccgateway.settings import Settings
 from ccgateway.telemetry import configure_logging
@@ -162,9 +162,7 @@ class Supervisor:
 
     def next_stage(self, number: int) -> None:
         """As ``GatewayServer.next_stage``, for all workers."""
-        self._advance(
-            max(Stage(min(self._stage + 1, Stage.HURRIED)), Stage.ENDING if number == signal.SIGINT else Stage.DRAINING)
-        )
+        self._advance(next_stage(self._stage, number))
 
     def _advance(self, stage: Stage) -> None:
         if stage <= self._stage:

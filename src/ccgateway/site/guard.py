@@ -21,6 +21,7 @@ from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteReque
 from ccgateway.site.outage import Outage
 from ccgateway.site.outages import CUT_OFF, FailureMemory
 from ccgateway.site.pacing import Pacing
+from ccgateway.site.replies import busy
 from ccgateway.telemetry import Observer
 from ccgateway.telemetry.observer import CallOutcome
 from ccgateway.telemetry.requests import waiting
@@ -277,8 +278,7 @@ class Retrying:
     async def _once(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
         answer = await self._inner.exchange(request, context)
         if request.safe and answer.status in _BUSY:
-            message = f"The site is busy or its proxy cannot reach it (HTTP {answer.status})."
-            raise SiteError(Code.SITE_BUSY, self._site, message, retry_after=answer.retry_after)
+            raise busy(answer, self._site)
         return answer
 
 

@@ -32,7 +32,7 @@ from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteReque
 from ccgateway.site.health import SiteHealth
 from ccgateway.site.hints import OutageHints
 from ccgateway.site.outage import EVERYBODY, Key, Outage, Witness, kind_of, remembered
-from ccgateway.site.replies import disguised_failure, refuse
+from ccgateway.site.replies import busy, disguised_failure, refuse
 from ccgateway.telemetry import Observer
 from ccgateway.traffic.scopes import current_scope
 
@@ -172,8 +172,7 @@ class FailureMemory:
     def _failure_in(self, answer: SiteAnswer) -> SiteError | None:
         """What an answer says of the site itself, if that is bad."""
         if answer.status in _BUSY:
-            message = f"The site is busy or its proxy cannot reach it (HTTP {answer.status})."
-            return SiteError(Code.SITE_BUSY, self._site, message, retry_after=answer.retry_after)
+            return busy(answer, self._site)
         return refuse(answer, self._site) if answer.status >= 500 else disguised_failure(answer, self._site)
 
     def _count(self, request: SiteRequest, context: CallContext, failure: SiteError, *, is_slow: bool) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from ccgateway.errors import Code, SiteError, redact, without_tokens
 from ccgateway.site.exchange import SiteAnswer
 
-__all__ = ["NO_SUCH_JOB", "check_text", "decode", "disguised_failure", "no_such_job", "reason_of", "refuse"]
+__all__ = ["NO_SUCH_JOB", "busy", "check_text", "decode", "disguised_failure", "no_such_job", "reason_of", "refuse"]
 
 T = TypeVar("T")
 
@@ -26,6 +26,12 @@ class _Reason(msgspec.Struct):
     error: str | dict[str, Any] | None = None
     message: str | None = None
     msg: str | None = None
+
+
+def busy(answer: SiteAnswer, site: str) -> SiteError:
+    """What an answer means by which the site, or what stands before it, says that it has too much to do."""
+    message = f"The site is busy or its proxy cannot reach it (HTTP {answer.status})."
+    return SiteError(Code.SITE_BUSY, site, message, retry_after=answer.retry_after)
 
 
 def reason_of(answer: SiteAnswer) -> str:
