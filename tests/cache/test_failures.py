@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from cache.asking import JOB, Site, ask, key, settled
-from cache.servers import Valkey, certificate, free_port, tls_proxy
+from cache.servers import Valkey, tls_proxy
 from ccgateway.cache.entries import Source
 from ccgateway.cache.facade import Cache
+from support.loopback import free_port, self_signed
 
 Opened = Callable[..., Cache]
 TIMEOUT = 2.0
@@ -252,7 +253,7 @@ async def test_too_few_rights_are_told(opened: Opened, own_valkey: Valkey) -> No
 
 @asynccontextmanager
 async def tls(valkey: Valkey, folder: Path) -> AsyncIterator[tuple[str, Path]]:
-    cert, private = certificate(folder)
+    cert, private = self_signed(folder)
     async with tls_proxy(valkey.port, cert, private) as port:
         yield f"rediss://127.0.0.1:{port}/0", cert
 

@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from ccgateway.simulator import Address, GeneratedJobs, SimulatedSite, serve_in_thread
-from deploy.tools import DEPLOY, free_port, tool
+from deploy.tools import DEPLOY, tool
 from operations.desk import Desk
 from operations.test_commands import ask, started
 from operations.test_workers import url_in, workers_of
+from support.loopback import free_port
 from support.running import JOBS
 
 #: seconds that an alert may take, on a machine that does something else as well

@@ -25,7 +25,8 @@ from ccgateway.operations.minting import new_api_key, section_for
 from ccgateway.simulator import SimulatorProcess
 from ccgateway.v1.jobs_service_pb2 import ListJobsRequest
 from ccgateway.v1.jobs_service_pb2_grpc import JobsServiceStub
-from deploy.tools import DEPLOY, adapted, free_port, self_signed, succeeds, tool
+from deploy.tools import DEPLOY, adapted, succeeds, tool
+from support.loopback import free_port, self_signed
 
 PREFIX = "/ccgateway"
 MODULES = Path("/usr/lib/apache2/modules")

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from cache.servers import certificate
 from ccgateway.errors import Code, RequestError
 from ccgateway.identity.keysets import RemoteKeys, keys_in
 from ccgateway.settings import IssuerSettings
 from identity.authority import Authority, issuer_section, signer
+from support.loopback import self_signed
 from support.raw_server import RawServer, plain_answer, raw_server
 
 OLD, NEW = signer("EdDSA", "old"), signer("EdDSA", "new")
@@ -162,7 +162,7 @@ async def test_keys_that_cannot_be_read_again_hold_for_a_bounded_time(
 
 
 async def test_the_address_has_to_prove_that_it_is_the_issuers(tmp_path: Path) -> None:
-    cert, key = certificate(tmp_path)
+    cert, key = self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cache.servers import Valkey, free_port
+from cache.servers import Valkey
 from ccgateway.app import create_app
 from ccgateway.cache.entries import RAW, Filled
 from ccgateway.cache.facade import open_cache
@@ -21,6 +21,7 @@ from ccgateway.settings import CacheSettings, Settings, load_settings
 from ccgateway.simulator import Address, GeneratedJobs, SimulatedSite, serve_in_thread
 from operations.conftest import Run
 from operations.desk import Desk
+from support.loopback import free_port
 
 CANARY = "canary-of-redis"
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from ccgateway.simulator import Address
 from operations.conftest import Start
 from operations.desk import Desk, one_problem, one_warning
+from support.loopback import self_signed
 
 TOKEN = "aaaaaaaaaa.bbbbbbbbbb.cccccccccc"
 
@@ -124,27 +119,6 @@ async def test_a_certificate_that_nobody_vouches_for_until_ca_file_names_it(tmp_
         desk.text = ""
         desk.add("aurora", f"https://localhost:{port}", TOKEN, f'ca_file = "{certificate.name}"')
         assert "is not cc-backend" in one_problem(await desk.check()).problem
-
-
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "site.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-    (folder / "site.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return folder / "site.pem", folder / "site.key"
 
 
 async def test_a_ca_file_that_is_none_is_named(start: Start, desk: Desk) -> None:

@@ -18,10 +18,10 @@ from ccgateway.simulator import Address, GeneratedJobs, SimulatedSite, serve_in_
 from ccgateway.v1 import jobs_service_pb2, jobs_service_pb2_grpc
 from operations.conftest import Run, Start
 from operations.desk import Desk, one_problem, one_warning
-from operations.test_check_sites import self_signed
 from operations.test_commands import GOOD, end, started
 from operations.test_workers import ALONE, workers_of
 from support.faces import faces_over
+from support.loopback import self_signed
 
 ASKED = jobs_service_pb2.ListJobsRequest(limit=5)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import http.client
 import json
 import os
@@ -15,14 +14,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ccgateway.simulator import Address, GeneratedJobs, SimulatedSite, serve_in_thread
@@ -31,6 +27,7 @@ from operations.desk import Desk, environment
 from operations.test_commands import ask, end, started
 from operations.test_reload import reload
 from operations.test_workers import ALONE, url_in
+from support.loopback import self_signed
 from support.running import JOBS, UnixConnection, eventually, get, query
 
 #: a manager that hands over descriptor 3: the command's own number is known only once it runs
@@ -158,24 +155,6 @@ def test_a_unix_socket_in_use_is_named(desk: Desk, run: Run) -> None:
     assert done.status == 2 and "✗ server.unix_socket: " in done.stderr and "is in use" in done.stderr
 
 
-def certify(folder: Path, name: str) -> None:
-    """Writes ``cert.pem`` and ``key.pem`` for 127.0.0.1, with that common name."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
-        .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256())
-    )  # fmt: skip
-    kind = serialization.Encoding.PEM
-    (folder / "key.pem").write_bytes(key.private_bytes(kind, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-    (folder / "key.pem").chmod(0o600)
-    (folder / "cert.pem").write_bytes(made.public_bytes(kind))
-
-
 def name_shown(address: str) -> str:
     host, port = address.split(":")
     context = ssl.create_default_context()
@@ -187,7 +166,7 @@ def name_shown(address: str) -> str:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_tls_of_its_own_is_spoken_and_a_new_certificate_is_shown_without_a_restart(workers: str, desk: Desk) -> None:
-    certify(desk.folder, "first")
+    self_signed(desk.folder, "first")
     desk.text = desk.text.replace("[server]\n", '[server]\ntls_cert = "cert.pem"\ntls_key = "key.pem"\n')
     desk.file.write_text(desk.text)
     with started("serve", "--port", "0", "--workers", workers, folder=desk.folder, until="serves") as (process, written):
@@ -195,11 +174,11 @@ def test_tls_of_its_own_is_spoken_and_a_new_certificate_is_shown_without_a_resta
         context = ssl.create_default_context(cafile=str(desk.folder / "cert.pem"))
         connection = http.client.HTTPSConnection(address, timeout=20, context=context)
         assert query(connection)["jobs"]
-        certify(desk.folder, "second")
+        self_signed(desk.folder, "second")
         assert reload(desk)[0] == 0
         assert {name_shown(address) for _ in range(10)} == {"second"}
         assert query(connection)["jobs"], "a connection that is open stays"
-        certify(desk.folder, "third")
+        self_signed(desk.folder, "third")
         eventually(lambda: {name_shown(address) for _ in range(6)} == {"third"})
         (desk.folder / "key.pem").write_text("-----BEGIN NOTHING-----")
         status, said = reload(desk)
@@ -209,7 +188,7 @@ def test_tls_of_its_own_is_spoken_and_a_new_certificate_is_shown_without_a_resta
 
 
 def test_a_key_that_others_can_read_is_refused(desk: Desk, run: Run) -> None:
-    certify(desk.folder, "one")
+    self_signed(desk.folder, "one")
     (desk.folder / "key.pem").chmod(0o644)
     desk.file.write_text(desk.text.replace("[server]\n", '[server]\ntls_cert = "cert.pem"\ntls_key = "key.pem"\n'))
     done = run("serve", "--port", "0")

@@ -25,6 +25,7 @@ from operations.conftest import Run
 from operations.desk import Desk
 from operations.test_commands import GOOD, ask, end, started
 from operations.test_workers import url_in, workers_of
+from support.loopback import free_port
 from support.running import eventually
 
 JOBS = "{ jobs(first: 2) { items { id } complete } }"
@@ -42,12 +43,6 @@ def site() -> Iterator[Address]:
 def desk(desk: Desk) -> Desk:
     desk.text = ALONE
     return desk
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def scraped(port: int) -> dict[tuple[str, tuple[str, ...]], float]:
