@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -12,7 +13,7 @@ import pytest_asyncio
 from msgspec.structs import replace
 from playwright.async_api import Browser, Page, expect
 
-from surfaces.portal.browsing import Portal, csv_of, in_browser, look_again, looking, portal, rows_of, saved, site, view
+from surfaces.portal.browsing import PATIENCE, Portal, csv_of, in_browser, look_again, looking, portal, rows_of, saved, site, view
 
 pytestmark = in_browser
 
@@ -111,8 +112,10 @@ async def test_rows_far_from_the_window_cost_nothing_and_are_there_for_searches_
         rows = page.locator("table.jobs tbody tr")
         await to_the_end(page)
         await page.evaluate("scrollTo(0, 0)")
-        await page.wait_for_function(f"!({IS_PAINTED})(document.querySelector('table.jobs tbody:last-of-type tr:last-child'))")
         last = rows.last
+        async with asyncio.timeout(PATIENCE / 1000):
+            while await last.evaluate(IS_PAINTED):  # the page's policy lets no function be waited for
+                await page.wait_for_timeout(50)
         assert await rows.first.evaluate(IS_PAINTED) and not await last.evaluate(IS_PAINTED)
         assert await page.locator("table.jobs").get_attribute("aria-rowcount") == "521"
         assert [await one.get_attribute("aria-rowindex") for one in (rows.first, last)] == ["2", "521"]
