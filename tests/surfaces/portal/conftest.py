@@ -10,6 +10,8 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from surfaces.portal.browsing import chromium
+from surfaces.portal.provider import provider
+from surfaces.portal.signed_in import Portal, portal
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,3 +24,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as one:
         yield one
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Portal]:
+    """One for all tests that leave it as it was: starting and stopping takes longer than what most of them ask."""
+    async with provider() as one, portal(one, tmp_path_factory.mktemp("portal")) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def front(shared: Portal) -> Portal:
+    """A portal to sign in at, as it was at first; browser tests have one of their own under that name."""
+    shared.provider.reset()
+    shared.site.heard.clear()
+    return shared

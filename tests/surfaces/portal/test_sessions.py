@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from cryptography.fernet import Fernet
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,8 +16,7 @@ from ccgateway.errors import RequestError, SettingsError
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import IssuerSettings, PortalSettings
 from ccgateway.surfaces.portal.sessions import Sessions, own_key
-from surfaces.portal.provider import provider
-from surfaces.portal.signed_in import SESSION, Portal, new_key, portal
+from surfaces.portal.signed_in import SESSION, Portal, new_key
 
 JOBS = "{ jobs(first: 500) { items { id user } } }"
 OWN = {"X-CCGateway-Portal": "1", "Sec-Fetch-Site": "same-origin"}
@@ -28,20 +25,6 @@ WRITES = {
     "stop": 'mutation { stopJobs(jobs: [{id: "site:1"}]) { outcome } }',
     "delete": 'mutation { deleteJobs(jobs: [{id: "site:1"}]) { outcome } }',
 }
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Portal]:
-    """One for all tests that leave it as it was: starting and stopping takes longer than what most of them ask."""
-    async with provider() as one, portal(one, tmp_path_factory.mktemp("portal")) as found:
-        yield found
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def front(shared: Portal) -> Portal:
-    shared.provider.reset()
-    shared.site.heard.clear()
-    return shared
 
 
 # --- requests of other pages

@@ -24,20 +24,6 @@ from surfaces.servers import serving
 JOBS = "{ jobs(first: 500) { items { id user } } }"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Portal]:
-    """One for all tests that leave it as it was: starting and stopping takes longer than what most of them ask."""
-    async with provider() as one, portal(one, tmp_path_factory.mktemp("portal")) as found:
-        yield found
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def front(shared: Portal) -> Portal:
-    shared.provider.reset()
-    shared.site.heard.clear()
-    return shared
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def fresh(tmp_path: Path) -> AsyncIterator[Portal]:
     """One that has asked nobody anything yet."""
