@@ -238,6 +238,10 @@ class GatewayError(Exception):
             found["site"] = self.site
         return found
 
+    def as_entry(self) -> dict[str, object]:
+        """The error as one of ``errors`` in a body."""
+        return {"message": self.message, "extensions": self.extensions()}
+
 
 class FederationError(GatewayError):
     """No answer that may be given: all sites failed, or one that must not. ``causes`` are the sites' own errors."""

@@ -7,7 +7,6 @@ uvicorn ends a connection that never says or reads anything. How long a body may
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Hashable
 from http import HTTPStatus
@@ -18,7 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ccgateway.errors import RequestError
-from ccgateway.operations.stopping import ARRIVAL
+from ccgateway.operations.stopping import ARRIVAL, refusal_body
 from ccgateway.traffic.overload import Arrival, Overload
 
 __all__ = ["HEAD_BYTES", "BoundedHttp"]
@@ -202,13 +201,7 @@ class BoundedHttp(HttpToolsProtocol):
         return self._address if token is None else hash(token)
 
     def _turn_away(self, refusal: RequestError) -> None:
-        status = HTTPStatus(refusal.row.http)
-        content = {
-            "errors": [{"message": refusal.message, "extensions": refusal.extensions()}],
-            "status": status.phrase,  # as cc-backend's REST says it
-            "error": refusal.message,
-        }
-        body = json.dumps(content, separators=(",", ":"))
+        status, body = HTTPStatus(refusal.row.http), refusal_body(refusal).decode()
         keeps = self.parser.should_keep_alive()
         self.transport.write(
             (

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import signal
 from enum import IntEnum
+from http import HTTPStatus
 from typing import Protocol
 
-from starlette.responses import JSONResponse
+import msgspec
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ccgateway.errors import Code, GatewayError
+from ccgateway.errors import Code, GatewayError, RequestError
 from ccgateway.traffic.overload import Arrival, Overload, is_arrival
 
-__all__ = ["ARRIVAL", "WRITES_MARGIN", "Stage", "Stoppable", "Stops", "next_stage"]
+__all__ = ["ARRIVAL", "WRITES_MARGIN", "Stage", "Stoppable", "Stops", "next_stage", "refusal_body"]
 
+JSON = "application/json"
 HEADERS = {"Cache-Control": "no-store", "Connection": "close"}
 #: seconds less than other requests that writes get to end: they have to say what they came to
 WRITES_MARGIN = 1.0
@@ -65,7 +68,8 @@ ARRIVAL = "ccgateway.arrival"
 
 class Stoppable:
     """ASGI middleware, outermost: closes connections once the gateway drains, and ends a request that the server cancels (it does
-    so only when it stops) with a 503. Tells of a request that was let in (``ARRIVAL``) when it begins, and its answer does."""
+    so only when it stops) with a 503. A
+    request that was let in (``ARRIVAL``) begins when its turn comes; tells when its answer does."""
 
     def __init__(self, app: Stops) -> None:
         self._application: Stops = app
@@ -93,8 +97,6 @@ class Stoppable:
             return
         has_begun = False
         arrival: Arrival | None = scope.get(ARRIVAL)
-        if arrival is not None:
-            arrival.begun()
 
         async def watched(message: Message) -> None:
             nonlocal has_begun
@@ -108,9 +110,19 @@ class Stoppable:
 
         try:
             with is_arrival(arrival):
+                if arrival is not None:
+                    await arrival.turn()
                 await self._app(scope, receive, watched)
+        except RequestError as error:  # of the turn: the application lets none out
+            headers = {"Cache-Control": "no-store", "Retry-After": str(error.extensions()["retryAfter"])}
+            await Response(refusal_body(error), error.row.http, headers, JSON)(scope, receive, watched)
         except asyncio.CancelledError:
             if not has_begun:
-                error = GatewayError(Code.STOPPING, "The gateway is stopping.")
-                content = {"errors": [{"message": error.message, "extensions": error.extensions()}]}
-                await JSONResponse(content, 503, HEADERS)(scope, receive, send)
+                body = refusal_body(GatewayError(Code.STOPPING, "The gateway is stopping."))
+                await Response(body, 503, HEADERS, JSON)(scope, receive, send)
+
+
+def refusal_body(error: GatewayError) -> bytes:
+    """What the server itself answers, so that clients of each surface find their word for it (JSON)."""
+    status = HTTPStatus(error.row.http)
+    return msgspec.json.encode({"errors": [error.as_entry()], "status": status.phrase, "error": error.message})

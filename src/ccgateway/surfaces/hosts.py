@@ -46,7 +46,7 @@ class HostCheck:
         error = RequestError(
             Code.FORBIDDEN, "This gateway does not answer under that host name. Use the address it listens on, such as localhost."
         )
-        body = msgspec.json.encode({"errors": [{"message": error.message, "extensions": error.extensions()}]})
+        body = msgspec.json.encode({"errors": [error.as_entry()]})
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         response = Response(body, error.row.http, headers, media_type="application/json")
         await response(scope, receive, send)

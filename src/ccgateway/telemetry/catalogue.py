@@ -85,7 +85,10 @@ METRICS: tuple[Metric, ...] = (
         words="The gateway's own part of it: less the time in which it waited for sites, for Redis or for the caller.",
     ),
     _gauge("requests_in_flight", words="Requests that are being answered."),
-    _counter("requests_turned_away_total", words="Requests turned away unread, as the process had more to do than it can."),
+    _counter(
+        "requests_turned_away_total",
+        words="Requests turned away before anything was done for them, as the process had more to do than it can.",
+    ),
     _gauge("overloaded", words="1 while requests are turned away for that, else 0.", across=Across.MOST),
     _counter("refusals_total", "surface", "code", words="Requests answered with an error, by the code of the first one."),
     _counter("incomplete_answers_total", "code", words="Parts that were missing from answers that were given, by the reason."),

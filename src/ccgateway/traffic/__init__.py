@@ -7,5 +7,6 @@ budget      bytes of answers in memory
 fair_loop   processor time: the event loop, on which whoever has used least of it goes next
 scopes      what one request takes, and the scope of the running task
 admission   requests let in, one share for each caller
-overload    how many at all, when there are more than the process can work on
+turns       who waits to begin, in the order in which they will
+overload    when requests begin, and how many are let in at all when there are more than the process can work on
 """

@@ -12,7 +12,7 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.settings import LimitSettings
 from ccgateway.traffic.budget import Account, ByteBudget
 from ccgateway.traffic.fair_queue import FairQueue, QueueFullError
-from ccgateway.traffic.overload import Overload, current_arrival
+from ccgateway.traffic.overload import Overload
 from ccgateway.traffic.scopes import RETRY_AFTER, RequestScope, entered, give_way, refused_in_queue
 
 __all__ = ["Sending", "Traffic"]
@@ -92,17 +92,10 @@ class Traffic:
         self._begin(scope)
         try:
             with entered(scope):
-                await self._first_turn()
+                await give_way()  # until here nobody knew whose step this is
                 yield scope
         finally:
             self._end(scope)
-
-    async def _first_turn(self) -> None:
-        arrival = current_arrival()
-        begun = time.monotonic()
-        await give_way()  # until here nobody knew whose step this is
-        if arrival is not None:
-            arrival.turn_came(time.monotonic() - begun)
 
     def running_of(self, caller: Hashable) -> int:
         """Requests of ``caller`` that are running."""

@@ -12,13 +12,12 @@ import asyncio
 import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from contextvars import Context
 from itertools import count
 from typing import TYPE_CHECKING, TypeVarTuple, Unpack
 
-from ccgateway.traffic.overload import Overload
-from ccgateway.traffic.scopes import scope_in
+from ccgateway.traffic.scopes import Lane, scope_in
 
 if TYPE_CHECKING:
     from asyncio import SelectorEventLoop as _Loop
@@ -41,12 +40,20 @@ class FairLoop(_Loop):
 
     def __init__(self) -> None:
         super().__init__()
-        self._lanes: dict[Hashable, deque[asyncio.Handle]] = {}
-        self._order: list[tuple[float, int, Hashable]] = []
+        self._lanes: dict[Lane, deque[asyncio.Handle]] = {}
+        self._order: list[tuple[float, int, Lane]] = []
         self._served, self._numbers = 0.0, count()
-        #: one step whose wait is measured, after which another one's is
-        self._probe: asyncio.Handle | None = None
-        self._probed_at, self._overload = 0.0, Overload()
+        self._interactive = 0
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether steps are being shared out."""
+        return bool(self._lanes)
+
+    @property
+    def has_interactive(self) -> bool:
+        """Whether interactive requests have steps to make."""
+        return self._interactive > 0
 
     def call_soon(self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None) -> asyncio.Handle:
         """As every loop's; in the lane of the caller whose request ``context`` is of, if it is one's."""
@@ -62,11 +69,10 @@ class FairLoop(_Loop):
             if not self._lanes:
                 super().call_soon(self._run_slice)
             handles = self._lanes[lane] = deque()
+            self._interactive += not lane.is_bulk
             heapq.heappush(self._order, (self._served, next(self._numbers), lane))
         handle = asyncio.Handle(callback, args, self, context)
         handles.append(handle)
-        if self._probe is None:
-            self._probe, self._probed_at, self._overload = handle, time.perf_counter(), owner.traffic.overload
         return handle
 
     def _run_slice(self) -> None:
@@ -78,9 +84,6 @@ class FairLoop(_Loop):
                 handles, begun = self._lanes[lane], now
                 try:
                     handle = handles.popleft()
-                    if handle is self._probe:
-                        self._probe = None
-                        self._overload.note_delay(begun - self._probed_at)
                     if not handle.cancelled():
                         handle._run()
                 finally:
@@ -89,6 +92,7 @@ class FairLoop(_Loop):
                         heapq.heappush(self._order, (self._served + now - begun, number, lane))
                     else:
                         del self._lanes[lane]
+                        self._interactive -= not lane.is_bulk
         finally:
             if self._lanes:
                 super().call_soon(self._run_slice)

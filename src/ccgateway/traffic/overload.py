@@ -1,14 +1,20 @@
 """Overload: when more comes than the process can work on, it begins only as much as it can answer about as quickly as ever.
 
-The process is overloaded once all requests waited long for two seconds without a break: for processor time, or for a place at a
-site while no site had one free; or once ``MANY`` were under way for half a second and did not begin at once. A burst of requests
-is none, nor are many that wait for sites. From then on so many are under way at the most as wait little (additive increase,
-multiplicative decrease). Those beyond are turned away at once. Of the places, each caller gets its share, so that one who asks
-for more than that finds none, and others do. Once nobody was turned away for a while, it is over.
+A request begins as soon as small questions that have begun have next to no steps to make; until then it waits, callers taking
+turns. What has begun so is answered about as soon as it would be alone, however many wait.
+
+The process is overloaded once ``MANY`` wait to begin, one of them for ``LATE`` seconds, or once any waits for ``VERY_LATE``, or
+all of them, for two seconds without a break, for long for a place at a site while no site had one free. From then on as many may
+wait to begin, and be under way, as wait little (additive increase, multiplicative decrease); those beyond are turned away at
+once. Those who wait already then share the turns with those who come, so that a burst is answered, if late; but while others are
+turned away, whoever is let in is answered in time, and those from before have to go as well, after ``GIVEN_UP``. Of the places,
+each caller gets its share, so that one who asks for more than that finds none, and others do. Once nobody was turned away for a
+while, it is over.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import random
@@ -17,28 +23,38 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.telemetry.samples import Sample
+from ccgateway.traffic.fair_loop import FairLoop
+from ccgateway.traffic.turns import Turns
 
 __all__ = ["Arrival", "Overload", "current_arrival", "is_arrival"]
 
 logger = logging.getLogger("ccgateway.server")
 
-#: seconds of one measurement, and how many of them in a row make an overload
+#: seconds of one measurement, and how many in a row of long waits for places make an overload
 WINDOW, WINDOWS = 0.1, 20
-#: requests under way that are many, and in how many measurements in a row they make an overload
-MANY, FULL_WINDOWS = 256, 5
-#: seconds that are long to wait for processor time, and for a place; seconds that are little, once others are turned away
-LATE, LATE_PLACE = 0.25, 2.0
+#: requests that are many to wait, and seconds that are long to wait for one of many, for one of few, and for a place
+MANY, LATE, VERY_LATE, LATE_PLACE = 128, 0.25, 2.0, 2.0
+#: seconds that are little, once others are turned away
 IN_TIME, IN_TIME_PLACE = 0.01, 0.1
-#: requests under way that are always let in, and at the most
-FEWEST, MOST = 8, 512
-#: what is left of the places where requests begin late, and what comes to them else
-LESS, MORE = 0.8, 8
+#: seconds of a round of the loop in which little was done
+SHORT_ROUND = 0.00025
+#: seconds after which a small question begins whatever else there is to do
+LATEST = 0.05
+#: seconds after which whoever was there before the overload is turned away, while others are; and while none is
+GIVEN_UP, GIVEN_UP_AT_LAST = 2.0, 10.0
+#: requests that may wait to begin when an overload begins, and always
+FIRST_WAITING, FEWEST_WAITING = 8, 2
+#: requests under way at the most, and those that are always let in
+MOST, FEWEST = 512, 8
+#: callers without a request that are let in however many those of others are
+NEWCOMERS = 16
 #: seconds without anybody turned away after which the overload is over
 OVER_AFTER = 2.0
+#: seconds for which a request that was turned away tells that others are, too
+REFUSING = 1.0
 #: seconds for which a caller that was turned away counts among those who share the places
 SHARES_FOR = 1.0
 #: callers that are told apart at any one time
@@ -47,179 +63,279 @@ MOST_CALLERS = 1024
 RETRY_AFTER = (1, 3)
 
 
-@dataclass(slots=True, eq=False)
 class Arrival:
-    """One request of ``caller`` that is under way: ``begun``, then ``turn_came`` once it is worked on, and ``leave`` when its
-    answer begins, or nobody waits for it. ``late`` (s): its first step; ``None``: that was not seen."""
+    """One request of ``caller`` that came ``at`` a moment and is under way until it leaves: when its answer begins, or nobody
+    waits for it. ``has_begun``: its turn has come; ``refusal``: it never will."""
 
-    overload: Overload
-    caller: Hashable
-    at: float
-    late: float | None = None
-    is_here: bool = True
+    __slots__ = ("_turn", "at", "caller", "has_begun", "is_here", "overload", "refusal")
 
-    def begun(self) -> None:
-        """Its first step is made."""
-        self.overload.note_begin(self)
+    def __init__(self, overload: Overload, caller: Hashable, at: float) -> None:
+        self.overload, self.caller, self.at = overload, caller, at
+        self.is_here, self.has_begun = True, False
+        self._turn: asyncio.Future[None] | None = None
+        self.refusal: RequestError | None = None
 
-    def turn_came(self, seconds: float) -> None:
-        """It is known who asks, and has waited so long for that caller's turn."""
-        if self.late is not None:
-            self.overload.note_delay(self.late + seconds)
+    async def turn(self) -> None:
+        """Waits until the request may begin. Raises ``OVERLOADED`` if it may not after all."""
+        if self.refusal is not None:
+            raise self.refusal
+        if not self.has_begun:
+            self._turn = asyncio.get_running_loop().create_future()
+            await self._turn
+
+    def begin(self) -> None:
+        """It may."""
+        self.has_begun = True
+        if self._turn is not None and not self._turn.done():
+            self._turn.set_result(None)
+
+    def refuse(self, refusal: RequestError) -> None:
+        """It may not."""
+        self.refusal = refusal
+        if self._turn is not None and not self._turn.done():
+            self._turn.set_exception(refusal)
 
     def leave(self) -> None:
         """It takes none any more."""
         if self.is_here:
             self.is_here = False
             self.overload.note_leave(self)
+            if self._turn is not None:
+                self._turn.cancel()
 
 
-class _Waits:
-    """How long requests waited in one measurement; ``long``: in how many in a row all of them waited for more than ``late``."""
+class _Bound:
+    """Requests of one kind at a time: so many ``places`` as wait no longer than ``in_time`` on average, of ``first`` at first."""
 
-    def __init__(self, late: float, in_time: float) -> None:
-        self._late, self._in_time = late, in_time
-        self.long = 0
-        self._least, self._sum, self._count = math.inf, 0.0, 0
+    def __init__(self, first: int, fewest: int, most: int, *, in_time: float, decrease: float) -> None:
+        self.places, self.held, self.count = first, Counter[Hashable](), 0
+        self._first, self._fewest, self._most, self._in_time, self._decrease = first, fewest, most, in_time, decrease
+        self._is_full = False
+        self._least, self._sum, self._waits = math.inf, 0.0, 0
+
+    def enter(self, caller: Hashable) -> None:
+        """One more."""
+        self.held[caller] += 1
+        self.count += 1
+
+    def leave(self, caller: Hashable) -> None:
+        """One less."""
+        self.count -= 1
+        self.held[caller] -= 1
+        if not self.held[caller]:
+            del self.held[caller]
+
+    def forget(self) -> None:
+        """Nobody is counted any more."""
+        self.count = 0
+        self.held.clear()
+
+    def is_open(self, caller: Hashable, share: int) -> bool:
+        """Whether there is a place, for a caller that may have so many."""
+        held = self.held[caller]
+        if self.count < self.places and held < share:
+            return True
+        # somebody else's requests do not keep all places from who has none
+        is_open = not held and len(self.held) < max(NEWCOMERS, 2 * self.places)
+        self._is_full = self._is_full or not is_open
+        return is_open
 
     def note(self, seconds: float) -> None:
-        """One more."""
+        """A request waited so long."""
         self._least = min(self._least, seconds)
         self._sum += seconds
-        self._count += 1
+        self._waits += 1
 
-    def end(self) -> bool:
-        """Ends the measurement; whether they waited for more than a little."""
-        if not self._count:
-            return False
-        is_late = self._sum / self._count > self._in_time
-        self.long = self.long + 1 if self._least > self._late else 0
-        self._least, self._sum, self._count = math.inf, 0.0, 0
-        return is_late
+    def end_window(self) -> float | None:
+        """Ends a measurement, and adapts to it. How long all have waited at least; ``None`` if none has."""
+        least = self._least if self._waits else None
+        if self._waits and self._sum > self._in_time * self._waits:
+            self.places = max(self._fewest, int(self.places * self._decrease))
+        elif self._is_full:
+            self.places = min(self._most, self.places + max(1, self.places // 8))
+        self._is_full = False
+        self._least, self._sum, self._waits = math.inf, 0.0, 0
+        return least
+
+    def reset(self) -> None:
+        """As at first."""
+        self.places = self._first
 
 
 class Overload:
-    """All requests of this process. ``clock``: seconds."""
+    """All requests of this process. ``clock``: seconds. ``call_soon``: what is to be done in the next round of the loop.
+    ``is_busy``: whether small questions that have begun have steps to make, by how long the last round took (s). By default both
+    are of the running loop."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        call_soon: Callable[[Callable[[], None]], object] | None = None,
+        is_busy: Callable[[float], bool] | None = None,
+    ) -> None:
         self.is_on = False
         self.turned_away = 0
-        self._clock = clock
-        self._places = MANY
-        self._waiting: dict[Arrival, None] = {}
-        self._of: Counter[Hashable] = Counter()
-        self._here = 0
-        self._window_ends = clock() + WINDOW
-        self._begins, self._places_waited = _Waits(LATE, IN_TIME), _Waits(LATE_PLACE, IN_TIME_PLACE)
-        self._is_full, self._full = False, 0
-        self._refused_at = -math.inf
+        self._clock, self._call_soon, self._is_busy = clock, call_soon or _call_soon, is_busy or _is_busy
+        self._turns = Turns[Arrival]()
+        self._waiting = _Bound(FIRST_WAITING, FEWEST_WAITING, MOST, in_time=IN_TIME, decrease=0.5)
+        self._under_way = _Bound(MOST, FEWEST, MOST, in_time=IN_TIME_PLACE, decrease=0.8)
+        self._is_next_called, self._called_at, self._begun_at = False, -math.inf, -math.inf
+        self._window_ends, self._late_windows = clock() + WINDOW, 0
+        self._on_at = self._refused_at = -math.inf
         self._refused: dict[Hashable, float] = {}
 
     @property
     def under_way(self) -> int:
         """Requests that were let in and are not answered yet."""
-        return self._here
+        return self._under_way.count
 
-    def arrive(self, caller: Hashable, *, is_timed: bool = True) -> Arrival:
-        """Lets a request in. Raises ``RATE_LIMITED`` for a caller that takes more than its share, else ``OVERLOADED``.
+    @property
+    def waiting(self) -> int:
+        """Requests that wait to begin."""
+        return len(self._turns)
 
-        ``is_timed``: whether this is the moment of its arrival, from which on it waits for processor time.
-        """
+    def arrive(self, caller: Hashable) -> Arrival:
+        """Lets a request in. Raises ``RATE_LIMITED`` for a caller that takes more than its share, else ``OVERLOADED``."""
         now = self._clock()
         self._look(now)
-        if self.is_on or self._here >= MOST:
+        if self.is_on or self._under_way.count >= MOST:
             self._find_place(caller, now)
-        elif self._here >= MANY:
-            self._is_full = True
         arrival = Arrival(self, caller, now)
-        if is_timed:
-            self._waiting[arrival] = None
-        self._of[caller] += 1
-        self._here += 1
+        self._under_way.enter(caller)
+        if self._turns or self._is_next_called or self._is_busy(0.0):
+            self._turns.join(arrival)
+            self._waiting.enter(caller)
+        else:
+            self._begun_at = now
+            arrival.begin()
+        if not self._is_next_called:
+            self._call_next(now)  # one begins in each round of the loop
         return arrival
 
-    def _find_place(self, caller: Hashable, now: float) -> None:
-        held = self._of[caller]
-        if self._here < self._places and held < self._share(caller, now):
-            return
-        if not held and len(self._of) < 2 * self._places:
-            return  # somebody else's requests do not keep all places from who has none
-        self._is_full = True
-        self.turned_away += 1
-        self._refused_at = now
-        self._refused.pop(caller, None)
-        self._refused[caller] = now
-        if len(self._refused) > MOST_CALLERS:
-            self._refused.pop(next(iter(self._refused)))
-        wait = random.randint(*RETRY_AFTER)  # noqa: S311 - so that not all come back at once
-        if held and len(self._of) > 1 and held >= self._share(caller, now):
-            message = (
-                f"The gateway has more to do than it can, and this caller more than its share of that. Try again in {wait} s."
-            )
-            raise RequestError(Code.RATE_LIMITED, message, retry_after=wait)
-        message = f"The gateway has more to do than it can. Try again in {wait} s."
-        raise RequestError(Code.OVERLOADED, message, retry_after=wait)
+    def note_place(self, seconds: float) -> None:
+        """A small question waited so long for a place at a site."""
+        self._under_way.note(seconds)
 
-    def _share(self, caller: Hashable, now: float) -> int:
-        """Of the places, for each caller that is about."""
-        while self._refused and next(iter(self._refused.values())) < now - SHARES_FOR:
-            self._refused.pop(next(iter(self._refused)))
-        about = self._of.keys() | self._refused.keys() | {caller}
-        return max(1, self._places // len(about))
+    def note_leave(self, arrival: Arrival) -> None:
+        """See ``Arrival``."""
+        self._under_way.leave(arrival.caller)
+        if arrival in self._turns:
+            self._leave_turns(arrival)
 
     def samples(self) -> Iterator[Sample]:
         """What there is to tell Prometheus."""
         yield Sample("ccgateway_requests_turned_away_total", (), self.turned_away)
         yield Sample("ccgateway_overloaded", (), float(self.is_on))
 
+    # --- who begins
+
+    def _call_next(self, now: float) -> None:
+        self._is_next_called, self._called_at = True, now
+        self._call_soon(self._next)
+
+    def _next(self) -> None:
+        self._is_next_called = False
+        now = self._clock()
+        self._look(now)
+        if not self._turns:
+            return
+        if now - self._begun_at > LATEST or not self._is_busy(now - self._called_at):
+            arrival = self._turns.next(passes_behind=self._is_refusing(now))
+            if not self._turns.is_behind(arrival):
+                self._waiting.note(now - arrival.at)
+            self._leave_turns(arrival)
+            self._begun_at = now
+            arrival.begin()
+        self._call_next(now)
+
+    def _leave_turns(self, arrival: Arrival) -> None:
+        if not self._turns.is_behind(arrival):
+            self._waiting.leave(arrival.caller)
+        self._turns.leave(arrival)
+
+    # --- who is turned away
+
+    def _find_place(self, caller: Hashable, now: float) -> None:
+        about = self._about(caller, now)
+        bounds = (self._waiting, self._under_way) if self.is_on else (self._under_way,)
+        full = next((bound for bound in bounds if not bound.is_open(caller, max(1, bound.places // about))), None)
+        if full is None:
+            return
+        self._refused_at = now
+        self._refused.pop(caller, None)
+        self._refused[caller] = now
+        if len(self._refused) > MOST_CALLERS:
+            self._refused.pop(next(iter(self._refused)))
+        held = full.held[caller]
+        takes_more = len(full.held) > 1 and held >= max(1, full.places // about)
+        raise self._refusal(takes_more=takes_more)
+
+    def _refusal(self, *, takes_more: bool) -> RequestError:
+        self.turned_away += 1
+        wait = random.randint(*RETRY_AFTER)  # noqa: S311 - so that not all come back at once
+        more = ", and this caller more than its share of that" if takes_more else ""
+        message = f"The gateway has more to do than it can{more}. Try again in {wait} s."
+        return RequestError(Code.RATE_LIMITED if takes_more else Code.OVERLOADED, message, retry_after=wait)
+
+    def _about(self, caller: Hashable, now: float) -> int:
+        """Callers among which the places are shared out."""
+        while self._refused and next(iter(self._refused.values())) < now - SHARES_FOR:
+            self._refused.pop(next(iter(self._refused)))
+        return len(self._under_way.held.keys() | self._refused.keys() | {caller})
+
+    def _is_refusing(self, now: float) -> bool:
+        return now - self._refused_at < REFUSING
+
     # --- what tells
-
-    def note_begin(self, arrival: Arrival) -> None:
-        """See ``Arrival``."""
-        if arrival in self._waiting:
-            del self._waiting[arrival]
-            arrival.late = self._clock() - arrival.at
-
-    def note_delay(self, seconds: float) -> None:
-        """A request waited so long for processor time."""
-        self._begins.note(seconds)
-        self._look(self._clock())
-
-    def note_place(self, seconds: float) -> None:
-        """A small question waited so long for a place at a site."""
-        self._places_waited.note(seconds)
-
-    def note_leave(self, arrival: Arrival) -> None:
-        """See ``Arrival``."""
-        self._waiting.pop(arrival, None)
-        self._here -= 1
-        self._of[arrival.caller] -= 1
-        if not self._of[arrival.caller]:
-            del self._of[arrival.caller]
 
     def _look(self, now: float) -> None:
         if now < self._window_ends:
             return
-        if self._waiting and (oldest := now - next(iter(self._waiting)).at) > LATE:
-            self._begins.note(oldest)  # those that have not begun at all tell as well
-        are_late = [self._begins.end(), self._places_waited.end()]
-        self._full = self._full + 1 if self._is_full and are_late[0] else 0
+        self._window_ends = now + WINDOW
+        first = self._turns.since()
+        is_late = first is not None and now - first > (LATE if len(self._turns) > MANY else VERY_LATE)
         if self.is_on:
-            self._adapt(now, are_late=any(are_late))
-        elif max(self._begins.long, self._places_waited.long) >= WINDOWS or self._full >= FULL_WINDOWS:
-            self.is_on, self._refused_at = True, now
-            logger.warning("overloaded: requests are turned away (503), so that those that are let in are answered in time")
-        self._is_full, self._window_ends = False, now + WINDOW
+            self._give_up(now)
+            self._waiting.end_window()
+            self._under_way.end_window()
+            if now - max(self._on_at, self._refused_at) > OVER_AFTER and not is_late:
+                self._end()
+            return
+        least = self._under_way.end_window()
+        if least is not None:
+            self._late_windows = self._late_windows + 1 if least > LATE_PLACE else 0
+        self._under_way.reset()
+        if is_late or self._late_windows >= WINDOWS:
+            self._begin(now)
 
-    def _adapt(self, now: float, *, are_late: bool) -> None:
-        if are_late:
-            self._places = max(FEWEST, int(self._places * LESS))
-        elif self._is_full:
-            self._places = min(MOST, self._places + max(1, self._places // MORE))
-        if now - self._refused_at > OVER_AFTER:
-            self.is_on, self._places = False, MANY
-            self._begins.long = self._places_waited.long = self._full = 0
-            logger.warning("not overloaded any more; %d requests were turned away since the start", self.turned_away)
+    def _begin(self, now: float) -> None:
+        self.is_on, self._on_at = True, now
+        self._turns.put_behind()
+        self._waiting.forget()
+        logger.warning("overloaded: requests are turned away (503), so that those that are let in are answered in time")
+
+    def _end(self) -> None:
+        self.is_on, self._late_windows = False, 0
+        self._waiting.reset()
+        self._under_way.reset()
+        logger.warning("not overloaded any more; %d requests were turned away since the start", self.turned_away)
+
+    def _give_up(self, now: float) -> None:
+        for arrival in self._turns.came_before(now - (GIVEN_UP if self._is_refusing(now) else GIVEN_UP_AT_LAST)):
+            self._leave_turns(arrival)
+            arrival.refuse(self._refusal(takes_more=False))
+
+
+def _call_soon(work: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(work)
+
+
+def _is_busy(seconds: float) -> bool:
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, FairLoop) and loop.is_shared:
+        return loop.has_interactive
+    return seconds > SHORT_ROUND
 
 
 _arrival: ContextVar[Arrival | None] = ContextVar("arrival", default=None)

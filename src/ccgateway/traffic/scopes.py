@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, TypeVar
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, RequestError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ccgateway.traffic.admission import Traffic
 
 __all__ = [
-    "FetchScope", "Reading", "RequestScope", "Scope", "begin_fetch", "current_scope", "entered", "give_way", "hold",
+    "FetchScope", "Lane", "Reading", "RequestScope", "Scope", "begin_fetch", "current_scope", "entered", "give_way", "hold",
     "in_background", "in_turn", "never_refused", "refused_in_queue", "rows_at_once", "scope_in",
 ]  # fmt: skip
 
@@ -36,6 +36,13 @@ SHARED_ROWS = 500
 RETRY_AFTER = 1.0
 
 
+class Lane(NamedTuple):
+    """Steps that are made one after the other: those of a caller's interactive, or bulk, requests."""
+
+    caller: Hashable
+    is_bulk: bool
+
+
 class RequestScope:
     """One request. Counts what it takes in ``account``, and holds its places until ``close``."""
 
@@ -43,7 +50,7 @@ class RequestScope:
         self.traffic, self.caller = traffic, caller
         self.account = Account(traffic.budget, caller)
         self.is_bulk = is_background
-        self.lane = (caller, is_background)
+        self.lane = Lane(caller, is_bulk=is_background)
         self.is_running = False
         self._is_background = is_background
         self._used: dict[str, float] = {}
@@ -81,7 +88,7 @@ class RequestScope:
         """Is bulk from now on, whatever it has used."""
         if not self.is_bulk:
             self.is_bulk = True
-            self.lane = (self.caller, True)
+            self.lane = Lane(self.caller, is_bulk=True)
             self.traffic.now_bulk(self)
 
     async def deepen(self, deadline: Deadline) -> None:

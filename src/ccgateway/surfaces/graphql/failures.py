@@ -75,7 +75,7 @@ def _shortened(message: str) -> str:
 def gateway_entries(error: GatewayError, where: GraphQLError | None = None) -> list[Entry]:
     """``error``, and behind a ``FederationError`` its causes."""
     causes = error.causes if isinstance(error, FederationError) else ()
-    return [_located({"message": one.message, "extensions": one.extensions()}, where) for one in (error, *causes)]
+    return [_located(one.as_entry(), where) for one in (error, *causes)]
 
 
 def field_entries(error: GraphQLError, request_id: str) -> list[Entry]:

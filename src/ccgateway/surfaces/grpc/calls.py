@@ -177,8 +177,9 @@ class Calls:
                 caller = await self._caller(context)
                 record.caller = caller.subject
                 until = _caller_deadline(context)
-                arrival = self.traffic.overload.arrive(caller.share, is_timed=False)
+                arrival = self.traffic.overload.arrive(caller.share)
                 with caller_waits_until(until), is_arrival(arrival):
+                    await arrival.turn()
                     return await work(Call(caller, request_id, until, self, context))
         except GatewayError as error:
             failure = error

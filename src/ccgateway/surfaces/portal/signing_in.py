@@ -218,7 +218,7 @@ def _json(content: object, status: int = 200, headers: Mapping[str, str] | None 
 
 
 def _failed(error: GatewayError) -> Response:
-    content = {"errors": [{"message": error.message, "extensions": error.extensions()}]}
+    content = {"errors": [error.as_entry()]}
     challenge = {name.decode(): value.decode() for name, value in CHALLENGE.items()} if error.row.http == 401 else None
     return _json(content, error.row.http, challenge)
 
