@@ -90,7 +90,7 @@ async def test_what_was_delivered_otherwise_is_said(sites: list[Instance]) -> No
     async with gateway_over(sites) as gateway:
         answer = await gateway.job_metrics("one:7", wanted, CALLER, budget=budget())
         plain = await gateway.job_metrics("one:7", MetricsWanted.of(["cpu_load"], ["node"], 60), CALLER, budget=budget())
-    scopes, metrics, resolution = answer.report.notes
+    resolution, scopes, metrics = answer.report.notes
     assert scopes.startswith("scopes: socket came unasked")
     assert metrics == "metrics: there is no nope."
     assert resolution.startswith("resolution: chosen by the site")

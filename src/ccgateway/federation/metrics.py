@@ -188,6 +188,4 @@ def _notes(wanted: MetricsWanted, pieces: Sequence[MetricPiece]) -> list[str]:
         notes.append(f"scopes: {', '.join(scopes)} came unasked, as the site gives a metric at the scopes that it keeps.")
     if wanted.names and (missing := [name for name in wanted.names if all(piece.name != name for piece in pieces)]):
         notes.append(f"metrics: there is no {', '.join(missing)[:200]}.")
-    if wanted.resolution is not None and any(piece.metric.timestep != wanted.resolution for piece in pieces):
-        notes.append("resolution: chosen by the site, as its REST interface takes none; timestep tells what it is.")
     return notes

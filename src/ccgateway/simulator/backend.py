@@ -75,9 +75,11 @@ class Backend:
         clock: Callable[[], float],
         commit: float,
         archiving: float,
+        resampling: int,
     ) -> None:
         self.release = release
         self.clock = clock
+        self.resampling = resampling
         self.zone = ZoneInfo(zone)
         self.users = [User(name, tuple(roles)) for name, roles in users.items()]
         source = jobs if isinstance(jobs, GeneratedJobs) else LoadedJobs([_read(n, j) for n, j in enumerate(jobs, 1)])

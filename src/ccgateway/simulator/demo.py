@@ -21,6 +21,7 @@ _SITES = (  # name and cluster, release, zone, jobs
     ("draco", "1.2", "Europe/Berlin", 2500),
     ("eridanus", "howto", "UTC", 2000),
 )
+_RESAMPLING = {"1.5": 240, "1.4": 600}  # seconds, as a new instance of the release is set up
 
 
 def demo_sites(*, clock: Callable[[], float] = time.time, days: int = 14) -> list[SimulatedSite]:
@@ -33,6 +34,7 @@ def demo_sites(*, clock: Callable[[], float] = time.time, days: int = 14) -> lis
             zone=zone,
             clock=clock,
             commit=_COMMIT,
+            resampling=_RESAMPLING.get(release, 0),
         )
         for number, (name, release, zone, count) in enumerate(_SITES, 1)
     ]

@@ -115,7 +115,10 @@ def job_metrics(call: Call) -> Response:
         return _no_metrics(NOT_YOURS)
     if job.id in call.backend.broken_metrics:
         return _no_metrics(_STORE_FAILED)
-    shown = shown_metrics(call.backend, job, call.request.values("metric") or None, scopes or None, endpoint="metrics")
+    try:
+        shown = shown_metrics(call.backend, job, call.request.values("metric") or None, scopes or None, endpoint="metrics")
+    except GoError as bad:
+        return _no_metrics(str(bad))
     return json_response({"data": {"jobMetrics": shown}, "error": None}, jobs=1)
 
 

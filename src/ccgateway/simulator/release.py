@@ -110,6 +110,7 @@ class Release:
     # metrics
     statistics_from: int  #: number of series from which statisticsSeries appear
     median: bool
+    thins_out_from: int  #: samples from which on a series is thinned out (0: never)
     shared_archive: bool  #: a node scope computed once stays in the cached archive data
 
     # writing
@@ -227,6 +228,7 @@ _V12 = Release(
     panics_without_cluster=False,
     statistics_from=16,
     median=False,
+    thins_out_from=0,
     shared_archive=True,
     commit_worker=False,
     start_tells_id=True,
@@ -288,6 +290,7 @@ _V14 = replace(
     job_not_found="finding job with db id {id} failed: {reason}",
     panics_without_cluster=True,
     median=True,
+    thins_out_from=100,
     shared_archive=False,
     start_tells_id=False,
     start_honours_state=False,
@@ -326,6 +329,7 @@ _V15 = replace(
     request_type="api.GetJobAPIRequest",
     users_refused="only admins are allowed to fetch a list of users",
     statistics_from=8,
+    thins_out_from=1000,
     commit_worker=True,
     exclusive_body=False,
     memory_body=True,

@@ -15,6 +15,7 @@ import msgspec
 
 from ccgateway.simulator.clusters import Metric
 from ccgateway.simulator.job import Job
+from ccgateway.simulator.messages import GoError
 from ccgateway.simulator.metrics import JobMetric, measured, sample_all, stored_scope, summed_per_node
 
 if TYPE_CHECKING:
@@ -81,9 +82,15 @@ class CacheMemory:
 
 
 def shown_metrics(
-    backend: Backend, job: Job, names: Sequence[str] | None, scopes: Sequence[str] | None, *, endpoint: str
+    backend: Backend,
+    job: Job,
+    names: Sequence[str] | None,
+    scopes: Sequence[str] | None,
+    *,
+    endpoint: str,
+    resolution: int | None = None,
 ) -> list[Shown]:
-    """The metrics of *job*; None means that nothing was said about names or scopes."""
+    """The metrics of *job*; None means that nothing was said about names, scopes or the seconds between samples."""
     release = backend.release
     now = backend.clock()
     key = "" if release.shared_archive else endpoint
@@ -102,7 +109,26 @@ def shown_metrics(
             samples = stored if scope == stored_scope(metric) else summed_per_node(stored)
             content = measured(metric, samples, statistics_from=release.statistics_from, median=release.median)
             shown.append(Shown(name, scope, content))
+    every = backend.resampling if resolution is None else resolution
+    if every and endpoint == "metrics" and not job.running:
+        for one in shown:
+            _thin_out(one.metric, every, release.thins_out_from)
     return shown
+
+
+def _thin_out(metric: JobMetric, every: int, fewest: int) -> None:
+    """As a site thins out what it reads from its archive: to fewer samples, under the statistics of all. ``fewest``: samples of
+    a series that is long enough for that; 0: the release does not."""
+    if every <= metric.timestep or not fewest:
+        return
+    if every % metric.timestep:
+        raise GoError("resampler: the resolution is not a multiple of the timestep")
+    texts = [bytes(series.data)[1:-1].split(b",") for series in metric.series]
+    if max(map(len, texts), default=0) < fewest:
+        return
+    step, metric.timestep = every // metric.timestep, every
+    for series, samples in zip(metric.series, texts, strict=True):
+        series.data = msgspec.Raw(b"[%b]" % b",".join(samples[::step]))
 
 
 def _choose(backend: Backend, job: Job, names: Sequence[str] | None, scopes: Sequence[str] | None) -> Iterator[Chosen]:

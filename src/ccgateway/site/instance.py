@@ -34,6 +34,7 @@ from ccgateway.site.queries.completing import Completed, complete
 from ccgateway.site.queries.documents import Counted, QueriedList
 from ccgateway.site.queries.first_jobs import FirstJobs, first_jobs
 from ccgateway.site.queries.footprints import read_footprints, read_heatmap, read_summaries
+from ccgateway.site.queries.metrics import metrics_route, read_pieces, resolution_notes
 from ccgateway.site.queries.reader import CountedBy, QueryReader, Tally
 from ccgateway.site.queries.statistics import read_statistics
 from ccgateway.site.queries.turns import Turns
@@ -223,7 +224,8 @@ class Instance:
         """See ``Site``."""
         if wanted.is_nothing:
             return MetricsFound([])
-        return self.arranged(context, wanted, await self.metric_pieces(context, job.db_id, wanted))
+        pieces, route = await self.metric_pieces(context, job.db_id, wanted)
+        return self.arranged(wanted, pieces, route)
 
     async def known_metrics(
         self, context: CallContext, jobs: Sequence[JobRef], wanted: MetricsWanted  # noqa: ARG002
@@ -231,39 +233,34 @@ class Instance:
         """See ``Site``: nothing is kept here."""
         return {}
 
-    async def metric_pieces(self, context: CallContext, db_id: int, wanted: MetricsWanted) -> list[MetricPiece]:
-        """The pieces that the site gives to that question (not for nothing), in no order. Raises as ``metrics``."""
+    async def metric_pieces(
+        self, context: CallContext, db_id: int, wanted: MetricsWanted
+    ) -> tuple[list[MetricPiece], MetricsRoute]:
+        """The pieces that the site gives to that question (not for nothing), in no order, and the way that it went. Raises as
+        ``metrics``."""
 
-        async def ask(dialect: Dialect) -> list[MetricPiece] | MetricsRefusedError:
-            credential = context.credential
-            if not dialect.isolates and not credential.sees_all and await self._job(dialect, context, db_id, frozenset()) is None:
+        async def ask(dialect: Dialect) -> tuple[list[MetricPiece], MetricsRoute] | MetricsRefusedError:
+            hides = not dialect.isolates and not context.credential.sees_all
+            if hides and await self._job(dialect, context, db_id, frozenset()) is None:
                 return metrics_not_found(self.name)
-            route = dialect.metrics_route(credential)
-            request = dialect.metrics_request(dialect.root(credential), db_id, wanted, route)
-            try:
-                with self.proofs.proving(credential):
-                    answer = await self._exchange.exchange(request, context)
-                    return await in_turn(lambda: dialect.metric_pieces(answer, self.name, wanted, route))
-            except MetricsRefusedError as refused:
-                refused.forget_frames()
-                return refused
+            return await read_pieces(self, dialect, context, db_id, wanted, ways=self._ways)
 
         found = await self.in_dialect(context, ask)
         if isinstance(found, MetricsRefusedError):
             raise found
         return found
 
-    async def metrics_route(self, context: CallContext) -> MetricsRoute:
-        """Which way metrics are asked for with the context's credential; asks the site only where its release is not known."""
-        return (await self._release.heard(context)).metrics_route(context.credential)
+    async def metrics_route(self, context: CallContext, wanted: MetricsWanted) -> MetricsRoute:
+        """Which way that question goes with the context's credential; asks the site only where its release is not known."""
+        return metrics_route(await self._release.heard(context), self._ways, context.credential, wanted)
 
-    def arranged(self, context: CallContext, wanted: MetricsWanted, pieces: Sequence[MetricPiece]) -> MetricsFound:
-        """The pieces in the order asked for, and what there is to know about them; once the release is known."""
+    def arranged(self, wanted: MetricsWanted, pieces: Sequence[MetricPiece], route: MetricsRoute) -> MetricsFound:
+        """The pieces that came that way in the order asked for, and what there is to know about them."""
         ordered = in_order_of(wanted, pieces)
-        if self._dialect is None:
-            return MetricsFound(ordered)
-        route = self._dialect.metrics_route(context.credential)
-        return MetricsFound(ordered, (*((route.note,) if route.note else ()), *self._dialect.metric_notes(ordered)))
+        notes = [route.note] if route.note else []
+        if self._dialect is not None:
+            notes += [*self._dialect.metric_notes(ordered), *resolution_notes(self._dialect, route, wanted, ordered)]
+        return MetricsFound(ordered, tuple(notes))
 
     async def _second(self, context: CallContext, wanted: JobsWanted, second: int) -> ListPage:
         """Every job that started in one second, in one page however many they are."""

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63\x63gateway/v1/metrics.proto\x12\x0c\x63\x63gateway.v1\"N\n\x0fMetricSelection\x12\x0f\n\x07metrics\x18\x01 \x03(\t\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12\x1a\n\x12resolution_seconds\x18\x03 \x01(\x05\"\xc5\x01\n\tJobMetric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12 \n\x04unit\x18\x03 \x01(\x0b\x32\x12.ccgateway.v1.Unit\x12\x18\n\x10timestep_seconds\x18\x04 \x01(\x05\x12$\n\x06series\x18\x05 \x03(\x0b\x32\x14.ccgateway.v1.Series\x12\x39\n\x11statistics_series\x18\x06 \x01(\x0b\x32\x1e.ccgateway.v1.StatisticsSeries\"{\n\x06Series\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12\x0f\n\x02id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x32\n\nstatistics\x18\x03 \x01(\x0b\x32\x1e.ccgateway.v1.SeriesStatistics\x12\x13\n\x07samples\x18\x04 \x03(\x01\x42\x02\x10\x01\x42\x05\n\x03_id\"9\n\x10SeriesStatistics\x12\x0b\n\x03\x61vg\x18\x01 \x01(\x01\x12\x0b\n\x03min\x18\x02 \x01(\x01\x12\x0b\n\x03max\x18\x03 \x01(\x01\"Z\n\x10StatisticsSeries\x12\x10\n\x04mean\x18\x01 \x03(\x01\x42\x02\x10\x01\x12\x12\n\x06median\x18\x02 \x03(\x01\x42\x02\x10\x01\x12\x0f\n\x03min\x18\x03 \x03(\x01\x42\x02\x10\x01\x12\x0f\n\x03max\x18\x04 \x03(\x01\x42\x02\x10\x01\"$\n\x04Unit\x12\x0c\n\x04\x62\x61se\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63\x63gateway/v1/metrics.proto\x12\x0c\x63\x63gateway.v1\"j\n\x0fMetricSelection\x12\x0f\n\x07metrics\x18\x01 \x03(\t\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12\x1f\n\x12resolution_seconds\x18\x03 \x01(\x05H\x00\x88\x01\x01\x42\x15\n\x13_resolution_seconds\"\xc5\x01\n\tJobMetric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12 \n\x04unit\x18\x03 \x01(\x0b\x32\x12.ccgateway.v1.Unit\x12\x18\n\x10timestep_seconds\x18\x04 \x01(\x05\x12$\n\x06series\x18\x05 \x03(\x0b\x32\x14.ccgateway.v1.Series\x12\x39\n\x11statistics_series\x18\x06 \x01(\x0b\x32\x1e.ccgateway.v1.StatisticsSeries\"{\n\x06Series\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12\x0f\n\x02id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x32\n\nstatistics\x18\x03 \x01(\x0b\x32\x1e.ccgateway.v1.SeriesStatistics\x12\x13\n\x07samples\x18\x04 \x03(\x01\x42\x02\x10\x01\x42\x05\n\x03_id\"9\n\x10SeriesStatistics\x12\x0b\n\x03\x61vg\x18\x01 \x01(\x01\x12\x0b\n\x03min\x18\x02 \x01(\x01\x12\x0b\n\x03max\x18\x03 \x01(\x01\"Z\n\x10StatisticsSeries\x12\x10\n\x04mean\x18\x01 \x03(\x01\x42\x02\x10\x01\x12\x12\n\x06median\x18\x02 \x03(\x01\x42\x02\x10\x01\x12\x0f\n\x03min\x18\x03 \x03(\x01\x42\x02\x10\x01\x12\x0f\n\x03max\x18\x04 \x03(\x01\x42\x02\x10\x01\"$\n\x04Unit\x12\x0c\n\x04\x62\x61se\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,15 +42,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATISTICSSERIES'].fields_by_name['max']._loaded_options = None
   _globals['_STATISTICSSERIES'].fields_by_name['max']._serialized_options = b'\020\001'
   _globals['_METRICSELECTION']._serialized_start=44
-  _globals['_METRICSELECTION']._serialized_end=122
-  _globals['_JOBMETRIC']._serialized_start=125
-  _globals['_JOBMETRIC']._serialized_end=322
-  _globals['_SERIES']._serialized_start=324
-  _globals['_SERIES']._serialized_end=447
-  _globals['_SERIESSTATISTICS']._serialized_start=449
-  _globals['_SERIESSTATISTICS']._serialized_end=506
-  _globals['_STATISTICSSERIES']._serialized_start=508
-  _globals['_STATISTICSSERIES']._serialized_end=598
-  _globals['_UNIT']._serialized_start=600
-  _globals['_UNIT']._serialized_end=636
+  _globals['_METRICSELECTION']._serialized_end=150
+  _globals['_JOBMETRIC']._serialized_start=153
+  _globals['_JOBMETRIC']._serialized_end=350
+  _globals['_SERIES']._serialized_start=352
+  _globals['_SERIES']._serialized_end=475
+  _globals['_SERIESSTATISTICS']._serialized_start=477
+  _globals['_SERIESSTATISTICS']._serialized_end=534
+  _globals['_STATISTICSSERIES']._serialized_start=536
+  _globals['_STATISTICSSERIES']._serialized_end=626
+  _globals['_UNIT']._serialized_start=628
+  _globals['_UNIT']._serialized_end=664
 # @@protoc_insertion_point(module_scope)

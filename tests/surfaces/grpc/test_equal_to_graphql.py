@@ -50,7 +50,7 @@ LIST = """query L($filter: [JobFilter!], $after: String, $first: Int, $order: Or
 
 def site(name: str, release: str) -> SimulatedSite:
     jobs = GeneratedJobs(COUNT, cluster=name, seed=len(name), until=NOW)
-    found = SimulatedSite(name, release, jobs, clock=lambda: float(NOW))
+    found = SimulatedSite(name, release, jobs, clock=lambda: float(NOW), resampling=600)
     for number in (3, 7, 50):
         found.add_tag(number, "review", "slow")
     return found
@@ -241,8 +241,8 @@ async def test_a_job_by_id_and_by_key(both: Faces) -> None:
             assert job_of((await both.jobs.GetJobByKey(request)).job) == wanted
 
 
-METRICS = """query M($id: ID!, $metrics: [String!], $scopes: [MetricScope!]) {
-  jobMetrics(id: $id, metrics: $metrics, scopes: $scopes) { name scope metric { unit { base prefix } timestep
+METRICS = """query M($id: ID!, $metrics: [String!], $scopes: [MetricScope!], $resolution: Int) {
+  jobMetrics(id: $id, metrics: $metrics, scopes: $scopes, resolution: $resolution) { name scope metric { unit { base prefix } timestep
     series { hostname id statistics { avg min max } data } statisticsSeries { mean median min max } } } }"""
 
 
@@ -291,6 +291,8 @@ SELECTIONS: dict[str, tuple[MetricSelection, dict[str, Any]]] = {
         {"metrics": ["cpu_load", "mem_bw"], "scopes": ["core", "node"]},
     ),
     "none there": (MetricSelection(metrics=["nonsense"]), {"metrics": ["nonsense"]}),
+    "all samples": (MetricSelection(resolution_seconds=0), {"resolution": 0}),
+    "coarser": (MetricSelection(resolution_seconds=240), {"resolution": 240}),
 }
 
 
@@ -304,6 +306,16 @@ async def test_metrics_are_the_same_value_by_value(both: Faces, name: str, where
         found = await both.jobs.GetJobMetrics(GetJobMetricsRequest(id=ident, selection=selection))
         assert [metric_of(one) for one in found.metrics] == wanted
         assert found.site_report.site == where and (name == "none there" or found.metrics)
+
+
+async def test_all_samples_are_another_wish_than_none(both: Faces) -> None:
+    thinned_out = {"cluster": {"eq": "borealis"}, "state": ["completed"], "duration": {"from": 8000, "to": 900_000}}
+    ident = (await both.data(LIST, filter=[thinned_out], first=1))["jobs"]["items"][0]["id"]
+    steps = []
+    for selection in (MetricSelection(), MetricSelection(resolution_seconds=0), MetricSelection(resolution_seconds=120)):
+        found = await both.jobs.GetJobMetrics(GetJobMetricsRequest(id=ident, selection=selection))
+        steps.append({one.timestep_seconds for one in found.metrics})
+    assert steps == [{600}, {60}, {120}]
 
 
 async def test_metrics_of_many_jobs_come_in_their_order(both: Faces) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
-from surfaces.portal.browsing import Portal, csv_of, in_browser, portal, saved, site, view
+from ccgateway.simulator import SimulatedSite
+from surfaces.portal.browsing import PATIENCE, Portal, csv_of, in_browser, portal, saved, site, view
 
 pytestmark = in_browser
 
@@ -51,29 +55,38 @@ async def test_a_jobs_charts_statistics_and_csv_hold_the_values_of_the_interface
         await expect(page.locator(".roofline .point").first).to_be_attached()
 
 
-async def test_a_range_drawn_on_a_chart_is_asked_for_in_finer_steps(browser: Browser, front: Portal) -> None:
-    async with view(browser, front.url) as shown:
-        job = (await front.ask(LIST, filter=[{"state": ["completed"]}], first=1))["jobs"]["items"][0]
-        page = await shown.open(f"/job/{job['id']}")
+async def test_a_range_drawn_on_a_chart_is_shown_in_finer_steps(browser: Browser) -> None:
+    hours, start = 10, int(time.time()) - 20 * 3600
+    job = {
+        "id": 1, "jobId": 1001, "user": "alice", "project": "p", "cluster": "alex", "subCluster": "main", "numNodes": 1,
+        "startTime": start, "duration": 3600 * hours, "jobState": "completed", "resources": [{"hostname": "n1"}],
+        "monitoringStatus": 3,
+    }  # fmt: skip
+    async with portal(SimulatedSite("alex", "1.4", [job], resampling=600)) as front, view(browser, front.url) as shown:
+        page = await shown.open("/job/alex:1")
         chart = page.locator('figure[data-metric="cpu_load"]')
         await chart.locator("canvas").wait_for()
         await expect(page.locator("#statistics")).to_be_visible()
+        assert await _steps(page, chart) == 600
         await chart.scroll_into_view_if_needed()
         over = await chart.locator(".u-over").bounding_box()
         assert over is not None
-        async with page.expect_request(
-            lambda request: (
-                '"resolution":' in (request.post_data or "")
-                and '"resolution":null' not in (request.post_data or "")
-                and '"cpu_load"' in (request.post_data or "")
-            )
-        ):
-            await page.mouse.move(over["x"] + over["width"] * 0.3, over["y"] + 50)
-            await page.mouse.down()
-            await page.mouse.move(over["x"] + over["width"] * 0.6, over["y"] + 60, steps=5)
-            await page.mouse.up()
+        await page.mouse.move(over["x"] + over["width"] * 0.3, over["y"] + 50)
+        await page.mouse.down()
+        await page.mouse.move(over["x"] + over["width"] * 0.63, over["y"] + 60, steps=5)
+        await page.mouse.up()
+        async with asyncio.timeout(PATIENCE / 1000):
+            while await _steps(page, chart) != 180:  # the part of them that is shown of all, in whole steps of the metric's own
+                await page.wait_for_timeout(100)
         await chart.get_by_role("button", name="Whole time").click()
         await expect(chart.get_by_role("button", name="Whole time")).to_have_count(0)
+        assert await _steps(page, chart) == 180 and not await chart.get_by_text("Samples are").count()
+
+
+async def _steps(page: Page, chart: Locator) -> float:
+    """The seconds from the first sample to the second."""
+    first, second, *_ = csv_of(await saved(page, chart.get_by_role("button", name="CSV")))
+    return (dt.datetime.fromisoformat(second["time"]) - dt.datetime.fromisoformat(first["time"])).total_seconds()
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,6 @@ __all__ = ["DETAIL_QUERIES", "account_of", "concurrent_jobs", "energy_footprint"
 
 #: seconds of run time from which a job's neighbours are told, and by which two may miss one another and still overlap
 _LONG, _SLACK = 600, 200
-#: series with fewer samples are never thinned out
-_FEW = {"1.4": 100}
 
 
 def global_metrics(call: Call, _arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -44,8 +42,12 @@ def job_metrics(call: Call, arguments: Mapping[str, Any]) -> list[dict[str, Any]
     found = seen_job(call, arguments["id"])
     if found.id in call.backend.broken_metrics:
         raise FieldError("the metric store has no data for this job")
-    shown = shown_metrics(call.backend, found, arguments.get("metrics"), arguments.get("scopes"), endpoint="metrics")
-    return [_thinned(call, _plain(one), arguments.get("resolution")) for one in shown]
+    names, scopes, resolution = arguments.get("metrics"), arguments.get("scopes"), arguments.get("resolution")
+    try:
+        shown = shown_metrics(call.backend, found, names, scopes, endpoint="metrics", resolution=resolution)
+    except GoError as bad:
+        raise FieldError(str(bad)) from None
+    return [_plain(one) for one in shown]
 
 
 def job_stats(call: Call, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -155,18 +157,3 @@ def _plain(shown: Shown) -> dict[str, Any]:
     if across is not None:  # lists that are not computed are empty here
         plain["metric"]["statisticsSeries"] = {name: across.get(name) or [] for name in ("mean", "median", "min", "max")}
     return plain
-
-
-def _thinned(call: Call, one: dict[str, Any], resolution: int | None) -> dict[str, Any]:
-    metric = one["metric"]
-    step = metric["timestep"]
-    if not resolution or resolution <= step:
-        return one
-    if resolution % step:
-        raise FieldError("resampler: resolution is not a multiple of the timestep")
-    if max((len(series["data"]) for series in metric["series"]), default=0) < _FEW.get(call.release.name, 1000):
-        return one
-    for series in metric["series"]:
-        series["data"] = series["data"][:: resolution // step]
-    metric["timestep"] = resolution
-    return one

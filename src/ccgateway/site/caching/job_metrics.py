@@ -27,6 +27,7 @@ from ccgateway.site.caching.job_ids import JobIds
 from ccgateway.site.caching.responses import ResponseCache, audience_of, subject_of
 from ccgateway.site.exchange import CallContext
 from ccgateway.site.instance import Instance
+from ccgateway.site.releases import MetricsRoute
 from ccgateway.site.replies import no_such_job
 
 __all__ = ["CachedMetrics"]
@@ -61,7 +62,7 @@ class CachedMetrics:
         unknown = [key for name in names if (key := keys.key(name)) not in hits]
         if unknown:
             hits |= await self._fetch(unknown, reading, context)
-        metrics = self._origin.arranged(context, wanted, _pieces(names, keys, hits))
+        metrics = self._origin.arranged(wanted, _pieces(names, keys, hits), keys.route)
         return replace(metrics, job=keys.job)
 
     async def _fetch(self, keys: Sequence[Key], reading: _Reading, context: CallContext) -> dict[Key, Hit[_Value]]:
@@ -82,7 +83,7 @@ class CachedMetrics:
         keys = {job: [by_job[job].key(name) for name in of_job] for job, of_job in names.items()}
         hits = await self._responses.peek([key for of_job in keys.values() for key in of_job], _VIEW, context)
         return {
-            job: self._origin.arranged(context, wanted, _pieces(names[job], by_job[job], hits))
+            job: self._origin.arranged(wanted, _pieces(names[job], by_job[job], hits), by_job[job].route)
             for job, of_job in keys.items()
             if all(key in hits for key in of_job)
         }
@@ -104,11 +105,12 @@ class CachedMetrics:
             job = ref
         if job.key is None or job.phase is None:
             return None
-        route = await self._origin.metrics_route(context)
+        route = await self._origin.metrics_route(context, wanted)
         # a site that is asked by POST chooses the scopes itself; their order changes nothing anywhere
         scopes = "post" if route.by_post else "get" if wanted.scopes is None else "get " + ",".join(sorted(wanted.scopes))
-        question = f"{FORMAT} {job.db_id} {job.phase} {scopes}"
-        return _EntryKeys(site, subject_of(job.key), audience, job.phase, question, wanted.scopes, job)
+        steps = "" if route.resolution is None else f" by {route.resolution} s"
+        question = f"{FORMAT} {job.db_id} {job.phase} {scopes}{steps}"
+        return _EntryKeys(site, subject_of(job.key), audience, job.phase, question, wanted.scopes, route, job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class _EntryKeys:
     phase: Phase
     question: str
     scopes: tuple[str, ...] | None
+    route: MetricsRoute
     job: JobRef
 
     @property
@@ -147,11 +150,17 @@ class _Reading:
         keys, wants_all = self.keys, self.keys.index in missing
         names = None if wants_all else tuple(key.metric for key in missing)
         by_name: dict[str, list[MetricPiece]] = {}
-        for piece in await self.origin.metric_pieces(context, self.db_id, MetricsWanted(names, keys.scopes)):
+        wanted = MetricsWanted(names, keys.scopes, keys.route.resolution)
+        found, route = await self.origin.metric_pieces(context, self.db_id, wanted)
+        for piece in found:
             by_name.setdefault(piece.name, []).append(piece)
         fills: dict[Key, Filled | Absent] = {key: Absent(self.settings.absent_for) for key in missing}
         for name, pieces in by_name.items():
-            fills[keys.key(name)] = self._filled(pack_pieces(pieces), pieces)
+            filled = self._filled(pack_pieces(pieces), pieces)
+            # what came another way than was thought comes in other steps, for now
+            fills[keys.key(name)] = (
+                filled if route == keys.route else replace(filled, fresh_for=min(filled.fresh_for, self.settings.running_for))
+            )
         if wants_all:
             fills[keys.index] = self._listed(by_name)
         return fills

@@ -1,10 +1,13 @@
-"""How metrics are asked for and what comes back, in every dialect. Two endpoints of cc-backend give them:
+"""How metrics are asked for and what comes back, in every dialect. Three endpoints of cc-backend give them:
 
 * ``GET jobs/metrics/{id}?metric=…&scope=…`` always says 200: ``{"data": {"jobMetrics": […]}, "error": null}``, or ``{"data":
   null, "error": {"message": …}}``. It answers more scopes than asked where a metric is stored at another one, in any order. A
   token whose one role is ``api`` gets other people's metrics refused there.
 * ``POST jobs/{id}`` with a list of names answers ``{"Meta": …, "Data": […]}`` for such a token too, at a scope of the site's
   own choice. When the metrics cannot be read it says 200 with an empty body.
+
+* ``jobMetrics`` of the site's own GraphQL answers as the first one, and from 1.4 on in the steps that are asked for, where REST
+  gives those that the site is configured to thin out to.
 
 Up to 1.4, what an instance derives at node scope from a finer one is the sum over all hosts of the job, given to each of them
 (``hosts_mixed``): wrong, but the site's own answer, so it is passed on and said.
@@ -27,6 +30,7 @@ from ccgateway.jobs.metrics import JobMetric, MetricPiece, MetricsWanted, Series
 from ccgateway.jobs.model import Int32
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
+from ccgateway.site.releases.query import Complaint, QueryFailedError, check_known, query_request
 from ccgateway.site.replies import NO_SUCH_JOB, refuse
 from ccgateway.site.sampling import decode_sampled
 
@@ -39,6 +43,8 @@ __all__ = [
     "metrics_not_found",
     "metrics_request",
     "released_pieces",
+    "resolved_pieces",
+    "resolved_request",
     "route_for",
 ]
 
@@ -49,10 +55,12 @@ class MetricsRefusedError(SiteError):
 
 @dataclass(frozen=True, slots=True)
 class MetricsRoute:
-    """Which way a credential has to go. ``note``: what its callers should know about the answer."""
+    """Which way a question goes with a credential. ``note``: what its callers should know about the answer. ``resolution``: the
+    seconds between samples that are asked for, by the site's own GraphQL; ``None``: by REST, where the site chooses them."""
 
     by_post: bool
     note: str | None = None
+    resolution: int | None = None
 
 
 _BY_GET = MetricsRoute(by_post=False)
@@ -74,6 +82,18 @@ def metrics_request(root: str, db_id: int, wanted: MetricsWanted, route: Metrics
     return SiteRequest("GET", f"{root}/jobs/metrics/{db_id}{_query(wanted)}")
 
 
+def resolved_request(db_id: int, wanted: MetricsWanted) -> SiteRequest:
+    """The request to the site's own GraphQL, which takes a resolution."""
+    variables = {"i": str(db_id), "m": wanted.names, "s": wanted.scopes, "r": wanted.resolution}
+    return query_request(_DOCUMENT, variables)
+
+
+_DOCUMENT = (
+    "query($i:ID!,$m:[String!],$s:[MetricScope!],$r:Int){jobMetrics(id:$i,metrics:$m,scopes:$s,resolution:$r){name scope "
+    "metric{unit{base prefix} timestep series{hostname id statistics{avg min max} data} statisticsSeries{mean median min max}}}}"
+)
+
+
 @lru_cache(maxsize=256)  # lists ask the same of every job
 def _query(wanted: MetricsWanted) -> str:
     query = [("metric", name) for name in wanted.names or ()] + [("scope", scope) for scope in wanted.scopes or ()]
@@ -91,6 +111,11 @@ class _JobMetrics(msgspec.Struct, rename="camel"):
 class _ByGet(msgspec.Struct):
     data: _JobMetrics | None
     error: _Complaint | None = None
+
+
+class _ByQuery(msgspec.Struct):
+    data: _JobMetrics | None = None
+    errors: list[Complaint] | None = None
 
 
 class _ByPost(msgspec.Struct, rename={"data": "Data"}):
@@ -114,6 +139,7 @@ class _Documented(msgspec.Struct):
 
 
 _BY_GET_DECODER = msgspec.json.Decoder(_ByGet)
+_BY_QUERY_DECODER = msgspec.json.Decoder(_ByQuery)
 _BY_POST_DECODER = msgspec.json.Decoder(_ByPost)
 _DOCUMENTED_DECODER = msgspec.json.Decoder(_Documented)
 
@@ -141,6 +167,19 @@ def released_pieces(answer: SiteAnswer, site: str, route: MetricsRoute) -> list[
     return told.data.job_metrics or []
 
 
+def resolved_pieces(answer: SiteAnswer, site: str) -> list[MetricPiece]:
+    """The pieces that the site's own GraphQL gives. ``QueryFailedError`` where it has none to give."""
+    check_known(answer, site)
+    told = decode_sampled(answer, _BY_QUERY_DECODER, site, _series_by_query)
+    if told.errors or told.data is None:
+        raise QueryFailedError(told.errors, site)
+    pieces = told.data.job_metrics or []
+    for piece in pieces:
+        if piece.metric.unit is not None and not piece.metric.unit.prefix:
+            piece.metric.unit = Unit(piece.metric.unit.base)  # REST leaves out what is empty
+    return pieces
+
+
 def howto_pieces(answer: SiteAnswer, site: str, wanted: MetricsWanted) -> list[MetricPiece]:
     """The pieces of the documented answer. One that does not tell its scope has the one that was asked for, or ``node``."""
     scope = wanted.scopes[0] if wanted.scopes and len(wanted.scopes) == 1 else "node"
@@ -160,6 +199,10 @@ def _are_the_same(series: Sequence[Series]) -> bool:
     if not others or any(one.data != first.data for one in others):
         return False
     return bool(bytes(memoryview(first.data)).strip(b"[]0.,nul"))  # idle hosts are the same by right
+
+
+def _series_by_query(told: _ByQuery) -> Iterator[Series]:
+    return _series_of(piece.metric for piece in (told.data.job_metrics if told.data else None) or ())
 
 
 def _series_by_get(told: _ByGet) -> Iterator[Series]:

@@ -18,9 +18,9 @@ from ccgateway.site.releases.write_replies import TAG_PATTERNS, Reply, understan
 from ccgateway.site.replies import decode, reason_of
 
 __all__ = [
-    "Complaint", "QueryFailedError", "QueryReply", "add_tags_request", "clusters_request", "create_tag_request",
-    "mutated", "query_data", "query_reply", "query_request", "remove_from_job_request", "remove_from_list_request",
-    "tags_of", "tags_request",
+    "Complaint", "QueryFailedError", "QueryReply", "add_tags_request", "check_known", "clusters_request",
+    "create_tag_request", "mutated", "query_data", "query_reply", "query_request", "remove_from_job_request",
+    "remove_from_list_request", "tags_of", "tags_request",
 ]  # fmt: skip
 
 
@@ -77,12 +77,16 @@ def query_data(answer: SiteAnswer, decoder: msgspec.json.Decoder[QueryReply[T]],
 
 
 def query_reply(answer: SiteAnswer, decoder: msgspec.json.Decoder[QueryReply[T]], site: str) -> QueryReply[T]:
-    """Data and errors of an answer. ``WRONG_RELEASE`` where the site's schema does not know what was asked for (HTTP 422), or its
-    answer does not fit."""
+    """Data and errors of an answer. ``WRONG_RELEASE`` as ``check_known``, or where its answer does not fit."""
+    check_known(answer, site)
+    return decode(answer, decoder, site)
+
+
+def check_known(answer: SiteAnswer, site: str) -> None:
+    """``WRONG_RELEASE`` where the site's schema does not know what was asked for (HTTP 422)."""
     if answer.status == 422:
         message = f"The site's own GraphQL does not know the question (HTTP 422): {reason_of(answer) or 'it gave no reason'}"
         raise SiteError(Code.WRONG_RELEASE, site, message)
-    return decode(answer, decoder, site)
 
 
 def clusters_request(*, metrics_in_subclusters: bool) -> SiteRequest:

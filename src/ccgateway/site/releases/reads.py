@@ -202,6 +202,11 @@ class Reads:
 
     # --- metrics
 
+    @property
+    def thins_out(self) -> bool:
+        """Whether it thins out samples: to the steps that it is configured to, or that its own GraphQL is asked for."""
+        return "jobMetrics.resolution" in self.answers
+
     def metrics_route(self, credential: Credential) -> MetricsRoute:
         """Which of the endpoints with metrics is open to a credential."""
         return route_for(credential)

@@ -42,9 +42,9 @@ ScopesArgument = Annotated[
 ResolutionArgument = Annotated[
     int | None,
     argument(
-        description="Seconds between two samples. The sites' REST interface, which the gateway reads, takes none: a site "
-        "downsamples as it is configured to, or not at all, and `timestep` tells what came. `extensions.notes` says so where "
-        "that is not what was asked for."
+        description="Seconds between two samples, a multiple of the metric's own; 0: the finest that there are. Sites of release "
+        "1.4 and later make long series of ended jobs that coarse; without it, as coarse as they are configured to. `timestep` "
+        "tells what came, and `extensions.notes` where that is not what was asked for."
     ),
 ]
 

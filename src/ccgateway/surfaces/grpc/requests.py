@@ -195,7 +195,8 @@ def metrics_wanted(selection: metrics_pb2.MetricSelection) -> MetricsWanted:
             raise bad(f"selection.scopes: {scope[:40]!r} is none of {', '.join(SCOPES)}.")
     if selection.resolution_seconds < 0:
         raise bad("selection.resolution_seconds: is below 0.")
-    return MetricsWanted.of(list(selection.metrics) or None, list(selection.scopes) or None, selection.resolution_seconds or None)
+    resolution = selection.resolution_seconds if selection.HasField("resolution_seconds") else None
+    return MetricsWanted.of(list(selection.metrics) or None, list(selection.scopes) or None, resolution)
 
 
 # --- writes

@@ -37,7 +37,7 @@ OMIT_TAGGED = Parameter(
 )
 CHANGED = tuple(Parameter(name, f"A {name.partition('-')[2]}; may stand in the body, too.", _TEXT) for name in CHANGES)
 ALL_METRICS = Parameter("all-metrics", "Whether the metrics come with the job.", _FLAG)
-RESOLUTION = Parameter("resolution", "Seconds between samples. Sites choose it themselves; `timestep` tells.", _SECONDS)
+RESOLUTION = Parameter("resolution", "Seconds between samples, 0 for all; a site may have others: `timestep` tells.", _SECONDS)
 METRICS = (
     Parameter("metric", "Only these metrics; all of them where it is left out.", _TEXT, repeats=True),
     Parameter("scope", "At these scopes.", {"type": "string", "enum": list(SCOPES)}, repeats=True),

@@ -16,9 +16,9 @@ const ENERGY = "query Energy($id: ID!) { job(id: $id) { energyFootprint { hardwa
 const BESIDE = "query Beside($id: ID!) { job(id: $id) { concurrentJobs { count items { id jobId } } } }";
 const SITE = "query Site($sites: [String!]) { sites(names: $sites) { pageUrl } }";
 const CLUSTER = `query Cluster($sites: [String!]) { clusters(sites: $sites) { name
-  metricConfig { name unit { prefix base } scope peak normal caution alert lowerIsBetter }
+  metricConfig { name unit { prefix base } scope timestep peak normal caution alert lowerIsBetter }
   subClusters { name flopRateScalar { value unit { prefix base } } flopRateSimd { value unit { prefix base } } memoryBandwidth { value unit { prefix base } }
-    metricConfig { name unit { prefix base } scope peak normal caution alert lowerIsBetter } } } }`;
+    metricConfig { name unit { prefix base } scope timestep peak normal caution alert lowerIsBetter } } } }`;
 const MONITORING = ["not monitored", "running or being archived", "archiving failed", "archived"];
 
 const fact = (name, ...value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));

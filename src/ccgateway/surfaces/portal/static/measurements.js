@@ -109,11 +109,12 @@ class Panel {
   async zoom(from, to) {
     this.range = from === null ? null : [from, to];
     await this.draw();
-    if (from === null || this.metric.timestep <= 1) return;
-    const share = (to - from) / Math.max(1, this.job.duration);
-    const before = this.metric.timestep;
+    const before = this.metric.timestep, own = this.config?.timestep ?? 0;
+    if (from === null || before <= own) return;
+    // sites make longer steps of their own by whole numbers only; 0 asks for the finest that there are
+    const times = own ? Math.floor((before * Math.min(1, (to - from) / Math.max(1, this.job.duration))) / own) : 0;
     try {
-      const { notes } = await this.read(this.scope, Math.max(1, Math.floor(before * Math.min(1, share))));
+      const { notes } = await this.read(this.scope, times > 1 ? times * own : 0);
       if (this.metric.timestep < before) await this.draw();
       this.notes.replaceChildren(notes.length ? el("p", { class: "muted" }, `Samples are ${number(this.metric.timestep)} s apart: `, theirs(notes[0].message, 300)) : "");
     } catch (error) {
