@@ -15,8 +15,8 @@ __all__ = ["JOB", "Site", "ask", "key"]
 JOB = "c/1/17"
 
 
-def key(metric: str = "flops", *, job: str = JOB, site: str = "aurora", visibility: str = "all") -> Key:
-    return Key(site, job, visibility, metric, "node")
+def key(metric: str = "flops", *, job: str = JOB, site: str = "aurora", audience: str = "all") -> Key:
+    return Key(site, job, audience, (metric, "node"))
 
 
 class Site:
@@ -45,7 +45,7 @@ class Site:
         if self.fails is not None:
             raise self.fails
         return {
-            key: Absent(self.fresh_for) if key.metric in self.absent else Filled(payload, self.fresh_for, self.stale_for)
+            key: Absent(self.fresh_for) if key.question[0] in self.absent else Filled(payload, self.fresh_for, self.stale_for)
             for key, payload in payloads.items()
         }
 

@@ -30,7 +30,7 @@ async def test_what_is_asked_twice_is_fetched_once(cache: Cache) -> None:
     await settled(cache)
     second = await ask(cache, site)
     assert (first[key()].source, second[key()].source) == (Source.SITE, Source.MEMORY)
-    assert first[key()].value == second[key()].value == b'"1 aurora/c%2F1%2F17/all/flops/node/"'
+    assert first[key()].value == second[key()].value == b'"1 aurora/c%2F1%2F17/all/flops/node"'
     assert len(site.calls) == 1
 
 
@@ -70,8 +70,8 @@ async def test_what_a_fill_says_nothing_of_is_left_out_and_not_remembered(cache:
     assert calls == 2
 
 
-async def test_more_than_was_asked_for_is_kept_unless_of_another_visibility_or_subject(cache: Cache) -> None:
-    more = [key("mem"), key("mem", visibility="user:eve"), key("mem", job="c/2/18")]
+async def test_more_than_was_asked_for_is_kept_unless_of_another_audience_or_subject(cache: Cache) -> None:
+    more = [key("mem"), key("mem", audience="user:eve"), key("mem", job="c/2/18")]
 
     async def generous(keys: object, deadline: Deadline) -> dict[object, Filled]:
         return {one: Filled(b"1", 60) for one in [key(), *more]}
@@ -119,7 +119,7 @@ async def test_what_is_good_for_no_time_is_given_and_not_kept(cache: Cache) -> N
 
 async def test_visibilities_share_nothing(cache: Cache) -> None:
     site = Site()
-    mine, theirs = key(visibility="user:eve"), key()
+    mine, theirs = key(audience="user:eve"), key()
     hits = await ask(cache, site, theirs)
     await settled(cache)
     hits |= await ask(cache, site, mine)

@@ -41,7 +41,7 @@ async def test_many_at_once_are_one_call(cache: Cache) -> None:
 async def test_askers_of_overlapping_keys_fetch_each_key_once(cache: Cache) -> None:
     site = Site(takes=0.05)
     await asyncio.gather(ask(cache, site, key("a"), key("b")), ask(cache, site, key("b"), key("c")), ask(cache, site, key("c")))
-    assert sorted(one.metric for call in site.calls for one in call) == ["a", "b", "c"]
+    assert sorted(one.question[0] for call in site.calls for one in call) == ["a", "b", "c"]
 
 
 async def test_what_was_dropped_does_not_wait_for_the_collector(cache: Cache) -> None:

@@ -48,17 +48,17 @@ class Outcome(msgspec.Struct, kw_only=True):
 async def work(task: Task) -> Outcome:
     cache = open_cache(CacheSettings.model_validate(task.settings))
     outcome = Outcome()
-    keys = [Key("aurora", "c/1/17", "all", metric, "node") for metric in task.metrics]
+    keys = [Key("aurora", "c/1/17", "all", (metric, "node")) for metric in task.metrics]
 
     async def fill(missing: Sequence[Key], deadline: Deadline) -> Mapping[Key, Filled | Absent]:
         with Path(task.calls).open("a") as calls:  # noqa: ASYNC230
-            calls.write("".join(f"{os.getpid()} {key.metric}\n" for key in missing))
+            calls.write("".join(f"{os.getpid()} {key.question[0]}\n" for key in missing))
         try:
             await asyncio.sleep(task.takes)
         except asyncio.CancelledError:
             outcome.ended += 1
             raise
-        return {key: Filled(f'"{key.metric}"'.encode() * 50, 600) for key in missing}
+        return {key: Filled(f'"{key.question[0]}"'.encode() * 50, 600) for key in missing}
 
     async def call() -> None:
         for _ in range(task.rounds):
@@ -69,7 +69,7 @@ async def work(task: Task) -> Outcome:
                 outcome.errors.append(repr(error))
             else:
                 for key, hit in hits.items():
-                    assert hit.value == f'"{key.metric}"'.encode() * 50
+                    assert hit.value == f'"{key.question[0]}"'.encode() * 50
                     outcome.answers[hit.source] = outcome.answers.get(hit.source, 0) + 1
             outcome.slowest = max(outcome.slowest, time.monotonic() - begun)
             await asyncio.sleep(task.pause)

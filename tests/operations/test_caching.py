@@ -105,7 +105,7 @@ def test_clear_forgets_a_job_a_site_or_everything(shared: Desk, run: Run, valkey
     job = next(iter(site.site.all_jobs()))
     subject = f"{job['cluster']}/{job['jobId']}/{job['startTime']}"
     everything = [
-        Key("aurora", subject, "all", "a"), Key("aurora", subject, "all", "b"), Key("aurora", "aurora/1/1", "all", "a"),
+        Key("aurora", subject, "all", ("a",)), Key("aurora", subject, "all", ("b",)), Key("aurora", "aurora/1/1", "all", ("a",)),
         Key("aurora", "users", "all"), Key("borealis", "jobs", "all"),
     ]  # fmt: skip
     for arguments, expected, left in (

@@ -145,22 +145,22 @@ class Filler:
             for flight in flights:
                 self._flights.land(flight, failure)
             return {}
-        visible = {flight.key.visibility for flight in flights}
+        visible = {flight.key.audience for flight in flights}
         entries: dict[Key, Entry] = {}
         kept: dict[Key, Entry] = {}
         for key, word in work.result().items():
-            versions = versions_of(key, tokens) if key.visibility in visible else None
+            versions = versions_of(key, tokens) if key.audience in visible else None
             entries[key] = entry = _entry(word, filled_at, versions or (b"", b"", b""))
             if versions is not None and word.fresh_for > 0:
                 kept[key] = entry
         beside: dict[tuple[str, str, str], dict[Key, Entry]] = {}
         for key in entries.keys() - {flight.key for flight in flights}:
-            beside.setdefault((key.site, key.subject, key.visibility), {})[key] = entries[key]
+            beside.setdefault((key.site, key.subject, key.audience), {})[key] = entries[key]
         for flight in flights:
             key = flight.key
             if key not in kept:
                 self._flights.forget(flight)
-            more = beside.get((key.site, key.subject, key.visibility), {})
+            more = beside.get((key.site, key.subject, key.audience), {})
             self._flights.land(flight, FetchResult(entries.get(key), more=more))
         return kept
 

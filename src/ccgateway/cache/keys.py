@@ -35,20 +35,18 @@ class InvalidationTag:
 class Key:
     """One thing that a site can be asked for.
 
-    ``subject``: the job (``cluster/jobId/startTime``) or ``clusters``, ``users``, ``jobs``; invalidated as one. ``visibility``:
-    what the credential may see (``all``, ``user:<local name>``). The rest tells apart what there is of the subject.
+    ``subject``: the job (``cluster/jobId/startTime``) or ``clusters``, ``users``, ``jobs``; invalidated as one. ``audience``: who
+    may be shown the answer. ``question``: what is asked about the subject.
     """
 
     site: str
     subject: str
-    visibility: str
-    metric: str = ""
-    scope: str = ""
-    resolution: int | None = None
+    audience: str
+    question: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not (self.site and self.subject and self.visibility):
-            raise ValueError("a key needs a site, a subject and a visibility")
+        if not (self.site and self.subject and self.audience):
+            raise ValueError("a key needs a site, a subject and an audience")
 
     @property
     def tags(self) -> tuple[InvalidationTag, InvalidationTag, InvalidationTag]:
@@ -63,8 +61,7 @@ class Key:
     @property
     def member(self) -> str:
         """The key's name within its subject: injective, the same in every process."""
-        resolution = "" if self.resolution is None else str(self.resolution)
-        return "/".join(_safe(part) for part in (self.visibility, self.metric, self.scope, resolution))
+        return "/".join(map(_safe, (self.audience, *self.question)))
 
     @property
     def text(self) -> str:

@@ -214,4 +214,4 @@ def _death(entry: Entry) -> float:
 
 def _size(key: Key, entry: Entry) -> int:
     decoded = sum(size for _, size in entry.values.values())
-    return len(entry.payload) + decoded + len(key.subject) + len(key.metric) + OVERHEAD
+    return len(entry.payload) + decoded + len(key.subject) + sum(map(len, key.question)) + OVERHEAD

@@ -14,16 +14,19 @@ from hypothesis import strategies as st
 
 from ccgateway.errors import Code, FederationError
 from ccgateway.federation.gateway import Gateway
+from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.questions import JobListAnswer, JobListQuestion, PageRequest
 from ccgateway.jobs.filters import JobFilter, StringInput
+from ccgateway.jobs.metrics import MetricsWanted
 from ccgateway.jobs.model import JobKey
+from ccgateway.settings import LimitSettings
 from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import SiteAnswer
 from ccgateway.site.instance import Instance
 from properties.worlds import World, filter_lists, worlds
 from support.caching import Clock, cache_of, settled, until
-from support.upstream import ADMIN, Job, Upstream, site_of, user_credential
+from support.upstream import ADMIN, Job, Upstream, piece, site_of, user_credential
 from support.walking import CALLER, gateway_over, order_of, walk
 from support.whose import Whose
 
@@ -267,3 +270,19 @@ async def test_a_hanging_site_is_told_from_a_slow_one() -> None:
         await asyncio.gather(*asking, return_exceptions=True)
         await settled(responses)  # nobody wants it any more: nobody asks
         assert len(sites[1].requests) == 1
+
+
+async def test_gateways_that_call_different_instances_by_one_name_do_not_answer_for_one_another() -> None:
+    responses, owners = cache_of(), ("ann", "bob")
+    sites = [Upstream([Job(number, 1000 + number, id=number, user=user) for number in range(1, 5)]) for user in owners]
+    for number, upstream in enumerate(sites):
+        upstream.metrics = {1: [piece("cpu_load", values=(float(number),))]}
+    here, there = (site_of(upstream, "one", url=f"http://{user}.site") for upstream, user in zip(sites, owners, strict=True))
+    async with gateway_over([here], responses) as one, gateway_over([there], responses) as other:
+        for gateway, number in [(one, 0), (other, 1)] * 2:
+            listed = await gateway.jobs(JobListQuestion(first=10, fields=frozenset({"user"})), CALLER)
+            budget = MetricsBudget(LimitSettings())  # type: ignore[call-arg]
+            measured = await gateway.job_metrics("one:1", MetricsWanted(), CALLER, budget=budget)
+            await settled(responses)
+            assert {row.user for row in listed.rows} == {owners[number]}
+            assert [bytes(series.data) for series in measured.pieces[0].metric.series or ()] == [b"[%d.0]" % number]

@@ -242,8 +242,9 @@ async def test_a_job_by_id_and_by_key(both: Faces) -> None:
 
 
 METRICS = """query M($id: ID!, $metrics: [String!], $scopes: [MetricScope!], $resolution: Int) {
-  jobMetrics(id: $id, metrics: $metrics, scopes: $scopes, resolution: $resolution) { name scope metric { unit { base prefix } timestep
-    series { hostname id statistics { avg min max } data } statisticsSeries { mean median min max } } } }"""
+  jobMetrics(id: $id, metrics: $metrics, scopes: $scopes, resolution: $resolution) { name scope
+    metric { unit { base prefix } timestep series { hostname id statistics { avg min max } data }
+    statisticsSeries { mean median min max } } } }"""
 
 
 def numbers(samples: Any) -> list[float | None]:

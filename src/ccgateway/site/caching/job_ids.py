@@ -16,7 +16,7 @@ from ccgateway.cache.entries import Absent, Entry, Filled, View
 from ccgateway.cache.keys import Key
 from ccgateway.jobs.metrics import NEEDED, JobRef, Phase
 from ccgateway.jobs.model import JobKey
-from ccgateway.site.caching.responses import JOBS, ResponseCache, audience_of
+from ccgateway.site.caching.responses import JOBS, ResponseCache, audience_of, entry_key
 from ccgateway.site.exchange import CallContext
 from ccgateway.site.instance import Instance
 
@@ -45,7 +45,7 @@ class JobIds:
         audience, ttl = audience_of(context.credential), self._responses.settings.list_for
         if audience is None or not ttl:
             return await self._ask(context, db_id)
-        key = Key(site, JOBS, audience, f"id {db_id}", __version__)
+        key = entry_key(self._origin, JOBS, audience, "id", str(db_id), __version__)
 
         async def fill(keys: Sequence[Key], context: CallContext) -> Mapping[Key, Filled | Absent]:
             job = await self._ask(context, db_id)

@@ -24,7 +24,7 @@ from ccgateway.jobs.packing import FORMAT, pack_pieces, unpack_pieces
 from ccgateway.settings import CacheSettings
 from ccgateway.site.base import MetricsFound
 from ccgateway.site.caching.job_ids import JobIds
-from ccgateway.site.caching.responses import ResponseCache, audience_of, subject_of
+from ccgateway.site.caching.responses import ResponseCache, audience_of, entry_key, subject_of
 from ccgateway.site.exchange import CallContext
 from ccgateway.site.instance import Instance
 from ccgateway.site.releases import MetricsRoute
@@ -37,10 +37,6 @@ NAME_BYTES, PIECE_BYTES, SERIES_BYTES = 100, 1000, 500
 
 #: failures to look a job up that say nothing about whether its metrics can be read
 _PASSED_OVER = frozenset({Code.SITE_ERROR, Code.SITE_REFUSED, Code.BAD_ANSWER, Code.WRONG_RELEASE, Code.UNSUPPORTED})
-
-
-#: how the question begins whose answer is which metrics there are: scopes and phases do not
-_INDEX = "all "
 
 
 class CachedMetrics:
@@ -110,30 +106,23 @@ class CachedMetrics:
         scopes = "post" if route.by_post else "get" if wanted.scopes is None else "get " + ",".join(sorted(wanted.scopes))
         steps = "" if route.resolution is None else f" by {route.resolution} s"
         question = f"{FORMAT} {job.db_id} {job.phase} {scopes}{steps}"
-        return _EntryKeys(site, subject_of(job.key), audience, job.phase, question, wanted.scopes, route, job)
+        index = entry_key(self._origin, subject_of(job.key), audience, question)
+        return _EntryKeys(index, job.phase, wanted.scopes, route, job)
 
 
 @dataclass(frozen=True, slots=True)
 class _EntryKeys:
-    """The keys of the entries that answer one question about one job. ``question``: all that decides them beside the metric."""
+    """The keys of the entries that answer one question about one job. ``index``: of the one that says which metrics there are."""
 
-    site: str
-    subject: str
-    audience: str
+    index: Key
     phase: Phase
-    question: str
     scopes: tuple[str, ...] | None
     route: MetricsRoute
     job: JobRef
 
-    @property
-    def index(self) -> Key:
-        """Which metrics there are."""
-        return Key(self.site, self.subject, self.audience, "", f"{_INDEX}{self.question}")
-
     def key(self, name: str) -> Key:
         """One metric."""
-        return Key(self.site, self.subject, self.audience, name, self.question)
+        return replace(self.index, question=(*self.index.question, name))
 
 
 @dataclass(slots=True)
@@ -148,7 +137,7 @@ class _Reading:
     async def fill(self, missing: Sequence[Key], context: CallContext) -> Mapping[Key, Filled | Absent]:
         """One question to the site, for all that is missing. Raises ``SiteError``: then nothing is kept."""
         keys, wants_all = self.keys, self.keys.index in missing
-        names = None if wants_all else tuple(key.metric for key in missing)
+        names = None if wants_all else tuple(key.question[-1] for key in missing)
         by_name: dict[str, list[MetricPiece]] = {}
         wanted = MetricsWanted(names, keys.scopes, keys.route.resolution)
         found, route = await self.origin.metric_pieces(context, self.db_id, wanted)
@@ -186,10 +175,11 @@ _Value: TypeAlias = Sequence[MetricPiece] | Sequence[str]
 
 
 def _decode(key: Key, entry: Entry) -> tuple[_Value, int]:
-    if key.scope.startswith(_INDEX):
+    _, *name = key.question
+    if not name:
         names = msgspec.msgpack.decode(entry.payload, type=tuple[str, ...])
         return names, NAME_BYTES * len(names)
-    pieces = [] if entry.absent else unpack_pieces(key.metric, entry.payload)
+    pieces = [] if entry.absent else unpack_pieces(name[0], entry.payload)
     return pieces, sum(PIECE_BYTES + SERIES_BYTES * len(piece.metric.series or ()) for piece in pieces)
 
 

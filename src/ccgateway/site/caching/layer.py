@@ -25,7 +25,7 @@ from ccgateway.jobs.statistics.counting import SiteStatistics, StatisticsWanted
 from ccgateway.jobs.statistics.footprints import Footprints, FootprintsWanted, HeatmapWanted, JobSummaries, SummariesWanted
 from ccgateway.site.base import JobsWanted, MetricsFound
 from ccgateway.site.caching.job_metrics import CachedMetrics
-from ccgateway.site.caching.responses import CLUSTERS, JOBS, USERS, ResponseCache, audience_of, person_of
+from ccgateway.site.caching.responses import CLUSTERS, JOBS, USERS, ResponseCache, audience_of, entry_key, person_of
 from ccgateway.site.exchange import CallContext, SiteAnswer
 from ccgateway.site.instance import Instance
 from ccgateway.site.listing import ListQuery
@@ -108,7 +108,7 @@ class CachingSite:
         return ListPage(result.rows, result.matching)
 
     async def _listed(self, query: ListQuery | QueriedList, person: str, context: CallContext) -> Sequence[JobRow]:
-        key = Key(self.name, JOBS, person, query.name)
+        key = entry_key(self.origin, JOBS, person, query.name)
 
         def decode(_key: Key, entry: Entry) -> tuple[Sequence[JobRow], int]:
             rows = query.rows(SiteAnswer(200, "application/json", entry.payload), self.name)
@@ -130,7 +130,7 @@ class CachingSite:
             return await self.origin.count(context, wanted)
 
         async def counted(query: QueriedList, context: CallContext) -> Counted[JobRow]:
-            key = Key(self.name, JOBS, person, f"count {query.name}")
+            key = entry_key(self.origin, JOBS, person, "count", query.name)
 
             def decode(_key: Key, entry: Entry) -> tuple[Counted[JobRow], int]:
                 return query.answer(SiteAnswer(200, "application/json", entry.payload), self.name), ROW_BYTES
@@ -189,7 +189,7 @@ class CachingSite:
         if person is None or not ttl:
             return await ask(context, wanted, budget=budget)
         question = sha256(msgspec.msgpack.encode([wanted, budget], order="sorted")).hexdigest()
-        key = Key(self.name, JOBS, person, f"{type(wanted).__name__} {question}", __version__)
+        key = entry_key(self.origin, JOBS, person, type(wanted).__name__, question, __version__)
 
         async def fill(keys: Sequence[Key], context: CallContext) -> Mapping[Key, Filled]:
             payload = msgspec.msgpack.encode(await ask(context, wanted, budget=budget))
@@ -208,7 +208,7 @@ class CachingSite:
         if audience is None or not ttl:
             return await ask(context)
         # another release of this gateway may write them differently
-        key = Key(self.name, what[0], audience, what[1], __version__)
+        key = entry_key(self.origin, what[0], audience, what[1], __version__)
 
         async def fill(keys: Sequence[Key], context: CallContext) -> Mapping[Key, Filled]:
             items = await ask(context)

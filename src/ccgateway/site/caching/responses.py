@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
+from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import quote
 
@@ -26,8 +28,9 @@ from ccgateway.site.exchange import CallContext, CallStats
 
 if TYPE_CHECKING:
     from ccgateway.cache.connection import RedisConnection
+    from ccgateway.site.instance import Instance
 
-__all__ = ["CLUSTERS", "JOBS", "USERS", "Fill", "ResponseCache", "audience_of", "person_of", "subject_of"]
+__all__ = ["CLUSTERS", "JOBS", "USERS", "Fill", "ResponseCache", "audience_of", "entry_key", "person_of", "subject_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +48,17 @@ Fill: TypeAlias = Callable[[Sequence[Key], CallContext], Awaitable[Mapping[Key, 
 def subject_of(job: JobKey) -> str:
     """The subject under which what is known of a job is kept: ``cluster/jobId/startTime``."""
     return f"{job.cluster}/{job.job_id}/{job.start_time}"
+
+
+def entry_key(site: Instance, subject: str, audience: str, *question: str) -> Key:
+    """The key of what the site says to that question about ``subject`` to that audience. It goes by where the site is as well:
+    gateways that share a Redis may call different instances by one name."""
+    return Key(site.name, subject, f"{audience} at {_place(str(site.settings.url))}", question)
+
+
+@lru_cache(maxsize=1024)
+def _place(url: str) -> str:
+    return blake2b(url.encode(), digest_size=12).hexdigest()
 
 
 def audience_of(credential: Credential) -> str | None:
