@@ -24,9 +24,10 @@ from graphql.execution.values import VariableValues
 from ccgateway.errors import GatewayError
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.context import Info, RequestContext
+from ccgateway.surfaces.graphql.converting import python_arguments
 from ccgateway.surfaces.graphql.limits import operation_cost
 from ccgateway.surfaces.graphql.projection import Load, NotPlainError, Projection, Writing, written_field
-from ccgateway.surfaces.graphql.schema import SCHEMA, python_arguments
+from ccgateway.surfaces.graphql.schema import SCHEMA
 from ccgateway.surfaces.graphql.selection import DEFINITION, NO_VARIABLES, Selection, SelectionRequest, operation_selections
 
 __all__ = ["Constant", "Plan", "RootField"]

@@ -18,26 +18,22 @@
     tagging                     tags over all sites: the list, and cc-backend's own mutations
     mutations                   the root fields of Mutation
     selection                   what a question selects → the row attributes the sites must send
+    converting                  arguments as graphql-core has them → as resolvers take them
     plans  projection           an operation worked out once; plain objects written without field-by-field execution
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import strawberry
 from graphql import GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
-from strawberry.types.arguments import convert_arguments
-from strawberry.types.field import StrawberryField
 
 from ccgateway.surfaces.graphql.context import Info
 from ccgateway.surfaces.graphql.mutations import Mutation
 from ccgateway.surfaces.graphql.queries import Query
 from ccgateway.surfaces.graphql.scalars import SCALARS
 
-__all__ = ["SCHEMA", "core_schema", "python_arguments", "sdl"]
+__all__ = ["SCHEMA", "core_schema", "sdl"]
 
 SCHEMA = strawberry.Schema(query=Query, mutation=Mutation, config=StrawberryConfig(scalar_map=SCALARS, info_class=Info))
 
@@ -45,12 +41,6 @@ SCHEMA = strawberry.Schema(query=Query, mutation=Mutation, config=StrawberryConf
 def core_schema() -> GraphQLSchema:
     """The schema as graphql-core executes it."""
     return SCHEMA._schema
-
-
-def python_arguments(field: StrawberryField, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments as graphql-core coerces them → as the field's resolver takes them."""
-    scalars = SCHEMA.schema_converter.scalar_registry
-    return convert_arguments(dict(values), field.arguments, scalar_registry=scalars, config=SCHEMA.config)
 
 
 def sdl() -> str:
