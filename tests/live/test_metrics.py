@@ -23,6 +23,8 @@ METRIC = """name scope metric { unit { base prefix } timestep series { hostname 
 statisticsSeries { mean median min max } }"""
 ONE = f"""query($id: ID!, $metrics: [String!], $scopes: [MetricScope!]) {{
 jobMetrics(id: $id, metrics: $metrics, scopes: $scopes) {{ {METRIC} }} }}"""
+IN_STEPS = f"""query($id: ID!, $resolution: Int) {{
+jobMetrics(id: $id, scopes: [node], resolution: $resolution) {{ {METRIC} }} }}"""
 MANY = f"""query($site: [String!], $metrics: [String!], $scopes: [MetricScope!]) {{
 jobs(first: 100, sites: $site) {{ items {{ id metrics(metrics: $metrics, scopes: $scopes) {{ {METRIC} }} }} complete }} }}"""
 
@@ -87,6 +89,21 @@ def test_one_jobs_metrics_are_the_instances_own(
             variables = {"id": f"{site.name}:{job['dbId']}", "metrics": names, "scopes": scopes}
             found = by_name(farm_http.ask(ONE, variables)["data"]["jobMetrics"])
             assert found == told(site, job["dbId"], names, scopes), variables
+
+
+@pytest.mark.parametrize("resolution", [0, 60, 120, 600])
+def test_metrics_come_in_the_steps_that_the_instance_makes_of_its_own(
+    farm: Farm, farm_jobs: list[Job], farm_http: Http, resolution: int
+) -> None:
+    for site in farm:
+        for job in sample(farm_jobs, site)[::4]:
+            variables = {"id": f"{site.name}:{job['dbId']}", "resolution": resolution}
+            found = by_name(farm_http.ask(IN_STEPS, variables)["data"]["jobMetrics"])
+            if site.isolates:
+                own = upstream.query(site, IN_STEPS, {"id": str(job["dbId"]), "resolution": resolution})
+                assert found == by_name(own["jobMetrics"]), variables
+            else:
+                assert found == told(site, job["dbId"], None, ["node"]), variables
 
 
 @pytest.mark.parametrize(("names", "scopes"), QUESTIONS[:3], ids=str)

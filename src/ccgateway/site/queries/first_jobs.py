@@ -24,6 +24,9 @@ from ccgateway.site.releases import Dialect, Window
 
 __all__ = ["FirstJobs", "first_jobs"]
 
+#: jobs of an order among which one more than another of a value is common
+TIES = 8
+
 _Answer: TypeAlias = tuple[Counted[JobRow], Branch]
 
 
@@ -135,9 +138,10 @@ class _Search:
         more: list[Filter] = [] if window == Window(0, LATEST) else [started_within(window)]
         if by.type == "foot":
             more.append(_has_value(plan, self.order.field))
-        size = self.size + 1
-        if size > LARGEST:
+        if self.size >= LARGEST:
             return None
+        # some more than are wanted: else those that have the last value are always a question of their own
+        size = min(LARGEST, self.size + 1 + self.size // TIES)
         proved = by.type != "foot"
         while True:
             parts = await self._top(look, by, more, size)
