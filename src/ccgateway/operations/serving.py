@@ -35,6 +35,8 @@ log = logging.getLogger("ccgateway.server")
 KEEP_ALIVE = 75
 #: seconds that requests which were cancelled get to say so
 LAST_WORDS = 1.0
+#: seconds that connections without any request yet stay open when nobody is let in any more
+FIRST_WORDS = 0.5
 #: connections of each process at any one time: with those to the sites they stay below the 1024 open files that it usually may
 #: have
 MOST_CONNECTIONS = 512
@@ -118,12 +120,16 @@ class GatewayServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Lets nobody in any more; waits for what is under way, then cancels it."""
+        last = [connection for listener in sockets or [] for connection in _waiting(listener)]
         for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
+        for connection in last:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection, ssl=self.config.ssl)
+        for heard in self.server_state.connections - self._unheard():
+            heard.shutdown()
+        await self._hear_out()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._grace):
                 while (self.server_state.tasks or self._is_sending()) and not self._hurried.is_set():  # noqa: ASYNC110
@@ -135,10 +141,38 @@ class GatewayServer(uvicorn.Server):
             await asyncio.wait(tasks, timeout=LAST_WORDS)
         await self.lifespan.shutdown()
 
+    def _protocol(self) -> asyncio.Protocol:
+        kind: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        return protocol
+
+    async def _hear_out(self) -> None:
+        """Who has opened a connection has most likely sent a request with it, and cannot know that it came too late."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_WORDS):
+                while self._unheard() and not self._hurried.is_set():  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+        for connection in self._unheard():
+            connection.shutdown()
+
+    def _unheard(self) -> set[Any]:
+        return {one for one in self.server_state.connections if getattr(one, "cycle", None) is None}
+
     def _is_sending(self) -> bool:
         """Whether a connection has something to answer or to send; by TLS one can be closed, and wait for its client's word."""
         transports = [connection.transport for connection in self.server_state.connections]
         return any(not one.is_closing() or one.get_write_buffer_size() > 0 for one in transports)
+
+
+def _waiting(listener: socket.socket) -> list[socket.socket]:
+    """The connections that the system has accepted, and would reset with the closing of ``listener``."""
+    found: list[socket.socket] = []
+    with suppress(OSError):
+        while len(found) < MOST_CONNECTIONS:
+            connection, _ = listener.accept()
+            connection.settimeout(0)
+            found.append(connection)
+    return found
 
 
 @contextmanager
