@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -86,6 +87,44 @@ def test_a_second_signal_ends_the_drain_and_a_third_one_what_is_under_way(
         assert (status, headers["connection"]) == (503, "close") and b"STOPPING" in body
         rest, _ = process.communicate(timeout=20)
         assert process.returncode == 0 and "Traceback" not in rest, rest
+
+
+@WORKERS
+def test_who_has_just_connected_is_answered_though_nobody_is_let_in_any_more(
+    workers: str, desk: Desk, site: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("operations.test_commands.environment", lambda: environment(CCGATEWAY_SERVER__DRAIN="0"))
+    with started("serve", "--port", "0", "--workers", workers, folder=desk.folder, until="serves") as (process, written):
+        url = url_in(written)
+        assert ask(url, JOBS)["data"]["jobs"]["complete"]
+        answers, until = list[str](), threading.Event()
+
+        def connect() -> None:
+            while not until.is_set():
+                one = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
+                try:
+                    one.connect()
+                except OSError:
+                    return  # refused, and free to go elsewhere
+                time.sleep(0.001)
+                try:
+                    one.request("GET", "/health/live")
+                    answers.append(str(one.getresponse().status))
+                except (OSError, http.client.HTTPException) as lost:
+                    answers.append(repr(lost))
+                finally:
+                    one.close()
+
+        with ThreadPoolExecutor(8) as pool:
+            for _ in range(8):
+                pool.submit(connect)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=20)
+            until.set()
+        found = Counter(answers)
+        # a connection may always come between the last that was accepted and the closing of the listener, some microseconds later
+        assert found["200"] > 50 and found.total() - found["200"] <= 1, found
 
 
 def can_connect(url: str) -> bool:
