@@ -257,6 +257,17 @@ def test_callers_begin_in_turn() -> None:
     assert begun == [*"abcdbc", *"bb"]
 
 
+def test_a_caller_who_has_no_request_begun_does_not_wait_for_those_of_a_few_others() -> None:
+    overload = Overload(call_soon=lambda _: None, is_busy=lambda _: True)
+    first = {caller: [overload.arrive(caller) for _ in range(3)] for caller in "abcdef"}
+    assert {caller: [one.has_begun for one in arrivals] for caller, arrivals in first.items()} == {
+        **dict.fromkeys("abcd", [True, False, False]),
+        **dict.fromkeys("ef", [False] * 3),
+    }
+    first["a"][0].leave()
+    assert overload.arrive("g").has_begun and not overload.arrive("h").has_begun
+
+
 async def test_one_begins_in_each_round_of_the_loop() -> None:
     overload = Overload()
     first, second, third = (overload.arrive("a") for _ in range(3))
@@ -269,18 +280,18 @@ async def test_one_begins_in_each_round_of_the_loop() -> None:
 
 async def test_whoever_leaves_before_its_turn_is_forgotten() -> None:
     overload = Overload(call_soon=lambda _: None, is_busy=lambda _: True)
-    arrival = overload.arrive("a")
+    begun, arrival = overload.arrive("a"), overload.arrive("a")
     waiting = asyncio.create_task(arrival.turn())
     await asyncio.sleep(0)
     arrival.leave()
     await asyncio.wait([waiting])
-    assert waiting.cancelled() and not overload.waiting and not overload.under_way
+    assert waiting.cancelled() and not overload.waiting and overload.under_way == begun.has_begun
 
 
 async def test_whoever_may_not_begin_after_all_is_told_whether_it_waits_yet_or_not() -> None:
     now = 0.0
     overload = Overload(lambda: now, call_soon=lambda _: None, is_busy=lambda _: True)
-    early, late = overload.arrive("a"), overload.arrive("a")
+    _, early, late = (overload.arrive("a") for _ in range(3))
     waiting = asyncio.create_task(early.turn())
     await asyncio.sleep(0)
     while now < GIVEN_UP + 2.0:

@@ -1,7 +1,8 @@
 """Overload: when more comes than the process can work on, it begins only as much as it can answer about as quickly as ever.
 
 A request begins as soon as small questions that have begun have next to no steps to make; until then it waits, callers taking
-turns. What has begun so is answered about as soon as it would be alone, however many wait.
+turns. What has begun so is answered about as soon as it would be alone, however many wait. One caller does not wait for another
+while few are about.
 
 The process is overloaded once ``MANY`` wait to begin, one of them for ``LATE`` seconds, or once any waits for ``VERY_LATE``, or
 all of them, for two seconds without a break, for long for a place at a site while no site had one free. From then on as many may
@@ -49,6 +50,8 @@ GIVEN_UP, GIVEN_UP_AT_LAST = 2.0, 10.0
 FIRST_WAITING, FEWEST_WAITING = 8, 2
 #: requests under way at the most, and those that are always let in
 MOST, FEWEST = 512, 8
+#: callers that are few: one that has no request begun does not wait for its turn beside them
+FEW_CALLERS = 4
 #: callers without a request that are let in however many those of others are
 NEWCOMERS = 16
 #: seconds without anybody turned away after which the overload is over
@@ -121,9 +124,7 @@ class _Bound:
     def leave(self, caller: Hashable) -> None:
         """One less."""
         self.count -= 1
-        self.held[caller] -= 1
-        if not self.held[caller]:
-            del self.held[caller]
+        _subtract(self.held, caller)
 
     def forget(self) -> None:
         """Nobody is counted any more."""
@@ -177,7 +178,7 @@ class Overload:
         self.is_on = False
         self.turned_away = 0
         self._clock, self._call_soon, self._is_busy = clock, call_soon or _call_soon, is_busy or _is_busy
-        self._turns = Turns[Arrival]()
+        self._turns, self._begun = Turns[Arrival](), Counter[Hashable]()
         self._waiting = _Bound(FIRST_WAITING, FEWEST_WAITING, MOST, in_time=IN_TIME, decrease=0.5)
         self._under_way = _Bound(MOST, FEWEST, MOST, in_time=IN_TIME_PLACE, decrease=0.8)
         self._is_next_called, self._called_at, self._begun_at = False, -math.inf, -math.inf
@@ -203,12 +204,11 @@ class Overload:
             self._find_place(caller, now)
         arrival = Arrival(self, caller, now)
         self._under_way.enter(caller)
-        if self._turns or self._is_next_called or self._is_busy(0.0):
+        if self._may_begin(caller):
+            self._begin(arrival, now)
+        else:
             self._turns.join(arrival)
             self._waiting.enter(caller)
-        else:
-            self._begun_at = now
-            arrival.begin()
         if not self._is_next_called:
             self._call_next(now)  # one begins in each round of the loop
         return arrival
@@ -220,7 +220,9 @@ class Overload:
     def note_leave(self, arrival: Arrival) -> None:
         """See ``Arrival``."""
         self._under_way.leave(arrival.caller)
-        if arrival in self._turns:
+        if arrival.has_begun:
+            _subtract(self._begun, arrival.caller)
+        elif arrival in self._turns:
             self._leave_turns(arrival)
 
     def samples(self) -> Iterator[Sample]:
@@ -229,6 +231,16 @@ class Overload:
         yield Sample("ccgateway_overloaded", (), float(self.is_on))
 
     # --- who begins
+
+    def _may_begin(self, caller: Hashable) -> bool:
+        if not self._begun[caller] and len(self._begun) < FEW_CALLERS:
+            return True  # what others do is shared out by the loop
+        return not (self._turns or self._is_next_called or self._is_busy(0.0))
+
+    def _begin(self, arrival: Arrival, now: float) -> None:
+        self._begun[arrival.caller] += 1
+        self._begun_at = now
+        arrival.begin()
 
     def _call_next(self, now: float) -> None:
         self._is_next_called, self._called_at = True, now
@@ -245,8 +257,7 @@ class Overload:
             if not self._turns.is_behind(arrival):
                 self._waiting.note(now - arrival.at)
             self._leave_turns(arrival)
-            self._begun_at = now
-            arrival.begin()
+            self._begin(arrival, now)
         self._call_next(now)
 
     def _leave_turns(self, arrival: Arrival) -> None:
@@ -267,8 +278,7 @@ class Overload:
         self._refused[caller] = now
         if len(self._refused) > MOST_CALLERS:
             self._refused.pop(next(iter(self._refused)))
-        held = full.held[caller]
-        takes_more = len(full.held) > 1 and held >= max(1, full.places // about)
+        takes_more = about > 1 and full.held[caller] >= max(1, full.places // about)
         raise self._refusal(takes_more=takes_more)
 
     def _refusal(self, *, takes_more: bool) -> RequestError:
@@ -307,9 +317,9 @@ class Overload:
             self._late_windows = self._late_windows + 1 if least > LATE_PLACE else 0
         self._under_way.reset()
         if is_late or self._late_windows >= WINDOWS:
-            self._begin(now)
+            self._start(now)
 
-    def _begin(self, now: float) -> None:
+    def _start(self, now: float) -> None:
         self.is_on, self._on_at = True, now
         self._turns.put_behind()
         self._waiting.forget()
@@ -325,6 +335,12 @@ class Overload:
         for arrival in self._turns.came_before(now - (GIVEN_UP if self._is_refusing(now) else GIVEN_UP_AT_LAST)):
             self._leave_turns(arrival)
             arrival.refuse(self._refusal(takes_more=False))
+
+
+def _subtract(counts: Counter[Hashable], key: Hashable) -> None:
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]
 
 
 def _call_soon(work: Callable[[], None]) -> None:
