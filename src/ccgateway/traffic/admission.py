@@ -13,7 +13,7 @@ from ccgateway.settings import LimitSettings
 from ccgateway.traffic.budget import Account, ByteBudget
 from ccgateway.traffic.fair_queue import FairQueue, QueueFullError
 from ccgateway.traffic.overload import Overload
-from ccgateway.traffic.scopes import RETRY_AFTER, RequestScope, entered, give_way, refused_in_queue
+from ccgateway.traffic.scopes import RETRY_AFTER, RequestScope, entered, refused_in_queue
 
 __all__ = ["Sending", "Traffic"]
 
@@ -92,7 +92,6 @@ class Traffic:
         self._begin(scope)
         try:
             with entered(scope):
-                await give_way()  # until here nobody knew whose step this is
                 yield scope
         finally:
             self._end(scope)
