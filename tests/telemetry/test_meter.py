@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.types import Message, Receive, Scope, Send
 
 from ccgateway.errors import Code
 from ccgateway.jobs.writes import WriteOutcome
@@ -15,12 +17,14 @@ from ccgateway.site.credentials import OneToken
 from ccgateway.site.health import SiteHealth
 from ccgateway.site.registry import Registry
 from ccgateway.site.samples import Told, site_samples
+from ccgateway.surfaces.recording import RecordingMiddleware
 from ccgateway.telemetry.catalogue import METRICS, Kind
 from ccgateway.telemetry.meter import Meter
-from ccgateway.telemetry.observer import CallOutcome
+from ccgateway.telemetry.observer import CallOutcome, Observer
 from ccgateway.telemetry.recorder import Recorder
 from ccgateway.telemetry.requests import Outcome, Question, RequestRecord, Surface
 from ccgateway.telemetry.samples import Samples, added, lasting, read_samples, registry_of, written_samples
+from ccgateway.traffic.overload import Overload, is_arrival
 
 MOST_SERIES_OF_A_SITE = 60
 
@@ -105,6 +109,29 @@ def test_two_waits_at_the_same_time_are_one() -> None:
     one.end_waiting()
     assert 0.0 < one.waited < 60.0
     assert one.waited_by(one.began + 100.0) == one.waited
+
+
+async def test_the_wait_until_its_turn_comes_is_part_of_what_a_request_takes() -> None:
+    took: list[float] = []
+
+    class Noting(Observer):
+        def request_ended(self, record: RequestRecord, seconds: float) -> None:
+            took.append(seconds)
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def ignore(_message: Message) -> None:
+        pass
+
+    async def nothing() -> Message:
+        raise NotImplementedError
+
+    overload = Overload(lambda: time.monotonic() - 3.0, call_soon=lambda _: None, is_busy=lambda _: False)
+    with is_arrival(overload.arrive("a")):
+        scope = {"type": "http", "path": "/graphql", "headers": []}
+        await RecordingMiddleware(app, Recorder(Noting()))(scope, nothing, ignore)
+    assert 3.0 <= took[0] < 60.0
 
 
 # --- closed sets

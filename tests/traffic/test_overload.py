@@ -261,8 +261,8 @@ def test_a_caller_who_has_no_request_begun_does_not_wait_for_those_of_a_few_othe
     overload = Overload(call_soon=lambda _: None, is_busy=lambda _: True)
     first = {caller: [overload.arrive(caller) for _ in range(3)] for caller in "abcdef"}
     assert {caller: [one.has_begun for one in arrivals] for caller, arrivals in first.items()} == {
-        **dict.fromkeys("abcd", [True, False, False]),
-        **dict.fromkeys("ef", [False] * 3),
+        **{caller: [True, False, False] for caller in "abcd"},
+        **{caller: [False] * 3 for caller in "ef"},
     }
     first["a"][0].leave()
     assert overload.arrive("g").has_begun and not overload.arrive("h").has_begun

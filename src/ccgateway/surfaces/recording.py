@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ccgateway.telemetry.recorder import Recorder
 from ccgateway.telemetry.requests import Surface, recorded
+from ccgateway.traffic.overload import current_arrival
 
 __all__ = ["RecordingMiddleware"]
 
@@ -32,6 +33,8 @@ class RecordingMiddleware:
             elif name == b"traceparent" and traceparent is None:
                 traceparent = value.decode("latin-1")
         record = self._recorder.begin(Surface.WEB, request_id, traceparent)
+        if (arrival := current_arrival()) is not None:
+            record.began -= time.monotonic() - arrival.at  # until its turn came
         if scope.get("client"):
             record.client = scope["client"][0]
         answered_at: float | None = None
