@@ -48,7 +48,8 @@ async def test_a_payload_that_nobody_can_read_is_a_miss_for_every_kind_of_entry(
     wanted = {("clusters", False), ("users", False), ("job", True)}
 
     async def forge(self: Codec, key: Key, entry: Entry) -> bytes:
-        kinds.add((key.subject if "/" not in key.subject else "job", bool(key.metric)))
+        is_of_a_job = "/" in key.subject
+        kinds.add(("job" if is_of_a_job else key.subject, is_of_a_job and len(key.question) == 2))  # of one metric
         return await pack(self, key, dataclasses.replace(entry, payload=payload, absent=False))
 
     settings = {**REDIS, "redis_timeout": 5.0, "redis_connect_timeout": 5.0}
