@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import sys
 from pathlib import Path
 
 import uvloop
@@ -62,6 +63,7 @@ async def main(chosen: list[str], *, quick: bool) -> None:
     if "soak" in chosen:
         await a_long_time(minutes=2.0 if quick else 30.0)
     if "portal" in chosen:
+        sys.path.append("tests")  # whose browser it is
         from benchmarks.portal import pages_in_a_browser  # needs Playwright, which the others do without
 
         await pages_in_a_browser()
