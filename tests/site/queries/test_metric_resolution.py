@@ -9,15 +9,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError, SiteError
 from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.questions import JobMetricsAnswer
-from ccgateway.jobs.metrics import MetricsWanted
+from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.settings import LimitSettings
 from ccgateway.simulator import SimulatedSite
-from ccgateway.site.exchange import SiteAnswer
+from ccgateway.site.exchange import CallContext, SiteAnswer
 from support.caching import Clock, cache_of, settled
-from support.simulated import Simulated
+from support.simulated import Simulated, credential_of
 from support.walking import CALLER, gateway_over
 
 NOW = 1_760_000_000
@@ -145,6 +146,21 @@ def test_whatever_query_says_there_are_metrics(fault: Any) -> None:
     there.disturbs = fault
     first, second = ask(there, 120, 120)
     assert there.queries and shown(first) == shown(second) == shown(expected) and notes(first)
+
+
+def test_an_answer_that_has_only_errors_proves_nobody() -> None:
+    there = Simulated(site())
+    there.disturbs = lambda _: SiteAnswer(200, "application/json", b'{"data":null,"errors":[{"message":"who are you?"}]}')
+
+    async def run() -> None:
+        instance = there.instance(user="alice")
+        credential = credential_of(there.site, "alice")
+        context = CallContext(credential, Deadline.after(10), proofs=instance.proofs)
+        with pytest.raises(SiteError):
+            await instance.metrics(context, JobRef("s1", 2), MetricsWanted.of(None, None, 120))
+        assert there.queries == 1 and not instance.proofs.holds(credential)
+
+    asyncio.run(run())
 
 
 def test_what_came_by_rest_instead_is_not_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:

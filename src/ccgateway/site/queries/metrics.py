@@ -49,12 +49,12 @@ async def read_pieces(
 
 
 async def _resolved(site: Site, context: CallContext, db_id: int, wanted: MetricsWanted) -> list[MetricPiece] | None:
-    with site.proofs.proving(context.credential):
-        answer = await site.origin.send(resolved_request(db_id, wanted), context)
-        try:
+    try:
+        with site.proofs.proving(context.credential):
+            answer = await site.origin.send(resolved_request(db_id, wanted), context)
             return await in_turn(lambda: resolved_pieces(answer, site.name))
-        except QueryFailedError:
-            return None
+    except QueryFailedError:
+        return None
 
 
 def resolution_notes(dialect: Dialect, route: MetricsRoute, wanted: MetricsWanted, pieces: Sequence[MetricPiece]) -> list[str]:
