@@ -125,8 +125,9 @@ class GatewayServer(uvicorn.Server):
             server.close()
         for listener in sockets or []:
             listener.close()
-        for connection in last:
-            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection, ssl=self.config.ssl)
+        async with asyncio.TaskGroup() as group:
+            for connection in last:
+                group.create_task(self._let_in(connection), name="let in at last")
         for heard in self.server_state.connections - self._unheard():
             heard.shutdown()
         await self._hear_out()
@@ -140,6 +141,12 @@ class GatewayServer(uvicorn.Server):
                 task.cancel()
             await asyncio.wait(tasks, timeout=LAST_WORDS)
         await self.lifespan.shutdown()
+
+    async def _let_in(self, connection: socket.socket) -> None:
+        loop, tls = asyncio.get_running_loop(), self.config.ssl
+        limit = FIRST_WORDS if tls is not None else None
+        with suppress(OSError):  # it has left, or does not speak TLS
+            await loop.connect_accepted_socket(self._protocol, connection, ssl=tls, ssl_handshake_timeout=limit)
 
     def _protocol(self) -> asyncio.Protocol:
         kind: Any = self.config.http_protocol_class
