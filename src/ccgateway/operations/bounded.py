@@ -201,15 +201,14 @@ class BoundedHttp(HttpToolsProtocol):
         return self._address if token is None else hash(token)
 
     def _turn_away(self, refusal: RequestError) -> None:
-        status, body = HTTPStatus(refusal.row.http), refusal_body(refusal).decode()
+        status, body = HTTPStatus(refusal.row.http), refusal_body(refusal)
         keeps = self.parser.should_keep_alive()
-        self.transport.write(
-            (
-                f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-                f"Retry-After: {refusal.extensions()['retryAfter']}\r\nCache-Control: no-store\r\n"
-                f"Connection: {'keep-alive' if keeps else 'close'}\r\n\r\n{body}"
-            ).encode()
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            f"Retry-After: {refusal.extensions()['retryAfter']}\r\nCache-Control: no-store\r\n"
+            f"Connection: {'keep-alive' if keeps else 'close'}\r\n\r\n"
         )
+        self.transport.write(head.encode() + body)
         self._unwanted, self._closes, self._idle_since = 0, not keeps, self.loop.time()
 
     def on_body(self, body: bytes) -> None:

@@ -68,8 +68,8 @@ ARRIVAL = "ccgateway.arrival"
 
 class Stoppable:
     """ASGI middleware, outermost: closes connections once the gateway drains, and ends a request that the server cancels (it does
-    so only when it stops) with a 503. A
-    request that was let in (``ARRIVAL``) begins when its turn comes; tells when its answer does."""
+    so only when it stops) with a 503. A request that was let in (``ARRIVAL``) begins when its turn comes, and leaves with the
+    beginning of its answer."""
 
     def __init__(self, app: Stops) -> None:
         self._application: Stops = app

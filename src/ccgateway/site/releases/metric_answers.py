@@ -30,7 +30,7 @@ from ccgateway.jobs.metrics import JobMetric, MetricPiece, MetricsWanted, Series
 from ccgateway.jobs.model import Int32
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
-from ccgateway.site.releases.query import Complaint, QueryFailedError, check_known, query_request
+from ccgateway.site.releases.query import QueryReply, check_known, data_in, query_request
 from ccgateway.site.replies import NO_SUCH_JOB, refuse
 from ccgateway.site.sampling import decode_sampled
 
@@ -113,11 +113,6 @@ class _ByGet(msgspec.Struct):
     error: _Complaint | None = None
 
 
-class _ByQuery(msgspec.Struct):
-    data: _JobMetrics | None = None
-    errors: list[Complaint] | None = None
-
-
 class _ByPost(msgspec.Struct, rename={"data": "Data"}):
     data: list[MetricPiece] | None
 
@@ -139,7 +134,7 @@ class _Documented(msgspec.Struct):
 
 
 _BY_GET_DECODER = msgspec.json.Decoder(_ByGet)
-_BY_QUERY_DECODER = msgspec.json.Decoder(_ByQuery)
+_BY_QUERY_DECODER = msgspec.json.Decoder(QueryReply[_JobMetrics])
 _BY_POST_DECODER = msgspec.json.Decoder(_ByPost)
 _DOCUMENTED_DECODER = msgspec.json.Decoder(_Documented)
 
@@ -161,7 +156,7 @@ def released_pieces(answer: SiteAnswer, site: str, route: MetricsRoute) -> list[
     """The pieces of a release's answer. ``MetricsRefusedError`` where it has none to give."""
     if route.by_post:
         return decode_sampled(answer, _BY_POST_DECODER, site, _series_by_post).data or []
-    told = decode_sampled(answer, _BY_GET_DECODER, site, _series_by_get)
+    told = decode_sampled(answer, _BY_GET_DECODER, site, _series_by_name)
     if told.data is None:
         raise _refused(told.error.message if told.error else "", site)
     return told.data.job_metrics or []
@@ -170,10 +165,8 @@ def released_pieces(answer: SiteAnswer, site: str, route: MetricsRoute) -> list[
 def resolved_pieces(answer: SiteAnswer, site: str) -> list[MetricPiece]:
     """The pieces that the site's own GraphQL gives. ``QueryFailedError`` where it has none to give."""
     check_known(answer, site)
-    told = decode_sampled(answer, _BY_QUERY_DECODER, site, _series_by_query)
-    if told.errors or told.data is None:
-        raise QueryFailedError(told.errors, site)
-    pieces = told.data.job_metrics or []
+    told = decode_sampled(answer, _BY_QUERY_DECODER, site, _series_by_name)
+    pieces = data_in(told, site).job_metrics or []
     for piece in pieces:
         if piece.metric.unit is not None and not piece.metric.unit.prefix:
             piece.metric.unit = Unit(piece.metric.unit.base)  # REST leaves out what is empty
@@ -201,11 +194,7 @@ def _are_the_same(series: Sequence[Series]) -> bool:
     return bool(bytes(memoryview(first.data)).strip(b"[]0.,nul"))  # idle hosts are the same by right
 
 
-def _series_by_query(told: _ByQuery) -> Iterator[Series]:
-    return _series_of(piece.metric for piece in (told.data.job_metrics if told.data else None) or ())
-
-
-def _series_by_get(told: _ByGet) -> Iterator[Series]:
+def _series_by_name(told: _ByGet | QueryReply[_JobMetrics]) -> Iterator[Series]:
     return _series_of(piece.metric for piece in (told.data.job_metrics if told.data else None) or ())
 
 

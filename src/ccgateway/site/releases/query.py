@@ -19,7 +19,7 @@ from ccgateway.site.replies import decode, reason_of
 
 __all__ = [
     "Complaint", "QueryFailedError", "QueryReply", "add_tags_request", "check_known", "clusters_request",
-    "create_tag_request", "mutated", "query_data", "query_reply", "query_request", "remove_from_job_request",
+    "create_tag_request", "data_in", "mutated", "query_data", "query_reply", "query_request", "remove_from_job_request",
     "remove_from_list_request", "tags_of", "tags_request",
 ]  # fmt: skip
 
@@ -70,7 +70,11 @@ def query_request(document: str, variables: Mapping[str, object] | None = None) 
 def query_data(answer: SiteAnswer, decoder: msgspec.json.Decoder[QueryReply[T]], site: str) -> T:
     """The data of an answer that has no errors. ``QueryFailedError`` for one that has, also where there is data beside them;
     else as ``query_reply``."""
-    told = query_reply(answer, decoder, site)
+    return data_in(query_reply(answer, decoder, site), site)
+
+
+def data_in(told: QueryReply[T], site: str) -> T:
+    """The data of what was told. ``QueryFailedError`` where there are errors."""
     if told.data is None or told.errors:
         raise QueryFailedError(told.errors, site)
     return told.data

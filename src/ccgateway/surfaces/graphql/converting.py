@@ -1,6 +1,6 @@
 """Arguments as graphql-core coerces them → as resolvers take them: what strawberry does, worked out once for each type.
 
-Strawberry looks at the type of every field of an input anew with each request, which takes as long as asking a site.
+Strawberry looks at the type of every field of an input anew with each request, which takes half a millisecond for a filter.
 """
 
 from __future__ import annotations
