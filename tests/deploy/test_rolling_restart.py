@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -89,21 +89,19 @@ async def test_no_request_fails_while_gateways_are_restarted_one_after_the_other
             f'token_file = "aurora.jwt"\ntimeout = 30\n{section_for(key, "robot", "robot", ["admin"])}'
         )
         (tmp_path / "aurora.jwt").chmod(0o600)
-        running = [gateway(tmp_path, port) for port in ports]
-        for one in running:
-            one.__enter__()
         upstream = Upstream(ports[0], free_port(), other_port=ports[1])
-        with in_front_of(upstream, name, tmp_path) as proxy:
+        with ExitStack() as all_of_them:
+            running = {port: all_of_them.enter_context(ExitStack()) for port in ports}
+            for port, one in running.items():
+                one.enter_context(gateway(tmp_path, port))
+            proxy = all_of_them.enter_context(in_front_of(upstream, name, tmp_path))
             until = asyncio.Event()
             asking = asyncio.create_task(ask(proxy, key, until))
             await asyncio.sleep(3)  # until haproxy has seen that both are ready
-            for place, port in enumerate(ports):
-                await asyncio.to_thread(running[place].__exit__, None, None, None)
-                running[place] = gateway(tmp_path, port)
-                await asyncio.to_thread(running[place].__enter__)
+            for port, one in running.items():
+                await asyncio.to_thread(one.close)
+                await asyncio.to_thread(one.enter_context, gateway(tmp_path, port))
                 await asyncio.sleep(3)
             until.set()
             found = await asking
-        for one in running:
-            one.__exit__(None, None, None)
     assert set(found) == {"well"} and found["well"] > 200, found

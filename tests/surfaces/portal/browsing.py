@@ -34,14 +34,12 @@ in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is install
 #: milliseconds that a busy machine may take for what is waited for
 PATIENCE = 40_000
 RELEASES = {"aurora": "1.5", "borealis": "1.4", "cygnus": "1.3", "draco": "1.2", "eridanus": "howto"}
-#: seconds between samples where no others are asked for, as a new instance of the release is set up
-RESAMPLING = {"1.5": 240, "1.4": 600}
 
 
 def site(name: str, *, jobs: int = 260, nodes: int = 64) -> SimulatedSite:
     """A site of the release that the demo has under this name, with jobs until now."""
     generated = GeneratedJobs(jobs, name, seed=len(name), until=int(time.time()), span=5 * 86400, nodes=nodes)
-    return SimulatedSite(name, RELEASES[name], generated, zone="UTC", commit=0.0, resampling=RESAMPLING.get(RELEASES[name], 0))
+    return SimulatedSite(name, RELEASES[name], generated, zone="UTC", commit=0.0)
 
 
 @dataclass
