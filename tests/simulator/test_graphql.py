@@ -7,10 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 from graphql import build_schema
+from graphql.execution.executor import Executor
 
 from ccgateway.simulator import SimulatedSite
+from ccgateway.simulator.call import FieldError
 from ccgateway.simulator.clusters import nodes_in
+from ccgateway.simulator.executing import ListExecutor
+from ccgateway.simulator.job import Job, Tag
 from ccgateway.simulator.messages import Request, Response
+from ccgateway.simulator.querying.job_fields import _MAKERS
 from ccgateway.simulator.release import RELEASES, Release
 from ccgateway.simulator.resolving import QUERIES
 from ccgateway.simulator.sdl import sdl
@@ -102,3 +107,47 @@ def test_a_parse_error_is_a_422() -> None:
 @pytest.mark.parametrize(("compact", "count"), [("an[001-064]", 64), ("an[001-004,070],login1", 6), ("a1,b2", 2)])
 def test_node_lists_are_counted(compact: str, count: int) -> None:
     assert nodes_in(compact) == count
+
+
+# --- lists by steps
+
+
+ROWS = [
+    job(1, partition="main", resources=[{"hostname": "n1", "hwthreads": [0, 1]}, {"hostname": "n2"}]),
+    job(2, metaData={"jobName": "a"}, tags=[Tag(1, "type", "name", "global")]),
+    job(3, state="running", arrayJobId=2),
+]
+FIELDS = "id jobId user state startTime duration numNodes tags{id type name} resources{hostname hwthreads configuration} metaData"
+LISTS = [
+    f"{{jobs{{count items{{{FIELDS} __typename}}}}}}",
+    "{jobs{items{id footprint{name stat value}}}}",
+    "query($x: Boolean = false){jobs{items{a: id b: jobId ...f @include(if: $x)}}} fragment f on Job{user resources{hostname}}",
+    "query($x: Boolean = true){jobs{items{...f @include(if: $x) ...f}}} fragment f on Job{user resources{hostname}}",
+    "{jobs{items{id resources{hostname ...on Resource{accelerators}}}} tags{id type name}}",
+    "{jobs{items{id userData{username name email}}}}",
+    "{jobs{items{id concurrentJobs{listQuery count items{id jobId}}}}}",
+    "{clusters{name partitions subClusters{name nodes numberOfNodes topology{node socket die accelerators{id}}}}}",
+]
+
+
+@pytest.mark.parametrize("document", LISTS)
+@pytest.mark.parametrize("release", EVERY_RELEASE)
+def test_lists_are_what_graphql_core_makes_of_them(release: str, document: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = site(release, *ROWS)
+    by_steps = _json(_ask(there, document))
+    assert by_steps.get("data") or "footprint" in document  # which the old releases do not have
+    monkeypatch.setattr(ListExecutor, "complete_list_value", Executor.complete_list_value)
+    assert by_steps == _json(_ask(there, document))
+
+
+def test_a_list_in_which_something_is_wrong_has_the_error_of_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_call: object, one: Job) -> str:
+        if one.id == 2:
+            raise FieldError("no user here")
+        return one.user
+
+    monkeypatch.setitem(_MAKERS, "user", broken)
+    answer = _json(_ask(site("1.5", *ROWS), "{jobs{items{id user}}}"))
+    assert answer["data"] is None or answer["data"]["jobs"] is None
+    (error,) = answer["errors"]
+    assert (error["message"], error["path"][:2], error["path"][-1]) == ("no user here", ["jobs", "items"], "user")

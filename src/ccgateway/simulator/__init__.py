@@ -7,7 +7,7 @@
       ├── Router         paths → handlers                               routes.py, call.py, messages.py
       │     ├── listing.py  reading.py (scopes.py, metrics.py)          REST, reading
       │     ├── writing/                                                REST, writing; decoding.py: bodies as Go reads them
-      │     └── graphql.py (sdl.py, resolving.py, querying/)            POST /query
+      │     └── graphql.py (sdl.py, executing.py, resolving.py, querying/)  POST /query
       ├── Backend        jobs, clusters, users, nodes, clock            backend.py, clusters.py, nodes.py
       │     ├── JobStore   GeneratedJobs | LoadedJobs + overlay         store.py, generated.py, source.py
       │     └── Changes    all that can happen to jobs and tags         changes.py, tags.py, waiting.py, archive.py

@@ -44,6 +44,7 @@ from graphql import (
 from ccgateway.simulator.call import Call, FieldError
 from ccgateway.simulator.clusters import nodes_in
 from ccgateway.simulator.decoding import complaint
+from ccgateway.simulator.executing import ListExecutor
 from ccgateway.simulator.job import Tag
 from ccgateway.simulator.messages import TEXT, Request, Response, json_response
 from ccgateway.simulator.release import RELEASES, Release
@@ -102,6 +103,7 @@ def query(call: Call) -> Response:
         variable_values=ask.variables or {},
         operation_name=ask.operation_name,
         field_resolver=_resolve,
+        executor_class=_QueryExecutor,
     )
     answer: dict[str, Any] = {"data": result.data}
     if result.errors:
@@ -110,34 +112,38 @@ def query(call: Call) -> Response:
 
 
 def _resolve(source: object, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-    name = info.field_name
-    if isinstance(source, Call):
-        answers = MUTATIONS if info.parent_type.name == "Mutation" else QUERIES
-        try:
-            return answers[name](source, arguments)
-        except FieldError as failed:
-            raise GraphQLError(str(failed)) from failed
+    parent, name = info.parent_type.name, info.field_name
+    try:
+        if isinstance(source, Call):
+            return (MUTATIONS if parent == "Mutation" else QUERIES)[name](source, arguments)
+        return _value(source, parent, name)
+    except FieldError as failed:
+        raise GraphQLError(str(failed)) from failed
+
+
+def _value(source: object, parent: str, name: str) -> Any:
+    """A field of what a root field answered."""
     if isinstance(source, Tag):
         return getattr(source, name)
-    if not isinstance(source, Mapping) or (name not in source and info.parent_type.name == "Job"):
-        raise GraphQLError(f'the simulator does not answer "{name}"')
-    parent = info.parent_type.name
+    if not isinstance(source, Mapping) or (parent == "Job" and name not in source):
+        raise FieldError(f'the simulator does not answer "{name}"')
     if (parent, name) == ("MetricValue", "name"):
-        raise GraphQLError("internal system error")
+        raise FieldError("internal system error")
     if (parent, name) == ("Node", "id"):
-        raise GraphQLError("MAIN > Panic caused by: not implemented: ID - id")
+        raise FieldError("MAIN > Panic caused by: not implemented: ID - id")
     if callable(value := source.get(name)):  # worked out only where it is shown
-        try:
-            return value()
-        except FieldError as failed:
-            raise GraphQLError(str(failed)) from failed
+        return value()
     if name == "numberOfNodes":
         return nodes_in(source["nodes"])
     if (parent, name) == ("Unit", "prefix"):
         return source.get("prefix", "")
     if name in {"subClusters", "footprint", "metricConfig"} and parent != "GlobalMetricListItem":
-        return source.get(name) or []
-    return source.get(name)
+        return value or []
+    return value
+
+
+class _QueryExecutor(ListExecutor):
+    resolve = staticmethod(_value)
 
 
 @lru_cache
