@@ -17,7 +17,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ccgateway.errors import Code, RequestError
-from ccgateway.operations.bounded import HEAD_BYTES, SPARE, BoundedHttp, _address_of
+from ccgateway.operations.bounded import HEAD_BYTES, SPARE, BoundedHttp
+from ccgateway.surfaces.callers import network_of
 from ccgateway.traffic.overload import Arrival, Overload
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
@@ -392,6 +393,6 @@ async def test_one_address_cannot_keep_the_others_out() -> None:
 
 
 def test_an_ipv6_host_counts_by_its_network() -> None:
-    assert _address_of(("2001:db8::1", 1)) == _address_of(("2001:db8::ffff:2", 9)) != _address_of(("2001:db8:0:1::1", 1))
-    assert _address_of(("::ffff:10.0.0.1", 1)) == _address_of(("10.0.0.1", 1)) == "10.0.0.1"
-    assert _address_of(None) == ""
+    assert network_of("2001:db8::1") == network_of("2001:db8::ffff:2") != network_of("2001:db8:0:1::1")
+    assert network_of("::ffff:10.0.0.1") == network_of("10.0.0.1") == "10.0.0.1"
+    assert network_of("") == ""

@@ -44,12 +44,13 @@ class Fetched:
 
 
 class Fetcher:
-    """One service. ``key``: of the settings, for what is wrong with ``ca_file``; ``seconds``: for one answer."""
+    """One service. ``key``: of the settings, for what is wrong with ``ca_file``; ``seconds``: for one answer; ``connections``: at
+    any one time."""
 
-    def __init__(self, *, key: str, ca_file: Path | None, seconds: float) -> None:
+    def __init__(self, *, key: str, ca_file: Path | None, seconds: float, connections: int = MOST_CONNECTIONS) -> None:
         # what it answers is for everybody, and counts as nobody's
         self._transport = AiohttpTransport(
-            connections=MOST_CONNECTIONS,
+            connections=connections,
             idle=IDLE_SECONDS,
             limit=MOST_BYTES,
             verify=authorities(ca_file, key),

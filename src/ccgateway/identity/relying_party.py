@@ -14,6 +14,7 @@ import logging
 import secrets
 import time
 from base64 import urlsafe_b64encode
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -37,8 +38,8 @@ log = logging.getLogger("ccgateway.callers")
 SECONDS, REFRESH = 5.0, 3600.0
 #: seconds between two tries to read it: the first, doubled up to the last
 FIRST_PAUSE, LAST_PAUSE = 1.0, 30.0
-#: codes that are being redeemed at any one time
-MOST_UNDER_WAY = 64
+#: codes that are being redeemed at any one time: of all, and of those that come from one network
+MOST_UNDER_WAY, MOST_OF_ONE = 64, 32
 #: characters of a code and of an ID token
 LONGEST_CODE = 4096
 
@@ -134,11 +135,16 @@ class RelyingParty:
         self._callers, self._issuer, self._oidc, self._clock = callers, issuer, oidc, clock
         self.redirect_uri = redirect_uri
         self._client_id, self._secret = oidc.client_id or "", oidc.secret().read()
-        self._fetcher = Fetcher(key=f"issuers.{issuer.name}.ca_file", ca_file=issuer.ca_file, seconds=SECONDS)
+        # none of those under way waits for another's answer
+        connections = MOST_UNDER_WAY + 1
+        self._fetcher = Fetcher(
+            key=f"issuers.{issuer.name}.ca_file", ca_file=issuer.ca_file, seconds=SECONDS, connections=connections
+        )
         self._provider: Provider | None = None
         self._read_at = self._tried_at = float("-inf")
         self._reading: asyncio.Task[bool] | None = None
-        self._failures = self._under_way = 0
+        self._failures = 0
+        self._under_way: Counter[str] = Counter()
 
     async def address(self, attempt: Attempt) -> str:
         """Where a browser has to go for that attempt. Raises ``ISSUER_UNAVAILABLE``."""
@@ -158,8 +164,8 @@ class RelyingParty:
         endpoint = provider.authorization_endpoint
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(parameters)}"
 
-    async def principal(self, attempt: Attempt, code: str, said_issuer: str | None) -> Principal:
-        """Who it is that came back with ``code``; ``said_issuer``: who says so (RFC 9207).
+    async def principal(self, attempt: Attempt, code: str, said_issuer: str | None, network: str) -> Principal:
+        """Who it is that came back with ``code``; ``said_issuer``: who says so (RFC 9207); ``network``: where from.
 
         Raises ``UNAUTHENTICATED`` where that proves nobody, ``ISSUER_UNAVAILABLE`` where it cannot be found out now.
         """
@@ -170,13 +176,14 @@ class RelyingParty:
             raise _refused("the answer is another issuer's")
         if not 0 < len(code) <= LONGEST_CODE:
             raise _refused("there is no code in the answer")
-        if self._under_way >= MOST_UNDER_WAY:
+        if self._under_way.total() >= MOST_UNDER_WAY or self._under_way[network] >= MOST_OF_ONE:
             raise RequestError(Code.ISSUER_UNAVAILABLE, "Too many people are being signed in at the moment.")
-        self._under_way += 1
+        self._under_way[network] += 1
         try:
             id_token = await self._redeem(provider, attempt, code)
         finally:
-            self._under_way -= 1
+            self._under_way[network] -= 1
+            self._under_way += Counter()  # whoever has none is forgotten
         return await self._callers.signed_in(id_token, issuer=self._issuer.name, client_id=self._client_id, nonce=attempt.nonce)
 
     async def _redeem(self, provider: Provider, attempt: Attempt, code: str) -> str:

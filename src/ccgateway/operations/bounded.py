@@ -10,7 +10,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Hashable
 from http import HTTPStatus
-from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Any, ClassVar
 
 import uvicorn
@@ -18,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ccgateway.errors import RequestError
 from ccgateway.operations.stopping import ARRIVAL, refusal_body
+from ccgateway.surfaces.callers import network_of
 from ccgateway.traffic.overload import Arrival, Overload
 
 __all__ = ["HEAD_BYTES", "BoundedHttp"]
@@ -38,19 +38,6 @@ def _refusal(status: str) -> bytes:
 _TOO_LONG = _refusal("431 Request Header Fields Too Large")
 _TOO_SLOW = _refusal("408 Request Timeout")
 _TOO_MANY = _refusal("503 Service Unavailable")
-
-
-def _address_of(client: tuple[str, int] | None) -> str:
-    """Whom a connection counts for: an IPv4 address, or the /64 network that one IPv6 host usually has to itself."""
-    if client is None:
-        return ""
-    try:
-        address = ip_address(client[0].partition("%")[0])
-    except ValueError:
-        return client[0]
-    if isinstance(address, IPv4Address):
-        return str(address)
-    return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -89,7 +76,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """Lets the connection in, if there are not too many."""
         super().connection_made(transport)
-        self._address, self._idle_since = _address_of(self.client), self.loop.time()
+        self._address, self._idle_since = network_of(self.client[0] if self.client is not None else ""), self.loop.time()
         if self._most_connections is None or self._finds_room(self._most_connections):
             self._expect_head()
         elif self._finds_spare():

@@ -8,6 +8,7 @@ but the cookie of a session that the gateway itself began (``portal``).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import TypeAlias
 
 from starlette.requests import Request
@@ -16,7 +17,7 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.identity.callers import Callers
 from ccgateway.identity.principal import Principal
 
-__all__ = ["CHALLENGE", "CallerOf", "SignedIn", "caller_of", "token_among", "token_of"]
+__all__ = ["CHALLENGE", "CallerOf", "SignedIn", "caller_of", "network_of", "token_among", "token_of"]
 
 #: who the caller of a request is; a ``GatewayError`` that it raises is the answer
 CallerOf: TypeAlias = Callable[[Request], Awaitable[Principal]]
@@ -62,3 +63,15 @@ def token_among(tokens: Iterable[str], authorizations: Iterable[str]) -> str | N
     if len(found) > 1:
         raise RequestError(Code.UNAUTHENTICATED, AMBIGUOUS)
     return next(iter(found), None)
+
+
+def network_of(host: str) -> str:
+    """Whom a connection from the address ``host`` counts for: an IPv4 address, or the /64 network that one IPv6 host usually has
+    to itself. What is no address (of a Unix socket) is as it came."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable
@@ -28,7 +29,8 @@ CLIENT, SECRET = "ccgateway-portal", "canary-client-secret-canary"
 class OpenIdProvider:
     """``user``: who sits at the browser; ``claims``: what more, or else, the ID token says; ``forge``: makes another ID token of
     the good one; ``discovery``: what more, or else, the document says; ``answer``: instead of the token endpoint's own;
-    ``knows_address``: whether the redirect address is registered."""
+    ``knows_address``: whether the redirect address is registered; ``ponder``: until when it looks for a code that it does not
+    know."""
 
     authority: Authority = field(default_factory=Authority)
     user: str = "alice"
@@ -38,6 +40,7 @@ class OpenIdProvider:
     answer: Response | None = None
     callback: dict[str, str] = field(default_factory=dict)
     knows_address: bool = True
+    ponder: asyncio.Event | None = None
     url: str = ""
     asked: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
@@ -96,6 +99,8 @@ class OpenIdProvider:
             client, secret = form.get("client_id", ""), form.get("client_secret", "")
         if (client, secret) != (CLIENT, SECRET):
             return JSONResponse({"error": "invalid_client"}, 401)
+        if self.ponder is not None and form.get("code", "") not in self.codes:
+            await self.ponder.wait()
         asked = self.codes.pop(form.get("code", ""), None)  # good for once
         challenge = urlsafe_b64encode(sha256(form.get("code_verifier", "").encode()).digest()).decode().rstrip("=")
         if asked is None or asked["code_challenge"] != challenge or asked["redirect_uri"] != form.get("redirect_uri"):

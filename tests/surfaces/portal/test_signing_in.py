@@ -6,6 +6,8 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest_asyncio
 from starlette.responses import JSONResponse, Response
 
 from ccgateway.identity.callers import Callers
+from ccgateway.identity.relying_party import MOST_OF_ONE
 from identity.authority import signer
 from surfaces.portal.provider import CLIENT, OpenIdProvider, provider
 from surfaces.portal.signed_in import ATTEMPT, SESSION, Portal, new_key, portal
@@ -327,6 +330,30 @@ async def test_a_provider_that_takes_a_request_and_never_answers_is_given_up(
             back = await front.sign_in(browser)
             assert back.status_code == 503 and "ISSUER_UNAVAILABLE" in back.text and SESSION not in browser.cookies
         ended.set()
+
+
+async def test_bogus_codes_from_one_address_leave_others_room_to_sign_in(front: Portal) -> None:
+    front.provider.ponder = asyncio.Event()
+    bogus = {"code": "nobody's"}
+
+    async def come_back(browser: httpx.AsyncClient) -> int:
+        where = await front.come_back(browser)
+        return (await browser.get(where.copy_merge_params(bogus))).status_code
+
+    async with AsyncExitStack() as stack:
+        from_there = partial(httpx.AsyncHTTPTransport, verify=False, local_address="127.0.0.2")
+        greedy = [await stack.enter_async_context(httpx.AsyncClient(timeout=60, transport=from_there())) for _ in range(100)]
+        at_it = [asyncio.create_task(come_back(browser)) for browser in greedy]
+        try:
+            async with asyncio.timeout(60), front.browser() as browser:
+                while front.provider.asked.count("token") < MOST_OF_ONE:  # noqa: ASYNC110 - the provider does not tell
+                    await asyncio.sleep(0.01)
+                back = await front.sign_in(browser)
+                assert back.status_code == 303 and (await front.session(browser))["user"] == "alice"
+        finally:
+            front.provider.ponder.set()
+        assert set(await asyncio.gather(*at_it)) <= {401, 503}
+    assert front.provider.asked.count("token") == MOST_OF_ONE + 1
 
 
 async def test_discovery_is_read_once_for_many(fresh: Portal) -> None:

@@ -24,7 +24,7 @@ from ccgateway.identity.callers import Callers
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.relying_party import REFUSED, Attempt, RelyingParty
 from ccgateway.settings import Settings
-from ccgateway.surfaces.callers import CHALLENGE, token_of
+from ccgateway.surfaces.callers import CHALLENGE, network_of, token_of
 from ccgateway.surfaces.portal.sessions import EndedSessions, Session, Sessions
 from ccgateway.surfaces.requests import qualities
 
@@ -171,7 +171,9 @@ class _Steps:
         try:
             if begun is None or said["state"] != [begun.attempt.state]:
                 raise RequestError(Code.UNAUTHENTICATED, NOT_BEGUN)
-            principal = await self._proved(begun.attempt, said)
+            principal = await self._proved(
+                begun.attempt, said, network_of(request.client.host if request.client is not None else "")
+            )
             response = _redirect(path)
             self._sessions.begin(principal, response)
         except GatewayError as error:
@@ -182,14 +184,14 @@ class _Steps:
             self._sessions.forget_attempt(response)  # whatever came of it: it was good for once
         return response
 
-    async def _proved(self, attempt: Attempt, said: Mapping[str, list[str]]) -> Principal:
+    async def _proved(self, attempt: Attempt, said: Mapping[str, list[str]], network: str) -> Principal:
         if said["error"]:
             reason = said["error"][0] if _REASON.fullmatch(said["error"][0]) else "for a reason that it does not say"
             log.info("nobody was signed in: the identity provider says %s", reason)
             raise RequestError(Code.UNAUTHENTICATED, f"{REFUSED.removesuffix('.')} ({reason}).")
         if len(said["code"]) != 1 or len(said["iss"]) > 1:
             raise RequestError(Code.UNAUTHENTICATED, REFUSED)
-        return await self._party.principal(attempt, said["code"][0], next(iter(said["iss"]), None))
+        return await self._party.principal(attempt, said["code"][0], next(iter(said["iss"]), None), network)
 
     async def sign_out(self, request: Request) -> Response:
         """Ends the session; nothing is wrong where there is none (any more)."""
