@@ -77,10 +77,9 @@ async def test_when_all_have_left_the_fetch_ends_and_the_next_begins_anew(cache:
 
 
 async def test_one_who_runs_out_of_time_leaves_the_others_theirs(cache: Cache) -> None:
-    site = Site(takes=0.3)
-    hurried = asyncio.create_task(ask(cache, site, seconds=0.1))
-    await asyncio.wait_for(site.begun.wait(), 20)
-    patient = asyncio.create_task(ask(cache, site, seconds=5))
+    site = Site(takes=2.0)
+    hurried = asyncio.create_task(ask(cache, site, seconds=1.0))
+    patient = asyncio.create_task(ask(cache, site, seconds=20))
     with pytest.raises(TimeoutError):
         await hurried
     assert (await patient)[key()].value == site.payload(key())

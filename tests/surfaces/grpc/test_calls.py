@@ -159,7 +159,7 @@ async def _awaited(call: Any) -> Any:
 # --- slow readers
 
 
-MANY = 6000
+MANY = 15_000
 
 
 async def test_a_slow_reader_holds_no_more_than_what_is_on_the_way_and_the_sites_wait() -> None:
