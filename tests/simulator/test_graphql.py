@@ -10,12 +10,10 @@ from graphql import build_schema
 from graphql.execution.executor import Executor
 
 from ccgateway.simulator import SimulatedSite
-from ccgateway.simulator.call import FieldError
 from ccgateway.simulator.clusters import nodes_in
 from ccgateway.simulator.executing import ListExecutor
-from ccgateway.simulator.job import Job, Tag
+from ccgateway.simulator.job import Tag
 from ccgateway.simulator.messages import Request, Response
-from ccgateway.simulator.querying.job_fields import _MAKERS
 from ccgateway.simulator.release import RELEASES, Release
 from ccgateway.simulator.resolving import QUERIES
 from ccgateway.simulator.sdl import sdl
@@ -140,14 +138,8 @@ def test_lists_are_what_graphql_core_makes_of_them(release: str, document: str, 
     assert by_steps == _json(_ask(there, document))
 
 
-def test_a_list_in_which_something_is_wrong_has_the_error_of_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_call: object, one: Job) -> str:
-        if one.id == 2:
-            raise FieldError("no user here")
-        return one.user
-
-    monkeypatch.setitem(_MAKERS, "user", broken)
-    answer = _json(_ask(site("1.5", *ROWS), "{jobs{items{id user}}}"))
-    assert answer["data"] is None or answer["data"]["jobs"] is None
+def test_a_list_in_which_something_is_wrong_has_the_error_of_its_row() -> None:
+    answer = _json(_ask(site("1.5", *ROWS), "{clusters{name subClusters{flopRateScalar{name value}}}}"))
     (error,) = answer["errors"]
-    assert (error["message"], error["path"][:2], error["path"][-1]) == ("no user here", ["jobs", "items"], "user")
+    assert error["message"] == "internal system error"
+    assert error["path"] == ["clusters", 0, "subClusters", 0, "flopRateScalar", "name"]

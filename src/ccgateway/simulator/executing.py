@@ -26,10 +26,8 @@ from graphql.pyutils import Path
 
 from ccgateway.simulator.call import FieldError
 
-__all__ = ["ListExecutor", "Resolve"]
+__all__ = ["ListExecutor"]
 
-#: a field's value: of the object, the name of its type, and the field's own
-Resolve: TypeAlias = Callable[[Any, str, str], Any]
 _Step: TypeAlias = Callable[[Any], Any]
 
 #: scalars whose values of that class are written as they are
@@ -41,9 +39,10 @@ class _UnusualError(Exception):
 
 
 class ListExecutor(Executor[Any]):
-    """As graphql-core's own, but for speed. ``resolve``: the values of fields that are not at the root."""
+    """As graphql-core's own, but for speed. ``resolver``: of a field of a type, by their names, what makes its value of an object
+    of that type."""
 
-    resolve: Resolve
+    resolver: Callable[[str, str], _Step]
 
     def complete_list_value(  # noqa: PLR0917  graphql-core's own
         self,
@@ -89,11 +88,11 @@ class ListExecutor(Executor[Any]):
 
     def _object(self, kind: GraphQLObjectType, selected: list[FieldDetails]) -> _Step:
         grouped = self.collect_subfields(kind, selected).grouped_field_set
-        resolve, of = type(self).resolve, kind.name
-        fields = [(key, group[0].node.name.value, self._field(kind, group)) for key, group in grouped.items()]
+        resolver, of = type(self).resolver, kind.name
+        fields = [(key, resolver(of, group[0].node.name.value), self._field(kind, group)) for key, group in grouped.items()]
 
         def made(value: Any) -> dict[str, Any] | None:
-            return None if value is None else {key: step(resolve(value, of, name)) for key, name, step in fields}
+            return None if value is None else {key: step(resolve(value)) for key, resolve, step in fields}
 
         return made
 

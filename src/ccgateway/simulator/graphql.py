@@ -7,8 +7,8 @@ of the release.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -47,6 +47,7 @@ from ccgateway.simulator.decoding import complaint
 from ccgateway.simulator.executing import ListExecutor
 from ccgateway.simulator.job import Tag
 from ccgateway.simulator.messages import TEXT, Request, Response, json_response
+from ccgateway.simulator.querying.job_fields import JOB_FIELDS
 from ccgateway.simulator.release import RELEASES, Release
 from ccgateway.simulator.resolving import QUERIES
 from ccgateway.simulator.sdl import sdl
@@ -121,6 +122,10 @@ def _resolve(source: object, info: GraphQLResolveInfo[Any], **arguments: Any) ->
         raise GraphQLError(str(failed)) from failed
 
 
+#: fields that are not always what an object has under their name
+_SPECIAL = {"footprint", "id", "metricConfig", "name", "numberOfNodes", "prefix", "subClusters"}
+
+
 def _value(source: object, parent: str, name: str) -> Any:
     """A field of what a root field answered."""
     if isinstance(source, Tag):
@@ -142,8 +147,23 @@ def _value(source: object, parent: str, name: str) -> Any:
     return value
 
 
+@lru_cache
+def _resolver(parent: str, name: str) -> Callable[[Any], Any]:
+    """As ``_value``, for one field."""
+    if parent == "Job" and name in JOB_FIELDS:
+        return JOB_FIELDS[name]
+    if name in _SPECIAL:
+        return partial(_value, parent=parent, name=name)
+
+    def plain(source: Any) -> Any:
+        value = source.get(name) if type(source) is dict else _value(source, parent, name)
+        return value() if callable(value) else value
+
+    return plain
+
+
 class _QueryExecutor(ListExecutor):
-    resolve = staticmethod(_value)
+    resolver = staticmethod(_resolver)
 
 
 @lru_cache

@@ -19,7 +19,7 @@ from ccgateway.simulator.gate import Principal
 from ccgateway.simulator.job import NULL, Job, Tag
 from ccgateway.simulator.release import Release
 
-__all__ = ["Shape", "View"]
+__all__ = ["Shape", "View", "shown_duration"]
 
 _NO_LINKS = msgspec.Raw(b'{"items":null,"count":0}')
 
@@ -142,9 +142,7 @@ class View:
         return dataclasses.replace(self, told_tags=tuple(tags)).single(job)
 
     def duration(self, job: Job) -> int:
-        if job.duration and self.release.stored_duration_wins:
-            return job.duration
-        return job.lasted(self.now)
+        return shown_duration(self.release, job, self.now)
 
     def start_time(self, job: Job) -> int | str:
         """RFC 3339 in the site's zone, or the plain number."""
@@ -170,6 +168,11 @@ _CommonValues = tuple[
     int, int, str, str, str, str, int, int, int | str, msgspec.Raw, dict[str, str] | None, msgspec.Raw,
     str, int, int, int, int, int, int, list[Tag | ShortTag],
 ]  # fmt: skip
+
+
+def shown_duration(release: Release, job: Job, now: int) -> int:
+    """The seconds that ``release`` shows at ``now``."""
+    return job.duration if job.duration and release.stored_duration_wins else job.lasted(now)
 
 
 def _common(view: View, job: Job, start: int | str) -> _CommonValues:

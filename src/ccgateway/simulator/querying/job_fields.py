@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -12,19 +13,20 @@ from ccgateway.simulator.call import Call
 from ccgateway.simulator.job import Job
 from ccgateway.simulator.querying.details import account_of, concurrent_jobs, energy_footprint
 from ccgateway.simulator.querying.job_filters import footprint_of
+from ccgateway.simulator.shapes import shown_duration
 from ccgateway.simulator.writing.mutations import readable_tags
 
-__all__ = ["JobFields"]
+__all__ = ["JOB_FIELDS", "JobFields"]
 
 
 class JobFields(Mapping[str, Any]):
     """The fields of one job, each made when it is asked for."""
 
     def __init__(self, call: Call, job: Job) -> None:
-        self._call, self._job = call, job
+        self.call, self.job = call, job
 
     def __getitem__(self, name: str) -> Any:
-        return _MAKERS[name](self._call, self._job)
+        return _MAKERS[name](self.call, self.job)
 
     def __contains__(self, name: object) -> bool:
         return name in _MAKERS
@@ -36,13 +38,10 @@ class JobFields(Mapping[str, Any]):
         return len(_MAKERS)
 
 
-def _start(call: Call, job: Job) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=job.start_time)
-    return moment.astimezone(call.backend.zone).isoformat().replace("+00:00", "Z")
-
-
-def _duration(call: Call, job: Job) -> int:
-    return call.backend.view(call.who, metadata=False).duration(job)
+@lru_cache(maxsize=100_000)
+def _moment(second: int, zone: tzinfo) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
+    return moment.astimezone(zone).isoformat().replace("+00:00", "Z")
 
 
 def _footprint(_call: Call, job: Job) -> list[dict[str, Any]]:
@@ -61,8 +60,8 @@ _MAKERS: dict[str, Callable[[Call, Job], Any]] = {
     "project": lambda _, job: job.project,
     "cluster": lambda _, job: job.cluster,
     "subCluster": lambda _, job: job.sub_cluster,
-    "startTime": _start,
-    "duration": _duration,
+    "startTime": lambda call, job: _moment(job.start_time, call.backend.zone),
+    "duration": lambda call, job: shown_duration(call.release, job, call.backend.now),
     "walltime": lambda _, job: job.walltime,
     "numNodes": lambda _, job: job.num_nodes,
     "numHWThreads": lambda _, job: job.num_hwthreads,
@@ -83,3 +82,11 @@ _MAKERS: dict[str, Callable[[Call, Job], Any]] = {
     "concurrentJobs": concurrent_jobs,
     "energyFootprint": energy_footprint,
 }
+
+
+def _reader(make: Callable[[Call, Job], Any]) -> Callable[[JobFields], Any]:
+    return lambda fields: make(fields.call, fields.job)
+
+
+#: the same by their names, for lists
+JOB_FIELDS = {name: _reader(make) for name, make in _MAKERS.items()}
