@@ -57,6 +57,8 @@ class Instance:
 
     #: each who asks has a page of its own
     shares_pages = False
+    #: what would be said to whoever has that context, and does not insist, without asking
+    known_failure: Callable[[CallContext], SiteError | None] = staticmethod(lambda _context: None)
 
     def __init__(self, settings: SiteSettings, exchange: Exchange, credentials: Credentials) -> None:
         self.settings, self.name, self.number = settings, settings.name, settings.number

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextvars import Context
 
 from cachetools import LRUCache, TTLCache
@@ -95,6 +95,13 @@ class FailureMemory:
 
     # --- who is let through
 
+    def known_failure(self, context: CallContext) -> SiteError | None:
+        """What is said to whoever has that context and does not insist, whatever it would ask."""
+        if not self._outages or context.insists:
+            return None
+        outage = self._first_of((EVERYBODY, Key(context.credential)), context)
+        return self.refusal(outage, context) if outage is not None else None
+
     def outage_for(self, request: SiteRequest, context: CallContext) -> Outage | None:
         """What keeps that question from the site."""
         if not request.safe:
@@ -103,7 +110,10 @@ class FailureMemory:
             if self._hints is not None:
                 self._hints.ask(lambda: self.suspect(context.credential, limit=HINTED_LOOK))
             return None
-        for key in self._keys(request, context):
+        return self._first_of(self._keys(request, context), context)
+
+    def _first_of(self, keys: Iterable[Key], context: CallContext) -> Outage | None:
+        for key in keys:
             outage = self._outages.get(key)
             if outage is not None:
                 outage.asked_at = asyncio.get_running_loop().time()

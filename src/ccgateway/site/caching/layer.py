@@ -116,6 +116,10 @@ class CachingSite:
 
         view = View(decode, query.attributes)
 
+        failure = self.origin.known_failure(context)
+        if failure is not None and not await self._responses.peek([key], view, context):
+            raise failure  # which is how a fill would end
+
         async def fill(keys: Sequence[Key], context: CallContext) -> Mapping[Key, Filled]:
             rows, body = await self.origin.listed(query, context)
             ttl = self._responses.settings.list_for if len(body) <= LARGEST_PAGE else 0.0
