@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -19,15 +20,17 @@ from ccgateway.federation.questions import JobMetricsAnswer
 from ccgateway.federation.write_calls import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
-from ccgateway.jobs.writes import WriteResult
+from ccgateway.jobs.model import JobKey
+from ccgateway.jobs.writes import WriteOutcome, WriteResult
 from ccgateway.settings import LimitSettings
 from ccgateway.settings.base import Partial
 from ccgateway.surfaces.export.operations import export_table
 from ccgateway.surfaces.rest.routes import rest_routes
 from surfaces.fakes import CALLER, FakeGateway, make_row
 
-__all__ = ["RestGateway", "app_of", "client_of", "rest_row"]
+__all__ = ["RestGateway", "app_of", "client_of", "rest_row", "written"]
 
+_DONE = WriteResult(outcome=WriteOutcome.DONE, site="aurora", key=JobKey("aurora", "alex", 1_000_001, 1_699_999_940), db_id=1)
 TEXTS = {
     "resources_json": b'[{"hostname":"a0001"}]',
     "footprint_json": b'{"flops_any_avg":12.50}',
@@ -101,3 +104,15 @@ def app_of(
 def client_of(gateway: RestGateway, **more: Any) -> httpx.AsyncClient:
     """A client of the faces; ``more`` as ``app_of`` takes it."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(app_of(gateway, **more)), base_url="http://localhost")
+
+
+async def written(
+    method: str, path: str, body: Any = None, *results: WriteResult, gateway: RestGateway | None = None, key: str = ""
+) -> tuple[Any, Any, RestGateway]:
+    """The answer, and the order that the gateway got."""
+    gateway = gateway or RestGateway()
+    gateway.commands.results = list(results) or [_DONE]
+    content = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
+    async with client_of(gateway) as client:
+        answer = await client.request(method, path, content=content, headers={"Idempotency-Key": key} if key else {})
+    return answer, gateway.commands.told[-1] if gateway.commands.told else None, gateway
