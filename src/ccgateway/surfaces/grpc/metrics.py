@@ -8,11 +8,7 @@ is NaN.
 from __future__ import annotations
 
 import asyncio
-import math
-import sys
-from array import array
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
 import msgspec
 
@@ -26,6 +22,7 @@ from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.grpc.calls import Call
 from ccgateway.surfaces.grpc.costs import check_metrics
 from ccgateway.surfaces.grpc.messages import report_message
+from ccgateway.surfaces.grpc.packing import packed
 from ccgateway.surfaces.grpc.requests import bad, metrics_wanted
 from ccgateway.surfaces.grpc.statuses import error_message
 from ccgateway.surfaces.ids import Ids
@@ -37,7 +34,7 @@ from ccgateway.v1.jobs_service_pb2 import (
 )
 from ccgateway.v1.metrics_pb2 import JobMetric, Series, SeriesStatistics, Unit
 
-__all__ = ["Metrics", "packed"]
+__all__ = ["Metrics"]
 
 #: bytes of one message of a stream that are not gone beyond, unless one series alone is larger
 MESSAGE_BYTES = 1_000_000
@@ -50,21 +47,6 @@ _IN_ONE, _IN_STREAM = b"\x0a", b"\x12"
 _SERIES, _OVER_ALL = b"\x2a", b"\x32"
 _SAMPLES = b"\x22"
 _LISTS = (b"\x0a", b"\x12", b"\x1a", b"\x22")
-
-_NUMBERS = msgspec.json.Decoder(list[float | None])
-_NAN = math.nan
-
-
-def packed(text: msgspec.Raw) -> bytes:
-    """A list of numbers and nulls, as JSON, as little-endian doubles. Raises ``msgspec.MsgspecError``."""
-    numbers: list[Any] = _NUMBERS.decode(text)
-    try:
-        doubles = array("d", numbers)
-    except TypeError:  # some are missing
-        doubles = array("d", [_NAN if number is None else number for number in numbers])
-    if sys.byteorder == "big":
-        doubles.byteswap()
-    return doubles.tobytes()
 
 
 def _named(ids: Ids, text: str) -> str:
