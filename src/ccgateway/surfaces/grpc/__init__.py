@@ -11,6 +11,7 @@ exports     JobsService: whole result sets, for reports
 messages    job rows and site reports, as they are given
 statistics  figures of jobs
 metrics     metrics of jobs: samples as packed doubles, straight from a site's text
+packing     a site's numbers as those doubles
 writes      WritesService
 directory   DirectoryService: sites, clusters, users, tags
 clusters    clusters, as they are given
