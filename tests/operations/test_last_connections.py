@@ -72,9 +72,10 @@ async def test_who_waits_to_be_accepted_and_does_not_speak_tls_holds_nothing_up(
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(*self_signed(tmp_path))
     async with listening(tls) as (server, listener):
-        connections = [socket.create_connection(listener.getsockname()) for _ in range(3)]
-        connections[0].sendall(REQUEST)
-        connections[1].close()
+        connections = [socket.create_connection(listener.getsockname()) for _ in range(120)]
+        for sends, leaves in zip(connections[::3], connections[1::3], strict=True):  # and every third one says nothing
+            sends.sendall(REQUEST)
+            leaves.close()
         begun = time.monotonic()
         await server.shutdown([listener])
         assert time.monotonic() - begun < 4.0
