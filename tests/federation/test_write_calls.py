@@ -91,6 +91,19 @@ async def test_keys_are_the_callers_own_and_end_with_their_time() -> None:
     assert later[0].outcome is UNCHANGED
 
 
+async def test_what_a_call_came_to_at_another_instance_of_that_name_is_nobodys_result_here() -> None:
+    store, call = TtlStore("once"), WriteCall("r", "k")
+    there, moved = wire(), wire()
+    await gateway_over(instance_of(there), idempotency_store=store).writes.start_jobs([start_command("aurora", 42)], CALLER, call)
+    with pytest.raises(RequestError) as raised:
+        here = gateway_over(instance_of(moved, url="http://elsewhere"), idempotency_store=store)
+        await here.writes.start_jobs([start_command("aurora", 42)], CALLER, call)
+    assert raised.value.code is Code.CONFLICT and not moved.sent
+    again = gateway_over(instance_of(there), idempotency_store=store)  # a gateway that was started anew
+    (found,) = await again.writes.start_jobs([start_command("aurora", 42)], CALLER, call)
+    assert found.outcome is not UNCHANGED and len(there.sent) == 1
+
+
 async def test_a_call_goes_on_when_its_caller_leaves() -> None:
     aurora = wire()
     aurora.pace = lambda: 0.01

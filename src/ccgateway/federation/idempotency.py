@@ -30,7 +30,15 @@ PART = "idempotency keys"
 #: what it takes to try one secret against its digest: 16 MiB and some 50 ms
 _COST = 1 << 14
 
-_RESULTS = msgspec.json.Decoder(list[WriteResult])
+
+class _Record(msgspec.Struct):
+    """What a call came to. ``places``: where each of its sites was."""
+
+    results: list[WriteResult]
+    places: dict[str, str | None]
+
+
+_RECORD = msgspec.json.Decoder(_Record)
 
 
 async def secret_digest(secret: str, key: str | None, caller: Principal) -> str:
@@ -43,21 +51,31 @@ async def secret_digest(secret: str, key: str | None, caller: Principal) -> str:
 
 
 class IdempotencyGuard:
-    """Calls by their keys. ``keep_for``: seconds that a result is kept; ``wait_for``: seconds that one waits for another's call.
+    """Calls by their keys. ``keep_for``: seconds that a result is kept; ``wait_for``: seconds that one waits for another's call;
+    ``place_of``: what tells the instance that a site's name stands for here from another gateway's (``None``: there is none).
 
     Who is at a call gives signs of life; when they stop, the next one makes it: every write looks first whether it is so already.
     Not recorded is a call that came to nothing at all and may come to something later: all of its commands failed and may be sent
     again, or it was refused as a whole. A record that cannot be read is none.
     """
 
-    def __init__(self, store: TtlStore, troubles: Troubles, *, keep_for: float, wait_for: float) -> None:
-        self._store, self._troubles, self._keep_for, self._wait_for = store, troubles, keep_for, wait_for
+    def __init__(
+        self,
+        store: TtlStore,
+        troubles: Troubles,
+        place_of: Callable[[str], str | None],
+        *,
+        keep_for: float,
+        wait_for: float,
+    ) -> None:
+        self._store, self._troubles, self._place_of = store, troubles, place_of
+        self._keep_for, self._wait_for = keep_for, wait_for
 
     async def run(
         self, key: str | None, caller: Principal, request: Sequence[object], work: Callable[[], Awaitable[list[WriteResult]]]
     ) -> list[WriteResult]:
-        """What ``work`` comes to, or came to before. ``CONFLICT`` if the key was used for another ``request``, or another is
-        still at it when one has waited long enough."""
+        """What ``work`` comes to, or came to before. ``CONFLICT`` if the key was used for another ``request`` or at other
+        instances, or another is still at it when one has waited long enough."""
         if key is None:
             return await work()
         if not 0 < len(key) <= LONGEST_KEY:
@@ -84,7 +102,9 @@ class IdempotencyGuard:
             if results is None:
                 await self._store.release(name, digest, holder)
             else:
-                await self._store.complete(name, digest, holder, msgspec.json.encode(results), self._keep_for)
+                places = {one.site: self._place_of(one.site) for one in results if one.site is not None}
+                record = msgspec.json.encode(_Record(results, places))
+                await self._store.complete(name, digest, holder, record, self._keep_for)
         except Exception as error:  # noqa: BLE001 - told in the troubles
             self._troubles.note(PART, f"what a call came to could not be recorded ({type(error).__name__})")
         else:
@@ -116,7 +136,7 @@ class IdempotencyGuard:
                 return None
             if found.result is not None:
                 try:
-                    return _RESULTS.decode(found.result)
+                    return self._here(_RECORD.decode(found.result))
                 except (msgspec.MsgspecError, ValueError, RecursionError):
                     seen, since = found.entry, loop.time() - CLAIM_FOR  # it says nothing: as if nobody had written it
             if found.entry != seen:
@@ -128,3 +148,10 @@ class IdempotencyGuard:
                 raise RequestError(Code.CONFLICT, message, retryable=True)
             await asyncio.sleep(pause)
             pause = min(pause * 2, longest)
+
+    def _here(self, record: _Record) -> list[WriteResult]:
+        """The results, if the sites are those of this gateway."""
+        if any(self._place_of(site) != place for site, place in record.places.items()):
+            message = "This idempotency key was used at an instance that the site's name does not stand for here."
+            raise RequestError(Code.CONFLICT, message)
+        return record.results

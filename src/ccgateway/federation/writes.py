@@ -90,8 +90,12 @@ class Writes:
         audit = Audit(self.troubles, self.audit_file, self.observer)
         self._executor = CommandExecutor(self.settings, self.invalidate, audit, self.troubles, self.closing)
         guard = IdempotencyGuard(
-            self.idempotency_store, self.troubles, keep_for=self.settings.keys_for, wait_for=self.limits.request_timeout
-        )  # fmt: skip
+            self.idempotency_store,
+            self.troubles,
+            self.registry.place_of,
+            keep_for=self.settings.keys_for,
+            wait_for=self.limits.request_timeout,
+        )
         self._calls = WriteCalls(self._executor, Admission(self.settings), guard, self.closing, self.limits.request_timeout)
 
     # --- jobs

@@ -14,7 +14,7 @@ from ccgateway.settings import SiteSettings
 from ccgateway.sharing import Shared
 from ccgateway.site.base import Site
 from ccgateway.site.caching.layer import CachingSite
-from ccgateway.site.caching.responses import ResponseCache
+from ccgateway.site.caching.responses import ResponseCache, place_of
 from ccgateway.site.client import SiteClient
 from ccgateway.site.credentials import Credential, Credentials, OneToken
 from ccgateway.site.credentials.keyring import Keyring
@@ -148,6 +148,11 @@ class Registry:
             known = ", ".join(self._sites) or "none are configured"
             raise RequestError(Code.UNKNOWN_SITE, f"There is no site {name[:60]!r}. Sites: {known}.")
         return found
+
+    def place_of(self, name: str) -> str | None:
+        """What stands for the instance of that name; ``None`` if there is none."""
+        found = self._sites.get(name)
+        return place_of(found.settings.url) if found is not None else None
 
     async def aclose(self) -> None:
         """Ends what looks after the sites, and closes the cache and the connections to them."""

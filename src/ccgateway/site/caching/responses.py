@@ -30,7 +30,18 @@ if TYPE_CHECKING:
     from ccgateway.cache.connection import RedisConnection
     from ccgateway.site.instance import Instance
 
-__all__ = ["CLUSTERS", "JOBS", "USERS", "Fill", "ResponseCache", "audience_of", "entry_key", "person_of", "subject_of"]
+__all__ = [
+    "CLUSTERS",
+    "JOBS",
+    "USERS",
+    "Fill",
+    "ResponseCache",
+    "audience_of",
+    "entry_key",
+    "person_of",
+    "place_of",
+    "subject_of",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +64,12 @@ def subject_of(job: JobKey) -> str:
 def entry_key(site: Instance, subject: str, audience: str, *question: str) -> Key:
     """The key of what the site says to that question about ``subject`` to that audience. It goes by where the site is as well:
     gateways that share a Redis may call different instances by one name."""
-    return Key(site.name, subject, f"{audience} at {_place(str(site.settings.url))}", question)
+    return Key(site.name, subject, f"{audience} at {place_of(site.settings.url)}", question)
 
 
 @lru_cache(maxsize=1024)
-def _place(url: str) -> str:
+def place_of(url: str) -> str:
+    """What stands for an instance at ``url`` where gateways that may know others by its name share a Redis."""
     return blake2b(url.encode(), digest_size=12).hexdigest()
 
 
