@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccgateway.errors import Code, FederationError
+from ccgateway.errors import Code, FederationError, SiteError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.questions import JobListAnswer, JobListQuestion, PageRequest
@@ -115,6 +115,24 @@ async def test_a_page_is_served_for_a_second_and_says_how_old_it_is() -> None:
         clock.now += 0.2
         (report,) = (await gateway.jobs(QUESTION, CALLER)).reports
         assert (report.calls, report.cache_age) == (1, None)
+
+
+async def test_a_site_that_is_known_to_be_down_is_not_asked_and_what_is_remembered_of_it_is_given() -> None:
+    sites, clock = upstreams(), Clock()
+    async with over(sites, clock, list_for=1) as (gateway, responses):
+        for _ in range(2):
+            remembered = await gateway.jobs(QUESTION, CALLER)
+            await settled(responses)
+        down = SiteError(Code.CIRCUIT_OPEN, "two", "It is down.")
+        gateway._registry.one("two").origin.known_failure = lambda _context: down
+        before = calls(sites)
+        same = await gateway.jobs(QUESTION, CALLER)
+        assert (keys(same), same.complete) == (keys(remembered), True)
+        clock.now += 2
+        answer = await gateway.jobs(QUESTION, CALLER)
+        _, report = answer.reports
+        assert (report.code, answer.complete) == (Code.CIRCUIT_OPEN, False)
+        assert calls(sites)[1] == before[1] and answer.rows
 
 
 async def test_decoded_rows_count_as_memory() -> None:
