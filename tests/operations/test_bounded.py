@@ -393,6 +393,6 @@ async def test_one_address_cannot_keep_the_others_out() -> None:
 
 
 def test_an_ipv6_host_counts_by_its_network() -> None:
-    assert network_of("2001:db8::1") == network_of("2001:db8::ffff:2") != network_of("2001:db8:0:1::1")
-    assert network_of("::ffff:10.0.0.1") == network_of("10.0.0.1") == "10.0.0.1"
-    assert network_of("") == ""
+    assert network_of(("2001:db8::1", 1)) == network_of(("2001:db8::ffff:2", 9)) != network_of(("2001:db8:0:1::1", 1))
+    assert network_of(("::ffff:10.0.0.1", 1)) == network_of(("10.0.0.1", 1)) == "10.0.0.1"
+    assert network_of(None) == ""

@@ -76,7 +76,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """Lets the connection in, if there are not too many."""
         super().connection_made(transport)
-        self._address, self._idle_since = network_of(self.client[0] if self.client is not None else ""), self.loop.time()
+        self._address, self._idle_since = network_of(self.client), self.loop.time()
         if self._most_connections is None or self._finds_room(self._most_connections):
             self._expect_head()
         elif self._finds_spare():

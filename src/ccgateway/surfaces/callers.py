@@ -65,13 +65,15 @@ def token_among(tokens: Iterable[str], authorizations: Iterable[str]) -> str | N
     return next(iter(found), None)
 
 
-def network_of(host: str) -> str:
-    """Whom a connection from the address ``host`` counts for: an IPv4 address, or the /64 network that one IPv6 host usually has
-    to itself. What is no address (of a Unix socket) is as it came."""
+def network_of(client: tuple[str, int] | None) -> str:
+    """Whom a connection of ``client`` (host and port) counts for: an IPv4 address, or the /64 network that one IPv6 host usually
+    has to itself. What is no address (of a Unix socket) is as it came, and empty where there is none."""
+    if client is None:
+        return ""
     try:
-        address = ip_address(host.partition("%")[0])
+        address = ip_address(client[0].partition("%")[0])
     except ValueError:
-        return host
+        return client[0]
     if isinstance(address, IPv4Address):
         return str(address)
     return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))

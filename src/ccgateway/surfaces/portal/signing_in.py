@@ -171,9 +171,7 @@ class _Steps:
         try:
             if begun is None or said["state"] != [begun.attempt.state]:
                 raise RequestError(Code.UNAUTHENTICATED, NOT_BEGUN)
-            principal = await self._proved(
-                begun.attempt, said, network_of(request.client.host if request.client is not None else "")
-            )
+            principal = await self._proved(begun.attempt, said, network_of(request.client))
             response = _redirect(path)
             self._sessions.begin(principal, response)
         except GatewayError as error:
