@@ -32,11 +32,13 @@ def test_every_import_contract_is_kept() -> None:
 
 
 def test_every_module_is_of_a_size_to_be_read_at_once() -> None:
-    assert [name_of(path) for path in MODULES if len(path.read_text().splitlines()) > MOST_LINES] == []
+    too_long = [name_of(path) for path in MODULES if len(path.read_text().splitlines()) > MOST_LINES]
+    assert not too_long, f"more than {MOST_LINES} lines, so more than one noun: find the one that leaves"
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    assert [name_of(path) for path in MODULES if not ast.get_docstring(ast.parse(path.read_text()))] == []
+    silent = [name_of(path) for path in MODULES if not ast.get_docstring(ast.parse(path.read_text()))]
+    assert not silent, "a module begins with what it is for"
 
 
 def contents(room: Path) -> Iterator[str]:
@@ -54,7 +56,7 @@ def test_every_rooms_docstring_is_a_map_of_it() -> None:
         if (room / "schema.py").exists():  # the schema module draws the types
             text += ast.get_docstring(ast.parse((room / "schema.py").read_text())) or ""
         missing += [f"{name_of(room)}: {name}" for name in contents(room) if name not in text]
-    assert missing == []
+    assert not missing, "a room's __init__ has a line for each of its modules"
 
 
 def test_nothing_is_printed_past_the_console() -> None:

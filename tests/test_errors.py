@@ -21,6 +21,7 @@ from ccgateway.errors import (
     SettingsError,
     SiteError,
     clean,
+    forget_frames,
     redact,
     without_tokens,
 )
@@ -233,3 +234,24 @@ def test_no_record_and_no_traceback_changes_a_terminal_or_looks_like_another_rec
     assert "failed" in first and rest
     assert all(line.startswith("    ") for line in rest)
     assert not set("".join([first, *rest])) & set(harmful) - set("[2J31m")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        GatewayError(Code.STOPPING, "Soon."),
+        RequestError(Code.RATE_LIMITED, "Later.", retry_after=2.5),
+        SiteError(Code.SITE_BUSY, "aurora", "Busy.", retry_after=3.0),
+        FederationError(Code.ALL_SITES_FAILED, "None.", [SiteError(Code.TIMEOUT, "aurora", "Late.")]),
+    ],
+)
+def test_an_error_for_one_more_says_the_same_and_knows_no_frames(error: GatewayError) -> None:
+    try:
+        raise error
+    except GatewayError as raised:
+        same = raised.again()
+    assert same is not error and same.__traceback__ is None and error.__traceback__ is not None
+    assert (type(same), same.args, vars(same)) == (type(error), error.args, vars(error))
+    assert same.as_entry() == error.as_entry()
+    forget_frames(error)
+    assert error.__traceback__ is None

@@ -17,8 +17,15 @@ from ccgateway.settings import Settings
 from ccgateway.surfaces.graphql import execution
 
 
-def watches() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "loop watch"]
+@pytest.fixture
+def watches() -> Callable[[], set[threading.Thread]]:
+    """The watches that were begun since: gateways of other tests may have theirs."""
+
+    def running() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name == "loop watch"}
+
+    before = running()
+    return lambda: running() - before
 
 
 async def becomes(true: Callable[[], object]) -> bool:
@@ -28,7 +35,9 @@ async def becomes(true: Callable[[], object]) -> bool:
     return True
 
 
-async def test_the_task_that_holds_the_loop_is_named_with_the_place_in_the_code(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_task_that_holds_the_loop_is_named_with_the_place_in_the_code(
+    caplog: pytest.LogCaptureFixture, watches: Callable[[], set[threading.Thread]]
+) -> None:
     def count_for_ever(secret: str) -> None:
         until = time.monotonic() + 1.5
         while time.monotonic() < until and secret:
@@ -46,7 +55,9 @@ async def test_the_task_that_holds_the_loop_is_named_with_the_place_in_the_code(
     assert await becomes(lambda: not watches())
 
 
-async def test_a_loop_that_is_free_is_not_told_of_and_the_watch_ends_with_the_block(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_loop_that_is_free_is_not_told_of_and_the_watch_ends_with_the_block(
+    caplog: pytest.LogCaptureFixture, watches: Callable[[], set[threading.Thread]]
+) -> None:
     with watched_loop(patience=30.0):
         for _ in range(20):
             await asyncio.sleep(0.05)
@@ -55,7 +66,7 @@ async def test_a_loop_that_is_free_is_not_told_of_and_the_watch_ends_with_the_bl
 
 
 async def test_the_gateway_names_the_request_that_held_it(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, watches: Callable[[], set[threading.Thread]]
 ) -> None:
     plain = execution.Executions.run
 

@@ -189,6 +189,7 @@ def _routes(parts: Parts) -> list[BaseRoute]:
             caller_of(parts.callers, parts.signing_in.principal),
             settings.limits,
             graphiql=settings.server.graphiql,
+            origins=settings.server.cors_origins,
             traffic=traffic,
         ),
         *rest_routes(

@@ -8,6 +8,7 @@ Exit status of what runs a gateway: 0 all is well, 1 something was found (``chec
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -29,7 +30,6 @@ __all__ = ["app", "main"]
 DEFAULT_FILE = Path("ccgateway.toml")
 
 app = typer.Typer(
-    help="One endpoint in front of many ClusterCockpit instances.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -48,6 +48,22 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+
+
+def _tell_version(wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if wanted:
+        typer.echo(f"ccgateway {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def everywhere(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Write the version, and nothing else.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    """One endpoint in front of many ClusterCockpit instances."""
 
 
 @app.command()
@@ -122,8 +138,8 @@ def check(
 
     from ccgateway.operations import console
     from ccgateway.operations.check import check as run_check
+    from ccgateway.operations.check_watch import Watch
     from ccgateway.operations.rendering import as_json, show
-    from ccgateway.operations.watching import Watch
 
     if watch:
 
@@ -297,6 +313,9 @@ def _with(settings: Settings, given: Mapping[str, Mapping[str, object]]) -> Sett
 
 def main() -> None:
     """The entry point: a refusal of the settings is explained, not raised."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - it stays open
     try:
         app()
     except SettingsError as error:

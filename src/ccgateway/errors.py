@@ -19,6 +19,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 __all__ = [
     "CODES",
@@ -30,6 +31,7 @@ __all__ = [
     "SettingsError",
     "SiteError",
     "clean",
+    "forget_frames",
     "redact",
     "without_tokens",
 ]
@@ -206,6 +208,15 @@ def clean(text: str) -> str:
     return _UNSEEN.sub(lambda found: " " if found[0] in _SPACES else "\ufffd", text)
 
 
+def forget_frames(error: BaseException) -> None:
+    """Lets go of where ``error`` was raised and what it was made of. Their frames hold whatever was at hand there, an answer of
+    megabytes for one, as long as somebody holds the error, which one of them may do itself."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    original = getattr(error, "original_error", None)  # graphql-core's
+    if isinstance(original, BaseException):
+        forget_frames(original)
+
+
 class GatewayError(Exception):
     """An error with a code of the table above.
 
@@ -226,10 +237,11 @@ class GatewayError(Exception):
         """The code's row of the table."""
         return CODES[self.code]
 
-    def forget_frames(self) -> None:
-        """Lets go of where the error was raised and what it was made of. Their frames hold whatever was at hand there, an answer
-        of megabytes for one, as long as somebody holds the error."""
-        self.__traceback__ = self.__context__ = self.__cause__ = None
+    def again(self) -> Self:
+        """The same for one more who waited for what came to it: with frames of its own, none of which knows it."""
+        same = self.__class__.__new__(self.__class__, *self.args)
+        same.__dict__.update(self.__dict__)
+        return same
 
     def extensions(self) -> dict[str, str | bool | int]:
         """What a GraphQL error carries beside its message: ``{code, retryable, site?}``."""
@@ -244,10 +256,11 @@ class GatewayError(Exception):
 
 
 class FederationError(GatewayError):
-    """No answer that may be given: all sites failed, or one that must not. ``causes`` are the sites' own errors."""
+    """No answer that may be given: all sites failed, or one that must not. ``causes``: the sites' own errors; it may pass where
+    one of them may."""
 
     def __init__(self, code: Code, message: str, causes: Sequence[SiteError]) -> None:
-        super().__init__(code, message)
+        super().__init__(code, message, retryable=any(cause.retryable for cause in causes) if causes else None)
         self.causes = tuple(causes)
 
 

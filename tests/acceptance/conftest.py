@@ -59,11 +59,19 @@ async def gateway_over(
     limits: Mapping[str, Any] | None = None,
     cache: Mapping[str, Any] = UNREMEMBERED,
     export: Mapping[str, Any] | None = None,
+    of: Mapping[str, Mapping[str, Any]] | None = None,
     **each: Any,
 ) -> AsyncIterator[Front]:
-    """A running gateway over sites that run already."""
+    """A running gateway over sites that run already; ``of``: settings of some sites, by name."""
     sections = {
-        name: {"number": number, "url": one.url, "token": one.site.token("demo"), **PATIENT_SITES, **each}
+        name: {
+            "number": number,
+            "url": one.url,
+            "token": one.site.token("demo"),
+            **PATIENT_SITES,
+            **each,
+            **(of or {}).get(name, {}),
+        }
         for number, (name, one) in enumerate(running.items(), start=1)
     }
     settings = Settings.model_validate(

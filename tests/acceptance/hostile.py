@@ -87,7 +87,7 @@ class HostileSite:
         )  # fmt: skip
         self.upstream = Upstream([job], release=release)
         self.upstream.clusters = [{"name": job.cluster, "metricConfig": [{"name": "load", "unit": {"base": "F"}}]}]
-        self.upstream.users = [{"username": "mallory", "name": "M.", "email": "m@x", "roles": ["user"], "projects": None}]
+        self.upstream.users = {"mallory": ("user",)}
         self.upstream.metrics = {
             1: [piece("load"), piece("mem_bw", "socket"), large_piece()] if self.is_large else [piece("load")]
         }

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from acceptance.conftest import PATIENT, PATIENT_SITES
 from ccgateway.app import Application, create_app
-from ccgateway.identity.keys import mint
+from ccgateway.identity.ed25519 import mint
 from ccgateway.settings import Settings
 from ccgateway.simulator import SimulatedSite, serve
 from ccgateway.simulator.backend import DEFAULT_USERS

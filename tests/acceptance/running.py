@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from acceptance.recorded import serving
-from ccgateway.identity.keys import mint
+from ccgateway.identity.ed25519 import mint
 from ccgateway.settings import Settings
 from ccgateway.simulator import SimulatedSite, serve
 

@@ -17,6 +17,7 @@ from ccgateway.operations.bounded import BoundedHttp
 from ccgateway.operations.minting import new_api_key
 from ccgateway.simulator import GeneratedJobs, SimulatedSite
 from ccgateway.simulator.messages import Request, Response
+from ccgateway.surfaces.export.columns import NAMES
 from support.served import Served, served
 
 KEYS = {name: new_api_key() for name in ("ada", "eve")}
@@ -74,7 +75,9 @@ def test_a_reader_that_takes_nothing_costs_a_few_batches_and_is_let_go(front: Se
         connection.connect((where.hostname, where.port))
         for one in sites:
             one.forget()
-        head = f"GET /export/jobs HTTP/1.1\r\nHost: {where.netloc}\r\nAuthorization: Bearer {KEYS['ada']}\r\n\r\n"
+        # more than a system keeps for whoever does not read: some keep 4 MB
+        path = f"/export/jobs?columns={','.join(NAMES)}&metrics={','.join(f'metric_of_a_long_name_{n}' for n in range(20))}"
+        head = f"GET {path} HTTP/1.1\r\nHost: {where.netloc}\r\nAuthorization: Bearer {KEYS['ada']}\r\n\r\n"
         connection.sendall(head.encode())
         assert connection.recv(2000).startswith(b"HTTP/1.1 200")
         # nothing is read any more: there is no other place for this caller until the gateway has given up on that one

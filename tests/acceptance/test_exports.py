@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from acceptance.conftest import NOW, PATIENT_SITES, UNREMEMBERED, Front, gateway, site
+from acceptance.conftest import NOW, PATIENT_SITES, UNREMEMBERED, Front, gateway, gateway_over, site
 from acceptance.exports import Export, body_of, cut, export, keys_of, read_lines, refusal
 from ccgateway.app import Application
 from ccgateway.simulator import GeneratedJobs, SimulatedSite
@@ -93,6 +93,16 @@ async def test_running_jobs_come_if_they_are_asked_for_and_are_marked(front: Fro
     assert found.keys == in_order(list(known))
     marked = {key for key, row in zip(found.keys, found.rows, strict=True) if row["running"]}
     assert marked == {key for key, job in known.items() if job["jobState"] in LIVING} and marked
+
+
+async def test_a_token_is_good_for_the_sites_only_that_its_export_began_with(front: Front) -> None:
+    """Else those that are there no more would be missing, and new ones begin midway, from what says that it is complete."""
+    part = await cut(front, "", 900_000)
+    parameters = f"resume={part.marks[-1][1]}"
+    fewer = dict(list(front.addresses.items())[1:])
+    async with gateway_over(fewer) as other:
+        status, body = await refusal(other, parameters)
+    assert (status, body["code"]) == (400, "INVALID_CURSOR") and "other sites" in body["error"]
 
 
 @pytest.mark.parametrize(

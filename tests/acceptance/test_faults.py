@@ -59,7 +59,8 @@ async def test_a_broken_site_becomes_a_report_and_the_others_answer_in_time(name
     good, broken, fine = site("aurora", "1.5"), site("borealis", "1.4"), site("cygnus", "1.3")
     # only who waits for an answer that never comes needs a short limit; all others get time on a busy machine
     limit = SITE_LIMIT if "TIMEOUT" in codes else 20
-    async with gateway(good, broken, fine, timeout=limit, answer_bytes=8 << 20, limits={"patience": 0}) as front:
+    of = {"borealis": {"timeout": limit}}
+    async with gateway(good, broken, fine, of=of, answer_bytes=8 << 20, limits={"patience": 0}) as front:
         assert (await front.ask(LIST, first=60))["data"]["jobs"]["complete"]
         start(broken)
         begun, memory = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -95,7 +96,7 @@ async def asked_again(front: Front) -> Any:
 @pytest.mark.parametrize("query", ["{ clusters { name site } }", "{ users { username site } }"])
 async def test_other_questions_do_without_the_broken_site_too(query: str) -> None:
     good, broken = site("aurora", "1.5"), site("borealis", "1.4")
-    async with gateway(good, broken, timeout=SITE_LIMIT) as front:
+    async with gateway(good, broken, of={"borealis": {"timeout": SITE_LIMIT}}) as front:
         broken.faults.hang()
         answer = await front.ask(query)
         [items] = answer["data"].values()

@@ -255,12 +255,18 @@ async def test_a_cluster_that_a_site_does_not_have_never_reaches_it(release: str
         assert not any(b"nowhere" in request.body for request in site.heard)
 
 
-async def test_what_is_empty_asks_for_nothing(tmp_path: Path) -> None:
+async def test_what_is_empty_asks_for_nothing_but_scopes_which_are_the_sites_then(tmp_path: Path) -> None:
     site = site_of("1.4")
     async with front(tmp_path, site) as gate:
-        for nothing in ("metrics: []", "nodes: []", "scopes: []"):
+        for nothing in ("metrics: []", "nodes: []"):
             told = await caller(gate, "demo").ask(f'{{ nodeMetrics(cluster: "c14", {nothing}, {SPAN}) {{ host }} }}')
             assert told["data"] == {"nodeMetrics": []}
+        both = []
+        for scopes in ("", "scopes: [],"):
+            text = f'{{ nodeMetrics(cluster: "c14", {scopes} {SPAN}) {{ host metrics {{ name scope }} }} }}'
+            nodes = (await caller(gate, "demo").ask(text))["data"]["nodeMetrics"]
+            both.append(sorted((one["host"], metric["name"], metric["scope"]) for one in nodes for metric in one["metrics"]))
+        assert both[0] and both[0] == both[1]
 
 
 @pytest.mark.parametrize("id", ["c15:1", "1001", "c15:c15:cn001"])

@@ -19,6 +19,7 @@ from ccgateway.federation.gateway import Gateway
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
 from ccgateway.settings.export import ExportSettings
+from ccgateway.site.exchange import SiteAnswer
 from ccgateway.surfaces.compression import CompressionMiddleware
 from ccgateway.surfaces.export.routes import export_routes
 from ccgateway.surfaces.export.streams import Streams
@@ -37,7 +38,8 @@ LIMITS = LimitSettings.model_validate({})
 
 def application() -> Any:
     sites = [Upstream(Job(number, START + number, cluster=name) for number in range(1, 20)) for name in ("alex", "fritz")]
-    sites[1].clusters = [{"name": "fritz"}]
+    for site in sites:  # what it costs them to write is not what is measured
+        site.fails = lambda asked: None if asked.safe else SiteAnswer(404, "text/plain", b"404 page not found\n")
     gateway = Gateway(Sites([site_of(sites[0], "a", 1), site_of(sites[1], "b", 2)]), LIMITS)
 
     async def caller(_request: Request) -> Principal:

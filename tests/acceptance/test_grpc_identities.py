@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from acceptance.people import PEOPLE, Gate, gateway_for, site_of
 from acceptance.test_identities import RELEASES, expected
-from ccgateway.identity.keys import mint
+from ccgateway.identity.ed25519 import mint
 from ccgateway.v1 import writes_service_pb2 as writes
 from ccgateway.v1.directory_service_pb2 import ListSitesRequest, ListTagsRequest, ListUsersRequest
 from ccgateway.v1.directory_service_pb2_grpc import DirectoryServiceStub
@@ -31,7 +31,7 @@ from ccgateway.v1.jobs_service_pb2 import (
 from ccgateway.v1.jobs_service_pb2_grpc import JobsServiceStub
 from ccgateway.v1.statistics_pb2 import STATISTICS_GROUP_USER
 from ccgateway.v1.writes_service_pb2_grpc import WritesServiceStub
-from support.faces import failure_of
+from support.faces import refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 everybody = pytest.mark.parametrize("name", PEOPLE)
@@ -67,15 +67,6 @@ def asker(front: Any, name: str) -> Asker:
     return Asker(channel, ("authorization", f"Bearer {gate.token(name, PEOPLE[name])}"))
 
 
-async def failed(call: Any) -> Any:
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        if hasattr(call, "__aiter__"):
-            assert [one async for one in call]
-        else:
-            await call
-    return failure_of(refused.value)
-
-
 @everybody
 @everywhere
 async def test_a_list_and_a_count_show_each_person_what_the_site_would(front: Any, release: str, name: str) -> None:
@@ -87,7 +78,7 @@ async def test_a_list_and_a_count_show_each_person_what_the_site_would(front: An
     )
     if wanted is None:
         for call in (person.jobs.ListJobs(ListJobsRequest(sites=[site.name]), metadata=person.metadata), grouped):
-            failure = await failed(call)
+            failure = await refused(call)
             assert failure.reason == "ALL_SITES_FAILED" and failure.causes == ((site.name, "SITE_UNAUTHORIZED"),)
         return
     for size in (7, 500):
@@ -127,10 +118,10 @@ async def test_a_job_is_shown_to_whom_the_list_shows_it_and_else_told_as_one_tha
             (by_id, person.jobs.GetJob(GetJobRequest(id=nowhere), metadata=person.metadata)),
             (metrics, person.jobs.GetJobMetrics(GetJobMetricsRequest(id=nowhere), metadata=person.metadata)),
         ):
-            hidden, unknown = await failed(call), await failed(other)
+            hidden, unknown = await refused(call), await refused(other)
             assert hidden.reason == "NOT_FOUND"
             assert str(hidden) == str(unknown).replace("777777", str(job["id"]))
-        assert (await failed(by_key)).reason == "NOT_FOUND" and last.error.code == "NOT_FOUND" and not last.metrics
+        assert (await refused(by_key)).reason == "NOT_FOUND" and last.error.code == "NOT_FOUND" and not last.metrics
         assert await person.ids(filters=[JobFilter(ids=[ident])]) == []
 
 
@@ -144,7 +135,7 @@ async def test_what_graphql_lets_a_person_write_and_read_of_users_grpc_does_and_
         answer = await other.ask("query U($sites: [String!]) { users(sites: $sites) { username } }", sites=[site.name])
         call = person.directory.ListUsers(ListUsersRequest(sites=[site.name]), metadata=person.metadata)
         if "errors" in answer:
-            assert (await failed(call)).reason == answer["errors"][0]["extensions"]["code"]
+            assert (await refused(call)).reason == answer["errors"][0]["extensions"]["code"]
         else:
             assert [one.username for one in (await call).users] == sorted(one["username"] for one in answer["data"]["users"])
         site.backend.changes.effects.clear()
@@ -203,7 +194,7 @@ async def test_who_does_not_prove_who_it_is_gets_nothing_and_no_site_is_asked(fr
         person.writes.DeleteJobs(writes.DeleteJobsRequest(jobs=[target]), metadata=person.metadata),
     ]
     for call in calls:
-        failure = await failed(call)
+        failure = await refused(call)
         assert (failure.status, failure.reason) == ("UNAUTHENTICATED", "UNAUTHENTICATED")
         assert "demo" not in failure.message
     assert not any(site.heard for site in sites.values())

@@ -171,7 +171,7 @@ async def test_whatever_stands_in_metrics_the_answer_is_json_with_the_healthy_jo
 
 BESIDE = {
     "cluster": (b'"name":"mine"', b'"name":@'), "metric": (b'"name":"load"', b'"name":@'), "unit": (b'"base":"F"', b'"base":@'),
-    "user": (b'"username":"mallory"', b'"username":@'), "role": (b'["user"]', b"[@]"), "name": (b'"name":"M."', b'"name":@'),
+    "user": (b'"username":"mallory"', b'"username":@'), "role": (b'["user"]', b"[@]"), "email": (b'"email":""', b'"email":@'),
 }  # fmt: skip
 
 

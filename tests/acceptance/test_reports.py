@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import random
 import re
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -168,12 +170,15 @@ async def test_who_has_too_many_exports_waits_as_long_as_the_gateway_says(
 ) -> None:
     waits: list[float] = []
     sites = [one.site for one in front.sites.values()]
+    await asyncio.sleep(1.2)  # what other tests have read a moment ago is remembered for a second, and takes no time
     for one in sites:
         one.latency = 1.0  # so that those that are held go on for a while
     with Gateway(front.url) as gateway:
         held = [gateway.export().batches() for _ in range(2)]
-        for export in held:
-            next(export)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(next, held))
+        for one in sites:
+            one.latency = 60.0
 
         def let_go(seconds: float) -> None:
             waits.append(seconds)
@@ -184,7 +189,11 @@ async def test_who_has_too_many_exports_waits_as_long_as_the_gateway_says(
 
         with monkeypatch.context() as patch:
             patch.setattr("time.sleep", let_go)
-            assert sum(len(batch.lines) for batch in gateway.export().batches()) == len(whole.lines)
+            try:
+                assert sum(len(batch.lines) for batch in gateway.export().batches()) == len(whole.lines)
+            finally:
+                for site in sites:
+                    site.latency = 0.0
     assert waits and waits[0] >= 2.0  # what Retry-After said
     assert ask("export", "-", "--shard", "1/2").status == 0
 

@@ -110,3 +110,14 @@ async def test_the_client_for_asyncio_does_the_same(export: Exporter) -> None:
         assert found.end is not None and found.end.complete
         assert [row["jobId"] async for row in gateway.usage(["user"], period="day")] == list(range(95))
     assert export.asked[-1] == {"format": "jsonl", "policy": "STRICT", "by": "user", "period": "day"}
+
+
+def test_a_metric_that_no_job_has_is_noted_at_the_end(front: Served, gateway: Gateway) -> None:
+    lacks = "metrics: none of these jobs has {}"
+    for metrics, without in (("flops_any", []), (["flops_any", "nope"], ["nope"]), (["nope", "flops_an"], ["flops_an", "nope"])):
+        notes = tuple(lacks.format(name) for name in without)
+        found = gateway.export(metrics=metrics)
+        assert list(found) and found.end is not None and found.end.notes == notes
+        assert parquet_end(io.BytesIO(b"".join(gateway.export(metrics=metrics).parquet()))).notes == notes
+    nothing = gateway.export(user="nobody", metrics="nope")
+    assert list(nothing) == [] and nothing.end is not None and nothing.end.notes == ()

@@ -25,7 +25,17 @@ def test_all_three_libraries_hold_the_same_jobs_with_types(gateway: Gateway) -> 
 def test_a_table_without_jobs_has_the_same_columns_and_types(gateway: Gateway) -> None:
     none, some = gateway.jobs(user="nobody"), gateway.jobs(limit=2)
     assert none.to_arrow().schema == some.to_arrow().schema and none.to_polars().schema == some.to_polars().schema
-    assert len(none.to_pandas()) == 0 and str(none.to_pandas()["numNodes"].dtype) == "int64"
+    empty = none.to_pandas()
+    assert len(empty) == 0 and (empty.dtypes == some.to_pandas().dtypes).all()
+    assert empty[empty["user"].str.startswith("a")].empty
+
+
+def test_what_was_asked_for_besides_is_a_column_without_jobs_too(gateway: Gateway) -> None:
+    none, some = (gateway.jobs(include=["resources", "meta_data"], **one) for one in ({"user": "nobody"}, {"limit": 2}))
+    columns = list(some.to_pandas().columns)
+    assert columns == list(none.to_pandas().columns) == none.to_arrow().column_names == none.to_polars().columns
+    assert {"hosts", "jobName"} <= set(columns)
+    assert none.to_arrow().schema == some.to_arrow().schema and (none.to_pandas().dtypes == some.to_pandas().dtypes).all()
 
 
 def test_a_footprint_is_columns(gateway: Gateway) -> None:

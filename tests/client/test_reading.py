@@ -128,7 +128,7 @@ def test_a_list_that_broke_off_goes_on_where_it_was(front: Served, gateway: Gate
             read.append(job.id)
             if len(read) == 20:
                 front.run(front.sites["draco"].stop())
-    front.run(front.sites["draco"].start())
+    front.up("draco")
     rest = [job.id for job in gateway.jobs(after=refused.value.after)]
     assert read + rest == [job.id for job in gateway.jobs()]
 

@@ -35,7 +35,7 @@ def test_a_list_is_a_table_of_the_newest_jobs(ask: Run) -> None:
 
 
 def test_every_format_holds_the_same_jobs(ask: Run) -> None:
-    filters = ("jobs", "--user", "alice", "--user", "bob", "--nodes", "2..", "--state", "completed", "--since", "30d")
+    filters = ("jobs", "--user", "alice,bob", "--user", "carol", "--nodes", "2..", "--state", "completed", "--since", "30d")
     names = ask(*filters, "-o", "name").stdout.split()
     listed = json.loads(ask(*filters, "-o", "json").stdout)
     lines = [json.loads(line) for line in ask(*filters, "-o", "jsonl").stdout.splitlines()]
@@ -43,7 +43,8 @@ def test_every_format_holds_the_same_jobs(ask: Run) -> None:
     wide = ask(*filters, "-o", "wide", "--limit", "0").stdout.splitlines()
     assert [row["id"] for row in listed] == [row["id"] for row in cells] == names and lines == listed and len(names) > 20
     assert len(wide) == len(names) + 1 and "monitoringStatus" in wide[0]
-    assert all(row["user"] in ("alice", "bob") and row["numNodes"] >= 2 and row["jobState"] == "completed" for row in listed)
+    assert {row["user"] for row in listed} == {"alice", "bob", "carol"}
+    assert all(row["numNodes"] >= 2 and row["jobState"] == "completed" for row in listed)
     assert ask("jobs", "--count", *filters[1:]).stdout == f"{len(names)}\n"
 
 
@@ -53,6 +54,22 @@ def test_columns_are_chosen_and_those_that_cost_more_are_read_for_it(ask: Run) -
     assert list(rows[0]) == ["id", "jobName", "hosts"] and rows[0]["jobName"].startswith("job") and json.loads(rows[0]["hosts"])
     wrong = ask("jobs", "--columns", "id,nmae")
     assert wrong.status == 2 and "there is no column nmae; there are site, id, jobId" in wrong.stderr
+
+
+def test_an_output_that_is_closed_or_lacks_characters_is_no_traceback(front: Served, tmp_path: Path) -> None:
+    def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        kept = plain(CCGATEWAY_URL=front.url, HOME=str(tmp_path), **environment)
+        return subprocess.run(command, shell=True, env=kept, capture_output=True, text=True, timeout=60, check=False)
+
+    asked = f"{sys.executable} -m ccgateway"
+    closed = shell(f"{asked} jobs -n 2 >&-")
+    assert (closed.returncode, closed.stderr) == (0, "")
+    assert shell(f"{asked} jobs --user '' 2>&-").returncode == 0
+    drawn = shell(f"{asked} metrics aurora:20", PYTHONIOENCODING="ascii")
+    assert drawn.returncode == 0 and "cpu_load" in drawn.stdout and "?" in drawn.stdout
+    front.sites["aurora"].site.add_tag(20, "of", "ünï")
+    lacking = shell(f"{asked} jobs --tag of:ünï -o csv", PYTHONIOENCODING="ascii", PYTHONUTF8="1")
+    assert lacking.returncode == 1 and "encoding, ascii, lacks a character" in lacking.stderr, lacking.stderr
 
 
 def test_nothing_found_is_nothing_written(ask: Run) -> None:
@@ -170,3 +187,10 @@ def test_shells_complete_commands(shell: str, tmp_path: Path) -> None:
     environment = plain(_CCGATEWAY_COMPLETE=f"complete_{shell}", _TYPER_COMPLETE_FISH_ACTION="get-args", **typed)
     done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False)
     assert "jobs" in done.stdout and "serve" not in done.stdout
+
+
+def test_proxies_of_the_environment_are_for_other_machines_and_an_odd_one_is_named(front: Served, run: Run) -> None:
+    there = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "all_proxy": ""}
+    assert run("jobs", "--count", "--url", front.url, environment=there).status == 0
+    odd = run("jobs", "--count", "--url", "http://gateway.example.org", environment={"http_proxy": "foo:bar"})
+    assert odd.status == 2 and "a proxy of the environment" in odd.stderr and "Traceback" not in odd.stderr

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,39 @@ def test_what_broke_off_is_a_part_and_the_same_command_goes_on_with_exactly_the_
     assert source.asked[-1]["resume"] != "token-0" and source.asked[-1]["startTime[from]"] == began
     assert (tmp_path / name).read_bytes() == (tmp_path / f"whole-{name}").read_bytes()
     assert not list(tmp_path.glob("*.part*"))
+
+
+@pytest.mark.parametrize("name", ["jobs.csv.gz", "jobs.json", "jobs.txt", "jobs.xlsx"])
+def test_a_name_that_says_another_format_is_refused_unless_one_is_meant(
+    run: Run, source: Exporter, tmp_path: Path, name: str
+) -> None:
+    refused = run("export", name, "--url", source.url)
+    assert refused.status == 2 and "there are jsonl, csv, parquet" in refused.stderr and not source.asked
+    assert run("export", name, "--format", "jsonl", "--url", source.url).status == 0
+    assert rows_in(tmp_path / name) == source.rows
+
+
+def test_what_is_no_ordinary_file_is_not_replaced_and_what_a_link_leads_to_is(run: Run, source: Exporter, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    refused = run("export", "pipe", "--overwrite", "--url", source.url)
+    assert refused.status == 2 and "is no ordinary file" in refused.stderr and (tmp_path / "pipe").is_fifo()
+    (tmp_path / "folder").mkdir()
+    assert run("export", "folder", "--overwrite", "--url", source.url).status == 2
+    (tmp_path / "latest.jsonl").symlink_to("folder/jobs.jsonl")
+    for _ in range(2):
+        assert run("export", "latest.jsonl", "--overwrite", "--url", source.url).status == 0
+        assert (tmp_path / "latest.jsonl").is_symlink() and rows_in(tmp_path / "folder" / "jobs.jsonl") == source.rows
+
+
+@pytest.mark.parametrize(("zone", "first"), [("UTC", "2024-06-01T00:00"), ("Asia/Tokyo", "2024-05-31T15:00")])
+def test_times_are_by_the_clock_that_tables_go_by_and_days_are_whole(
+    run_apart: Run, source: Exporter, zone: str, first: str
+) -> None:
+    day = ("--since", "2024-06-01", "--until", "2024-06-01")
+    begins = int(datetime.fromisoformat(f"{first}:00+00:00").timestamp())
+    assert run_apart("export", "jobs.jsonl", *day, "--url", source.url, environment={"TZ": zone}).status == 0
+    asked = source.asked[-1]
+    assert [asked["startTime[from]"], asked["startTime[to]"]] == [str(begins), str(begins + 86399)]
 
 
 def test_an_export_without_a_site_is_status_3(run: Run, source: Exporter, tmp_path: Path) -> None:

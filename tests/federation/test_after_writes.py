@@ -13,8 +13,8 @@ import pytest
 from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.federation.audit import LOGGER, AuditFile, audit_to_file, close_audit_file, trouble_with
+from ccgateway.federation.commands import WriteCall
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.write_calls import WriteCall
 from ccgateway.site.exchange import SiteRequest
 from ccgateway.telemetry import Troubles
 from support.walking import CALLER

@@ -8,8 +8,8 @@ import pytest
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, RequestError, SiteError
+from ccgateway.federation.commands import WriteCall
 from ccgateway.federation.questions import JobListQuestion, Policy, ReportStatus
-from ccgateway.federation.write_calls import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.writes import DeleteBefore, Target, WriteOutcome
 from ccgateway.site.instance import Instance

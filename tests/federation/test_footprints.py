@@ -98,3 +98,18 @@ async def test_samples_are_not_had_by_a_way_that_is_not_open(
             await gateway.heatmap(MetricsQuestion(filters=FILTERS), wanted(), CALLER)
     assert [cause.code.value for cause in refused.value.causes] == [code]
     assert not any(b"rooflineHeatmap" in (request.body or b"") for request in there.requests)
+
+
+@pytest.mark.parametrize("reads", ["auto", "rest"])
+@pytest.mark.parametrize("release", ["1.2", "1.3", "1.4", "1.5"])
+async def test_a_job_has_no_statistics_of_a_metric_that_its_cluster_does_not_measure(release: str, reads: str) -> None:
+    there = site("aurora", release)
+    metrics = sorted(metric.name for metric in there.site.backend.hardware("aurora").metrics)
+    async with gateway_over([there.instance(reads=reads)]) as gateway:
+        question = MetricsQuestion(filters=FILTERS)
+        known = (await gateway.summaries(question, metrics, CALLER)).items
+        mixed = (await gateway.summaries(question, [*metrics, "of_nobody"], CALLER)).items
+        of_nobody = (await gateway.summaries(question, ["of_nobody"], CALLER)).items
+    assert known and mixed == known and any(one.job.stats for one in known)
+    assert [one.job.id for one in of_nobody] == [one.job.id for one in known]
+    assert not any(one.job.stats for one in of_nobody)

@@ -12,6 +12,7 @@ from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.federation.questions import JobListQuestion, PageRequest, Policy, ReportStatus
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.filters import FloatRange, JobFilter, JobOrder, StringInput
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from ccgateway.site.instance import Instance
 from support.upstream import Job, Upstream, site_of
 from support.walking import CALLER, gateway_over
@@ -366,3 +367,23 @@ async def test_a_walk_kept_open_says_of_each_page_only_what_concerns_it() -> Non
             after = page.end_cursor
     assert [len(one) for one in notes] == [1, 1, 1]
     assert all("scan budget" in one[0] for one in notes)
+
+
+async def test_nobody_is_called_slow_on_a_later_page_before_any_site_has_answered_it() -> None:
+    gate = asyncio.Event()
+    gate.set()
+
+    class Gated(Upstream):
+        async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+            await gate.wait()
+            return await super().exchange(request, context)
+
+    upstreams = [Gated([Job(i, 1000 + 2 * i + n) for i in range(200)]) for n in range(2)]
+    both = [site_of(upstream, f"s{n}", n + 1) for n, upstream in enumerate(upstreams)]
+    async with gateway_over(both, patience=1.0, read_ahead=5.0) as gateway:
+        first = await gateway.jobs(JobListQuestion(first=20), CALLER)
+        await asyncio.sleep(0.1)  # what is read ahead is there
+        gate.clear()
+        asyncio.get_running_loop().call_later(1.5, gate.set)
+        second = await gateway.jobs(JobListQuestion(first=150, after=first.end_cursor), CALLER)
+    assert (len(second.rows), second.complete) == (150, True)

@@ -10,7 +10,10 @@ import pytest
 
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
 from ccgateway.federation.questions import Policy, ReportStatus
+from ccgateway.jobs.filters import StringInput
 from ccgateway.jobs.model import JobRow
+from ccgateway.jobs.nodes import NodeFilter
+from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from ccgateway.site.instance import Instance
 from support.upstream import Job, Upstream, site_of, user_credential
 from support.walking import CALLER, gateway_over
@@ -220,3 +223,18 @@ async def test_all_sites_may_be_down_and_are_told_all_the_same(sites: list[Insta
 async def test_no_token_shows_in_what_is_told(sites: list[Instance]) -> None:
     async with gateway_over(sites) as gateway:
         assert "token-of-admin" not in repr(await gateway.sites(CALLER))
+
+
+async def test_to_find_out_who_has_the_cluster_and_to_ask_them_takes_the_time_of_one_request() -> None:
+    ends: list[float] = []
+
+    class Noting(Upstream):
+        async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+            ends.append(context.deadline.at)
+            return await super().exchange(request, context)
+
+    wanted = NodeFilter(cluster=StringInput(eq="alex"))
+    both = [site_of(Noting([Job(1, 1000)]), name, number) for number, name in enumerate(("one", "two"), 1)]
+    async with gateway_over(both, request_timeout=5.0) as gateway:
+        await gateway.nodes.node_states([wanted], CALLER, sites=None, policy=Policy.PARTIAL)
+    assert len(ends) == 4 and len(set(ends)) == 1

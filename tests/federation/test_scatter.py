@@ -165,6 +165,22 @@ async def test_a_refused_question_ends_everything() -> None:
     assert asyncio.all_tasks() == before
 
 
+async def test_a_refusal_in_the_same_moment_as_an_answer_is_a_refusal() -> None:
+    gate = asyncio.Event()
+
+    async def refused() -> str:
+        await gate.wait()
+        raise RequestError(Code.RATE_LIMITED, "no")
+
+    async def answered() -> str:
+        await gate.wait()
+        return "answer"
+
+    asyncio.get_running_loop().call_later(0.01, gate.set)
+    with pytest.raises(RequestError):
+        await scatter([ask("one", refused), ask("two", answered)], patience=1.0)
+
+
 async def test_a_fault_of_the_gateway_with_one_sites_answer_is_that_sites_failure(caplog: pytest.LogCaptureFixture) -> None:
     outcomes = await scatter([ask("bug", fails(ZeroDivisionError("secret"))), ask("fine", takes(0))], patience=None)
     failure = outcomes["bug"]

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from ccgateway.cache.ttl_store import TtlStore
-from ccgateway.errors import Code, GatewayError
+from ccgateway.errors import Code, GatewayError, SiteError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget
+from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.questions import JobListQuestion
 from ccgateway.jobs.filters import JobFilter
 from ccgateway.jobs.metrics import MetricsWanted
-from ccgateway.jobs.model import Tag
-from ccgateway.jobs.provisional import is_provisional
+from ccgateway.jobs.model import JobKey, Tag
+from ccgateway.jobs.provisional import is_provisional, provisional_id
 from ccgateway.jobs.writes import EditMeta, StartJob, StopJob, TagJob, Target, WriteOutcome, WriteResult
 from ccgateway.settings import LimitSettings, WriteSettings
 from ccgateway.simulator import SimulatedSite
@@ -213,3 +214,22 @@ async def test_up_to_1_3_a_loose_name_never_reaches_a_job_of_somebody_else(relea
     second = await stop(gateway, Target(cluster="aurora", job_id=SLURM), world.now + 1)
     assert second.outcome is WriteOutcome.FAILED
     assert [one.job for one in world.wire.site.backend.changes.effects if one.what == "stop"] == [3]
+
+
+async def test_jobs_of_two_clusters_that_have_one_id_are_told_apart_by_their_cluster() -> None:
+    first, second = JobKey("aurora", "alpha", SLURM, 1_760_000_000), JobKey("aurora", "beta", SLURM, 1_760_000_000)
+    again = JobKey("aurora", "beta", SLURM, 1_760_000_000 + (1 << 15))
+    started = Provisionals(TtlStore("note"))
+    db_id = provisional_id(first)
+    assert db_id == provisional_id(second) == provisional_id(again)
+    await started.note(first)
+    assert await started.key("aurora", db_id) == first
+    for key in (second, again, first):
+        await started.note(key)
+        with pytest.raises(SiteError, match="alpha, beta") as refused:
+            await started.key("aurora", db_id)
+        assert refused.value.code is Code.AMBIGUOUS_JOB
+    assert await started.key("aurora", db_id, "alpha") == first
+    assert await started.key("aurora", db_id, "beta") == again
+    assert await started.key("aurora", db_id, "gamma") is None
+    assert await started.key("borealis", db_id) is None

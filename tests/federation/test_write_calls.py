@@ -12,9 +12,9 @@ import pytest
 
 from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import Code, RequestError
+from ccgateway.federation.commands import WriteCall
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import JobListQuestion
-from ccgateway.federation.write_calls import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.writes import (

@@ -8,10 +8,12 @@ import pytest
 
 from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.federation.gateway import Gateway
+from ccgateway.identity.principal import Principal
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.writes import (
     DeleteBefore,
     EditMeta,
+    OmitTagged,
     RemoveTags,
     StopJob,
     TagJob,
@@ -20,10 +22,12 @@ from ccgateway.jobs.writes import (
     WriteResult,
 )
 from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
+from support.upstream import Job, Upstream, site_of
 from support.walking import CALLER
 from support.writes import SLOW, job, outcomes, tagging, wire
 from support.written import CALL, NOW, gateway_over, instance_of, job_at, look_quickly, start_command
 
+ADMINISTRATOR = Principal("admin", frozenset({"admin"}))
 DONE, UNCHANGED, FAILED = WriteOutcome.DONE, WriteOutcome.UNCHANGED, WriteOutcome.FAILED
 
 
@@ -365,3 +369,26 @@ async def test_time_is_kept_for_reading_back() -> None:
     aurora.exchange = noted  # type: ignore[method-assign]
     await gateway.writes.tag_jobs(tagging(1), CALLER, CALL)
     assert 5.0 < until[0] <= 6.0
+
+
+async def test_one_instance_under_two_names_is_one_site_to_write_to() -> None:
+    """Whichever part of a key is given; the site of lower number stands for both."""
+    aurora = wire()
+    gateway = gateway_over(instance_of(aurora), instance_of(aurora, 2, name="again", same_as="aurora"))
+    for target in (Target(cluster="aurora", job_id=1001), Target(job_id=1002)):
+        [result] = await gateway.writes.tag_jobs([TagJob(target=target, tags=(SLOW,))], CALLER, CALL)
+        assert (result.outcome, result.site) == (DONE, "aurora")
+    [counted] = await gateway.writes.delete_jobs_before(DeleteBefore(before=NOW - 86_400), CALLER, CALL, dry_run=True)
+    assert counted.site == "aurora"
+
+
+@pytest.mark.parametrize(("spared", "count"), [("none", 10), ("all", 8)])
+async def test_jobs_that_the_site_cannot_read_count_among_those_that_would_be_deleted(spared: OmitTagged, count: int) -> None:
+    jobs = [Job(number, 1000 + number, archive="named" if number in (3, 4) else "yes") for number in range(10)]
+    gateway = gateway_over(site_of(Upstream(jobs), "aurora"))
+    command = DeleteBefore(before=1020, sites=("aurora",), omit_tagged=spared)
+    [would] = await gateway.writes.delete_jobs_before(command, ADMINISTRATOR, CALL, dry_run=True)
+    assert would.count == count
+    assert ("2 more cannot be read by the site" in (would.message or "")) is (spared == "all")
+    [did] = await gateway.writes.delete_jobs_before(command, ADMINISTRATOR, CALL)
+    assert (did.outcome, did.count) == (DONE, 10)

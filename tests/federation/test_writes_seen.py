@@ -11,9 +11,9 @@ import pytest
 from cache.servers import Valkey
 from ccgateway.cache.facade import open_redis
 from ccgateway.cache.ttl_store import TtlStore
+from ccgateway.federation.commands import WriteCall
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.questions import JobListQuestion
-from ccgateway.federation.write_calls import WriteCall
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.writes import EditMeta, StopJob, TagJob, Target, WriteOutcome
 from ccgateway.settings import CacheSettings, LimitSettings

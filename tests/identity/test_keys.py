@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from ccgateway.errors import SettingsError
-from ccgateway.identity.keys import mint, private_key_of, read_public_key
+from ccgateway.identity.ed25519 import mint, private_key_of, read_public_key
 from ccgateway.simulator.release import RELEASES
 from ccgateway.simulator.tokens import Keys
 from identity.authority import pem_of, private_pem, signer

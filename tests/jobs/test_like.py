@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccgateway.errors import RequestError
-from ccgateway.jobs.conditions import check_patterns
+from ccgateway.jobs.conditions import check_sizes
 from ccgateway.jobs.filters import JobFilter, StringInput
 from ccgateway.jobs.patterns import MOST_CHARACTERS, MOST_WILDCARDS, like
 from support.oracle import sqlite_like
@@ -94,7 +94,7 @@ def test_a_text_is_passed_over_once(pattern: str) -> None:
 @pytest.mark.parametrize("name", ["job_name", "node", "user", "job_id", "partition"])
 def test_a_pattern_beyond_the_bounds_is_refused_with_them(operator: str, name: str) -> None:
     def check(pattern: str) -> None:
-        check_patterns([JobFilter(**{name: StringInput(**{operator: pattern})})])  # type: ignore[arg-type]
+        check_sizes([JobFilter(**{name: StringInput(**{operator: pattern})})])  # type: ignore[arg-type]
 
     check("a" * MOST_CHARACTERS)
     check("_" * MOST_WILDCARDS)

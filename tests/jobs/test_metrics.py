@@ -91,9 +91,9 @@ def test_unasked_pieces_come_by_name_and_from_coarse_to_fine() -> None:
     assert found == [(name, scope) for name in ("a", "b") for scope in (*SCOPES, "unheard-of")]
 
 
-def test_an_empty_list_asks_for_nothing() -> None:
+def test_an_empty_list_of_names_asks_for_nothing_and_one_of_scopes_leaves_them_to_the_site() -> None:
     assert MetricsWanted.of([], None).is_nothing
-    assert MetricsWanted.of(None, []).is_nothing
+    assert MetricsWanted.of(["a"], []) == MetricsWanted.of(["a"], None)
     assert not MetricsWanted.of(None, None).is_nothing
 
 

@@ -157,7 +157,7 @@ async def test_rows_hold_the_same_values_as_the_list(farm: Farm, farm_jobs: list
     names = {"num_hw_threads": "numHWThreads", "smt": "SMT", "id": "dbId"}
     async with gateway_over(farm.settings()) as gateway:
         answer = await gateway.jobs(JobListQuestion(first=5000, fields=frozenset(JOB_FIELDS)), CALLER)
-    assert len(answer.rows) == len(farm_jobs)
+    assert len(answer.rows) == min(5000, len(farm_jobs))
     for row in answer.rows:
         job = by_place[row.site, row.id]
         for attribute in JOB_FIELDS.keys() - {"resources", "tags"}:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ccgateway.app import create_app
-from ccgateway.identity.keys import mint
+from ccgateway.identity.ed25519 import mint
 from ccgateway.settings import Settings
 from live import upstream
 from live.farm import Farm, Site

@@ -13,7 +13,7 @@ import pytest
 
 from acceptance.exports import read_lines
 from acceptance.test_front_end import GUARDED, QUESTIONS, is_told, value_in
-from ccgateway.identity.keys import mint
+from ccgateway.identity.ed25519 import mint
 from ccgateway.v1.jobs_service_pb2 import (
     CountJobsRequest,
     GetJobMetricsRequest,

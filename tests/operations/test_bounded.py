@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from cachetools import TTLCache
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -18,7 +19,9 @@ from starlette.routing import Route
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.operations.bounded import HEAD_BYTES, SPARE, BoundedHttp
+from ccgateway.operations.stopping import Stoppable
 from ccgateway.surfaces.callers import network_of
+from ccgateway.surfaces.requests import read_body
 from ccgateway.traffic.overload import Arrival, Overload
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
@@ -31,7 +34,8 @@ class Impatient(BoundedHttp):
 
 
 class Echo:
-    """Answers with the body, or without having read it (``/unread``), or at length (``/large``); remembers what it met."""
+    """Answers with the body, or without having read it (``/unread``), or at length (``/large``), or as a face does
+    (``/read``); remembers what it met."""
 
     def __init__(self) -> None:
         self.headers: list[dict[str, str]] = []
@@ -42,6 +46,8 @@ class Echo:
             return Response("unread")
         if request.url.path == "/large":
             return Response(b"x" * LARGE)
+        if request.url.path == "/read":
+            return Response(await read_body(request.receive, LARGE, 60.0))
         try:
             body = await request.body()
         except ClientDisconnect:
@@ -60,10 +66,10 @@ async def serving(
     protocol: type[BoundedHttp], echo: Echo | None = None, overload: Overload | None = None, **config: Any
 ) -> AsyncIterator[uvicorn.Server]:
     answer = (echo or Echo()).answer
-    routes = [Route(path, answer, methods=["GET", "POST"]) for path in ("/", "/unread", "/large")]
-    app = Guarded(Starlette(routes=[*routes, Route("/health/ready", well)]), overload or Overload())
+    routes = [Route(path, answer, methods=["GET", "POST"]) for path in ("/", "/unread", "/large", "/read")]
+    app: Any = Guarded(Starlette(routes=[*routes, Route("/health/ready", well)]), overload or Overload())
     config = {"http": protocol, "host": "127.0.0.1", "port": 0, "log_config": None, "lifespan": "off", **config}
-    server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=1, **config))
+    server = uvicorn.Server(uvicorn.Config(Stoppable(app), timeout_graceful_shutdown=1, **config))
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn tells in no other way
         await asyncio.sleep(0.01)
@@ -396,3 +402,46 @@ def test_an_ipv6_host_counts_by_its_network() -> None:
     assert network_of(("2001:db8::1", 1)) == network_of(("2001:db8::ffff:2", 9)) != network_of(("2001:db8:0:1::1", 1))
     assert network_of(("::ffff:10.0.0.1", 1)) == network_of(("10.0.0.1", 1)) == "10.0.0.1"
     assert network_of(None) == ""
+
+
+async def test_bodies_on_their_way_keep_nobody_out_and_their_requests_count_again_once_they_are_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ccgateway.traffic.overload.MOST", 4)
+    overload = Overload()
+    head = b"POST /read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nAuthorization: Bearer %d\r\n\r\n"
+    async with asyncio.timeout(60), serving(BoundedHttp, overload=overload) as server:
+        slow = []
+        for number in range(20):
+            slow.append(await connect(server))
+            slow[-1][1].write(head % number + b"ab")
+            while len(server.server_state.tasks) <= number or overload.under_way:  # noqa: ASYNC110 - the server does not tell
+                await asyncio.sleep(0.001)
+        held = [overload.arrive("somebody") for _ in range(4)]  # all places that there are
+        assert overload.under_way == 4
+        reader, writer = slow[0]
+        writer.write(b"cd")
+        assert (await reader.readuntil(b"abcd")).startswith(b"HTTP/1.1 200 ")  # newcomers are let in
+        for one in held:
+            one.leave()
+        for reader, writer in slow[1:10]:
+            writer.write(b"cd")
+            assert (await reader.readuntil(b"abcd")).startswith(b"HTTP/1.1 200 ")
+        for _, writer in slow:
+            writer.close()
+        await connections(server, 0)
+        assert overload.under_way == 0
+
+
+async def test_of_requests_that_are_none_one_a_minute_is_told_of(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BoundedHttp, "_warned", TTLCache(16, 60.0))
+    async with serving(BoundedHttp) as server:
+        for _ in range(20):
+            reader, writer = await connect(server)
+            writer.write(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")  # as TLS begins
+            assert (await rest(reader)).startswith(b"HTTP/1.1 400 ")
+            writer.close()
+    assert len([one for one in caplog.records if "Invalid HTTP request" in one.getMessage()]) == 1
+    assert "from 127.0.0.1" in caplog.text

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ccgateway.identity.keys import mint
+from ccgateway.identity.ed25519 import mint
 from ccgateway.operations.rendering import as_json
 from ccgateway.simulator.messages import json_error
 from ccgateway.simulator.tokens import Keys
@@ -236,3 +237,47 @@ async def test_a_file_that_is_not_there_is_a_problem_of_its_key(start: Start, de
     desk.add("aurora", address.url, address.site.token("demo"), 'signing_key_file = "nowhere.key"')
     result = await desk.check()
     assert sorted(finding.key for finding in result) == ["identities.table", "sites.aurora.signing_key_file"]
+
+
+# --- API keys
+
+
+def key_of(name: str, subject: str, roles: str, extra: str = "") -> str:
+    digest = f"sha256:{sha256(name.encode()).hexdigest()}"
+    return f'[api_keys.{name}]\nhash = "{digest}"\nsubject = "{subject}"\nroles = ["{roles}"]\n{extra}\n'
+
+
+@pytest.mark.parametrize(
+    ("subject", "roles", "naming", "is_good"),
+    [
+        ("robot:slurm", "api", "same_names = true", False), ("robot:slurm", "api", 'name_pattern = "robot:(.+)"', True),
+        ("slurm", "api", "same_names = true", True), ("alice", "user", 'name_pattern = "robot:(.+)"', False),
+    ],
+)  # fmt: skip
+async def test_a_key_that_gets_no_signed_token_at_a_site_is_told_of(
+    subject: str, roles: str, naming: str, is_good: bool, start: Start, desk: Desk
+) -> None:  # fmt: skip
+    address = await start("1.5")
+    put(desk, "aurora.key", address.site.keys.private_base64)
+    desk.text = key_of("adapter", subject, roles)
+    desk.add("aurora", address.url, None, f'signing_key_file = "aurora.key"\n{naming}')
+    result = await desk.check()
+    if is_good:
+        assert list(result) == []
+    else:
+        warning = one_warning(result)
+        assert warning.key == "api_keys.adapter" and f"{subject!r}" in warning.problem and "aurora" in warning.problem
+
+
+async def test_a_key_for_other_roles_than_a_service_token_is_for_is_told_of_and_one_for_another_site_is_not(
+    start: Start, desk: Desk
+) -> None:
+    first, second = await start("1.5"), await start("1.4")
+    desk.text = key_of("all", "reports", "admin") + key_of("some", "alice", "user")
+    desk.add("aurora", first.url, first.site.token("demo"))
+    put(desk, "borealis.key", second.site.keys.private_base64)
+    desk.add("borealis", second.url, None, 'signing_key_file = "borealis.key"\nsame_names = true')
+    told = [one.problem for one in await desk.check() if one.key.startswith("api_keys")]
+    assert told == ["'alice' with the roles user gets no token at aurora"]
+    desk.file.write_text(desk.text.replace('subject = "alice"\n', 'subject = "alice"\nsite = "borealis"\n'))
+    assert not [one for one in await desk.check() if one.key.startswith("api_keys")]

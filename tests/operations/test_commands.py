@@ -297,7 +297,7 @@ def test_the_demo_names_its_sites_when_asked_for_another(run: Run) -> None:
 
 
 def test_version_is_the_packages(run: Run) -> None:
-    assert run("version").stdout == f"ccgateway {__version__}\n"
+    assert run("version").stdout == run("--version").stdout == f"ccgateway {__version__}\n"
 
 
 def test_schema_writes_once_and_then_finds_no_drift(run: Run) -> None:

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from ccgateway.operations import memory
+from ccgateway.operations import freed_memory
 
 FAULTS = """
 import resource
-from ccgateway.operations.memory import keep_freed_memory
+from ccgateway.operations.freed_memory import keep_freed_memory
 if {keep}: assert keep_freed_memory()
 def body(): return bytes(bytearray(10_000_000))
 for _ in range(3): body()
@@ -28,19 +28,20 @@ def faults(*, keep: bool) -> int:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
 def test_a_large_body_costs_no_page_faults_once_there_was_one() -> None:
-    if not memory.keep_freed_memory():
+    if not freed_memory.keep_freed_memory():
         pytest.skip("this C library cannot be told")
     assert faults(keep=True) < 200 < faults(keep=False)
 
 
 def test_another_c_library_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctypes.CDLL", lambda _: object())
-    assert memory.keep_freed_memory() is False
+    assert freed_memory.keep_freed_memory() is False
 
 
 def test_the_collector_looks_at_little_at_a_time_and_not_at_what_was_there() -> None:
     program = (
-        "from ccgateway.operations import memory as m; m.calm_collector(); print(m.gc.get_freeze_count(), *m.gc.get_threshold())"
+        "from ccgateway.operations import freed_memory as m; m.calm_collector();"
+        "print(m.gc.get_freeze_count(), *m.gc.get_threshold())"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     frozen, *thresholds = map(int, told)

@@ -107,6 +107,25 @@ def test_a_bad_file_is_refused_with_its_reason_and_what_was_goes_on(workers: str
         assert status == 0 and "settings were not reloaded, and those from before go on: limit: is not a setting" in rest
 
 
+@WORKERS
+@pytest.mark.parametrize("odd", ["x = " + "[" * 20_000, "x = " + "9" * 5000, '[cache]\nredis_url_file = "\\u0000"'])
+def test_after_an_odd_file_of_whatever_kind_the_next_good_one_is_taken_over(
+    workers: str, odd: str, desk: Desk, sites: dict[str, Address]
+) -> None:
+    with started("serve", "--port", "0", "--workers", workers, folder=desk.folder, until="serves") as (process, written):
+        url, good = url_in(written), desk.text
+        desk.file.write_text(f"{good}\n{odd}\n")
+        status, said = reload(desk)
+        assert status != 0 and "Traceback" not in said
+        process.send_signal(signal.SIGHUP)
+        time.sleep(1.0)
+        desk.text = good
+        desk.add("borealis", sites["borealis"].url, sites["borealis"].site.token("demo"))
+        process.send_signal(signal.SIGHUP)
+        eventually(lambda: everywhere(url, {"aurora", "borealis"}))
+        assert end(process, signal.SIGTERM)[0] == 0
+
+
 def test_what_changes_with_a_restart_only_is_said(desk: Desk) -> None:
     with started("serve", "--port", "0", folder=desk.folder, until="serves") as (_, written):
         desk.file.write_text(desk.text.replace("[server]\n", "[server]\nworkers = 2\n"))

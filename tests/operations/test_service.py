@@ -232,6 +232,13 @@ def test_under_a_path_it_answers_whether_or_not_the_proxy_takes_it_away(before: 
         status, _, body = get(url, f"{before}/api/jobs/?items-per-page=1")
         assert status == 200 and len(json.loads(body)["jobs"]) == 1
         assert get(url, f"{before}/cc-backend/1.5/api/clusters/")[0] == 200
+        at_it = http.client.HTTPConnection(url.split("/")[2])
+        for path in ("/gateway", "/gateway/"):
+            at_it.request("GET", path)
+            found = at_it.getresponse()
+            found.read()
+            assert (found.status, found.headers["location"]) == (307, "/gateway/sites")
+        at_it.close()
 
 
 @pytest.mark.parametrize(
@@ -246,3 +253,27 @@ def test_settings_that_cannot_be_meant_are_refused(line: str, said: str, desk: D
     desk.file.write_text(desk.text.replace("[server]\n", f"[server]\n{line}\n"))
     done = run("serve", "--port", "0")
     assert done.status == 2 and said in done.stderr
+
+
+def test_who_does_not_listen_to_what_it_says_keeps_it_from_nothing(desk: Desk) -> None:
+    """Its standard error is a pipe that nobody reads any more."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "ccgateway", "serve", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=desk.folder, env=environment(), stderr=writer)
+    os.close(writer)
+
+    def answers() -> bool:
+        assert process.poll() is None
+        try:
+            return get(f"http://127.0.0.1:{port}", "/health/live")[0] == 200
+        except OSError:
+            return False
+
+    try:
+        eventually(answers)
+    finally:
+        process.terminate()
+        process.wait(20)

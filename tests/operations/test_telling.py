@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.parse
 import urllib.request
@@ -19,6 +20,9 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from ccgateway.operations.control import control_path
+from ccgateway.operations.telling import Gathering, gathered
+from ccgateway.settings import MetricsSettings, Settings
 from ccgateway.simulator import Address, GeneratedJobs, SimulatedSite, serve_in_thread
 from ccgateway.telemetry.catalogue import METRICS, Kind
 from operations.conftest import Run
@@ -201,3 +205,23 @@ def _names(port: int) -> list[tuple[str]]:
     data = _asked(port, "/api/v1/label/__name__/values")["data"]
     assert isinstance(data, list)
     return [(str(name),) for name in data]
+
+
+def test_where_no_file_can_be_written_workers_go_on_without_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    with gathered(MetricsSettings.model_validate({"port": 0}), 2) as meeting:
+        assert meeting is None
+    assert control_path(Settings(), None).parent == Path("/tmp")  # which is then found not to be there, and said
+
+
+def test_a_worker_that_never_comes_is_silent() -> None:
+    gathering = Gathering(2)
+    try:
+        states = {one.labels: one.value for one in gathering.samples() if one.metric == "ccgateway_workers"}
+    finally:
+        gathering.close()
+    assert states == {("answering",): 0, ("silent",): 2}

@@ -40,11 +40,10 @@ def desk(desk: Desk) -> Desk:
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The workers, without what multiprocessing itself starts."""
-    children = [child for child in psutil.Process(process.pid).children() if child.status() != psutil.STATUS_ZOMBIE]
     found = []
-    for child in children:
+    for child in psutil.Process(process.pid).children():
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
-            if "spawn_main" in " ".join(child.cmdline()):
+            if child.status() != psutil.STATUS_ZOMBIE and "spawn_main" in " ".join(child.cmdline()):
                 found.append(child)
     return found
 

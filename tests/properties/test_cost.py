@@ -26,7 +26,7 @@ def sites_of(*sizes: int, per_second: int) -> list[Upstream]:
     for number, size in enumerate(sizes):
         jobs = [Job(i, 1_700_000_000 + pick.randrange(5000 // per_second), user=f"u{i % 10}") for i in range(size)]
         for i, job in enumerate(jobs):
-            job.id = number * 10**6 + i
+            job.id = number * 10**6 + i + 1
         made.append(Upstream(jobs))
     return made
 

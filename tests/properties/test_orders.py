@@ -36,7 +36,7 @@ def value_of(job: Job, order: JobOrder, release: str) -> Any:
         return (job.footprint or {}).get(order.field) if keeps_energy else None
     if order.field == "energy" and not keeps_energy:
         return 0.0
-    return getattr(job, COLUMNS[order.field])
+    return job.lasted if order.field == "duration" else getattr(job, COLUMNS[order.field])
 
 
 def sorted_by(world: World, order: JobOrder) -> list[JobKey]:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from ccgateway.errors import Code
+from ccgateway.federation.commands import WriteCall
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.write_calls import WriteCall
 from ccgateway.jobs.model import Tag
 from ccgateway.jobs.writes import EditMeta, StopJob, TagJob, Target, WriteOutcome, WriteResult
 from ccgateway.simulator import SimulatedSite

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,7 +116,13 @@ class World:
 
 @st.composite
 def worlds(
-    draw: st.DrawFn, *, most_sites: int = 5, churn: bool = False, seconds: int | None = None, stable_ties: bool = False
+    draw: st.DrawFn,
+    *,
+    most_sites: int = 5,
+    churn: bool = False,
+    seconds: int | None = None,
+    stable_ties: bool = False,
+    reads: Sequence[str] = ("rest", "auto"),
 ) -> World:
     upstreams: dict[str, Upstream] = {}
     instances: list[Instance] = []
@@ -128,14 +134,11 @@ def worlds(
         for i, job in enumerate(found):
             job.id = number * 100_000 + i  # distinct instances number their jobs apart
         stay = found if not churn else [job for i, job in enumerate(found) if i % 3]
-        seed = draw(st.integers(0, 2**32))
-        before = Churn(seed, {job.local_key for job in stay}, draw(st.integers(0, 40))) if churn else None
-        upstream = Upstream(
-            found, release=draw(st.sampled_from(RELEASES)), seed=seed, before_each=before, stable_ties=stable_ties
-        )
+        before = Churn(draw(st.integers(0, 2**32)), {job.local_key for job in stay}, draw(st.integers(0, 40))) if churn else None
+        upstream = Upstream(found, release=draw(st.sampled_from(RELEASES)), before_each=before, stable_ties=stable_ties)
         upstreams[name] = upstream
         pinned[name] = stay
-        instances.append(site_of(upstream, name, number))
+        instances.append(site_of(upstream, name, number, reads=draw(st.sampled_from(reads))))
     return World(upstreams, instances, pinned)
 
 

@@ -62,6 +62,7 @@ def test_a_site_can_stand_in_the_environment_alone(monkeypatch: pytest.MonkeyPat
         ("CCGATEWAY_SITES__AURORA__TOKEN_", CANARY, "sites.aurora.token_"),
         ("CCGATEWAY_SERVER", "8080", "server"),
         ("CCGATEWAY_SERVER", "{not json", "server"),
+        ("CCGATEWAY_SERVER__CORS_ORIGINS", "https://portal.example.org", "server.cors_origins"),
         ("CCGATEWAY_SITES", f"token={CANARY}", "sites"),
         ("CCGATEWAY_SITES", json.dumps({"aurora": {"token": CANARY, "number": 0}}), "sites.aurora.number"),
         ("CCGATEWAY_SITES", json.dumps([CANARY]), "sites"),

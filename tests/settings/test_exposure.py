@@ -48,3 +48,24 @@ def test_pages_of_any_origin_are_refused_where_callers_need_no_token(load: Load,
 def test_pages_of_any_origin_may_ask_where_callers_show_tokens(load: Load) -> None:
     load(f'{API_KEY}\n[server]\ncors_origins = ["*"]').check_exposure()
     load('[server]\ncors_origins = ["https://portal.example.org"]').check_exposure()
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[server]\nport = 9000\n[grpc]\nport = 9000", "grpc.port"), ("[metrics]\nport = 8080", "metrics.port"),
+        ("[grpc]\nport = 9464\n[metrics]\nport = 9464", "metrics.port"),
+    ],
+)  # fmt: skip
+def test_two_servers_do_not_have_one_port(load: Load, text: str, key: str) -> None:
+    with pytest.raises(SettingsError, match="is the port of") as refused:
+        load(text)
+    assert refused.value.key == key
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[server]\nport = 0\n[grpc]\nport = 0\n[metrics]\nport = 0", '[server]\nunix_socket = "/run/x"\n[grpc]\nport = 8080'],
+)
+def test_free_ports_and_sockets_are_apart(load: Load, text: str) -> None:
+    load(text)

@@ -43,8 +43,25 @@ def test_every_setting_is_described(model: type[BaseModel]) -> None:
 )
 def test_what_is_no_toml_is_refused_with_its_place(load: Load, text: str | bytes) -> None:
     error = refusal(load, text)
-    assert "not valid TOML" in error.problem
+    assert "not valid TOML" in error.problem or "not in UTF-8 (line 1)" in error.problem
     assert error.key.endswith("ccgateway.toml")
+
+
+@pytest.mark.parametrize(
+    "text", ["x = " + "[" * 20_000, "x = " + "9" * 5000, "x = " + "{a=" * 5000], ids=["lists", "a number", "tables"]
+)
+def test_what_is_beyond_all_measure_is_no_toml(load: Load, text: str) -> None:
+    assert "not valid TOML" in refusal(load, text).problem
+
+
+@pytest.mark.parametrize("text", ['[sites.aurora]\ntoken_file = "a\\u0000b"', '[server]\ntls_cert = "\\u0000"'])
+def test_a_path_that_no_file_can_have_is_refused_by_its_key(load: Load, text: str) -> None:
+    error = refusal(load, text)
+    assert "no path has" in error.problem and error.key in ("sites.aurora.token_file", "server.tls_cert")
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_the_text(load: Load) -> None:
+    assert load(b"\xef\xbb\xbf[server]\nport = 8181\n").server.port == 8181
 
 
 def test_a_secret_in_broken_toml_is_not_repeated(load: Load) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ccgateway.errors import SettingsError
-from ccgateway.identity.keys import read_public_key
+from ccgateway.identity.ed25519 import read_public_key
 from ccgateway.settings import load_settings
 from ccgateway.site.credentials.table import TokenTable
 from settings.texts import CANARY, Load, site

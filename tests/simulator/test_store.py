@@ -58,7 +58,7 @@ SELECTIONS = [
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("tie", Tie)
+@pytest.mark.parametrize("tie", [tie for tie in Tie if tie is not Tie.ANY])
 def test_pages_put_together_are_the_sorted_list(seed: int, tie: Tie) -> None:
     keys: dict[Tie, Callable[[Job], tuple[int | str, ...]]] = {
         Tie.NEWEST: lambda j: (-j.id,),

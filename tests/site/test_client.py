@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ccgateway.errors import Code, SiteError
 from ccgateway.site import client
 from ccgateway.site.client import LOOKS, _retry_after
 from ccgateway.site.exchange import SiteRequest
@@ -40,6 +41,19 @@ async def test_the_path_arrives_as_it_was_made() -> None:
     async with raw_server(sends(plain_answer())) as server, client_of(server.url) as client:
         await client.exchange(SiteRequest("GET", path), context())
     assert server.heard[0].target == path
+
+
+@pytest.mark.parametrize("size", [60_000, 100_000, 5_000_000])
+async def test_what_no_url_can_say_is_the_callers_limit_and_asks_the_site_for_nothing(size: int) -> None:
+    request = SiteRequest("GET", f"/api/jobs/?project={'x' * size}")
+    async with raw_server(sends(plain_answer(), then="keep")) as server, client_of(server.url) as client:
+        if size < 65_000:
+            assert (await client.exchange(request, context())).status == 200
+            return
+        with pytest.raises(SiteError) as refused:
+            await client.exchange(request, context())
+        assert (refused.value.code, refused.value.retryable) == (Code.LIMIT_EXCEEDED, False)
+        assert server.heard == []
 
 
 async def test_cookies_are_not_given_back() -> None:
@@ -112,6 +126,9 @@ async def test_every_request_is_counted() -> None:
         ("200 OK", "", (200, "", None, None)),
         ("429 Slow", "Retry-After: 7\r\n", (429, "", None, 7.0)),
         ("503 Gone", "Retry-After: soon\r\n", (503, "", None, None)),
+        ("503 Gone", f"Retry-After: {'9' * 400}\r\n", (503, "", None, 86_400.0)),
+        ("503 Gone", "Retry-After: 3000000000\r\n", (503, "", None, 86_400.0)),
+        ("503 Gone", "Retry-After: Fri, 31 Dec 9999 23:59:59 GMT\r\n", (503, "", None, 86_400.0)),
         ("503 Gone", "Retry-After: \xb2\r\n", (503, "", None, None)),
         ("503 Gone", "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n", (503, "", None, 0.0)),
         ("301 Moved", "Location: /x\r\n", (301, "", "/x", None)),

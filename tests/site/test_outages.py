@@ -271,3 +271,32 @@ async def test_what_a_site_told_one_is_not_told_to_others() -> None:
         told = await outcome(memory, context=asking(CLEO))
     assert isinstance(told, RememberedFailureError)
     assert "for " not in told.message
+
+
+async def test_who_waits_for_a_persons_outage_that_becomes_everybodys_is_told_so_and_does_not_ask() -> None:
+    gate = asyncio.Event()
+    gate.set()
+
+    class Gated(Site):
+        async def exchange(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
+            if (context.credential, request) == (ALICE, READ):
+                self.asked.append(("alice", request.path))
+                await gate.wait()
+                return status(500)
+            return await super().exchange(request, context)
+
+    site = Gated(lambda *_: status(500))
+    async with memory_of(site) as memory:
+        await outcome(memory)
+        await until(lambda: is_down(memory))
+        gate.clear()
+        site.asked.clear()
+        insisting = [asyncio.create_task(outcome(memory, context=asking(insists=True))) for _ in range(40)]
+        await asyncio.sleep(0.01)
+        await outcome(memory, context=asking(BOB))
+        await until(lambda: EVERYBODY in memory._outages and memory._outages[EVERYBODY].failure is not None)
+        await until(lambda: sum(one.done() for one in insisting) == 40 - guard.PROBES)
+        assert site.asked.count(("alice", READ.path)) == guard.PROBES
+        gate.set()
+        told = await asyncio.gather(*insisting)
+    assert sum(isinstance(one, RememberedFailureError) for one in told) == 40 - guard.PROBES

@@ -35,7 +35,7 @@ def jobs_in(seconds: list[int]) -> list[Job]:
 def test_after_every_step_everything_down_to_the_floor_is_known(
     seconds: list[int], sizes: list[int], down_to: int, seed: int
 ) -> None:
-    upstream = Upstream(jobs_in(seconds), seed=seed)
+    upstream = Upstream(jobs_in(seconds))
     pick = random.Random(seed)
 
     async def run() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc.aio
 import httpx
+import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
@@ -29,7 +30,7 @@ from ccgateway.v1 import (
 )
 
 __all__ = [
-    "JOB", "Faces", "Failure", "faces", "faces_over", "failure_of", "ids_in", "job_fields", "job_of", "settled",
+    "JOB", "Faces", "Failure", "faces", "faces_over", "failure_of", "ids_in", "job_fields", "job_of", "refused", "settled",
 ]  # fmt: skip
 
 
@@ -136,6 +137,16 @@ def failure_of(error: grpc.aio.AioRpcError) -> Failure:
         retries[0].retry_delay.ToMilliseconds() / 1000 if retries else None,
         tuple((cause.site, cause.code) for one in causes for cause in one.errors),
     )
+
+
+async def refused(call: Any) -> Any:
+    """How a call fails."""
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        if hasattr(call, "__aiter__"):
+            assert [one async for one in call]
+        else:
+            await call
+    return failure_of(failed.value)
 
 
 def _unpacked(packed: AnyMessage, message: Any) -> Any:

@@ -43,7 +43,7 @@ def _one(job: Job, wanted: JobFilter, site: str, release: str, now: int) -> bool
         _text(wanted.job_name, job.name),
         _number_text(wanted.job_id, job.job_id),
         _nodes(wanted.node, job.hosts),
-        _range(wanted.duration, job.duration),
+        _range(wanted.duration, job.lasted),
         _range(wanted.energy, job.energy if has_footprint else 0.0),
         _range(wanted.num_nodes, job.num_nodes),
         _range(wanted.num_accelerators, job.num_acc),
@@ -59,10 +59,8 @@ def _one(job: Job, wanted: JobFilter, site: str, release: str, now: int) -> bool
     for stat in wanted.metric_stats or ():
         if not re.fullmatch("[A-Za-z0-9_]+", stat.metric_name) or footprint is None:
             return False
-        if _is_open(stat.range):
-            continue
         value = footprint.get(stat.metric_name)
-        checks.append(value is not None and _range(stat.range, value))
+        checks.append(value is not None and (_is_open(stat.range) or _range(stat.range, value)))
     return all(checks)
 
 
@@ -140,6 +138,6 @@ def row_of(job: Job, site: str = "here") -> JobRow:
         key: value for key, value in vars(job).items() if key not in ("tags", "hosts", "name", "archive", "monitoring_status")
     }
     row = SimpleNamespace(**plain, site=site, tags=tags, resources=resources, meta_data=meta_data, smt=1)
-    row.monitoring_status = job.monitored
+    row.monitoring_status, row.duration = job.monitored, job.lasted
     row.key = job.key_at(site)
     return cast("JobRow", row)

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
+import httpx
 import uvicorn
 
 from ccgateway.app import create_app
@@ -21,7 +22,7 @@ from ccgateway.simulator import GeneratedJobs, SimulatedSite, serve
 from ccgateway.simulator.serve import Address
 from support.answering import Handler, answering
 
-__all__ = ["Between", "Served", "between", "cut", "passed", "served", "site_of", "status"]
+__all__ = ["UNTIL", "Between", "Served", "between", "cut", "passed", "served", "site_of", "status"]
 
 #: the same for all sites, so that it is known whose job is the newest
 UNTIL = int(time.time())
@@ -52,7 +53,18 @@ class Served:
         try:
             yield
         finally:
-            self.run(self.sites[name].start())
+            self.up(name)
+
+    def up(self, name: str) -> None:
+        """That site answers again, and the gateway knows that it does."""
+        self.run(self.sites[name].start())
+        # whoever asks for one site only has it asked, whatever is known of it
+        document, until = "{ jobs(first: 1) { complete } tags { id } }", time.monotonic() + 20
+        while time.monotonic() < until:
+            answer = httpx.post(f"{self.url}/graphql", json={"query": document}).json()
+            if name not in [one.get("extensions", {}).get("site") for one in answer.get("errors", ())]:
+                return
+            time.sleep(0.1)
 
 
 @contextmanager

@@ -11,17 +11,30 @@ from pydantic import SecretStr
 from ccgateway.errors import SiteError
 from ccgateway.settings import SiteSettings
 from ccgateway.simulator import SimulatedSite
-from ccgateway.simulator.messages import Request
+from ccgateway.simulator.messages import Request, Response
 from ccgateway.site.credentials import Credential, OneToken
 from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from ccgateway.site.instance import Instance
 
-__all__ = ["Simulated", "credential_of"]
+__all__ = ["Simulated", "answer_of", "credential_of", "response_of"]
 
 
 def credential_of(site: SimulatedSite, user: str = "demo") -> Credential:
     """One of the site's users, by a token of the site's own."""
     return Credential.from_token(SecretStr(site.token(user)))
+
+
+def response_of(site: SimulatedSite, request: SiteRequest, token: str) -> Response:
+    """What the site says to who shows that token."""
+    path, _, query = request.path.partition("?")
+    headers = [("x-auth-token", token), *([("content-type", request.media_type)] if request.body is not None else [])]
+    return site.answer(Request(request.method, path, query, tuple(headers), request.body or b""))
+
+
+def answer_of(response: Response) -> SiteAnswer:
+    """The same as a client of the network would have it."""
+    kind = next((value for name, value in response.headers if name == "content-type"), "")
+    return SiteAnswer(response.status, kind.partition(";")[0], response.body)
 
 
 class Simulated:
@@ -45,14 +58,7 @@ class Simulated:
         context.stats.calls += 1
         await asyncio.sleep(0)
         self.before_each()
-        path, _, query = request.path.partition("?")
-        headers = (
-            ("x-auth-token", context.credential.token.get_secret_value()),
-            *((("content-type", request.media_type),) if request.body is not None else ()),
-        )
-        found = self.site.answer(Request(request.method, path, query, headers, request.body or b""))
-        kind = next((value for name, value in found.headers if name == "content-type"), "").partition(";")[0]
-        answer = SiteAnswer(found.status, kind, found.body)
+        answer = answer_of(response_of(self.site, request, context.credential.token.get_secret_value()))
         if request.path != "/query":
             return answer
         disturbed = self.disturbs(answer)

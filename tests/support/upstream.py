@@ -1,19 +1,14 @@
-"""A cc-backend in memory, behind the ``Exchange`` seam: as strict and as vague as the real one, and never standing still.
-
-Ties come in another order with every request, unknown parameters are refused, a page that holds an unreadable job fails as a
-whole, and ``before_each`` may start, end and delete jobs between any two requests.
-"""
+"""Simulated sites without a network that never stand still: their jobs start, end and go between any two requests."""
 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import random
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 from pydantic import SecretStr
@@ -21,19 +16,25 @@ from pydantic import SecretStr
 from ccgateway.errors import SiteError
 from ccgateway.jobs.model import JobKey
 from ccgateway.settings import SiteSettings
+from ccgateway.simulator import SimulatedSite
+from ccgateway.simulator.archive import entry
+from ccgateway.simulator.backend import Backend
+from ccgateway.simulator.clusters import synthetic_cluster
+from ccgateway.simulator.job import job_from
+from ccgateway.simulator.release import Tie, Ties
 from ccgateway.site.caching.responses import ResponseCache
 from ccgateway.site.credentials import Credential, OneToken
 from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from ccgateway.site.instance import Instance
 from ccgateway.site.registry import Registry
+from support.simulated import answer_of, response_of
 
 __all__ = ["ADMIN", "Job", "Sites", "Upstream", "piece", "site_of", "user_credential"]
 
 ADMIN = Credential(SecretStr("token-of-admin"), "demo", frozenset({"admin", "api"}), "/api")
 
-OLD_STATES = {"running", "completed", "failed", "cancelled", "stopped", "timeout", "preempted", "out_of_memory"}
-NEW_STATES = (OLD_STATES - {"stopped"}) | {"boot_fail", "deadline", "node_fail", "pending", "suspended"}
-EXCLUSIVE = {"multi_user": 0, "none": 1, "single_user": 2}
+#: what time it is at all of them
+NOW = 1_760_000_000
 
 Reading = Literal["yes", "named", "silent"]
 
@@ -44,7 +45,7 @@ def user_credential(name: str) -> Credential:
 
 @dataclass
 class Job:
-    """One row of the upstream's table. ``archive``: whether its entry can be read, and what the error says if not."""
+    """One job of the site. ``archive``: whether its entry can be read, and what the error says if not."""
 
     job_id: int
     start_time: int
@@ -76,6 +77,25 @@ class Job:
         return (1 if self.state == "running" else 3) if self.monitoring_status is None else self.monitoring_status
 
     @property
+    def row(self) -> dict[str, Any]:
+        """The job as release 1.5 lists it."""
+        return {
+            "id": self.id, "jobId": self.job_id, "user": self.user, "project": self.project, "cluster": self.cluster,
+            "subCluster": self.sub_cluster, "partition": self.partition, "arrayJobId": self.array_job_id,
+            "numNodes": self.num_nodes, "numHwthreads": self.num_hw_threads, "numAcc": self.num_acc, "shared": self.shared,
+            "jobState": self.state, "startTime": self.start_time, "duration": self.duration, "walltime": self.walltime,
+            "energy": self.energy, "footprint": self.footprint, "monitoringStatus": self.monitored,
+            "metaData": None if self.name is None else {"jobName": self.name},
+            "resources": [{"hostname": host} for host in self.hosts],
+            "tags": [{"type": kind, "name": name, "scope": scope, "id": number} for kind, name, scope, number in self.tags],
+        }  # fmt: skip
+
+    @property
+    def lasted(self) -> int:
+        """Seconds, as the site shows them."""
+        return NOW - self.start_time if self.state == "running" else self.duration
+
+    @property
     def local_key(self) -> tuple[str, int, int]:
         return self.cluster, self.job_id, self.start_time
 
@@ -84,20 +104,23 @@ class Job:
 
 
 class Upstream:
-    """One instance's answers to ``Exchange.exchange``. ``before_each(upstream)`` runs before every request."""
+    """A simulated site that is never standing still, behind the ``Exchange`` seam. It holds what is in ``jobs`` at any moment;
+    ``before_each(upstream)`` runs before every request, and ties come in another order with every list, unless ``stable_ties``.
+
+    ``clusters``: as the site lists them; ``None``: those of its jobs. ``metrics``: of jobs by database id, what is measured of
+    them, instead of some that are the same for all. ``fails``: what becomes of a request instead of its answer.
+    """
 
     def __init__(
         self,
         jobs: Iterable[Job] = (),
         *,
         release: str = "1.5",
-        seed: int = 0,
         before_each: Callable[[Upstream], None] | None = None,
         stable_ties: bool = False,
     ) -> None:
         self.jobs: dict[tuple[str, int, int], Job] = {}
         self.release = release
-        self.random = random.Random(seed)
         self.before_each = before_each
         self.stable_ties = stable_ties
         self.requests: list[SiteRequest] = []
@@ -105,10 +128,13 @@ class Upstream:
         self.rows_sent = 0
         self.fails: Callable[[SiteRequest], SiteAnswer | SiteError | None] = lambda _: None
         self.hangs = False
-        self.clusters: list[dict[str, Any]] = [{"name": "alex"}]
-        self.users: list[dict[str, Any]] = [{"username": "alice", "roles": ["user"]}]
+        self.clusters: list[dict[str, Any]] | None = None
+        self.users: dict[str, tuple[str, ...]] = {"alice": ("user",)}
         self.metrics: dict[int, list[dict[str, Any]]] = {}
         self._last_id = 0
+        self._site = SimulatedSite("upstream", release, [])
+        self._tokens: dict[tuple[str | None, tuple[str, ...]], str] = {}
+        self._held: list[object] = []
         for job in jobs:
             self.add(job)
 
@@ -139,147 +165,62 @@ class Upstream:
             raise failure
         return failure if failure is not None else self._answer(request, context.credential)
 
-    # --- routes
-
     def _answer(self, request: SiteRequest, credential: Credential) -> SiteAnswer:
-        url = urlsplit(request.path)
-        query = parse_qsl(url.query, keep_blank_values=True)
-        root, _, rest = url.path[1:].partition("/")
-        if root == "userapi" and self.release in ("1.2", "1.3"):
-            return SiteAnswer(404, "text/plain", b"404 page not found\n")
-        if root == "api" and not self._may_use_api(credential):
-            return _json(401, {"error": "unauthorized", "status": "Unauthorized"})
-        if rest == "jobs/" and request.method == "GET":
-            return self._list(query, credential)
-        if (found := re.fullmatch(r"jobs/(\d+)", rest)) and (
-            request.body == b'["-"]' if self.release == "1.2" else request.method == "GET"
-        ):
-            return self._single(int(found[1]), credential)
-        if found := re.fullmatch(r"jobs/metrics/(\d+)", rest):
-            return self._metrics(int(found[1]), query, credential)
-        if (found := re.fullmatch(r"jobs/(\d+)", rest)) and request.method == "POST":
-            return self._single_with_metrics(int(found[1]), request.body or b"", credential)
-        if rest == "clusters/" and self.release != "1.2":
-            return _json(200, {"clusters": self.clusters})
-        if rest == "users/":
-            return SiteAnswer(200, "text/plain", msgspec.json.encode(self.users))
-        if url.path == "/query":
-            return _json(200, {"data": {"clusters": [{**c, "partitions": ["main", "gpu"]} for c in self.clusters]}})
-        return SiteAnswer(404, "text/plain", b"404 page not found\n")
+        self._settle()
+        path, _, query = request.path.partition("?")
+        response = response_of(self._site, request, self._token_of(credential))
+        if path.endswith("/jobs/"):
+            self.rows_sent += response.jobs
+        if response.status == 500 and self._is_silent(response.body):
+            return SiteAnswer(500, "", b"")
+        return self._with_metrics(answer_of(response), path, parse_qs(query, keep_blank_values=True).get("metric"), request)
 
-    def _may_use_api(self, credential: Credential) -> bool:
-        roles = credential.roles or frozenset()
-        return self.release in ("1.2", "1.3") or roles == {"api"} or {"admin", "api"} <= roles
+    def _token_of(self, credential: Credential) -> str:
+        user, roles = credential.user, tuple(sorted(credential.roles or ()))
+        if (user, roles) not in self._tokens:
+            self._tokens[user, roles] = self._site.mint(user, roles)
+        return self._tokens[user, roles]
 
-    def _visible(self, credential: Credential) -> list[Job]:
-        if self.release in ("1.2", "1.3") or credential.sees_all:
-            return list(self.jobs.values())
-        return [job for job in self.jobs.values() if job.user == credential.user]
+    def _settle(self) -> None:
+        """Gives the site the jobs as they are now."""
+        jobs = list(self.jobs.values())
+        held: list[object] = [self.release, repr(self.clusters), self.users, *([*vars(job).values()] for job in jobs)]
+        if held == self._held:
+            return
+        self._held = held
+        if self._site.release.name != self.release:
+            self._site = SimulatedSite("upstream", self.release, [], private=self._site.keys.private)
+        release = self._site.release if self.stable_ties else replace(self._site.release, ties=Ties(*[Tie.ANY] * 5))
+        named = [{"name": name} for name in sorted({job.cluster for job in jobs})] if self.clusters is None else self.clusters
+        clusters = [{**synthetic_cluster(one["name"], release), **one} for one in named]
+        self._site.backend = Backend(
+            release, [job.row for job in jobs], clusters=clusters, users=self.users, zone="UTC",
+            clock=lambda: float(NOW), commit=0.0, archiving=0.0, resampling=0,
+        )  # fmt: skip
+        self._site.backend.clusters = clusters  # none, too
+        self._site.backend.archive.lost = {job.id for job in jobs if job.archive != "yes"}
 
-    def _list(self, query: list[tuple[str, str]], credential: Credential) -> SiteAnswer:
-        low, high, size, page, clusters, projects = 0, 1 << 62, 25, 1, [], []
-        states: set[str] = set()
-        for key, value in query:
-            if key == "start-time" and (span := re.fullmatch(r"(\d+)-(\d+)", value)):
-                low, high = int(span[1]), int(span[2])
-            elif key == "items-per-page" and value.isdigit():
-                size = int(value)
-            elif key == "page" and value.isdigit() and value != "0":
-                page = int(value)
-            elif key == "state" and value in (NEW_STATES if self.release == "1.5" else OLD_STATES):
-                states.add(value)
-            elif key == "cluster":
-                clusters.append(value)
-            elif key == "project" and self.release == "1.5":
-                projects.append(value)
-            elif key != "with-metadata":
-                return _json(400, {"status": "Bad Request", "error": f"invalid query parameter: {key}"})
-        found = [
-            job
-            for job in self._visible(credential)
-            if low <= job.start_time <= high
-            and (not states or job.state in states)
-            and (not clusters or job.cluster == clusters[0])
-            and (not projects or job.project == projects[0])
-        ]
-        if self.stable_ties:
-            found.sort(key=lambda job: job.id, reverse=True)
-        else:
-            self.random.shuffle(found)
-        found.sort(key=lambda job: -job.start_time)
-        found = found[(page - 1) * size : page * size]
-        for job in found:
-            if job.archive == "named":
-                number = f"{job.job_id // 1000}/{job.job_id % 1000:03d}"
-                path = f"./var/job-archive/{job.cluster}/{number}/{job.start_time}/meta.json"
-                return _json(500, {"status": "Internal Server Error", "error": f"open {path}: no such file or directory"})
-            if job.archive == "silent":
-                return SiteAnswer(500, "", b"")
-        self.rows_sent += len(found)
-        with_metadata = any(key == "with-metadata" for key, _ in query)
-        rows = [self._row(job, with_metadata=with_metadata) for job in found]
-        return _json(200, {"jobs": rows, "items": size, "page": page})
+    def _is_silent(self, body: bytes) -> bool:
+        """Whether what the site cannot read is a job of which it does not say so."""
+        return any(entry(job_from(job.row)).encode() in body for job in self.jobs.values() if job.archive == "silent")
 
-    def _single(self, db_id: int, credential: Credential) -> SiteAnswer:
-        found = next((job for job in self._visible(credential) if job.id == db_id), None)
-        if found is None:
-            message = f"finding job with db id {db_id} failed: sql: no rows in result set"
-            return _json(422, {"status": "Unprocessable Entity", "error": message})
-        row = self._row(found, with_metadata=self.release != "1.2")
-        if self.release == "1.2":
-            row.pop("tags", None)
-        if self.release != "1.5":
-            row["startTime"] = msgspec.to_builtins(_moment(found.start_time))
-        return _json(200, {"Meta": row, "Data": None})
-
-    def _pieces(self, job: Job, names: list[str] | None) -> list[dict[str, Any]]:
-        """In another order with every request."""
-        pieces = self.metrics.get(job.id, [piece("cpu_load"), piece("mem_bw", "socket"), piece("mem_bw")])
-        found = [one for one in pieces if not names or one["name"] in names]
-        self.random.shuffle(found)
-        return found
-
-    def _metrics(self, db_id: int, query: list[tuple[str, str]], credential: Credential) -> SiteAnswer:
-        job = next((job for job in self._visible(credential) if job.id == db_id), None)
-        if job is None:
-            return _json(200, {"data": None, "error": {"message": "sql: no rows in result set"}})
-        roles = credential.roles or frozenset()
-        if job.user != credential.user and not roles & {"admin", "support", "manager"}:
-            return _json(200, {"data": None, "error": {"message": "you are not allowed to see this job"}})
-        found = self._pieces(job, [value for key, value in query if key == "metric"])
-        return _json(200, {"data": {"jobMetrics": found}, "error": None})
-
-    def _single_with_metrics(self, db_id: int, body: bytes, credential: Credential) -> SiteAnswer:
-        job = next((job for job in self._visible(credential) if job.id == db_id), None)
-        if job is None:
-            return _json(422, {"status": "Unprocessable Entity", "error": "finding job failed: sql: no rows in result set"})
-        found = [one for one in self._pieces(job, msgspec.json.decode(body)) if one["scope"] == "node"]
-        return _json(200, {"Meta": self._row(job, with_metadata=True), "Data": found})
-
-    def _row(self, job: Job, *, with_metadata: bool) -> dict[str, Any]:
-        row: dict[str, Any] = {
-            "id": job.id, "jobId": job.job_id, "user": job.user, "project": job.project, "cluster": job.cluster,
-            "subCluster": job.sub_cluster, "partition": job.partition, "numNodes": job.num_nodes, "jobState": job.state,
-            "duration": job.duration, "resources": [{"hostname": host} for host in job.hosts], "metaData": None,
-            "concurrentJobs": {"items": None, "count": 0}, "startTime": job.start_time, "statistics": None,
-            "monitoringStatus": job.monitored,
-        }  # fmt: skip
-        omitted = {
-            "arrayJobId": job.array_job_id, "numHwthreads": job.num_hw_threads, "numAcc": job.num_acc, "walltime": job.walltime,
-        }  # fmt: skip
-        row |= {key: value for key, value in omitted.items() if value}
-        if job.tags:
-            scoped = self.release not in ("1.2", "1.3")
-            row["tags"] = [{"type": t, "name": n, "id": i} | ({"scope": s} if scoped else {}) for t, n, s, i in job.tags]
-        if with_metadata and job.name is not None:
-            row["metaData"] = {"jobName": job.name}
-        if self.release == "1.5":
-            row["shared"] = job.shared
-        else:
-            row["exclusive"] = EXCLUSIVE[job.shared]
-        if self.release in ("1.4", "1.5"):
-            row |= {"energy": job.energy, "energyFootprint": None, "footprint": job.footprint}
-        return row
+    def _with_metrics(self, answer: SiteAnswer, path: str, names: list[str] | None, request: SiteRequest) -> SiteAnswer:
+        """The answer with what is measured of the job, in another order with every request."""
+        asked = re.fullmatch(r"/\w+/jobs/(metrics/)?(\d+)", path)
+        if asked is None or answer.status != 200 or (not asked[1] and request.body in (None, b'["-"]')):
+            return answer
+        found = msgspec.json.decode(answer.body)
+        pieces = self.metrics.get(int(asked[2]), [piece("cpu_load"), piece("mem_bw", "socket"), piece("mem_bw")])
+        if not asked[1]:
+            names = msgspec.json.decode(request.body or b"null") or None
+            pieces = [one for one in pieces if one["scope"] == "node"]
+        shown = random.sample(pieces, len(pieces))
+        shown = [one for one in shown if names is None or one["name"] in names]
+        if not asked[1]:
+            found["Data"] = shown
+        elif found.get("data") is not None:
+            found["data"]["jobMetrics"] = shown
+        return SiteAnswer(200, answer.media_type, msgspec.json.encode(found))
 
 
 class Sites(Registry):
@@ -311,7 +252,7 @@ def site_of(
         "number": number,
         "url": f"http://{name}.upstream",
         "release": release or upstream.release,
-        "reads": "rest",  # all that it knows of jobs
+        "reads": "rest",
         **settings,
     }
     return Instance(SiteSettings.model_validate(values), upstream, OneToken(credential))
@@ -326,11 +267,3 @@ def piece(
     if scope != "node":
         series["id"] = "0"
     return {"name": name, "scope": scope, "metric": {"unit": {"base": ""}, "series": [series], "timestep": timestep}}
-
-
-def _json(status: int, value: Any) -> SiteAnswer:
-    return SiteAnswer(status, "application/json", msgspec.json.encode(value))
-
-
-def _moment(seconds: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(seconds, dt.timezone(dt.timedelta(hours=2)))

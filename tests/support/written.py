@@ -14,18 +14,18 @@ from pydantic import SecretStr
 from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import Code, SiteError
 from ccgateway.federation.audit import AuditFile
+from ccgateway.federation.commands import WriteCall
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.write_calls import WriteCall
 from ccgateway.jobs.model import Resource
 from ccgateway.jobs.writes import StartJob
 from ccgateway.settings import LimitSettings, SiteSettings, WriteSettings
 from ccgateway.simulator import SimulatedSite
-from ccgateway.simulator.messages import Request
 from ccgateway.site import sending
 from ccgateway.site.credentials import Credential, OneToken
 from ccgateway.site.exchange import CallContext, SiteAnswer, SiteRequest
 from ccgateway.site.guard import Retrying
 from ccgateway.site.instance import Instance
+from support.simulated import answer_of, response_of
 from support.upstream import Sites
 
 __all__ = ["CALL", "NOW", "Fault", "Wire", "gateway_over", "instance_of", "job_at", "look_quickly", "start_command", "started"]
@@ -107,11 +107,7 @@ class Wire:
                 return SiteAnswer(200, "", b"")
 
     def _answer(self, request: SiteRequest, context: CallContext) -> SiteAnswer:
-        path, _, query = request.path.partition("?")
-        headers = (("x-auth-token", context.credential.token.get_secret_value()), ("content-type", request.media_type))
-        answer = self.site.answer(Request(request.method, path, query, headers, request.body or b""))
-        kind = next((value for name, value in answer.headers if name == "content-type"), "")
-        return SiteAnswer(answer.status, kind.partition(";")[0], answer.body)
+        return answer_of(response_of(self.site, request, context.credential.token.get_secret_value()))
 
 
 _numbers = itertools.count(1)
@@ -126,7 +122,7 @@ def look_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 def instance_of(wire: Wire, number: int = 1, *, user: str = "demo", **settings: Any) -> Instance:
     """The site as the gateway sees it, shown the token of ``user``."""
     site = wire.site
-    values = {"name": site.name, "number": number, "url": "http://wire", "release": site.release.name, "timeout": 10}
+    values = {"name": site.name, "number": number, "url": f"http://{site.name}.wire", "release": site.release.name, "timeout": 10}
     credential = Credential.from_token(SecretStr(site.token(user)))
     return Instance(
         SiteSettings.model_validate({**values, **settings}), Retrying(wire, site.name, 0), OneToken(credential)

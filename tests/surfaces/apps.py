@@ -17,11 +17,11 @@ from surfaces.fakes import CALLER
 __all__ = ["client_of", "make_app"]
 
 
-def make_app(gateway: Gateway, *, graphiql: bool = True, **limits: Any) -> Starlette:
+def make_app(gateway: Gateway, *, graphiql: bool = True, origins: tuple[str, ...] = (), **limits: Any) -> Starlette:
     async def caller(_request: Request) -> Principal:
         return CALLER
 
-    return Starlette(routes=[*graphql_routes(gateway, caller, LimitSettings(**limits), graphiql=graphiql)])
+    return Starlette(routes=[*graphql_routes(gateway, caller, LimitSettings(**limits), graphiql=graphiql, origins=origins)])
 
 
 def client_of(app: Any) -> httpx.AsyncClient:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.surfaces.export.records import End, Mark, moment, written
-from ccgateway.surfaces.export.resuming import Resume
+from ccgateway.surfaces.export.resuming import VERSION, Resume
 
 DIGEST = "0123456789abcdef"
 
@@ -59,4 +59,4 @@ def test_what_is_no_token_is_refused(text: str) -> None:
 @pytest.mark.parametrize("as_of", [253_402_300_800, 1 << 39])
 def test_a_time_after_the_last_year_is_refused(as_of: int) -> None:
     with pytest.raises(RequestError):
-        Resume.decode(written_token(1, DIGEST, as_of, 0, None, ()), DIGEST)
+        Resume.decode(written_token(VERSION, DIGEST, as_of, 0, None, ()), DIGEST)

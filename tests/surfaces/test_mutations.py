@@ -230,9 +230,19 @@ async def test_the_same_document_with_the_same_key_is_carried_out_once(world: Wo
     assert first == again == {"data": {"a": [{"outcome": "DONE"}], "b": [{"outcome": "DONE"}]}}
     assert len(world.wire.sent) == 2
     other = await world.ask(query.replace('"aurora:1"', '"aurora:3"'), Idempotency_Key="k-1")
-    assert [error["extensions"]["code"] for error in other["errors"]] == ["CONFLICT"]
-    fresh = await world.ask(query, Idempotency_Key="k-2")
+    assert {error["extensions"]["code"] for error in other["errors"]} == {"CONFLICT"}
+    more = query.rstrip("}") + 'c: tagJobs(jobs: [{id: "aurora:2"}], tags: [{type: "c", name: "d"}]) { outcome } }'
+    assert {error["extensions"]["code"] for error in (await world.ask(more, Idempotency_Key="k-1"))["errors"]} == {"CONFLICT"}
+    assert len(world.wire.sent) == 2
+    fresh = await world.ask(query, Idempotency_Key="k" * 255)
     assert fresh["data"]["a"] == [{"outcome": "UNCHANGED"}]
+
+
+async def test_several_keys_that_differ_are_refused(world: World) -> None:
+    async with client_of(world.app) as client:
+        query = 'mutation { tagJobs(jobs: [{id: "aurora:1"}], tags: [{type: "a", name: "b"}]) { outcome } }'
+        answer = await client.post("/graphql", json={"query": query}, headers=[("Idempotency-Key", key) for key in "ab"])
+    assert answer.status_code == 400 and not world.wire.sent
 
 
 async def test_a_key_as_an_argument_is_the_fields_own(world: World) -> None:

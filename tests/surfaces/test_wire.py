@@ -203,6 +203,48 @@ class TestOrigins:
         assert (response.status_code, kind_of(response)) == (200, "text/html")
 
 
+class TestOriginsThatAreNamed:
+    """Pages of origins that the settings name may ask, and see the answer."""
+
+    OURS, THEIRS = {"origin": "https://portal.example.org"}, {"origin": "https://evil.example"}
+
+    @pytest.fixture
+    def client(self, gateway: FakeGateway) -> httpx.AsyncClient:
+        return client_of(make_app(gateway, origins=(self.OURS["origin"],)))
+
+    @pytest.mark.parametrize("path", ["/graphql", "/query", "/cc-backend/1.5/query"])
+    async def test_a_browser_is_told_who_may_send_what(self, client: httpx.AsyncClient, path: str) -> None:
+        wanted = {"access-control-request-method": "POST", "access-control-request-headers": "content-type, authorization"}
+        may, may_not = [await client.options(path, headers=one | wanted) for one in (self.OURS, self.THEIRS)]
+        assert may.status_code == 200 and may.headers["access-control-allow-origin"] == self.OURS["origin"]
+        assert "access-control-allow-credentials" not in may.headers
+        assert may_not.status_code == 400 and "access-control-allow-origin" not in may_not.headers
+
+    async def test_they_ask_by_post_and_by_address(self, client: httpx.AsyncClient) -> None:
+        headers = self.OURS | {"sec-fetch-site": "cross-site"}
+        posted = await client.post("/graphql", json={"query": QUERY}, headers=headers)
+        got = await client.get("/graphql", params={"query": QUERY}, headers=headers)
+        for answer in (posted, got):
+            assert answer.json() == ANSWER and answer.headers["access-control-allow-origin"] == self.OURS["origin"]
+
+    async def test_others_cannot(self, client: httpx.AsyncClient, gateway: FakeGateway) -> None:
+        headers = self.THEIRS | {"sec-fetch-site": "cross-site"}
+        posted = await client.post("/graphql", json={"query": QUERY}, headers=headers)
+        got = await client.get("/graphql", params={"query": QUERY}, headers=headers)
+        for answer in (posted, got):
+            assert answer.status_code == 403 and "access-control-allow-origin" not in answer.headers
+        assert gateway.questions == []
+
+    async def test_nobody_is_told_anything_where_none_is_named(self, gateway: FakeGateway) -> None:
+        async with client_of(make_app(gateway)) as client:
+            asked = await client.options("/graphql", headers=self.OURS | {"access-control-request-method": "POST"})
+            answer = await client.post("/graphql", json={"query": QUERY}, headers=self.OURS)
+        assert asked.status_code == 405 and "access-control-allow-origin" not in answer.headers
+
+    async def test_an_empty_name_of_an_operation_is_none(self, client: httpx.AsyncClient) -> None:
+        assert (await client.post("/graphql", json={"query": QUERY, "operationName": ""})).json() == ANSWER
+
+
 class TestNegotiation:
     @pytest.mark.parametrize(
         ("accept", "kind"),

@@ -15,7 +15,7 @@ from ccgateway.app import create_app
 from ccgateway.settings import Settings
 from ccgateway.simulator import GeneratedJobs, SimulatedSite, serve
 from ccgateway.telemetry import configure_logging
-from ccgateway.telemetry.access import LOGGER
+from ccgateway.telemetry.access_log import LOGGER
 from ccgateway.telemetry.requests import TraceContext, request_id_in
 from support.raw_server import raw_server
 from support.raw_sites import serving as healthy

@@ -187,6 +187,16 @@ class _Expires(OneToken):
         return 3.0
 
 
+def test_calls_that_outlive_their_site_leave_no_count_behind() -> None:
+    meter = meter_of(["aurora", "slow"])
+    meter.call_began("slow")
+    meter.follow(["aurora"], ())
+    assert value(meter.samples(), "ccgateway_site_calls_in_flight", site="other") == 1
+    meter.call_ended("slow", CallOutcome.OK, 0.1)
+    meter.follow(["aurora", "slow"], ())
+    assert value(meter.samples(), "ccgateway_site_calls_in_flight", site="slow") == 0
+
+
 def test_every_write_is_counted_under_a_word_of_the_table() -> None:
     meter = meter_of()
     for operation in ("start", "stop", "tag", "untag", "edit meta", "delete", "delete before", "create user"):

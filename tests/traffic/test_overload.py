@@ -198,6 +198,27 @@ def test_no_more_than_so_many_are_under_way_and_whoever_has_none_is_let_in() -> 
     overload.arrive("b")
 
 
+async def test_who_steps_out_takes_no_place_and_finds_one_or_is_refused_on_coming_back() -> None:
+    overload = idle()
+    out = overload.arrive("a")
+    out.step_out()
+    assert overload.under_way == 0
+    await out.come_back()
+    assert overload.under_way == 1 and out.has_begun
+    await out.come_back()  # which it has already
+    assert overload.under_way == 1
+    out.step_out()
+    held = [overload.arrive("a") for _ in range(MOST)]
+    with pytest.raises(RequestError):
+        await out.come_back()
+    out.leave()
+    assert overload.under_way == MOST
+    held[0].step_out()
+    held[0].leave()  # its caller went
+    await held[0].come_back()
+    assert overload.under_way == MOST - 1
+
+
 def test_some_are_always_let_in() -> None:
     now, under_way = 0.0, list[Arrival]()
     overload = Overload(lambda: now, call_soon=lambda work: work(), is_busy=lambda _: False)

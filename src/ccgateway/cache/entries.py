@@ -98,10 +98,11 @@ RAW: View[bytes] = View(lambda _key, entry: (entry.payload, 0))
 @dataclass(frozen=True, slots=True)
 class Hit(Generic[T]):
     """An answer: its value, its age in seconds, where it came from, whether it is that there is no such thing, and whether it is
-    being refreshed."""
+    being refreshed. ``entry``: what it was read from."""
 
     value: T
     age: float
     source: Source
     absent: bool = False
     stale: bool = False
+    entry: Entry | None = field(default=None, compare=False, repr=False)

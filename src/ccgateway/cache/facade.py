@@ -161,6 +161,11 @@ class Cache:
         value: T = decoded[0]
         return value
 
+    def keep(self, key: Key, entry: Entry, name: Hashable, value: object, size: int) -> None:
+        """Keeps what was made of a hit's entry with it, as its value by that name; it takes ``size`` bytes."""
+        entry.values[name] = value, size
+        self._store.reweigh(key, entry)
+
     def _fence(self, key: Key) -> float:
         return max(self._fences.get(tag, 0.0) for tag in key.tags) if self._fences else 0.0
 
@@ -181,7 +186,7 @@ class Cache:
         counts.hits_stale += stale
         counts.hits_absent += entry.absent
         counts.look(key, source, "absent" if entry.absent else "stale" if stale else "hit")
-        return Hit(self._value(key, entry, view), entry.age(now), source, entry.absent, stale)
+        return Hit(self._value(key, entry, view), entry.age(now), source, entry.absent, stale, entry)
 
     async def _fetch(
         self, keys: Sequence[Key], tokens: dict[InvalidationTag, bytes], fill: Fill, view: View[T]
@@ -219,7 +224,8 @@ class Cache:
         for key, result in landed.items():
             entries = dict(result.more) if result.entry is None else {**result.more, key: result.entry}
             for filled_key, entry in entries.items():
-                hits[filled_key] = Hit(self._value(filled_key, entry, view), entry.age(now), result.source, entry.absent)
+                value = self._value(filled_key, entry, view)
+                hits[filled_key] = Hit(value, entry.age(now), result.source, entry.absent, entry=entry)
         return hits
 
     def _refresh(self, keys: Sequence[Key], tokens: Tokens, fill: Fill, view: View[Any]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from ccgateway.cache.entries import Entry, Source
 from ccgateway.cache.keys import Key
+from ccgateway.errors import GatewayError, forget_frames
 from ccgateway.telemetry.requests import current_request
 from ccgateway.traffic.scopes import FetchScope, begin_fetch, current_scope
 
@@ -114,6 +115,8 @@ class SingleFlight:
             return
         if isinstance(result, BaseException):
             self.forget(flight)
+            if isinstance(result, GatewayError):
+                forget_frames(result)  # who waits knows the flight
             flight.result.set_exception(result)
             flight.result.exception()  # nobody has to be waiting for it
         else:
@@ -141,7 +144,8 @@ class SingleFlight:
         for flight in flights:
             failure = None if not flight.result.done() or flight.result.cancelled() else flight.result.exception()
             if failure is not None:
-                raise failure.with_traceback(None)  # else each who waits would add to one traceback
+                # else each who waits would add to one traceback
+                raise failure.again() if isinstance(failure, GatewayError) else failure.with_traceback(None)
         return {flight.key: flight.result.result() for flight in flights}
 
     def _leave(self, fetch: FetchTask) -> None:

@@ -16,7 +16,7 @@ filters     which jobs
 reads       the questions, as plans of requests
 writes      the orders, likewise, with idempotency keys
 exports     whole result sets: rows, marks, and the end of an export
-exchange    requests, and what answers say
+plans       requests, and what answers say
 sending     HTTP beneath both clients; when something is sent again
 frames      jobs for pandas, Arrow and Polars
 """

@@ -12,9 +12,9 @@ from tenacity import AsyncRetrying
 
 from ccgateway.client import frames, reads, writes
 from ccgateway.client.errors import GatewayError
-from ccgateway.client.exchange import Answer, Plan, Request, refusal_in
 from ccgateway.client.exports import Batch, ExportEnd, ExportQuestion, ExportReader
 from ccgateway.client.filters import Filters, When
+from ccgateway.client.plans import Answer, Plan, Request, refusal_in
 from ccgateway.client.reads import GroupBy, Include, JobId, JobWalk
 from ccgateway.client.sending import Connection, answer_of, failure_of, retry_after_of, retrying
 from ccgateway.client.values import Figures, Job, JobStatistics, Metric, Missing, Outcome, Site, Tag
@@ -63,15 +63,15 @@ class AsyncJobList:
 
     async def to_pandas(self) -> pandas.DataFrame:
         """All of them as a DataFrame, columns as the gateway names them. Needs ``ccgateway[pandas]``."""
-        return frames.to_pandas([job async for job in self])
+        return frames.to_pandas([job async for job in self], self._walk.include)
 
     async def to_arrow(self) -> pyarrow.Table:
         """All of them as a table of Arrow. Needs ``ccgateway[arrow]``."""
-        return frames.to_arrow([job async for job in self])
+        return frames.to_arrow([job async for job in self], self._walk.include)
 
     async def to_polars(self) -> polars.DataFrame:
         """All of them as a DataFrame of Polars. Needs ``ccgateway[polars]``."""
-        return frames.to_polars([job async for job in self])
+        return frames.to_polars([job async for job in self], self._walk.include)
 
 
 class AsyncExport:
@@ -127,7 +127,7 @@ class AsyncGateway:
         self, url: str, *, token: str | None = None, timeout: float = 60.0, retries: int = 4, verify: bool | str = True
     ) -> None:
         self.connection = Connection(url, token, timeout, retries, verify)
-        self._client = httpx2.AsyncClient(**self.connection.options)
+        self._client = self.connection.opened(httpx2.AsyncClient)
 
     def __repr__(self) -> str:
         return f"AsyncGateway({self.connection.url!r})"
@@ -193,9 +193,9 @@ class AsyncGateway:
         """The sites, and whether each answers just now."""
         return await self.carry_out(reads.sites())
 
-    async def tags(self) -> list[Tag]:
-        """The tags of all sites, as far as the caller may see them."""
-        return await self.carry_out(reads.tags())
+    async def tags(self, *, partial: bool = False) -> list[Tag]:
+        """The tags of all sites, as far as the caller may see them. ``partial``: without those of sites that do not tell any."""
+        return await self.carry_out(reads.tags(partial=partial))
 
     def export(
         self,

@@ -16,7 +16,7 @@ from typing import IO, Any, TypeVar
 import msgspec
 
 from ccgateway.client.errors import GatewayError, error_of
-from ccgateway.client.filters import Filters, parameters
+from ccgateway.client.filters import Filters, parameters, texts
 from ccgateway.client.sending import LONGEST_WAIT, pause
 from ccgateway.client.values import Missing
 
@@ -50,8 +50,8 @@ class ExportQuestion:
     ) -> ExportQuestion:
         """Jobs, one row each. Raises ``ValueError`` for what exports cannot be restricted by."""
         found = [*parameters(filters), ("policy", "PARTIAL" if partial else "STRICT")]
-        found += [("columns", ",".join(columns))] if columns else []
-        found += [("metrics", ",".join(metrics))] if metrics else []
+        found += [("columns", ",".join(texts(columns)))] if columns else []
+        found += [("metrics", ",".join(texts(metrics)))] if metrics else []
         found += [("running", "true")] if running else []
         found += [("shard", shard)] if shard else []
         return cls("jobs", tuple(found))
@@ -59,7 +59,12 @@ class ExportQuestion:
     @classmethod
     def of_usage(cls, filters: Filters, *, by: Sequence[str], period: str, partial: bool) -> ExportQuestion:
         """Hours used, one row for each period and group."""
-        found = [*parameters(filters), ("policy", "PARTIAL" if partial else "STRICT"), ("by", ",".join(by)), ("period", period)]
+        found = [
+            *parameters(filters),
+            ("policy", "PARTIAL" if partial else "STRICT"),
+            ("by", ",".join(texts(by))),
+            ("period", period),
+        ]
         return cls("usage", tuple(found))
 
 
@@ -100,21 +105,25 @@ class _End(msgspec.Struct):
     sites: list[_Site] = []
     error: _Error | None = None
     resume: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class _ParquetEnd(msgspec.Struct):
     rows: int
     complete: bool
     sites: list[_Site] = []
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ExportEnd:
-    """How an export ended: rows in all, whether nothing is missing, and what is, if parts are allowed."""
+    """How an export ended: rows in all, whether nothing is missing, and what is, if parts are allowed; ``notes``: what else is to
+    be known, such as a metric that no job has."""
 
     rows: int
     complete: bool
     missing: tuple[Missing, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +191,7 @@ class ExportReader:
             held = self._certain()
             self._check(end)
             if end.error is None:
-                self.end = ExportEnd(self._rows + len(held), end.complete, _missing(end.sites))
+                self.end = ExportEnd(self._rows + len(held), end.complete, _missing(end.sites), end.notes)
                 yield self._given(held, None)
             elif end.resume:
                 yield self._given(held, end.resume)
@@ -249,7 +258,7 @@ def parquet_end(file: IO[bytes]) -> ExportEnd:
         raise error_of("BAD_ANSWER", "The Parquet file does not say how the export ended.")
     found, _ = json.JSONDecoder().raw_decode(rest[start:].decode("utf-8", "replace"))
     end = msgspec.convert(found, _ParquetEnd)
-    return ExportEnd(end.rows, end.complete, _missing(end.sites))
+    return ExportEnd(end.rows, end.complete, _missing(end.sites), end.notes)
 
 
 def _record(line: bytes, kind: type[T]) -> T:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias, TypedDict, TypeVar
 
 from ccgateway.client.values import Tag
@@ -16,9 +16,11 @@ __all__ = [
     "Texts",
     "When",
     "instant",
+    "last_second",
     "parameters",
     "seconds",
     "selection",
+    "several",
     "span",
     "tag_of",
     "texts",
@@ -28,12 +30,13 @@ __all__ = [
 Texts: TypeAlias = str | Sequence[str]
 #: a number, a text such as ``4..``, ``..16`` or ``4..16``, or both ends, either of which may be ``None``
 Range: TypeAlias = int | str | tuple[int | None, int | None]
-#: a time, seconds since 1970, ISO 8601, or how long ago: ``90s``, ``15m``, ``12h``, ``7d``, ``2w``
-When: TypeAlias = datetime | int | float | str
+#: a time, a day, seconds since 1970, ISO 8601, or how long ago: ``90s``, ``15m``, ``12h``, ``7d``, ``2w``
+When: TypeAlias = datetime | date | timedelta | int | float | str
 T = TypeVar("T")
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SPAN = re.compile(r"([0-9]{1,9})([smhdw])")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
 
 
 class Filters(TypedDict, total=False):
@@ -60,16 +63,21 @@ class Filters(TypedDict, total=False):
     since: When
     """Jobs that started then or later."""
     until: When
-    """Jobs that started then or earlier."""
+    """Jobs that started then or earlier; a day is meant as a whole."""
 
 
 def texts(value: object) -> list[str]:
     """One text or several, as a list; numbers as text."""
     if isinstance(value, str | int):
         return [str(value)]
-    if isinstance(value, Sequence):
+    if isinstance(value, Collection) and not isinstance(value, bytes | Mapping):
         return [str(one) for one in value]
     raise ValueError(f"{value!r} is neither a text nor several")
+
+
+def several(names: Collection[str] | None) -> list[str] | None:
+    """Names as a list: one text is one name, and not its letters."""
+    return None if names is None else texts(names)
 
 
 def seconds(value: str) -> int:
@@ -84,36 +92,50 @@ def seconds(value: str) -> int:
 
 def instant(value: When, *, now: float | None = None) -> datetime:
     """The time that ``value`` means, in UTC. Raises ``ValueError`` for what is none. Without a zone it is UTC."""
-    if isinstance(value, datetime):
-        return (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)).replace(microsecond=0)
-    if isinstance(value, int | float):
-        return datetime.fromtimestamp(int(value), UTC)
-    if _SPAN.fullmatch(value):
-        return datetime.fromtimestamp(int(time.time() if now is None else now), UTC) - timedelta(seconds=seconds(value))
     try:
-        return instant(datetime.fromisoformat(value))
-    except (ValueError, OverflowError):
-        raise ValueError(f"{value[:40]!r} is no time: give 7d (how long ago), 2024-06-01 or 2024-06-01T12:00:00Z") from None
+        match value:
+            case datetime():
+                return (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)).replace(microsecond=0)
+            case date():
+                return datetime(value.year, value.month, value.day, tzinfo=UTC)
+            case timedelta():
+                return datetime.fromtimestamp(int(time.time() if now is None else now), UTC) - value
+            case int() | float():
+                return datetime.fromtimestamp(int(value), UTC)
+            case str() if _SPAN.fullmatch(value):
+                return instant(timedelta(seconds=seconds(value)), now=now)
+            case str():
+                return instant(datetime.fromisoformat(value))
+    except (ValueError, OverflowError, OSError):
+        pass
+    said = f"{str(value)[:40]!r} is no time: give 7d (how long ago), 2024-06-01, 2024-06-01T12:00:00Z or seconds since 1970"
+    raise ValueError(said)
+
+
+def last_second(value: When, *, now: float | None = None) -> datetime:
+    """As ``instant``; of a day that is named without a time, its last second."""
+    is_day = _DAY.fullmatch(value) if isinstance(value, str) else isinstance(value, date) and not isinstance(value, datetime)
+    return instant(value, now=now) + (timedelta(days=1, seconds=-1) if is_day else timedelta())
 
 
 def span(value: Range, read: Callable[[str], int] = int) -> tuple[int | None, int | None]:
     """Both ends of a range, inclusive; ``None`` for an open one. Raises ``ValueError`` for what is none."""
     if isinstance(value, int):
         return value, value
-    if not isinstance(value, str):
+    if isinstance(value, tuple | list) and len(value) == 2:
         low, high = value
         return low, high
-    first, dots, last = value.partition("..")
+    first, dots, last = value.partition("..") if isinstance(value, str) else ("", "", "")
     try:
         ends = [read(text) if text else None for text in ((first, last) if dots else (first, first))]
     except ValueError:
         example = "4, 4.., ..16 or 4..16" if read is int else "30m, 1h.., ..2d or 30m..2h"
-        raise ValueError(f"{value[:40]!r} is no range, such as {example}") from None
+        raise ValueError(f"{str(value)[:40]!r} is no range, such as {example}") from None
     low, high = ends
     if low is None and high is None:
-        raise ValueError(f"{value[:40]!r} is no range, such as 4, 4.., ..16 or 4..16")
+        raise ValueError(f"{str(value)[:40]!r} is no range, such as 4, 4.., ..16 or 4..16")
     if low is not None and high is not None and low > high:
-        raise ValueError(f"{value[:40]!r} is an empty range")
+        raise ValueError(f"{str(value)[:40]!r} is an empty range")
     return low, high
 
 
@@ -157,7 +179,7 @@ def selection(filters: Filters, *, now: float | None = None) -> dict[str, Any]:
     given: Mapping[str, Any] = _known(filters)
     found: dict[str, Any] = {name: _one_of(given[key]) for key, name in _TEXTS.items() if key in given}
     if "state" in given:
-        found["state"] = texts(given["state"])
+        found["state"] = [one.lower() for one in texts(given["state"])]
     if "name" in given:
         found["jobName"] = {"eq": given["name"]}
     for key, name in (("nodes", "numNodes"), ("accelerators", "numAccelerators")):
@@ -179,7 +201,8 @@ def _known(filters: Filters) -> Mapping[str, Any]:
 
 
 def _window(given: Mapping[str, Any], now: float | None) -> dict[str, datetime]:
-    return {key: instant(given[name], now=now) for key, name in (("from", "since"), ("to", "until")) if name in given}
+    ends = (("from", "since", instant), ("to", "until", last_second))
+    return {key: read(given[name], now=now) for key, name, read in ends if name in given}
 
 
 _PARAMETERS = {
@@ -193,6 +216,7 @@ def parameters(filters: Filters, *, now: float | None = None) -> list[tuple[str,
     """``filters`` as parameters of an export. Raises ``ValueError`` for those that exports do not have."""
     given = _known(filters)
     found = [(name, text) for key, name in _PARAMETERS.items() if key in given for text in texts(given[key])]
+    found = [(name, text.lower() if name == "state" else text) for name, text in found]
     if "name" in given:
         found.append(("jobName", given["name"]))
     for key, (name, read) in _RANGES.items():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
+from urllib.parse import quote
 
 import msgspec
 
-from ccgateway.client.errors import error_of
-from ccgateway.client.exchange import Answer, Plan, Request, decoded
-from ccgateway.client.filters import Filters, selection, tag_of, texts
+from ccgateway.client.errors import GatewayError, error_of
+from ccgateway.client.filters import Filters, selection, several, tag_of, texts
+from ccgateway.client.plans import Answer, Plan, Request, decoded
 from ccgateway.client.values import Figures, Job, JobStatistics, Metric, Missing, Series, Site, SiteReport, Tag, Unit
 
 __all__ = [
@@ -85,41 +86,57 @@ def _field(answer: Answer, name: str, kind: type[T]) -> T:
 
 
 def _chosen(filters: Filters, partial: bool) -> Plan[dict[str, Any]]:  # noqa: FBT001 - as callers say it
-    """Variables for those jobs: their filter, sites and policy. Tags are looked up by their names."""
+    """Variables for those jobs: their filter, sites and policy."""
     where = selection(filters)
-    policy = "PARTIAL" if partial else "STRICT"
     chosen = texts(filters["site"]) if filters.get("site") is not None else None
-    wanted = filters.get("tag")
-    if wanted is not None:
-        tag = tag_of(wanted)
-        scoped = isinstance(wanted, Tag) or "@" in wanted
-        document = "query ($sites: [String!], $policy: Policy!) { tags(sites: $sites, policy: $policy) { id type name scope } }"
-        answer = yield Request(document, {"sites": chosen, "policy": policy}, partial=partial)
-        known = _field(answer, "tags", list[dict[str, str]])
-        where["tags"] = [
-            one["id"]
-            for one in known
-            if (one["type"], one["name"]) == (tag.type, tag.name) and (not scoped or one["scope"] == tag.scope)
-        ]
-        if not where["tags"]:
-            raise error_of("NOT_FOUND", f"There is no tag {tag}, or it is not shown to you.")
-    return {"filter": [where] if where else None, "sites": chosen, "policy": policy}
+    if filters.get("tag") is not None:
+        where["tags"] = yield from _tag_ids(filters["tag"], chosen)
+    return {"filter": [where] if where else None, "sites": chosen, "policy": "PARTIAL" if partial else "STRICT"}
+
+
+def _tag_ids(wanted: Tag | str, chosen: Sequence[str] | None) -> Plan[list[str]]:
+    """The ids of that tag, in all scopes where none is said. ``NOT_FOUND`` if all sites say that they have none.
+
+    What a site cannot tell of its tags is no gap in a list of jobs: that one says itself of which sites it lacks jobs.
+    """
+    tag = tag_of(wanted)
+    scoped = isinstance(wanted, Tag) or "@" in wanted
+    document = "query ($sites: [String!]) { tags(sites: $sites, policy: PARTIAL) { id type name scope } }"
+    try:
+        answer = yield Request(document, {"sites": chosen}, partial=True)
+    except GatewayError as error:
+        if error.code != "ALL_SITES_FAILED":
+            raise
+        known, is_whole = list[dict[str, str]](), False
+    else:
+        known, is_whole = _field(answer, "tags", list[dict[str, str]]), not answer.missing
+    ids = [
+        one["id"]
+        for one in known
+        if (one["type"], one["name"]) == (tag.type, tag.name) and (not scoped or one["scope"] == tag.scope)
+    ]
+    if not ids and is_whole:
+        raise error_of("NOT_FOUND", f"There is no tag {tag}, or it is not shown to you.")
+    scopes = [tag.scope] if scoped else ["global", "admin"]
+    made = ["/".join(quote(part, safe="") for part in (scope, tag.type, tag.name)) for scope in scopes]
+    return list(dict.fromkeys([*ids, *made]))
 
 
 class JobWalk:
-    """One pass over the list of jobs, page by page. ``cursor``: where it goes on; ``missing``: what it lacked so far, by site;
-    ``more``: whether there is more to read."""
+    """One pass over the list of jobs, page by page. ``include``: what else of each job; ``cursor``: where it goes on;
+    ``missing``: what it lacked so far, by site; ``more``: whether there is more to read."""
 
     def __init__(
         self, filters: Filters, *, include: Collection[str], partial: bool, limit: int | None, size: int, after: str | None
     ) -> None:
-        if wrong := sorted(set(include) - set(_INCLUDED)):
+        self.include = frozenset(texts(include))
+        if wrong := sorted(self.include - set(_INCLUDED)):
             raise ValueError(f"{', '.join(wrong)} cannot be included; there are {', '.join(_INCLUDED)}")
         if size < 1 or (limit is not None and limit < 0):
             raise ValueError("a page has at least one job, and a limit is no less than 0")
         selection(filters)  # what makes no sense is refused at once, not where reading begins
         self._filters, self._partial, self._left, self._size = filters, partial, limit, size
-        fields = " ".join([_FIELDS, *(text for name, text in _INCLUDED.items() if name in include)])
+        fields = " ".join([_FIELDS, *(text for name, text in _INCLUDED.items() if name in self.include)])
         self._document = (
             "query Jobs($filter: [JobFilter!], $sites: [String!], $policy: Policy!, $first: Int, $after: String) {"
             " jobs(filter: $filter, sites: $sites, policy: $policy, first: $first, after: $after) {"
@@ -191,7 +208,7 @@ def metrics(wanted: JobId, names: Sequence[str] | None, scopes: Sequence[str] | 
         " jobMetrics(id: $id, metrics: $metrics, scopes: $scopes) { name scope metric { unit { base prefix } timestep"
         " series { hostname id statistics { avg min max } data } } } }"
     )
-    variables = {"id": id_of(wanted), "metrics": names, "scopes": scopes}
+    variables = {"id": id_of(wanted), "metrics": several(names), "scopes": several(scopes)}
     found = _field((yield Request(document, variables)), "jobMetrics", list[_Metric])
     return [
         Metric(
@@ -213,11 +230,13 @@ def job_statistics(names: Sequence[str] | None, filters: Filters) -> Plan[list[J
         " jobsMetricStats(filter: $filter, metrics: $metrics, sites: $sites, policy: $policy) {"
         " site cluster id jobId duration numNodes stats { name data { avg min max } } } }"
     )
-    return _field((yield Request(document, {**chosen, "metrics": names})), "jobsMetricStats", list[JobStatistics])
+    return _field((yield Request(document, {**chosen, "metrics": several(names)})), "jobsMetricStats", list[JobStatistics])
 
 
 def statistics(group_by: GroupBy | None, filters: Filters, *, partial: bool, exact: bool) -> Plan[list[Figures]]:
     """Figures of the jobs that match, together or by group."""
+    if group_by is not None and group_by not in get_args(GroupBy):
+        raise ValueError(f"jobs are grouped by {', '.join(get_args(GroupBy))}, not by {group_by!r}")
     chosen = yield from _chosen(filters, partial)
     document = (
         "query Statistics($filter: [JobFilter!], $by: Aggregate, $sites: [String!], $policy: Policy!, $exact: Boolean!) {"
@@ -226,8 +245,7 @@ def statistics(group_by: GroupBy | None, filters: Filters, *, partial: bool, exa
         " totalAccs totalAccHours exactness { figure quality atLeast atMost reason } complete"
         f" sites {{ {_REPORT} }} }} }}"
     )
-    by = None if group_by is None else group_by.upper()
-    answer = yield Request(document, {**chosen, "by": by, "exact": exact}, partial=partial)
+    answer = yield Request(document, {**chosen, "by": group_by and group_by.upper(), "exact": exact}, partial=partial)
     return _field(answer, "jobsStatistics", list[Figures])
 
 
@@ -239,6 +257,7 @@ def sites() -> Plan[list[Site]]:
     return _field((yield Request(document, partial=True)), "sites", list[Site])
 
 
-def tags() -> Plan[list[Tag]]:
+def tags(*, partial: bool) -> Plan[list[Tag]]:
     """The tags of all sites."""
-    return _field((yield Request("{ tags(policy: STRICT) { type name scope } }")), "tags", list[Tag])
+    document = f"{{ tags(policy: {'PARTIAL' if partial else 'STRICT'}) {{ type name scope }} }}"
+    return _field((yield Request(document, partial=partial)), "tags", list[Tag])

@@ -5,16 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, stop_after_delay
 
 from ccgateway import __version__
 from ccgateway.client.errors import GatewayError, error_of
-from ccgateway.client.exchange import Answer, Request, Resend, graphql
+from ccgateway.client.plans import Answer, Request, Resend, graphql
 
-__all__ = ["Connection", "answer_of", "failure_of", "pause", "retry_after_of", "retrying"]
+__all__ = ["LOOPBACK", "Connection", "answer_of", "failure_of", "pause", "retry_after_of", "retrying"]
 
 ACCEPT = "application/graphql-response+json, application/json"
 #: seconds of the first pause before a request is sent again, and of the longest
@@ -23,6 +23,11 @@ PAUSES = (0.25, 15.0)
 PATIENCE = 300.0
 #: seconds that the gateway may ask to wait; whoever is to wait longer is told
 LONGEST_WAIT = 60.0
+
+#: hosts that are this machine to itself
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+T = TypeVar("T")
 
 #: errors of a call that the gateway had no room for: it did nothing
 _NOT_BEGUN = frozenset({"RATE_LIMITED", "ISSUER_UNAVAILABLE"})
@@ -62,7 +67,16 @@ class Connection:
             headers["Authorization"] = f"Bearer {self.token}"
         root = self.url.rstrip("/").removesuffix("/graphql") + "/"
         timeout = httpx2.Timeout(self.timeout, connect=min(10.0, self.timeout))
-        return {"base_url": root, "headers": headers, "timeout": timeout, "verify": self.verify}
+        # nobody's proxy reaches what this machine means by its own names, and the token would go there
+        is_here = httpx2.URL(self.url).host in LOOPBACK
+        return {"base_url": root, "headers": headers, "timeout": timeout, "verify": self.verify, "trust_env": not is_here}
+
+    def opened(self, kind: Callable[..., T]) -> T:
+        """An HTTP client of that kind. Raises ``ValueError`` where it cannot be made."""
+        try:
+            return kind(**self.options)
+        except httpx2.InvalidURL as error:
+            raise ValueError(f"a proxy of the environment (http_proxy, https_proxy, all_proxy) is no URL: {error}") from None
 
     @property
     def streaming(self) -> httpx2.Timeout:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ccgateway.client.errors import GatewayError, error_of
-from ccgateway.client.exchange import Plan, Request, Resend, decoded
 from ccgateway.client.filters import When, instant, tag_of, written
+from ccgateway.client.plans import Plan, Request, Resend, decoded
 from ccgateway.client.reads import JobId, id_of
 from ccgateway.client.values import Job, Outcome, Tag
 

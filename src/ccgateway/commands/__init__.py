@@ -4,11 +4,11 @@ jobs         ``ccgateway jobs``
 showing      ``ccgateway job``, ``metrics``, ``stats``, ``sites``
 tagging      ``ccgateway tag``
 exporting    ``ccgateway export``, ``usage``
-files        where an export goes: a file that has its name only once it is whole
+destination  where an export goes: a file that has its name only once it is whole
 options      options that several commands have
 connecting   where the gateway is, and who asks
 output       tables, JSON, CSV
-progress     how far long work is
+progress_bar how far long work is
 ending       exit status, and one line that says why
 
 What takes long to import is imported where it is used: ``--help`` and completion are to answer at once.

@@ -101,8 +101,10 @@ class Source:
 
 
 def _is_private(url: str) -> bool:
+    from ccgateway.client.sending import LOOPBACK
+
     parts = urlsplit(url)
-    return parts.scheme == "https" or parts.hostname in ("localhost", "127.0.0.1", "::1")
+    return parts.scheme == "https" or parts.hostname in LOOPBACK
 
 
 def _token_in(path: Path) -> str:

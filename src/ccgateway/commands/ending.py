@@ -84,10 +84,14 @@ def ending() -> Iterator[None]:
             good = sum(one.is_good for one in error.outcomes)
             note(f"{good} orders before that were carried out.")
         raise typer.Exit(status_of(error)) from None
+    except UnicodeEncodeError as error:
+        note(f"ccgateway: the output's encoding, {error.encoding}, lacks a character that is to be written.")
+        note("Set PYTHONIOENCODING=utf-8.")
+        raise typer.Exit(Status.FAILED) from None
     except ValueError as error:
         note(f"ccgateway: {error}")
         raise typer.Exit(Status.WRONG_USE) from None
-    except ModuleNotFoundError as error:
+    except ImportError as error:  # of what an extra or a proxy of the environment needs
         note(f"ccgateway: {error}")
         raise typer.Exit(Status.FAILED) from None
     except KeyboardInterrupt:

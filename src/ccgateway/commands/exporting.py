@@ -107,12 +107,10 @@ def _written(
     found: Export, file: Path, kind: FileFormat | None, asked: dict[str, object], *, overwrite: bool, what: str
 ) -> Status:
     from ccgateway.client import GatewayError
-    from ccgateway.commands.files import PartFile, to_stdout
-    from ccgateway.commands.progress import progress
+    from ccgateway.commands.destination import PartFile, to_stdout
+    from ccgateway.commands.progress_bar import progress
 
-    if kind is None:
-        by_suffix = file.suffix.removeprefix(".").lower()
-        kind = FileFormat(by_suffix) if by_suffix in set(FileFormat) else FileFormat.JSONL
+    kind = kind or _by_name(file)
     try:
         with progress(what, fills_stdout=file == STDOUT) as tell:
             if file == STDOUT:
@@ -134,10 +132,22 @@ def _written(
     return _told(end, file, what)
 
 
+def _by_name(file: Path) -> FileFormat:
+    """The format that the file's name says. Raises ``ValueError`` for one that says another."""
+    suffix = file.suffix.removeprefix(".").lower()
+    if not suffix or suffix == "ndjson":
+        return FileFormat.JSONL
+    if suffix not in set(FileFormat):
+        raise ValueError(f"{file}: there is no format {suffix}; there are {', '.join(FileFormat)}, or add --format to mean one")
+    return FileFormat(suffix)
+
+
 def _told(end: ExportEnd, file: Path, what: str) -> Status:
     if file != STDOUT:
         note(f"{file}: {end.rows} {what}" + ("" if end.complete else ", but not all: some sites are missing"))
     elif not end.complete:
         note(f"{end.rows} {what} were written, but not all: some sites are missing")
+    for one in end.notes:
+        note(f"note: {one}")
     status = warn_of_missing(end.missing)
     return status if end.complete else Status.INCOMPLETE

@@ -39,7 +39,7 @@ def jobs(
     count: Annotated[bool, typer.Option("--count", help="Only say how many match.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Write nothing rather than a list without a site.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show the newest again and again, until Ctrl-C.")] = False,
-    interval: Annotated[float, typer.Option(min=1, help="Seconds between two looks with --watch.")] = 5.0,
+    interval: Annotated[float, typer.Option(min=1, max=86400, help="Seconds between two looks with --watch.")] = 5.0,
     output: Output = Format.TABLE,
     columns: Columns = None,
     chosen: Filters,
@@ -78,7 +78,7 @@ def _list(gateway: Gateway, which: Filters, columns: list[str], limit: int | Non
 def _write(wanted: JobList, columns: list[str], output: Format, limit: int | None) -> Status:
     from ccgateway.client.frames import row_of
     from ccgateway.commands.output import write
-    from ccgateway.commands.progress import counted
+    from ccgateway.commands.progress_bar import counted
 
     written = 0
 

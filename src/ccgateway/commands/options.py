@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -57,7 +58,9 @@ def source(
     token_file: Annotated[
         Path | None, _place("--token-file", help="File with your token; else CCGATEWAY_TOKEN, the profile's, the keyring's.")
     ] = None,
-    timeout: Annotated[float, _place("--timeout", min=0.1, help="Seconds that one request may take: 60 if not said.")] = 60.0,
+    timeout: Annotated[
+        float, _place("--timeout", min=0.1, max=3600, help="Seconds that one request may take: 60 if not said.")
+    ] = 60.0,
 ) -> Source:
     """Where the gateway is, and who asks."""
     return Source(url, profile, token_file, timeout)
@@ -65,13 +68,17 @@ def source(
 
 def chosen(
     *,
-    user: Annotated[list[str] | None, _which("--user", "-u", help="Jobs of this user; may be repeated, as most.")] = None,
+    user: Annotated[
+        list[str] | None, _which("--user", "-u", help="Of this user; several with commas, or the option again, as most.")
+    ] = None,
     project: Annotated[list[str] | None, _which("--project", "-p", help="Of this project.")] = None,
     cluster: Annotated[list[str] | None, _which("--cluster", help="Of this cluster.")] = None,
     site: Annotated[list[str] | None, _which("--site", "-s", help="At this site.")] = None,
     state: Annotated[list[str] | None, _which("--state", help="In this state: running, completed, failed, ….")] = None,
-    since: Annotated[str | None, _which("--since", help="Started then or later: 7d (ago), 2024-06-01.")] = None,
-    until: Annotated[str | None, _which("--until", help="Started then or earlier, likewise.")] = None,
+    since: Annotated[
+        str | None, _which("--since", help="Started then or later: 7d (ago), 2024-06-01 or 2024-06-01T12:00 by your own clock.")
+    ] = None,
+    until: Annotated[str | None, _which("--until", help="Started then or earlier, likewise; a day is meant as a whole.")] = None,
     nodes: Annotated[str | None, _which("--nodes", help="Number of nodes: 4, 4.., ..16 or 4..16.")] = None,
     duration: Annotated[str | None, _which("--duration", help="Run time: 1h.., 30m..2h.")] = None,
     name: Annotated[str | None, _which("--name", help="With exactly this name.")] = None,
@@ -81,11 +88,29 @@ def chosen(
 ) -> Filters:
     """Which jobs."""
     given: dict[str, Any] = {
-        "user": user, "project": project, "cluster": cluster, "site": site, "state": state, "since": since, "until": until,
-        "nodes": nodes, "duration": duration, "name": name, "tag": tag, "node": node, "job_id": job_id,
+        "user": _each(user), "project": _each(project), "cluster": _each(cluster), "site": _each(site), "state": _each(state),
+        "since": _by_own_clock(since), "until": _by_own_clock(until, ends=True),
+        "nodes": nodes, "duration": duration, "name": name, "tag": tag, "node": _each(node), "job_id": _each(job_id),
     }  # fmt: skip
     found: Any = {key: value for key, value in given.items() if value not in (None, [])}
     return found  # type: ignore[no-any-return]
+
+
+def _each(values: list[str] | None) -> list[str]:
+    """The names in all values of an option, none of which can have a comma. An empty one stays, and fits no job."""
+    return [part.strip() for value in values or () for part in value.split(",")]
+
+
+def _by_own_clock(text: str | None, *, ends: bool = False) -> str | None:
+    """A time without a zone is by the clock that tables go by, too; ``ends``: a day means its last second. Other texts stay."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+        if moment.tzinfo is not None:
+            return text
+        is_day = len(text or "") <= len("2024-06-01")
+        return (moment + timedelta(days=1, seconds=-1) if ends and is_day else moment).astimezone().isoformat()
+    except (ValueError, OverflowError, OSError):
+        return text
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:

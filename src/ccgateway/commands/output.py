@@ -15,6 +15,7 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ccgateway.commands.ending import note
 from ccgateway.commands.options import Format
 from ccgateway.errors import clean
 
@@ -157,6 +158,8 @@ def _write_table(rows: Iterable[Row], columns: Sequence[str], *, is_wide: bool) 
 
     found = list(rows)
     if not found:
+        if sys.stdout.isatty():  # a script sees it by itself
+            note("There is nothing to show.")
         return
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     if width is not None and not is_wide:
@@ -166,7 +169,13 @@ def _write_table(rows: Iterable[Row], columns: Sequence[str], *, is_wide: bool) 
     console = Console(file=(text := io.StringIO()), width=1 << 20, highlight=False)
     console.print(table(found, columns, None))
     for line in text.getvalue().splitlines():
-        sys.stdout.write(line.rstrip() + "\n")
+        sys.stdout.write(_writable(line.rstrip()) + "\n")
+
+
+def _writable(text: str) -> str:
+    """What the output's encoding lacks is shown as a question mark: a table is for people."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
 
 
 _SPARKS = "▁▂▃▄▅▆▇█"

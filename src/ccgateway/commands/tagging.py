@@ -36,7 +36,7 @@ def tag(
         ids = _ids(jobs)
         with source.gateway() as gateway:
             from ccgateway.commands.output import write
-            from ccgateway.commands.progress import counted
+            from ccgateway.commands.progress_bar import counted
 
             write_tags = gateway.untag if remove else gateway.tag
             outcomes = list(counted(write_tags(ids, tag, idempotency_key=key), "jobs"))

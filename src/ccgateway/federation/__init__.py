@@ -20,7 +20,7 @@ write_calls a call that writes: admitted, once for its key, finished whoever wai
 commands    write commands, executed in chains by job
 routing     which site a write goes to, and which job is meant
 provisional which job is meant by an id that the gateway gave
-admission   how much one caller may write
+write_rates how much one caller may write
 idempotency a call with an idempotency key happens once
 audit       one line for every write
 progress    what each command of a call has come to so far

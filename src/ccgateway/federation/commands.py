@@ -25,7 +25,16 @@ from ccgateway.site.writing import Writer
 from ccgateway.telemetry import Troubles
 from ccgateway.traffic.scopes import never_refused
 
-__all__ = ["CommandExecutor", "Execute", "InvalidationScope", "Invalidator", "WriteCommand", "WriteOperation", "chained"]
+__all__ = [
+    "CommandExecutor",
+    "Execute",
+    "InvalidationScope",
+    "Invalidator",
+    "WriteCall",
+    "WriteCommand",
+    "WriteOperation",
+    "chained",
+]
 
 log = logging.getLogger("ccgateway.federation.orders")  # as operators know it
 
@@ -57,15 +66,29 @@ class Invalidator(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class WriteCall:
+    """How the caller asks: under which request id it is told in the logs, and its idempotency key, if it sent one.
+
+    The same key with the same commands gives the recorded results, and sends nothing; with other commands it is refused
+    (``CONFLICT``). Of several writes of one document under its key, ``part`` tells one from the others, and ``document`` is what
+    all of it has to be equal in.
+    """
+
+    request_id: str
+    idempotency_key: str | None = None
+    part: int = 0
+    document: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class WriteOperation:
-    """What a call is to do (``name``): for whom, under which request id and idempotency key, until when, and if it is meant."""
+    """What a call is to do (``name``): for whom, how that one asked, until when, and if it is meant."""
 
     caller: Principal
-    request_id: str
+    call: WriteCall
     name: str
     deadline: Deadline
     dry_run: bool = False
-    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +192,7 @@ class CommandExecutor:
     def audit_result(self, operation: WriteOperation, detail: str, result: WriteResult, *, local: str | None = None) -> None:
         """Writes the audit log's line."""
         self.audit.note(
-            request_id=operation.request_id, caller=operation.caller.subject, local=local, operation=operation.name,
+            request_id=operation.call.request_id, caller=operation.caller.subject, local=local, operation=operation.name,
             detail=detail, result=result, dry_run=operation.dry_run,
         )  # fmt: skip
 

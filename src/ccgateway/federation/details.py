@@ -65,8 +65,7 @@ class Details:
                 raise found
             return [] if found is None else [found]
 
-        found, reports = await self.lookups.of_each(caller, sites, policy, ask)
-        self.lookups.drop_duplicates(found, reports)
+        found, reports = await self.lookups.of_each_instance(caller, sites, policy, ask)
         return Answer([SiteUser(site, user) for site, users in found.items() for user in users], reports)
 
     async def _of_jobs(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from math import isfinite
+
+from msgspec import structs
 
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
 from ccgateway.federation.lookups import Lookups
@@ -12,7 +14,7 @@ from ccgateway.federation.questions import Policy, SiteReport
 from ccgateway.federation.statistics import configs_of, insist, report_counted
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import Cluster
-from ccgateway.jobs.conditions import check_patterns, conditions_of
+from ccgateway.jobs.conditions import check_sizes, conditions_of
 from ccgateway.jobs.filters import JobFilter
 from ccgateway.jobs.statistics.footprints import (
     Footprints,
@@ -99,8 +101,7 @@ class JobFootprints:
             hidden[site.name] = site.hides_others(context.credential)
             return [await site.footprints(context, wanted, budget=self._budget)]
 
-        found, reports = await self.lookups.of_each(caller, question.sites, question.policy, ask)
-        self.lookups.drop_duplicates(found, reports)
+        found, reports = await self.lookups.of_each_instance(caller, question.sites, question.policy, ask)
         for report in reports:
             if report.site in found:
                 part = found[report.site][0]
@@ -132,14 +133,15 @@ class JobFootprints:
             )  # fmt: skip
             return [await site.heatmap(context, own, budget=self._budget)]
 
-        found, reports = await self.lookups.of_each(caller, question.sites, question.policy, ask)
-        self.lookups.drop_duplicates(found, reports)
+        found, reports = await self.lookups.of_each_instance(caller, question.sites, question.policy, ask)
         insist(reports, self.lookups.registry, question.policy)
         return HeatmapAnswer(added([part for (part,) in found.values()], wanted.rows, wanted.cols), reports)
 
     async def summaries(self, question: MetricsQuestion, metrics: Sequence[str] | None, caller: Principal) -> SummariesAnswer:
-        """The statistics of every job that matches, oldest first, ties by site."""
+        """The statistics of every job that matches, oldest first, ties by site. A job has none of a metric that its cluster does
+        not measure: some releases say zeros then."""
         self._check(question, caller)
+        clusters = await self._clusters(question, caller) if metrics else {}
         wanted = SummariesWanted(tuple(question.filters), None if metrics is None else tuple(dict.fromkeys(metrics)))
         hidden: dict[str, bool] = {}
 
@@ -147,14 +149,16 @@ class JobFootprints:
             hidden[site.name] = site.hides_others(context.credential)
             return [await site.summaries(context, wanted, budget=self._budget)]
 
-        found, reports = await self.lookups.of_each(caller, question.sites, question.policy, ask)
-        self.lookups.drop_duplicates(found, reports)
+        found, reports = await self.lookups.of_each_instance(caller, question.sites, question.policy, ask)
         for report in reports:
             if report.site in found:
                 part = found[report.site][0]
                 report_counted(report, part, len(part.jobs), is_hidden=hidden[report.site])
         insist(reports, self.lookups.registry, question.policy)
-        items = [SiteSummary(site, job) for site, (part,) in found.items() for job in part.jobs]
+        items = []
+        for site, (part,) in found.items():
+            measured = {one.name: {config.name for config in configs_of(one)} for one in clusters.get(site, ())}
+            items += [SiteSummary(site, _measured(job, measured.get(job.cluster))) for job in part.jobs]
         return SummariesAnswer(sorted(items, key=lambda one: (one.job.start_time, one.site, one.job.id)), reports)
 
     @property
@@ -162,19 +166,32 @@ class JobFootprints:
         return min(self.lookups.limits.scan_budget, self.lookups.limits.page_jobs)
 
     def _check(self, question: MetricsQuestion, caller: Principal) -> None:
-        check_patterns(question.filters)
+        check_sizes(question.filters)
         for one in self.lookups.registry.chosen(question.sites, caller):
             conditions_of(question.filters, one.name)
 
     async def _units(self, question: MetricsQuestion, metrics: Sequence[str], caller: Principal) -> dict[str, _Units]:
+        clusters = await self._clusters(question, caller)
+        return {metric: _Units(metric, _units_at(metric, clusters)) for metric in metrics}
+
+    async def _clusters(self, question: MetricsQuestion, caller: Principal) -> Mapping[str, Sequence[Cluster]]:
+        """The clusters of each site that tells them."""
+
         async def ask(site: Site, context: CallContext) -> list[Cluster]:
             return await site.clusters(context, with_partitions=False)
 
         try:
             found, _ = await self.lookups.of_each(caller, question.sites, Policy.PARTIAL, ask)
         except FederationError:
-            found = {}
-        return {metric: _Units(metric, _units_at(metric, found)) for metric in metrics}
+            return {}
+        return found
+
+
+def _measured(job: JobSummary, metrics: Set[str] | None) -> JobSummary:
+    """The job without statistics of metrics that its cluster does not have, where it is known which it has."""
+    if metrics is None or job.stats.keys() <= metrics:
+        return job
+    return structs.replace(job, stats={name: its for name, its in job.stats.items() if name in metrics})
 
 
 def _units_at(metric: str, found: Mapping[str, Sequence[Cluster]]) -> dict[str, set[_Unit]]:

@@ -88,7 +88,7 @@ class Gateway:
         self._metrics = JobMetrics(registry, provisionals)
         self._statistics = Statistics(self._lookups)
         self._footprints = JobFootprints(self._lookups)
-        router = WriteRouter(registry, limits.scan_budget, provisionals)
+        router = WriteRouter(registry, duplicates, limits.scan_budget, provisionals)
         self._nodes = Nodes(self._lookups, router)
         self._details = Details(self._lookups)
         self._configurations = Configurations(configuration_store or TtlStore("configuration"))

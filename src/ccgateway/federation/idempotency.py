@@ -12,6 +12,7 @@ import msgspec
 from ccgateway.cache.ttl_store import CLAIM_FOR, TtlStore, new_holder
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, RequestError
+from ccgateway.federation.commands import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.writes import WriteOutcome, WriteResult
 from ccgateway.telemetry import Troubles
@@ -26,6 +27,8 @@ PAUSES = (0.05, 0.25)
 BEAT = 1.0
 #: what the troubles call it
 PART = "idempotency keys"
+
+OTHERWISE_USED = "This idempotency key was used for another request."
 
 #: what it takes to try one secret against its digest: 16 MiB and some 50 ms
 _COST = 1 << 14
@@ -72,17 +75,20 @@ class IdempotencyGuard:
         self._keep_for, self._wait_for = keep_for, wait_for
 
     async def run(
-        self, key: str | None, caller: Principal, request: Sequence[object], work: Callable[[], Awaitable[list[WriteResult]]]
+        self, call: WriteCall, caller: Principal, request: Sequence[object], work: Callable[[], Awaitable[list[WriteResult]]]
     ) -> list[WriteResult]:
-        """What ``work`` comes to, or came to before. ``CONFLICT`` if the key was used for another ``request`` or at other
-        instances, or another is still at it when one has waited long enough."""
+        """What ``work`` comes to, or came to before. ``CONFLICT`` if the call's key was used for another ``request``, in another
+        document or at other instances, or another is still at it when one has waited long enough."""
+        key = call.idempotency_key
         if key is None:
             return await work()
         if not 0 < len(key) <= LONGEST_KEY:
             raise RequestError(Code.BAD_REQUEST, f"An idempotency key has 1 to {LONGEST_KEY} characters.")
-        name = sha256(msgspec.json.encode([caller.subject, key])).hexdigest()
-        digest = sha256(msgspec.json.encode(request, order="deterministic")).digest()
         holder = new_holder()
+        if call.part:
+            await self._hold_document(call, caller, holder)
+        name = _name(caller, key, call.part)
+        digest = sha256(msgspec.json.encode(request, order="deterministic")).digest()
         recorded = await self._claim(name, digest, holder, Deadline.after(self._wait_for))
         if recorded is not None:
             return recorded
@@ -95,6 +101,15 @@ class IdempotencyGuard:
         is_nothing = all(one.outcome is WriteOutcome.FAILED and one.retryable for one in results)
         await self._settle(name, digest, holder, None if is_nothing else results)
         return results
+
+    async def _hold_document(self, call: WriteCall, caller: Principal, holder: bytes) -> None:
+        """The key is that document's from now on: parts that another one has more must not happen under it."""
+        name, digest = _name(caller, call.idempotency_key, 0), sha256(call.document.encode()).digest()
+        found = await self._store.claim(name, digest, holder)
+        if not found.fits:
+            raise RequestError(Code.CONFLICT, OTHERWISE_USED)
+        if found.is_granted:
+            await self._store.complete(name, digest, holder, b"", self._keep_for)
 
     async def _settle(self, name: str, digest: bytes, holder: bytes, results: list[WriteResult] | None) -> None:
         """Records the results, or (``None``) gives the key back. Never fails: the write was made, whatever becomes of this."""
@@ -131,7 +146,7 @@ class IdempotencyGuard:
         while True:
             found = await self._store.claim(name, digest, holder)
             if not found.fits:
-                raise RequestError(Code.CONFLICT, "This idempotency key was used for another request.")
+                raise RequestError(Code.CONFLICT, OTHERWISE_USED)
             if found.is_granted:
                 return None
             if found.result is not None:
@@ -155,3 +170,8 @@ class IdempotencyGuard:
             message = "This idempotency key was used at an instance that the site's name does not stand for here."
             raise RequestError(Code.CONFLICT, message)
         return record.results
+
+
+def _name(caller: Principal, key: str | None, part: int) -> str:
+    """What the store calls that part of what a key of the caller's stands for; 0: the whole."""
+    return sha256(msgspec.json.encode([caller.subject, key, part])).hexdigest()

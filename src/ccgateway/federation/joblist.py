@@ -18,7 +18,7 @@ from ccgateway.federation.questions import EVERYTHING, JobListAnswer, JobListQue
 from ccgateway.federation.readahead import ReadAheadCache
 from ccgateway.federation.scatter import must_answer, patience_of
 from ccgateway.identity.principal import Principal
-from ccgateway.jobs.conditions import LATEST, check_patterns, conditions_of
+from ccgateway.jobs.conditions import LATEST, check_sizes, conditions_of
 from ccgateway.jobs.model import JOB_TEXTS, JobRow
 from ccgateway.jobs.ordering import Cursor, SortPlan, before_second, digest_of, position_of, sort_plan
 from ccgateway.settings import LimitSettings
@@ -51,7 +51,7 @@ class JobList:
     async def page(self, question: JobListQuestion, caller: Principal) -> JobListAnswer:
         """One page. Raises ``RequestError``, or ``FederationError`` where the policy forbids the answer."""
         plan = sort_plan(question.order)
-        check_patterns(question.filters)
+        check_sizes(question.filters)
         digest = digest_of(question.filters, question.order, question.sites)
         request = _ListRequest(
             question,
@@ -207,7 +207,7 @@ class JobList:
             return None if tally is None else PushdownResult(tally.scanned, tally.jobs)
 
         await push_down(merge, count)
-        await merge.collect(math.inf)
+        await merge.count()
         return merge
 
     def _counted(self, merge: Merge) -> _Count:
@@ -218,7 +218,7 @@ class JobList:
         if gaps:
             return _Count(None, tuple(gaps), _costs(merge))
         pushed = sum(source.pushed_down.count for source in merge.sources if source.pushed_down is not None)
-        return _Count(len(merge.ready) + pushed, (), _costs(merge))
+        return _Count(merge.counted + len(merge.ready) + pushed, (), _costs(merge))
 
     # --- the merge
 
@@ -374,6 +374,8 @@ def _ordered(plan: SortPlan, rows: Sequence[JobRow], cursor: Cursor | None) -> l
 async def _open(source: MergeSource, site: Site, wanted: JobsWanted, latest: int, until: Deadline, *, insists: bool) -> None:
     try:
         context = await source.instance.context(source.caller, until, insists=insists)
+        if (failure := source.instance.known_failure(context)) is not None:
+            raise failure
         source.stream = JobStream(site, context, wanted, latest=latest)
     except SiteError as error:
         source.fail(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, RequestError, SiteError
@@ -40,6 +40,9 @@ from ccgateway.site.tagging import list_tags
 __all__ = ["Lookups"]
 
 T = TypeVar("T")
+#: how one site is asked for a list, and what all gave, by name, with a report of each
+_Asking: TypeAlias = Callable[[Site, CallContext], Awaitable[list[T]]]
+_Found: TypeAlias = tuple[dict[str, list[T]], list[SiteReport]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +107,7 @@ class Lookups:
         async def ask(site: Site, context: CallContext) -> list[Cluster]:
             return await site.clusters(context, with_partitions=with_partitions)
 
-        by_site, reports = await self.of_each(caller, sites, policy, ask)
-        self.drop_duplicates(by_site, reports)
+        by_site, reports = await self.of_each_instance(caller, sites, policy, ask)
         items = [SiteCluster(name, cluster) for name, clusters in by_site.items() for cluster in clusters]
         return Answer(items, reports)
 
@@ -115,8 +117,7 @@ class Lookups:
         async def ask(site: Site, context: CallContext) -> list[User]:
             return await site.users(context)
 
-        by_site, reports = await self.of_each(caller, sites, policy, ask)
-        self.drop_duplicates(by_site, reports)
+        by_site, reports = await self.of_each_instance(caller, sites, policy, ask)
         return Answer([SiteUser(name, user) for name, users in by_site.items() for user in users], reports)
 
     async def tags(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[SiteTag]:
@@ -165,8 +166,9 @@ class Lookups:
         instances: Sequence[Site],
         ask: Callable[[Site, CallContext], Awaitable[T]],
         policy: Policy,
+        deadline: Deadline | None = None,
     ) -> dict[str, T | SiteError]:
-        deadline = Deadline.of_request(self.limits.request_timeout)
+        deadline = deadline or Deadline.of_request(self.limits.request_timeout)
         asks: list[Ask[T]] = []
         for instance in instances:
             own = deadline.within(instance.settings.timeout)
@@ -177,13 +179,16 @@ class Lookups:
         return {instance.name: answered[instance.name] for instance in instances}
 
     async def of_each(
-        self,
-        caller: Principal,
-        sites: Sequence[str] | None,
-        policy: Policy,
-        ask: Callable[[Site, CallContext], Awaitable[list[T]]],
-    ) -> tuple[dict[str, list[T]], list[SiteReport]]:
+        self, caller: Principal, sites: Sequence[str] | None, policy: Policy, ask: _Asking[T], deadline: Deadline | None = None
+    ) -> _Found[T]:
         """What every site gives to ``ask``, by name, and a report of each. Raises ``FederationError`` as ``judge``."""
+        by_site, reports = await self._asked(caller, sites, policy, ask, deadline)
+        judge(reports, self.registry, policy, is_empty=not any(by_site.values()))
+        return by_site, reports
+
+    async def _asked(
+        self, caller: Principal, sites: Sequence[str] | None, policy: Policy, ask: _Asking[T], deadline: Deadline | None
+    ) -> _Found[T]:
         loop = asyncio.get_running_loop()
         instances = self.registry.chosen(sites, caller)
         reports = {instance.name: SiteReport(instance.name, instance.number) for instance in instances}
@@ -196,23 +201,48 @@ class Lookups:
                 report.elapsed, report.calls, report.cache_age = loop.time() - started, context.stats.calls, context.stats.age
 
         by_site: dict[str, list[T]] = {}
-        for name, outcome in (await self._scattered(caller, instances, measured, policy)).items():
+        for name, outcome in (await self._scattered(caller, instances, measured, policy, deadline)).items():
             if isinstance(outcome, SiteError):
                 reports[name].note_failure(outcome)
             else:
                 by_site[name] = outcome
-        judge(list(reports.values()), self.registry, policy, is_empty=not any(by_site.values()))
         return by_site, list(reports.values())
 
-    def drop_duplicates(self, by_site: dict[str, list[T]], reports: list[SiteReport]) -> None:
-        """What one and the same instance gave twice is given once."""
-        for report in reports:
-            others = [self.registry.one(site) for site in by_site if site != report.site]
-            original = self.duplicates.original_of(self.registry.one(report.site), others)
-            if report.site in by_site and original is not None:
-                del by_site[report.site]
-                report.status, report.code = ReportStatus.SKIPPED, Code.DUPLICATE_SITE
-                report.message = f"The same instance as site {original.name}, which stands for both. Configure it once."
+    async def of_each_instance(
+        self, caller: Principal, sites: Sequence[str] | None, policy: Policy, ask: _Asking[T], deadline: Deadline | None = None
+    ) -> _Found[T]:
+        """The same, but what one and the same instance gave twice is given once: by the site that is shown all of it, or else by
+        that of lower number, and then something may be missing."""
+        shown: dict[str, str] = {}
+
+        async def noted(instance: Site, context: CallContext) -> list[T]:
+            shown[instance.name] = context.credential.visibility
+            return await ask(instance, context)
+
+        by_site, reports = await self._asked(caller, sites, policy, noted, deadline)
+        of_site = {report.site: report for report in reports if report.site in by_site}
+        kept: list[Site] = []
+        for instance in sorted(map(self.registry.one, of_site), key=lambda one: one.number):
+            same = next((other for other in kept if self.duplicates.are_one(other, instance)), None)
+            if same is None:
+                kept.append(instance)
+                continue
+            is_wider = shown[instance.name] == "all" != shown[same.name]
+            stays, goes = (instance, same) if is_wider else (same, instance)
+            kept[kept.index(same)] = stays
+            del by_site[goes.name]
+            _note_duplicate(of_site[goes.name], stays.name, is_all=shown[stays.name] in ("all", shown[goes.name]))
+        judge(reports, self.registry, policy, is_empty=not any(by_site.values()))
+        return by_site, reports
+
+
+def _note_duplicate(report: SiteReport, original: str, *, is_all: bool) -> None:
+    """``is_all``: whether the other site gave all that this one did."""
+    message = f"The same instance as site {original}, which stands for both."
+    if is_all:
+        report.status, report.code, report.message = ReportStatus.SKIPPED, Code.DUPLICATE_SITE, message
+    else:
+        report.note_gap(Code.DUPLICATE_SITE, f"{message} What only this one's account is shown is missing.")
 
 
 def _in_context(

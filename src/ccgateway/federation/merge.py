@@ -18,8 +18,8 @@ from ccgateway.jobs.conditions import EARLIEST
 from ccgateway.jobs.model import JobKey, JobRow
 from ccgateway.jobs.ordering import Position, in_total_order, position_of, take_through
 from ccgateway.site.queries.completing import Completed
-from ccgateway.site.reading import JobStream
-from ccgateway.traffic.scopes import RequestScope, current_scope, give_way
+from ccgateway.site.reading import ROW_BYTES, JobStream
+from ccgateway.traffic.scopes import RequestScope, current_scope, give_way, let_go
 
 __all__ = ["Merge", "push_down"]
 
@@ -29,6 +29,8 @@ FIRST_PAGE = 1000
 CUT_OFF = 10
 #: the first page of a scan, when nothing is known of how many rows will match
 FIRST_SCAN = 100
+#: jobs that are in hand while all are counted
+COUNTED_AT_ONCE = 20_000
 #: jobs read beyond which a request is a deep one
 DEEP = 10_000
 
@@ -40,6 +42,7 @@ class Merge:
     ``after``: where the list begins. ``ready``: final jobs in total order. ``stopped_at``: the second down to which the answer is
     complete when the budget ended it, else ``None``. ``answered``: whether any site has answered yet. ``pages``: which page of
     the list this is, from 1. ``snapshot``: a moment before its first row was read; ``None`` if it must not be kept open.
+    ``counted``: jobs that were ready, and are no longer there (``count``).
     """
 
     sources: list[MergeSource]
@@ -52,6 +55,7 @@ class Merge:
     stopped_at: int | None = None
     pages: int = 1
     snapshot: TagSnapshot | None = None
+    counted: int = 0
 
     async def collect(self, want: float) -> None:
         """Reads until ``want`` jobs are known, all but the last of them ready (``math.inf``: until all are)."""
@@ -70,6 +74,14 @@ class Merge:
                 await scope.deepen(self.sources[0].deadline)
             await self._read(readable, want)
             await give_way()
+
+    async def count(self) -> None:
+        """Reads everything, and lets go of it as soon as it is counted."""
+        while not self.exhausted and self.stopped_at is None:
+            await self.collect(COUNTED_AT_ONCE)
+            self.counted += len(self.ready)
+            let_go(ROW_BYTES * len(self.ready))
+            self.ready = []
 
     async def complete(self, attributes: frozenset[str], size: int) -> bool:
         """Completes the first ``size`` of the ready jobs where they lack some of the attributes. Whether any of them is gone."""
@@ -125,6 +137,7 @@ class Merge:
     def begin_page(self, given: int, deadline: Deadline) -> None:
         """Goes on to the next page after ``given`` jobs: new reports, new deadlines, budgets from the start."""
         self.pages += 1
+        self.answered = False
         self.ready = self.ready[given:]
         self.sources = [source.for_next_page(deadline) for source in self.sources]
 

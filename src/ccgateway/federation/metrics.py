@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ccgateway.deadline import Deadline
-from ccgateway.errors import Code, GatewayError, RequestError, SiteError, clean
+from ccgateway.errors import Code, GatewayError, RequestError, SiteError, clean, forget_frames
 from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.questions import JobMetricsAnswer, SiteReport
 from ccgateway.identity.principal import Principal
@@ -106,6 +106,7 @@ class JobMetrics:
                 budget.take(jobs[place].site, answer.pieces)
                 outcomes[place] = answer
             except GatewayError as error:
+                forget_frames(error)
                 outcomes[place] = error
 
         async def of_site(instance: Site, waiting: deque[int], until: Deadline) -> None:
@@ -129,6 +130,7 @@ class JobMetrics:
                         raise budget.error()
                     settle(place, await self._read(instance, jobs[place], wanted, caller, until))
                 except GatewayError as error:
+                    forget_frames(error)
                     outcomes[place] = error
                     if error.code in _OF_THE_SITE:
                         outcomes.update(dict.fromkeys(waiting, error))
@@ -177,7 +179,7 @@ def _answer(instance: Site, context: CallContext, wanted: MetricsWanted, found: 
     report.elapsed, report.calls, report.returned = seconds, context.stats.calls, len(found.pieces)
     report.cache_age = context.stats.age
     report.notes = [clean(note) for note in (*found.notes, *_notes(wanted, found.pieces))]
-    return JobMetricsAnswer(found.pieces, report, found.job)
+    return JobMetricsAnswer(found.pieces, report, found.job, found.forms)
 
 
 def _notes(wanted: MetricsWanted, pieces: Sequence[MetricPiece]) -> list[str]:

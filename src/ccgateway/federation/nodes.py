@@ -95,8 +95,7 @@ class Nodes:
 
     async def global_metrics(self, caller: Principal, *, sites: Sequence[str] | None, policy: Policy) -> Answer[GlobalMetric]:
         """Every metric once, by name, and the clusters of all sites that have it."""
-        by_site, reports = await self.lookups.of_each(caller, sites, policy, queries.global_metrics)
-        self.lookups.drop_duplicates(by_site, reports)
+        by_site, reports = await self.lookups.of_each_instance(caller, sites, policy, queries.global_metrics)
         merged: dict[str, GlobalMetric] = {}
         for site, some in by_site.items():
             for metric in some:
@@ -114,25 +113,25 @@ class Nodes:
         policy: Policy,
         ask: Callable[[Site, CallContext], Awaitable[list[T]]],
     ) -> tuple[dict[str, list[T]], list[SiteReport]]:
-        cluster = cluster_named(filters)
+        cluster, deadline = cluster_named(filters), self._deadline()
         if sites is None and cluster is not None:
-            deadline = Deadline.after(self.lookups.limits.request_timeout)
             open_to = {site.name for site in self.lookups.registry.open_to(caller)}
             sites = [site.name for site in await self.router.having(cluster, caller, deadline) if site.name in open_to] or None
         try:
-            by_site, reports = await self.lookups.of_each(caller, sites, policy, ask)
+            return await self.lookups.of_each_instance(caller, sites, policy, ask, deadline)
         except FederationError as error:
             # whoever asks for more in the same document is told the rest
             if policy is Policy.STRICT or any(cause.code is not Code.UNSUPPORTED for cause in error.causes):
                 raise
             return {}, [self._lacking(cause) for cause in error.causes]
-        self.lookups.drop_duplicates(by_site, reports)
-        return by_site, reports
 
     def _lacking(self, cause: SiteError) -> SiteReport:
         report = SiteReport(cause.site, self.lookups.registry.one(cause.site).number)
         report.note_failure(cause)
         return report
+
+    def _deadline(self) -> Deadline:
+        return Deadline.of_request(self.lookups.limits.request_timeout)
 
     # --- at one site
 
@@ -142,7 +141,7 @@ class Nodes:
         async def ask(instance: Site, context: CallContext) -> Node | None:
             return await queries.node_by_id(instance, context, db_id)
 
-        node = await self._at(self.lookups.registry.one(site), caller, Deadline.after(self.lookups.limits.request_timeout), ask)
+        node = await self._at(self.lookups.registry.one(site), caller, self._deadline(), ask)
         if node is None:
             raise RequestError(Code.NOT_FOUND, f"Site {site} has no node {db_id}.")
         return _of_site(node, site)
@@ -154,7 +153,7 @@ class Nodes:
         async def ask(instance: Site, context: CallContext) -> list[Node]:
             return await queries.list_nodes(instance, context, [wanted], with_meta=True)
 
-        deadline = Deadline.after(self.lookups.limits.request_timeout)
+        deadline = self._deadline()
         for node in await self._at(self.lookups.registry.one(site), caller, deadline, ask):
             if (node.cluster, node.hostname) == (cluster, hostname):
                 return _of_site(node, site)
@@ -166,7 +165,7 @@ class Nodes:
         async def ask(instance: Site, context: CallContext, _cluster: Cluster) -> list[Count]:
             return await queries.allocated_nodes(instance, context, cluster)
 
-        return await self._of_cluster(cluster, site, caller, ask, Deadline.after(self.lookups.limits.request_timeout))
+        return await self._of_cluster(cluster, site, caller, ask, self._deadline())
 
     async def node_metrics(
         self, wanted: NodeMetricsWanted, site: str | None, caller: Principal, *, budget: MetricsBudget

@@ -26,14 +26,18 @@ __all__ = ["Provisionals"]
 NOTED_FOR = 86_400.0
 
 
-class _Note(msgspec.Struct, array_like=True):
+#: jobs of one site with one number that start in the same second, and so have one id
+MOST_ALIKE = 20
+
+
+class _Note(msgspec.Struct, array_like=True, frozen=True):
     site: str
     cluster: str
     job_id: int
     start_time: int
 
 
-_NOTE = msgspec.json.Decoder(_Note)
+_NOTES = msgspec.json.Decoder(list[_Note])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +48,34 @@ class Provisionals:
 
     async def note(self, key: JobKey) -> None:
         """The job of that key was started, and its site does not show it yet."""
-        text = msgspec.json.encode(_Note(*key))
-        for name in (f"started:{key.site}:{provisional_id(key)}", f"started:{key.job_id}"):
-            await self.store.set(name, text, NOTED_FOR)
+        by_id = f"started:{key.site}:{provisional_id(key)}"
+        alike = [one for one in await self._noted(by_id) if one != key][: MOST_ALIKE - 1]
+        for name, keys in ((by_id, [key, *alike]), (f"started:{key.job_id}", [key])):
+            await self.store.set(name, msgspec.json.encode([_Note(*one) for one in keys]), NOTED_FOR)
 
-    async def key(self, site: str, db_id: int) -> JobKey | None:
-        """The key that was noted for that id."""
-        found = await self._noted(f"started:{site}:{db_id}")
-        return found if found is not None and found.site == site and provisional_id(found) == db_id else None
+    async def key(self, site: str, db_id: int, cluster: str | None = None) -> JobKey | None:
+        """The key that was noted for that id, of ``cluster`` if that is known. ``AMBIGUOUS_JOB`` where several clusters of the
+        site have started a job of that number in the same second: then these have one id."""
+        noted = await self._noted(f"started:{site}:{db_id}")
+        fitting = [one for one in noted if one.site == site and provisional_id(one) == db_id and cluster in (None, one.cluster)]
+        newest = {one.cluster: one for one in reversed(fitting)}
+        if len(newest) > 1:
+            message = f"Jobs of several clusters have this provisional id ({', '.join(sorted(newest))}): name the cluster too."
+            raise SiteError(Code.AMBIGUOUS_JOB, site, message)
+        return next(iter(newest.values()), None)
 
     async def newest(self, job_id: int) -> JobKey | None:
         """The job of that number that was started last, at whichever site."""
         found = await self._noted(f"started:{job_id}")
-        return found if found is not None and found.job_id == job_id else None
+        return found[0] if found and found[0].job_id == job_id else None
 
-    async def _noted(self, name: str) -> JobKey | None:
+    async def _noted(self, name: str) -> list[JobKey]:
         text = await self.store.get(name)
         try:
-            note = _NOTE.decode(text) if text is not None else None
+            notes = _NOTES.decode(text) if text is not None else []
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            return None
-        return JobKey(note.site, note.cluster, note.job_id, note.start_time) if note is not None else None
+            return []
+        return [JobKey(one.site, one.cluster, one.job_id, one.start_time) for one in notes]
 
     async def row(self, instance: Site, context: CallContext, db_id: int, attributes: frozenset[str]) -> JobRow:
         """The job as its site shows it now. ``NOT_FOUND``, to be asked again, while it does not."""
@@ -82,7 +93,7 @@ class Provisionals:
 
         ``CONFLICT`` where the rest of ``target`` names another job.
         """
-        key = await self.key(instance.name, db_id)
+        key = await self.key(instance.name, db_id, target.cluster)
         if key is None and (row := await job_of_provisional(instance, context, db_id, frozenset())) is not None:
             key = row.key
         if key is not None:

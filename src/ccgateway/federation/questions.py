@@ -12,7 +12,7 @@ from ccgateway.errors import Code, RequestError, SiteError
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.filters import JobFilter, JobOrder
-from ccgateway.jobs.metrics import JobRef, MetricPiece
+from ccgateway.jobs.metrics import Forms, JobRef, MetricPiece
 from ccgateway.jobs.model import JobRow, Tag
 from ccgateway.site.breaker import BreakerState
 from ccgateway.site.facts import Latency
@@ -160,11 +160,12 @@ class JobListAnswer:
 @dataclass(frozen=True, slots=True)
 class JobMetricsAnswer:
     """One job's metrics, in the order asked for, and what its site says about them (``report.notes``). ``job``: which one,
-    where that is known without another question to the site."""
+    where that is known without another question to the site; ``forms``: of pieces that are kept."""
 
     pieces: list[MetricPiece]
     report: SiteReport
     job: JobRef | None = None
+    forms: Forms | None = None
 
 
 @dataclass(frozen=True, slots=True)

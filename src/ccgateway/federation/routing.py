@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, FederationError, GatewayError, RequestError, SiteError
+from ccgateway.federation.duplicates import DuplicateSiteDetector
 from ccgateway.federation.provisional import Provisionals
 from ccgateway.federation.scatter import Ask, scatter
 from ccgateway.identity.principal import Principal
@@ -45,6 +46,7 @@ class WriteRouter:
     """Knows the sites' clusters, as they were last asked. ``budget``: jobs of a site that are looked through for one."""
 
     registry: Registry
+    duplicates: DuplicateSiteDetector
     budget: int
     provisionals: Provisionals
     _clusters: dict[str, tuple[frozenset[str], float]] = field(default_factory=dict)
@@ -52,7 +54,7 @@ class WriteRouter:
     def named(self, sites: Sequence[str] | None, caller: Principal) -> list[Site]:
         """The sites of a write that destroys. ``BAD_REQUEST`` if none is named, unless there is only one that it can be for."""
         if sites is None:
-            possible = self.registry.open_to(caller)
+            possible = self._possible(caller)
             if len(possible) == 1:
                 return possible
             names = ", ".join(site.name for site in possible) or "none are configured"
@@ -69,7 +71,7 @@ class WriteRouter:
         Parts of a key of which no job shows are given back as they are. Raises ``RequestError`` (``UNKNOWN_SITE``,
         ``UNKNOWN_CLUSTER``, ``AMBIGUOUS_CLUSTER``, ``AMBIGUOUS_JOB``) or what kept sites from being asked.
         """
-        if target.site is None and target.cluster is None and len(self.registry.open_to(caller)) != 1:
+        if target.site is None and target.cluster is None and len(self._possible(caller)) != 1:
             return await self._anywhere(target, caller, deadline, stops=stops)
         instance = await self.site_of(target.site, target.cluster or "", caller, deadline)
         return await self._at(instance, target, caller, deadline, stops=stops)
@@ -79,10 +81,17 @@ class WriteRouter:
         Raises ``UNKNOWN_SITE``, ``UNKNOWN_CLUSTER`` or ``AMBIGUOUS_CLUSTER``."""
         if site is not None:
             return self.registry.one(site)
-        possible = self.registry.open_to(caller)
+        possible = self._possible(caller)
         if len(possible) == 1:
             return possible[0]
         return await self.of_cluster(cluster, caller, deadline)
+
+    def _possible(self, caller: Principal) -> list[Site]:
+        return self._apart(self.registry.open_to(caller))
+
+    def _apart(self, sites: Sequence[Site]) -> list[Site]:
+        """Each instance once, whatever names it has."""
+        return [site for site in sites if self.duplicates.original_of(site, sites) is None]
 
     async def _at(self, instance: Site, target: Target, caller: Principal, deadline: Deadline, *, stops: bool) -> Route:
         whole = Target(
@@ -117,7 +126,7 @@ class WriteRouter:
             except GatewayError as error:
                 return error
 
-        outcomes = await asyncio.gather(*(look(instance) for instance in self.registry.open_to(caller)))
+        outcomes = await asyncio.gather(*(look(instance) for instance in self._possible(caller)))
         matches = [(pair[0], pair[1]) for pair in outcomes if isinstance(pair, tuple) and pair[1] is not None]
         if stops:
             running = [(instance, row) for instance, row in matches if row.state == "running"]
@@ -142,7 +151,7 @@ class WriteRouter:
 
     async def of_cluster(self, cluster: str, caller: Principal, deadline: Deadline) -> Site:
         """The one site that has the cluster. A site that cannot be asked and never could be is taken to have others."""
-        sites = await self.having(cluster, caller, deadline)
+        sites = self._apart(await self.having(cluster, caller, deadline))
         if len(sites) > 1:
             names = ", ".join(site.name for site in sites)
             raise RequestError(Code.AMBIGUOUS_CLUSTER, f"Sites {names} have a cluster {cluster[:60]!r}: name the site.")

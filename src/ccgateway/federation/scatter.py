@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ccgateway.deadline import Deadline
-from ccgateway.errors import Code, GatewayError, SiteError
+from ccgateway.errors import Code, GatewayError, SiteError, forget_frames
 from ccgateway.federation.questions import Policy
 from ccgateway.settings import LimitSettings
 from ccgateway.site.base import Site
@@ -68,7 +68,10 @@ async def scatter(
             async with ask.deadline.limit() as limit:
                 limits[name] = limit
                 shorten(ask)  # another one may have answered from memory before this one began
-                outcomes[name] = answer = await ask.run()
+                try:
+                    outcomes[name] = answer = await ask.run()
+                finally:
+                    del limits[name]  # it is over, and nobody may move it any more
         except TimeoutError:
             late = (
                 f"The site was over {patience:g} s slower than others." if name in hurried else "The site did not answer in time."
@@ -78,6 +81,7 @@ async def scatter(
             outcomes[name] = failure = SiteError(Code.TIMEOUT, name, late)
             ask.instance.health.note(failure)
         except SiteError as error:
+            forget_frames(error)
             outcomes[name] = error
         except GatewayError:
             raise
@@ -98,7 +102,7 @@ async def scatter(
 
     def shorten(ask: Ask[T]) -> None:
         name, limit = ask.instance.name, limits.get(ask.instance.name)
-        if ask.patient or limit is None or limit.expired() or name in outcomes:
+        if ask.patient or limit is None or limit.expired():
             return
         if (limit.when() or math.inf) > latest:
             limit.reschedule(latest)

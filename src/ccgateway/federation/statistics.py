@@ -11,7 +11,7 @@ from ccgateway.federation.lookups import Lookups
 from ccgateway.federation.questions import EVERYTHING, PageRequest, Policy, SiteReport
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import Cluster, MetricConfig
-from ccgateway.jobs.conditions import check_patterns, conditions_of
+from ccgateway.jobs.conditions import check_sizes, conditions_of
 from ccgateway.jobs.filters import JobFilter
 from ccgateway.jobs.statistics.counting import (
     DURATIONS,
@@ -21,6 +21,7 @@ from ccgateway.jobs.statistics.counting import (
     merge_histograms,
 )
 from ccgateway.jobs.statistics.figures import (
+    Amount,
     Exactness,
     Figure,
     Group,
@@ -152,7 +153,7 @@ class Statistics:
         return [outcomes[n] for n in range(len(questions))]
 
     async def _merged(self, question: StatisticsQuestion, caller: Principal) -> _Merged:
-        check_patterns(question.filters)
+        check_sizes(question.filters)
         registry, limits = self.lookups.registry, self.lookups.limits
         instances = registry.chosen(question.sites, caller)
         for one in instances:
@@ -181,8 +182,7 @@ class Statistics:
             return [found]
 
         hidden: dict[str, bool] = {}
-        found, reports = await self.lookups.of_each(caller, question.sites, question.policy, ask)
-        self.lookups.drop_duplicates(found, reports)
+        found, reports = await self.lookups.of_each_instance(caller, question.sites, question.policy, ask)
         parts = [part for (part,) in found.values()]
         for report in reports:
             if report.site in found:
@@ -305,7 +305,7 @@ def _answer(question: StatisticsQuestion, merged: _Merged) -> StatisticsAnswer:
     figures = sorted(question.figures)
     groups: list[Group] = list(merged.groups.values())
     if question.group_by is None:
-        groups = groups or [Group("")]
+        groups = groups or [Group("") if merged.reports else Group("", amounts={one.value: Amount.exact(0) for one in figures})]
     else:
         size, skip = None, 0
         if question.page is not None and question.page.size != EVERYTHING:

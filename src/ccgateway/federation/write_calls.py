@@ -12,27 +12,15 @@ from typing import Any
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, RequestError
-from ccgateway.federation.admission import Admission
 from ccgateway.federation.closing import NOT_SENT, Closing
 from ccgateway.federation.commands import CommandExecutor, WriteOperation
 from ccgateway.federation.idempotency import IdempotencyGuard
 from ccgateway.federation.progress import Progress, Subject
+from ccgateway.federation.write_rates import Admission
 from ccgateway.jobs.writes import MOST_ITEMS, WriteResult
 from ccgateway.telemetry.requests import Question, asked_for
 
-__all__ = ["WriteCall", "WriteCalls"]
-
-
-@dataclass(frozen=True, slots=True)
-class WriteCall:
-    """How the caller asks: under which request id it is told in the logs, and its idempotency key, if it sent one.
-
-    The same key with the same commands gives the recorded results for a day, and sends nothing; with other commands it is refused
-    (``CONFLICT``).
-    """
-
-    request_id: str
-    idempotency_key: str | None = None
+__all__ = ["WriteCalls"]
 
 
 @dataclass(slots=True)
@@ -73,7 +61,7 @@ class WriteCalls:
                 return [progress.results[number] for number in range(commands)]
 
         whole = (operation.name, request, operation.dry_run)
-        once = self.guard.run(operation.idempotency_key, operation.caller, whole, admitted)
+        once = self.guard.run(operation.call, operation.caller, whole, admitted)
         return await self._finish(once, operation, progress)
 
     async def _finish(

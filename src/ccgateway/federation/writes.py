@@ -11,7 +11,6 @@ from typing import TypeVar
 from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, GatewayError, RequestError
-from ccgateway.federation.admission import Admission
 from ccgateway.federation.audit import PART, Audit, AuditFile
 from ccgateway.federation.closing import Closing
 from ccgateway.federation.commands import (
@@ -19,6 +18,7 @@ from ccgateway.federation.commands import (
     Execute,
     InvalidationScope,
     Invalidator,
+    WriteCall,
     WriteCommand,
     WriteOperation,
     chained,
@@ -26,7 +26,8 @@ from ccgateway.federation.commands import (
 from ccgateway.federation.idempotency import IdempotencyGuard, secret_digest
 from ccgateway.federation.progress import Progress, Subject
 from ccgateway.federation.routing import Route, WriteRouter
-from ccgateway.federation.write_calls import WriteCall, WriteCalls
+from ccgateway.federation.write_calls import WriteCalls
+from ccgateway.federation.write_rates import Admission
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.roles import Ability, abilities
 from ccgateway.jobs.model import Tag
@@ -279,7 +280,7 @@ class Writes:
 
     def _operation(self, name: str, caller: Principal, call: WriteCall, *, dry_run: bool = False) -> WriteOperation:
         deadline = Deadline.after(self.limits.request_timeout)
-        return WriteOperation(caller, call.request_id, name, deadline, dry_run, call.idempotency_key)
+        return WriteOperation(caller, call, name, deadline, dry_run)
 
     async def _to_jobs(
         self,

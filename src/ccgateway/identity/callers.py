@@ -22,7 +22,7 @@ from ccgateway.identity.issuers import Issuer, Presented, TokenExpiredError, Tok
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import ApiKeySettings, Settings
 
-__all__ = ["API_KEY", "Callers", "hash_of"]
+__all__ = ["API_KEY", "Callers", "bearer_of", "hash_of"]
 
 log = logging.getLogger("ccgateway.callers")
 
@@ -35,7 +35,7 @@ END_OF_TIME = 1 << 53
 #: what an API key looks like: 32 random bytes behind a mark that scanners for secrets can find
 API_KEY = re.compile(r"ccg_[A-Za-z0-9_-]{43}")
 
-MISSING = "Say who you are: send a token as Authorization: Bearer or X-Auth-Token."
+MISSING = "Say who you are: send a token in the header Authorization, as Bearer, or in X-Auth-Token."
 REFUSED = "The token is not accepted."
 EXPIRED = "The token has expired."
 NOT_PROVED = "What the identity provider says of you is not accepted."
@@ -156,14 +156,19 @@ def _by_hash(sections: Mapping[str, ApiKeySettings]) -> Mapping[str, Principal]:
         if section.hash in found:
             problem = "is the same as another one's"
             raise SettingsError(f"api_keys.{name}.hash", problem, "Make a key for each: ccgateway key.")
-        found[section.hash] = Principal(
-            section.subject,
-            frozenset(section.roles),
-            issuer=f"api_keys.{name}",
-            site=section.site,
-            refuses_parts=section.partial == "refuse",
-        )
+        found[section.hash] = bearer_of(name, section)
     return found
+
+
+def bearer_of(name: str, section: ApiKeySettings) -> Principal:
+    """Who comes with the API key of that section."""
+    return Principal(
+        section.subject,
+        frozenset(section.roles),
+        issuer=f"api_keys.{name}",
+        site=section.site,
+        refuses_parts=section.partial == "refuse",
+    )
 
 
 def _unproven(settings: Settings) -> Principal | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import jwt
 
-from ccgateway.identity.keys import read_public_key
+from ccgateway.identity.ed25519 import read_public_key
 from ccgateway.identity.keysets import KeySource, OneKey, RemoteKeys
 from ccgateway.settings import IssuerSettings
 

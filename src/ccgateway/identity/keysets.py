@@ -18,8 +18,8 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ccgateway.errors import Code, RequestError
+from ccgateway.identity.ed25519 import ALGORITHM
 from ccgateway.identity.fetching import Fetcher, FetchError
-from ccgateway.identity.keys import ALGORITHM
 from ccgateway.settings import IssuerSettings
 
 __all__ = ["KeySource", "OneKey", "PublicKey", "RemoteKeys", "keys_in"]

@@ -38,8 +38,8 @@ log = logging.getLogger("ccgateway.callers")
 SECONDS, REFRESH = 5.0, 3600.0
 #: seconds between two tries to read it: the first, doubled up to the last
 FIRST_PAUSE, LAST_PAUSE = 1.0, 30.0
-#: codes that are being redeemed at any one time: of all, and of those that come from one network
-MOST_UNDER_WAY, MOST_OF_ONE = 64, 32
+#: codes that are being redeemed at any one time: from one network, of all from networks that have more than one, and of all
+MOST_OF_ONE, MOST_OF_SEVERAL, MOST_UNDER_WAY = 32, 64, 256
 #: characters of a code and of an ID token
 LONGEST_CODE = 4096
 
@@ -176,7 +176,7 @@ class RelyingParty:
             raise _refused("the answer is another issuer's")
         if not 0 < len(code) <= LONGEST_CODE:
             raise _refused("there is no code in the answer")
-        if self._under_way.total() >= MOST_UNDER_WAY or self._under_way[network] >= MOST_OF_ONE:
+        if not self._has_room(network):
             raise RequestError(Code.ISSUER_UNAVAILABLE, "Too many people are being signed in at the moment.")
         self._under_way[network] += 1
         try:
@@ -185,6 +185,11 @@ class RelyingParty:
             self._under_way[network] -= 1
             self._under_way += Counter()  # whoever has none is forgotten
         return await self._callers.signed_in(id_token, issuer=self._issuer.name, client_id=self._client_id, nonce=attempt.nonce)
+
+    def _has_room(self, network: str) -> bool:
+        """Whether one more may be redeemed for that network: few networks with bogus codes leave room for all others."""
+        held, total = self._under_way[network], self._under_way.total()
+        return total < (MOST_OF_SEVERAL if held else MOST_UNDER_WAY) and held < MOST_OF_ONE
 
     async def _redeem(self, provider: Provider, attempt: Attempt, code: str) -> str:
         """The ID token that the provider gives for ``code``."""

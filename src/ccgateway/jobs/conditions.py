@@ -30,7 +30,7 @@ __all__ = [
     "Push",
     "Test",
     "Wanted",
-    "check_patterns",
+    "check_sizes",
     "conditions_of",
     "decode_tag_id",
     "encode_tag_id",
@@ -47,6 +47,9 @@ PushKind = Literal["state", "cluster", "project", "user", "min_nodes"]
 EARLIEST, LATEST = 0, 99_999_999_999
 #: the end of all time at a site: whatever starts between ``LATEST`` and here is no job's start, and can only be counted
 END_OF_TIME = 2**63 - 1
+#: characters of all ids of tags, and of jobs, in the filters of one question. Each of a tag's takes a microsecond to unquote,
+#: several times for each site, each of a job's a tenth of that
+MOST_OF_TAGS, MOST_OF_IDS = 50_000, 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +132,16 @@ def conditions_of(filters: Sequence[JobFilter], site: str, *, now: float | None 
 # --- text
 
 
-def check_patterns(filters: Sequence[JobFilter]) -> None:
-    """Raises ``LIMIT_EXCEEDED`` where a pattern of the filters is over its bounds: before any site is asked."""
+def check_sizes(filters: Sequence[JobFilter]) -> None:
+    """Raises ``LIMIT_EXCEEDED`` where a pattern of the filters, or the ids in all of them, are over their bounds: before any site
+    is asked, for each of which they are read anew."""
+    for name, most, listed in (
+        ("tags", MOST_OF_TAGS, [one.tags for one in filters]),
+        ("dbId", MOST_OF_IDS, [one.db_id for one in filters]),
+    ):
+        if sum(len(text) for ids in listed for text in ids or ()) > most:
+            words = f"JobFilter.{name}: the ids have more than {most} characters together. Ask for fewer at once."
+            raise RequestError(Code.LIMIT_EXCEEDED, words)
     for one in filters:
         for wanted in (*(getattr(one, name) for name in _TEXTS), one.job_id, one.job_name, one.node):
             if wanted is not None:
@@ -377,11 +388,7 @@ def _add_metric_stat(found: Conditions, stat: MetricStat) -> None:
         return
 
     def within(row: JobRow) -> bool:
-        if row.footprint is None:
-            return False
-        if test is None:
-            return True
-        value = row.footprint.get(key)
-        return value is not None and test(value)
+        value = row.footprint.get(key) if row.footprint is not None else None
+        return value is not None and (test is None or test(value))
 
     found.items.append(Condition("metric_stats", frozenset({"footprint"}), within, wanted=stat))

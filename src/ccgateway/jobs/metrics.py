@@ -8,6 +8,7 @@ way to a client or a cache. Everything else (unit, hosts, statistics) is small a
 
     MetricsWanted      metrics, scopes and resolution, as a caller asks for them
     MetricPiece        one metric at one scope ── JobMetric ── Series, StatisticsSeries
+    Forms              what was made of pieces that are kept
     summary            what one metric comes to in numbers, over the whole job
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
+from typing import Protocol
 
 import msgspec
 
@@ -24,7 +26,7 @@ from ccgateway.jobs.clusters import Unit
 from ccgateway.jobs.model import Int32, JobKey, JobRow
 
 __all__ = [
-    "NEEDED", "SCOPES", "JobMetric", "JobRef", "MetricPiece", "MetricsWanted", "Phase", "Series", "Statistics",
+    "NEEDED", "SCOPES", "Forms", "JobMetric", "JobRef", "MetricPiece", "MetricsWanted", "Phase", "Series", "Statistics",
     "StatisticsSeries", "check_lists", "in_order_of", "phase_of", "summary",
 ]  # fmt: skip
 
@@ -82,13 +84,13 @@ class MetricsWanted:
 
     @classmethod
     def of(cls, names: Iterable[str] | None, scopes: Iterable[str] | None, resolution: int | None = None) -> MetricsWanted:
-        """The same question written once: a name that comes twice is asked for once."""
-        return cls(_distinct(names), _distinct(scopes), resolution)
+        """The same question written once: a name that comes twice is asked for once. No scopes at all are none that are said."""
+        return cls(_distinct(names), _distinct(scopes) or None, resolution)
 
     @property
     def is_nothing(self) -> bool:
         """Whether an empty list asks for nothing. It must not be sent: sites take it for "all", and remember it as that."""
-        return self.names == () or self.scopes == ()
+        return self.names == ()
 
 
 def _distinct(words: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -181,6 +183,18 @@ class MetricPiece(msgspec.Struct, frozen=True, gc=False):
         if (over_all := metric.statistics_series) is not None:
             total += sum(map(len, (over_all.mean, over_all.median, over_all.min, over_all.max)))
         return total
+
+
+class Forms(Protocol):
+    """What a face has made of pieces that are kept: kept beside them, and let go with them."""
+
+    def get(self, piece: MetricPiece) -> object | None:
+        """What was made of this very piece, if it is still there."""
+        ...
+
+    def keep(self, piece: MetricPiece, form: object, size: int) -> None:
+        """Keeps ``form``, which takes ``size`` bytes and is changed by nobody, as long as the piece is kept, if it is."""
+        ...
 
 
 _DATA = attrgetter("data")

@@ -127,7 +127,7 @@ class NodeMetricsWanted:
     @property
     def is_nothing(self) -> bool:
         """Whether an empty list asks for nothing. It must not be sent, as releases take it for "all" or for a mistake."""
-        return () in (self.nodes, self.scopes, self.metrics)
+        return () in (self.nodes, self.metrics)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

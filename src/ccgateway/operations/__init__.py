@@ -11,7 +11,7 @@ control    the Unix socket for ``ccgateway reload``
 notifying  what a service manager is told
 telling    /metrics on a port of its own, for all workers together
 bounded    uvicorn's HTTP protocol, with a bound on what it takes in
-memory     how much freed memory the process keeps
+freed_memory how much freed memory the process keeps
 stopping   the end of requests under way when the gateway stops
 findings   what a check comes to: findings, one row per site
 tokens     what can be said of a site's token before the site is asked
@@ -23,7 +23,7 @@ caching    the cache's Redis: whether it is good, how it stands, what is to go f
 check      prove a settings file good
 contradictions what is wrong with settings by themselves
 outlook    tokens that expire, sites that are there twice; also told when the gateway starts
-watching   the check again and again
+check_watch the check again and again
 rendering  a check's result as a table or JSON
 calling    how the gateway is called by gRPC, in lines to copy
 demo       simulated sites and the gateway in front of them, in one process

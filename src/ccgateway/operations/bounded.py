@@ -2,18 +2,24 @@
 
 httptools reads heads and trailers for ever (h11, which serves where it is missing, bounds their size itself), and nothing in
 uvicorn ends a connection that never says or reads anything. How long a body may take is for the application to say.
+
+What else of HTTP uvicorn makes too little of is mended here: a request that would like another protocol is one like any other
+(httptools takes its body for that protocol's, and what is in it for requests), callers of HTTP/1.0 know no chunks, and who
+leaves with several requests under way leaves all of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from cachetools import TTLCache
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ccgateway.errors import RequestError
 from ccgateway.operations.stopping import ARRIVAL, refusal_body
@@ -35,9 +41,41 @@ def _refusal(status: str) -> bytes:
     return f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
 
 
+_NO_TUNNEL = _refusal("405 Method Not Allowed")
 _TOO_LONG = _refusal("431 Request Header Fields Too Large")
 _TOO_SLOW = _refusal("408 Request Timeout")
 _TOO_MANY = _refusal("503 Service Unavailable")
+
+
+#: headers by which another protocol is asked for, beside a word in ``Connection``
+_OF_UPGRADES = (b"upgrade", b"http2-settings")
+
+
+def _without_upgrade(method: bytes, url: bytes, version: str, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The head of a request, but for the wish for another protocol."""
+    lines = [b"%b %b HTTP/%b" % (method, url, version.encode())]
+    for name, value in headers:
+        if name == b"connection":
+            words = [word for word in value.split(b",") if word.strip().lower() not in _OF_UPGRADES]
+            lines += [b"connection: " + b",".join(words)] if words else []
+        elif name not in _OF_UPGRADES:
+            lines.append(name + b": " + value)
+    return b"\r\n".join([*lines, b"", b""])
+
+
+class _UntilClose(int):
+    """The length of a body that ends with its connection: whatever was sent of it, it is neither too long nor too short."""
+
+    def __lt__(self, _size: object) -> bool:
+        return False
+
+    def __ne__(self, _size: object) -> bool:
+        return False
+
+    def __sub__(self, _size: int) -> Self:
+        return self
+
+    __hash__ = int.__hash__
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -56,6 +94,8 @@ class BoundedHttp(HttpToolsProtocol):
     head_seconds: ClassVar[float] = 20.0
     read_seconds: ClassVar[float] = 30.0
 
+    _warned: ClassVar[TTLCache[str, bool]] = TTLCache(16, 60.0)
+
     _in_head = _moved = False
     _head = 0
     _idle_since = 0.0
@@ -67,6 +107,10 @@ class BoundedHttp(HttpToolsProtocol):
     #: bytes of a body that nobody wants any more; below 0: there is none
     _unwanted = -1
     _closes = False
+    #: the request that is being answered: those behind it wait in ``pipeline``, and uvicorn knows the last of them
+    _running: RequestResponseCycle | None = None
+    #: the head of a request for another protocol, as it is read instead
+    _plain_head: bytes | None = None
 
     def __init__(self, config: uvicorn.Config, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
@@ -85,6 +129,12 @@ class BoundedHttp(HttpToolsProtocol):
         else:
             self._refuse_connection()
 
+    def _warn(self, words: str) -> None:
+        """Once a minute, however many there are."""
+        if words not in self._warned:
+            self._warned[words] = True
+            self.logger.warning("%s It came from %s; others are not told of for a minute.", words, self._address or "a socket")
+
     def _finds_spare(self) -> bool:
         spare = [one for one in self._others() if one._is_spare]
         idle = [one for one in spare if one._is_unoccupied()]
@@ -96,7 +146,7 @@ class BoundedHttp(HttpToolsProtocol):
         return [one for one in self.connections if isinstance(one, BoundedHttp) and one is not self and not one.is_closing]
 
     def _refuse_connection(self) -> None:
-        self.logger.warning("Too many connections: one was turned away.")
+        self._warn("Too many connections: one was turned away.")
         self._refuse(_TOO_MANY)
 
     def _finds_room(self, limit: int) -> bool:
@@ -125,7 +175,16 @@ class BoundedHttp(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         self._leave()
+        self._give_up()
         super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        """Nobody waits for what is under way, nor for what is still to begin."""
+        for one in (self._running, *(cycle for cycle, _ in self.pipeline)):
+            if one is not None and not one.response_complete:
+                one.disconnected = True
+                one.message_event.set()
+        self.pipeline.clear()
 
     def _leave(self) -> None:
         if self._arrival is not None:
@@ -137,13 +196,35 @@ class BoundedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Counts the pieces that lie wholly within a head or a trailer."""
         self._moved = False
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self._warn("Invalid HTTP request received.")
+            self.send_400_response("Invalid HTTP request received.")
+            return
         self._head = 0 if self._moved else self._head + len(data)
         if self._head > HEAD_BYTES:
             self._refuse(_TOO_LONG)
         elif self._is_unoccupied():
             # uvicorn has just stopped its keep-alive timer, whatever came: an empty line, or a body that nobody wanted
             self._expect_head()
+
+    def _parse(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as asked:
+                # the parser is through: another begins again, with a head by which the body belongs to the request
+                rest, head, self._plain_head = rest[asked.args[0] :], self._plain_head, None
+                if head is None:
+                    return
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+                self.parser.feed_data(head)
+            else:
+                return
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -161,12 +242,26 @@ class BoundedHttp(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-        if self.url.partition(b"?")[0].endswith(ALWAYS):
-            super().on_headers_complete()
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                self._refuse(_NO_TUNNEL)
+            else:
+                version = self.parser.get_http_version()
+                self._plain_head = _without_upgrade(self.parser.get_method(), self.url, version, self.headers)
+        elif self.url.partition(b"?")[0].endswith(ALWAYS):
+            self._begin()
         elif self._is_spare:
             self._refuse_connection()
         elif self._is_let_in():
-            super().on_headers_complete()
+            self._begin()
+
+    def _begin(self) -> None:
+        is_next = self._is_unoccupied()
+        super().on_headers_complete()
+        if is_next:
+            self._running = self.cycle
+        if self.scope["http_version"] == "1.0":
+            self.cycle.chunked_encoding, self.cycle.expected_content_length = False, _UntilClose()
 
     def _is_let_in(self) -> bool:
         """Whether there are not too many requests; else it has its answer. One behind another of its connection is let in with
@@ -211,6 +306,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The whole request is there."""
+        if self._plain_head is not None:
+            return
         if self._unwanted >= 0:
             self._unwanted = -1
             if self._closes:  # not before: what is closed with something unread is reset, and its answer lost
@@ -235,11 +332,10 @@ class BoundedHttp(HttpToolsProtocol):
     def _refuse(self, answer: bytes) -> None:
         if self.transport.is_closing():
             return
-        if self._is_unoccupied() or not self.cycle.response_started:  # or it would land within another answer
+        running = self._running
+        if running is None or running.response_complete or not running.response_started:  # or it would land within that answer
             self.transport.write(answer)
-        if not self._is_unoccupied():
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        self._give_up()
         self.transport.close()
         self._expect_reader()
 
@@ -262,6 +358,8 @@ class BoundedHttp(HttpToolsProtocol):
         """An answer is written, to the connection's buffer at least."""
         self._idle_since = self.loop.time()
         self._leave()
+        if self.pipeline and not self.transport.is_closing():
+            self._running = self.pipeline[-1][0]
         super().on_response_complete()
         self._expect_reader()
 

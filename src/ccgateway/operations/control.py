@@ -52,8 +52,15 @@ def control_path(settings: Settings, file: Path | None) -> Path:
         return settings.server.control_socket
     name = hashlib.sha256(str(file.resolve() if file is not None else "").encode()).hexdigest()[:16]
     service, user = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0], os.environ.get("XDG_RUNTIME_DIR", "")
-    folder = Path(service or user or tempfile.gettempdir())
+    folder = Path(service or user or _temporary_folder())
     return folder / f"ccgateway-{os.geteuid()}-{name}.sock"
+
+
+def _temporary_folder() -> str:
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:  # none can be written to: neither can this one, which is said where it is tried
+        return "/tmp"  # noqa: S108
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from ccgateway.app import Application, create_app
 from ccgateway.errors import SettingsError
 from ccgateway.settings import Settings
+from ccgateway.settings.tls import KeyPair
 from ccgateway.traffic.overload import Overload
 
 __all__ = ["Generations"]
@@ -55,6 +56,8 @@ class Generations:
     def __init__(self, first: Application, tls: ssl.SSLContext | None = None) -> None:
         self._now, self.tls = _Generation(first), tls
         self._prepared: Application | None = None
+        # as it was read and checked with them: its files may be others by now
+        self._pair: KeyPair | None = None
         self._ending: dict[asyncio.Task[None], Application] = {}
 
     @property
@@ -71,21 +74,21 @@ class Generations:
         """Makes an application from ``settings``. Raises ``SettingsError`` where they cannot be used, or where they would leave
         out a site that is asked now, or a new one, as its token cannot be read."""
         await self.discard()
-        settings.server.tls_context()
+        pair = settings.server.read_tls()
         prepared = create_app(settings, self._now.app)
         lost = [error for name, error in prepared.unreadable.items() if name not in self._now.app.unreadable]
         if lost:
             await prepared.aclose()
             raise SettingsError(lost[0].key, lost[0].problem, lost[0].remedy)
-        self._prepared = prepared
+        self._prepared, self._pair = prepared, pair
 
     async def commit(self) -> None:
         """The application that was prepared answers from now on."""
         prepared, before = self._prepared, self._now
         if prepared is None:
             return
-        if self.tls is not None:
-            prepared.settings.server.load_tls(self.tls)
+        if self.tls is not None and self._pair is not None:
+            self._pair.show_in(self.tls)
         self._prepared, self._now = None, _Generation(prepared)
         await prepared.take_over(before.app)
         task = asyncio.create_task(before.end(), name="end an earlier application")

@@ -5,24 +5,28 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SettingsError, SiteError
-from ccgateway.identity.callers import Callers
+from ccgateway.identity.callers import Callers, bearer_of
+from ccgateway.identity.ed25519 import mint, private_key_of
 from ccgateway.identity.fetching import FetchError
 from ccgateway.identity.issuers import Issuer
-from ccgateway.identity.keys import mint, private_key_of
 from ccgateway.identity.keysets import RemoteKeys
+from ccgateway.identity.principal import Principal
 from ccgateway.operations.findings import Finding, Level, SiteCheck
 from ccgateway.operations.refusals import advise
 from ccgateway.operations.tokens import TokenFacts
 from ccgateway.settings import Settings, SiteSettings
-from ccgateway.site.credentials import Credential
-from ccgateway.site.credentials.exchange import ExchangeError, TokenExchange
+from ccgateway.site.credentials import Credential, Credentials
+from ccgateway.site.credentials.keyring import Keyring
 from ccgateway.site.credentials.minted import roles_for_token
 from ccgateway.site.credentials.standing import Standings
 from ccgateway.site.credentials.table import TokenTable
+from ccgateway.site.credentials.token_exchange import ExchangeError, TokenExchange
 
 __all__ = ["PROBE", "Held", "check_identities", "check_signing", "ways_of"]
 
@@ -59,7 +63,47 @@ async def check_identities(settings: Settings) -> Held:
             findings += _check_table(table, settings.sites)
     if settings.exchange.url is not None:
         findings += await _check_exchange(settings)
+    findings += await _check_keys(settings)
     return Held(findings, table)
+
+
+async def _check_keys(settings: Settings) -> list[Finding]:
+    """Whether who comes with an API key gets a token at the sites that it is for, as far as nobody has to be asked for it."""
+    try:
+        keyring = Keyring(settings)
+    except SettingsError:
+        return []  # told of with what is wrong
+    findings = []
+    try:
+        found = {}
+        for name, site in settings.sites.items():
+            with suppress(SettingsError):  # told of with the site
+                found[name] = keyring.credentials(site)
+        for name, section in settings.api_keys.items():
+            bearer = bearer_of(name, section)
+            asked = {
+                site: one
+                for site, one in found.items()
+                if section.site in (None, site) and one.at_once and site not in keyring.unreadable
+            }
+            without = [site for site, one in asked.items() if not await _has_token(one, bearer)]
+            if without:
+                problem = f"{section.subject!r} with the roles {', '.join(section.roles)} gets no token at {', '.join(without)}"
+                remedy = (
+                    "A site's service token is for some roles only (identities.service_roles); a token that is signed needs a "
+                    "name there: name_pattern or the table, where the subject is no user's name."
+                )
+                findings.append(Finding(Level.WARNING, f"api_keys.{name}", problem, remedy))
+    finally:
+        await keyring.aclose()
+    return findings
+
+
+async def _has_token(credentials: Credentials, bearer: Principal) -> bool:
+    try:
+        return await credentials.of(bearer, Deadline.after(5.0)) is not None
+    except SiteError:
+        return False
 
 
 async def _check_issuer(issuer: Issuer) -> Finding | None:

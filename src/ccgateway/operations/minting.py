@@ -14,7 +14,7 @@ from pydantic import SecretStr, ValidationError
 from ccgateway.errors import SettingsError
 from ccgateway.identity.callers import API_KEY, hash_of
 from ccgateway.identity.claims import is_subject
-from ccgateway.identity.keys import mint, private_key_of
+from ccgateway.identity.ed25519 import mint, private_key_of
 from ccgateway.settings import SITE_NAME, ApiKeySettings
 from ccgateway.settings.identities import Role
 

@@ -7,7 +7,6 @@ every few seconds; when one has changed, the settings that hold are taken over a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from ccgateway.operations.notifying import Notifier
 from ccgateway.operations.serving import refuse_without_sites
 from ccgateway.settings import Settings
 
-__all__ = ["Reloader", "secret_files", "with_fixed"]
+__all__ = ["Reloader", "secret_files", "unforeseen", "with_fixed"]
 
 log = logging.getLogger("ccgateway.reload")
 
@@ -79,7 +78,7 @@ def _named_in(name: str, section: BaseModel) -> Iterator[Path]:
 def _state(path: Path) -> State:
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # as of a path that no file can have
         return None
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
@@ -129,6 +128,9 @@ class Reloader:
             except SettingsError as error:
                 log.error("settings were not reloaded, and those from before go on: %s", _said(error))  # noqa: TRY400
                 raise
+            except Exception as error:
+                log.exception("settings were not reloaded, and those from before go on")
+                raise SettingsError(*unforeseen(error)) from error
             finally:
                 self._notifier.ready()
             log.warning("settings were reloaded: %d sites", len(found.sites))
@@ -148,11 +150,16 @@ class Reloader:
                 async with asyncio.timeout(LOOK_EVERY):
                     await self._wanted.wait()
             except TimeoutError:
-                await self._look()
-                continue
-            self._wanted.clear()
-            with contextlib.suppress(SettingsError):  # told of
-                await self.reload()
+                work: Callable[[], Awaitable[object]] = self._look
+            else:
+                self._wanted.clear()
+                work = self.reload
+            try:
+                await work()
+            except SettingsError:
+                pass  # told of
+            except Exception:  # whatever it was, the next time may be another
+                log.exception("new settings or secrets could not be looked for")
 
     async def _look(self) -> None:
         async with self._busy:
@@ -167,6 +174,11 @@ class Reloader:
                 log.error("%s changed, but what was read before goes on: %s", ", ".join(changed), _said(error))  # noqa: TRY400
             else:
                 log.warning("%s changed and was read anew", ", ".join(changed))
+
+
+def unforeseen(error: Exception) -> tuple[str, str, str]:
+    """Key, problem and remedy of settings at which something else failed than was foreseen."""
+    return "settings", f"cannot be taken over ({type(error).__name__})", "See the gateway's log, and correct what changed last."
 
 
 def _said(error: SettingsError) -> str:

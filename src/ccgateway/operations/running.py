@@ -7,7 +7,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from ccgateway import __version__
@@ -51,7 +51,7 @@ def serve(load: Callable[[], Settings], file: Path | None) -> bool:
                 with told(settings.metrics, lambda: added([application.meter.samples()])):
                     run(running.alone(Generations(application, tls)))
                 return True
-            with gathered(settings.metrics) as meeting:
+            with gathered(settings.metrics, settings.server.workers) as meeting:
                 return run(running.with_workers(application, meeting))
         finally:
             if settings.server.unix_socket is not None and not given:
@@ -150,7 +150,8 @@ class _Running:
         if settings.grpc.port is not None:
             where += f" and by gRPC at {grpc_address(settings.grpc)}"
         words = f"serves {count} {'site' if count == 1 else 'sites'} at {where}"
-        console.stderr().print(f"ccgateway {__version__} {words}", soft_wrap=True)
+        with suppress(OSError):  # who started it may not listen, or its disk is full: that keeps nobody from serving
+            console.stderr().print(f"ccgateway {__version__} {words}", soft_wrap=True)
         self._notifier.ready()
         self._notifier.status(words)
         self._listening.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import ssl
@@ -18,7 +19,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ccgateway.errors import SettingsError
-from ccgateway.operations.memory import calm_collector, keep_freed_memory
+from ccgateway.operations.freed_memory import calm_collector, keep_freed_memory
 from ccgateway.operations.stopping import WRITES_MARGIN, Stage, Stoppable, Stops, next_stage
 from ccgateway.settings import Settings
 from ccgateway.traffic.fair_loop import FairLoop
@@ -31,15 +32,19 @@ T = TypeVar("T")
 
 log = logging.getLogger("ccgateway.server")
 
+#: threads of which half may look up names at the same time
+LOOKUP_THREADS = "32"
 #: seconds that an unused connection stays open: longer than the callers' pools keep theirs, so that they close first
 KEEP_ALIVE = 75
 #: seconds that requests which were cancelled get to say so
 LAST_WORDS = 1.0
 #: seconds that connections without any request yet stay open when nobody is let in any more
 FIRST_WORDS = 0.5
-#: connections of each process at any one time: with those to the sites they stay below the 1024 open files that it usually may
-#: have
+#: connections of each process at any one time
 MOST_CONNECTIONS = 512
+#: files that a process may have open, where the system lets it: beside these connections there are those of gRPC and to the
+#: sites, and those that have not begun with TLS are not counted
+OPEN_FILES = 16384
 
 EXAMPLE = """\
 [sites.aurora]
@@ -87,6 +92,7 @@ class GatewayServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's; then calls ``when_listening``."""
         keep_freed_memory()
+        _let_open(OPEN_FILES)
         await super().startup(sockets)
         if self.started:
             calm_collector()
@@ -171,6 +177,19 @@ class GatewayServer(uvicorn.Server):
         return any(not one.is_closing() or one.get_write_buffer_size() > 0 for one in transports)
 
 
+def _let_open(files: int) -> None:
+    """Raises how many files this process may have open to that many, or to as many as its system lets it."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = files if hard == resource.RLIM_INFINITY else min(files, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def _waiting(listener: socket.socket) -> list[socket.socket]:
     """The connections that the system has accepted, and would reset with the closing of ``listener``."""
     found: list[socket.socket] = []
@@ -241,7 +260,7 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         log_config=None,
-        access_log=False,  # the gateway's own says more (telemetry/access.py)
+        access_log=False,  # the gateway's own says more (telemetry/access_log.py)
         proxy_headers=False,  # the application's own business: settings can change
         server_header=False,
         limit_concurrency=MOST_CONNECTIONS,
@@ -267,6 +286,9 @@ def quiet_signals() -> Iterator[None]:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """What ``work`` comes to, on the event loop that the gateway is served on."""
+    # names are looked up by libuv's threads, half of them at a time: two names whose servers are silent would keep all other
+    # sites from being connected to, also those named by their addresses
+    os.environ.setdefault("UV_THREADPOOL_SIZE", LOOKUP_THREADS)
     with asyncio.Runner(loop_factory=FairLoop) as runner:
         return runner.run(work)
 

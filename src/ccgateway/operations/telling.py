@@ -90,9 +90,11 @@ class _Worker:
 
 
 class Gathering:
-    """The supervisor's side. ``meeting``: handed to the workers, which then come by themselves, new ones too."""
+    """The supervisor's side. ``meeting``: handed to the workers, which then come by themselves, new ones too. ``expected``: how
+    many there should be."""
 
-    def __init__(self) -> None:
+    def __init__(self, expected: int) -> None:
+        self._expected = expected
         self._folder = tempfile.TemporaryDirectory(prefix="ccgateway-")
         self.meeting = Meeting(str(Path(self._folder.name) / "metrics"), secrets.token_bytes(32))
         self._listener = Listener(self.meeting.address, "AF_UNIX", backlog=64, authkey=self.meeting.key)
@@ -124,9 +126,11 @@ class Gathering:
                 if not heard:
                     break
             silent = sum(worker.is_asked for worker in self._workers)
+            answering = len(self._workers) - silent
             states = [
-                Sample("ccgateway_workers", ("answering",), len(self._workers) - silent),
-                Sample("ccgateway_workers", ("silent",), silent),
+                Sample("ccgateway_workers", ("answering",), answering),
+                # one that cannot start is not heard either
+                Sample("ccgateway_workers", ("silent",), max(silent, self._expected - answering)),
             ]
             return added([self._ended, states, *(worker.last for worker in self._workers)])
 
@@ -151,12 +155,17 @@ class Gathering:
 
 
 @contextmanager
-def gathered(settings: MetricsSettings) -> Iterator[Meeting | None]:
-    """Tells what all workers that come to the meeting have to tell, as long as the block runs; as ``told``."""
+def gathered(settings: MetricsSettings, workers: int) -> Iterator[Meeting | None]:
+    """Tells what all ``workers``, which come to the meeting, have to tell, as long as the block runs; as ``told``."""
     if settings.port is None:
         yield None
         return
-    gathering = Gathering()
+    try:
+        gathering = Gathering(workers)
+    except OSError as error:
+        log.warning("metrics: the workers' cannot be gathered, and are told nowhere: no folder for temporary files (%s)", error)
+        yield None
+        return
     try:
         with told(settings, gathering.samples):
             yield gathering.meeting

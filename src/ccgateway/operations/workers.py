@@ -22,6 +22,7 @@ from typing import TypeAlias
 from ccgateway.app import create_app
 from ccgateway.errors import SettingsError
 from ccgateway.operations.generations import Generations
+from ccgateway.operations.reloading import unforeseen
 from ccgateway.operations.serving import GatewayServer, run, server_for
 from ccgateway.operations.stopping import Stage, next_stage
 from ccgateway.operations.telling import Meeting, answer_from
@@ -314,7 +315,8 @@ async def _serve(settings: Settings, connection: Connection, listener: socket.so
             messages.put_nowait(message)
 
     loop.add_reader(connection.fileno(), hear)
-    heeding = asyncio.create_task(_heed(messages, connection, generations), name="heed the supervisor")
+    work = _heed(messages, connection, generations, lambda: server.advance(Stage.ENDING))
+    heeding = asyncio.create_task(work, name="heed the supervisor")
     try:
         await server.serve([listener])
     finally:
@@ -322,8 +324,10 @@ async def _serve(settings: Settings, connection: Connection, listener: socket.so
         loop.remove_reader(connection.fileno())
 
 
-async def _heed(messages: asyncio.Queue[_Message], connection: Connection, generations: Generations) -> None:
-    """Does what the supervisor says of settings."""
+async def _heed(
+    messages: asyncio.Queue[_Message], connection: Connection, generations: Generations, end: Callable[[], None]
+) -> None:
+    """Does what the supervisor says of settings. ``end``: ends the worker."""
     while True:
         match await messages.get():
             case _Prepare(number, settings):
@@ -331,10 +335,18 @@ async def _heed(messages: asyncio.Queue[_Message], connection: Connection, gener
                     await generations.prepare(settings)
                 except SettingsError as error:
                     connection.send(_Prepared(number, (error.key, error.problem, error.remedy)))
+                except Exception as error:
+                    log.exception("settings could not be prepared")
+                    connection.send(_Prepared(number, unforeseen(error)))
                 else:
                     connection.send(_Prepared(number, None))
             case _Commit(number):
-                await generations.commit()
+                try:
+                    await generations.commit()
+                except Exception:  # the supervisor begins another, with what holds
+                    log.exception("settings could not be taken over, so that this worker ends")
+                    end()
+                    return
                 configure_logging(generations.settings.log.level, generations.settings.log.format)
                 connection.send(_Committed(number))
             case _:

@@ -5,6 +5,7 @@ site's name is written ``_``), the TOML file, the defaults below. Values are fro
 globally. Every refusal names the key, what is wrong with its value, and the remedy.
 
 base        what all sections share, and where secrets are found
+tls         a certificate and its key, as they are read at one moment
 cache       ``[cache]``
 grpc        ``[grpc]``
 export      ``[export]``
@@ -20,6 +21,8 @@ writes      ``[writes]``
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -149,6 +152,17 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _ports_apart(self) -> Self:
+        taken: dict[int, str] = {} if self.server.unix_socket is not None else {self.server.port: "server"}
+        for name, port in (("grpc", self.grpc.port), ("metrics", self.metrics.port)):
+            if port and port in taken:
+                problem = f"{port} is the port of {taken[port]}, too"
+                raise SettingsError(f"{name}.port", problem, "Give each a port of its own.")
+            if port:
+                taken[port] = name
+        return self
+
+    @model_validator(mode="after")
     def _one_site_stands_for_its_others(self) -> Self:
         for name, site in self.sites.items():
             other = self.sites.get(site.same_as) if site.same_as is not None else None
@@ -233,21 +247,45 @@ def load_settings(path: Path | None, *, overrides: Mapping[str, Any] | None = No
         raise _first_problem(error) from None
     except UnreadableVariableError as error:
         found = re.search(r'field "(\w+)"', str(error))
-        key = found[1] if found else "settings"
-        problem = f"the environment variable {PREFIX}{key.upper()} does not hold JSON"
-        raise SettingsError(key, problem, f"Take it away, and set single values: {PREFIX}{key.upper()}__<KEY>.") from None
+        raise _unreadable_variable(found[1] if found else "settings") from None
+
+
+def _unreadable_variable(key: str) -> SettingsError:
+    """What is wrong with the environment's variables of that section."""
+    whole = f"{PREFIX}{key.upper()}"
+    fields = getattr(Settings.model_fields[key].annotation, "model_fields", {}) if key in Settings.model_fields else {}
+    for name, text in os.environ.items():
+        section, _, field = name.lower().partition("__")
+        if section != whole.lower() or field not in fields:
+            continue
+        if get_origin(fields[field].annotation) in (tuple, list, frozenset, dict) and not _is_json(text):
+            problem = f"the environment variable {name} does not hold JSON"
+            return SettingsError(f"{key}.{field}", problem, 'Write lists as JSON, such as ["a", "b"].')
+    remedy = f"Take it away, and set single values: {whole}__<KEY>."
+    return SettingsError(key, f"the environment variable {whole} does not hold JSON", remedy)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(
             str(path), "there is no such file", "Name the settings file with --config, or write one (docs/operate/sites.md)."
         ) from None
     except OSError as error:
         raise SettingsError(str(path), f"cannot be read ({error.strerror})", "Make it readable for the gateway.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise SettingsError(str(path), f"is not in UTF-8 (line {line})", "Save it in UTF-8.") from None
+    except (ValueError, RecursionError) as error:  # among them Python's own, of numbers and nesting beyond all measure
         raise SettingsError(str(path), f"is not valid TOML ({error})", "Correct that line.") from None
 
 
@@ -301,6 +339,8 @@ def _sections(data: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str,
 
 
 def _expanded(path: str, key: str) -> Path:
+    if "\0" in path:
+        raise SettingsError(key, "has a character that no path has", "Write the path as it is.")
     try:
         return Path(path).expanduser()
     except RuntimeError:

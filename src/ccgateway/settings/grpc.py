@@ -8,7 +8,8 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from ccgateway.errors import SettingsError
-from ccgateway.settings.base import Frozen, Seconds, is_loopback, read_pem
+from ccgateway.settings.base import Frozen, Seconds, is_loopback
+from ccgateway.settings.tls import KeyPair
 
 __all__ = ["GrpcSettings"]
 
@@ -29,7 +30,12 @@ class GrpcSettings(Frozen):
         description="Largest answer in one message, in bytes; requests are bounded by limits.body_bytes. Clients take 4 MB "
         "unless they are told to take more.",
     )
-    calls: int = Field(512, ge=1, description="Calls by gRPC at any one time, in each process; more are refused.")
+    calls: int = Field(
+        512,
+        ge=1,
+        description="Calls by gRPC at any one time, in each process; more are refused. A caller may have as many as are left "
+        "free: alone half of them.",
+    )
     streams_per_caller: int = Field(
         32, ge=1, description="Streams of one caller at any one time, in each process; more are refused."
     )
@@ -50,10 +56,8 @@ class GrpcSettings(Frozen):
         """Whether only this machine can reach the address."""
         return is_loopback(self.host)
 
-    def read_tls(self) -> tuple[bytes, bytes] | None:
-        """The private key and the certificate, as PEM; ``None`` without TLS. Raises ``SettingsError`` for files that cannot be
-        used, among them a key that others can read."""
+    def read_tls(self) -> KeyPair | None:
+        """The certificate and its key; ``None`` without TLS. Raises ``SettingsError`` for files that cannot be used."""
         if self.cert_file is None or self.key_file is None:
             return None
-        key = read_pem(self.key_file, "grpc.key_file", is_secret=True)
-        return key, read_pem(self.cert_file, "grpc.cert_file", is_secret=False)
+        return KeyPair.read(("grpc.cert_file", self.cert_file), ("grpc.key_file", self.key_file))

@@ -11,7 +11,8 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from ccgateway.errors import SettingsError
-from ccgateway.settings.base import Frozen, is_loopback, read_pem
+from ccgateway.settings.base import Frozen, is_loopback
+from ccgateway.settings.tls import KeyPair
 
 __all__ = ["UNIX", "ServerSettings"]
 
@@ -41,7 +42,8 @@ class ServerSettings(Frozen):
     graphiql: bool = Field(default=True, description="Serve the GraphiQL page to browsers that open /graphql.")
     cors_origins: tuple[str, ...] = Field(
         default=(),
-        description='Origins whose pages may use the REST interface, such as "https://portal.example.org"; "*" is any.',
+        description="Origins whose pages may use GraphQL, REST and exports, with tokens of their own, such as "
+        '"https://portal.example.org"; "*" is any.',
     )
     tls_cert: Path | None = Field(
         None, description="PEM file of the certificate, with those between it and its authority. Without it there is no TLS."
@@ -109,26 +111,18 @@ class ServerSettings(Frozen):
         """Whether only this machine can reach the address."""
         return self.unix_socket is not None or is_loopback(self.host)
 
-    def tls_context(self) -> ssl.SSLContext | None:
-        """What speaks TLS to callers; ``None`` without TLS. Raises ``SettingsError`` for files that cannot be used."""
+    def read_tls(self) -> KeyPair | None:
+        """The certificate and its key; ``None`` without TLS. Raises ``SettingsError`` for files that cannot be used."""
         if self.tls_cert is None or self.tls_key is None:
+            return None
+        return KeyPair.read(("server.tls_cert", self.tls_cert), ("server.tls_key", self.tls_key))
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """What speaks TLS to callers; ``None`` without TLS. Raises as ``read_tls``."""
+        pair = self.read_tls()
+        if pair is None:
             return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.set_alpn_protocols(["http/1.1"])
-        self.load_tls(context)
+        pair.show_in(context)
         return context
-
-    def load_tls(self, context: ssl.SSLContext) -> None:
-        """Has ``context`` show the certificate as it is in its file now. Raises as ``tls_context``."""
-        if self.tls_cert is None or self.tls_key is None:
-            return
-        read_pem(self.tls_key, "server.tls_key", is_secret=True)
-        read_pem(self.tls_cert, "server.tls_cert", is_secret=False)
-        try:
-            # a key with a passphrase is refused, not asked for at a terminal
-            context.load_cert_chain(self.tls_cert, self.tls_key, password=lambda: b"")
-        except (ssl.SSLError, OSError, ValueError):
-            problem = f"{self.tls_cert} and {self.tls_key} are not a certificate and its key"
-            raise SettingsError(
-                "server.tls_key", problem, "Name the key that the certificate was made for, unencrypted."
-            ) from None

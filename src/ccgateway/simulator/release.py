@@ -37,6 +37,7 @@ class Tie(Enum):
     LONGEST = "stored duration descending, id descending"
     STATE_NODES = "state, number of nodes, id ascending"
     STATE_SHORTEST = "state, stored duration, id ascending"
+    ANY = "another one with every question, as no release promises any"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ conditions scan. Jobs may start, stop and vanish between (not during) two calls.
 
 from __future__ import annotations
 
+import random
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
 from heapq import merge
@@ -188,6 +189,7 @@ _KEYS: dict[Tie, Callable[[Job], tuple[int | str, ...]]] = {
     Tie.LONGEST: lambda j: (-j.duration, -j.id),
     Tie.STATE_NODES: lambda j: (j.state, j.num_nodes, j.id),
     Tie.STATE_SHORTEST: lambda j: (j.state, j.duration, j.id),
+    Tie.ANY: lambda _: (random.getrandbits(32),),
 }
 
 

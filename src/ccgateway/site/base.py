@@ -18,7 +18,7 @@ from ccgateway.errors import SiteError
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.conditions import Conditions
-from ccgateway.jobs.metrics import JobRef, MetricPiece, MetricsWanted
+from ccgateway.jobs.metrics import Forms, JobRef, MetricPiece, MetricsWanted
 from ccgateway.jobs.model import JobRow
 from ccgateway.jobs.statistics.counting import SiteStatistics, StatisticsWanted
 from ccgateway.jobs.statistics.footprints import Footprints, FootprintsWanted, HeatmapWanted, JobSummaries, SummariesWanted
@@ -73,11 +73,12 @@ class JobsWanted:
 @dataclass(frozen=True, slots=True)
 class MetricsFound:
     """A job's metrics as the site gave them, in the order asked for, and what callers should know about them. ``job``: which one,
-    where it was looked up."""
+    where it was looked up; ``forms``: of pieces that are kept."""
 
     pieces: list[MetricPiece]
     notes: tuple[str, ...] = ()
     job: JobRef | None = None
+    forms: Forms | None = None
 
 
 class Site(Protocol):
@@ -117,6 +118,11 @@ class Site(Protocol):
     async def context(self, caller: Principal, deadline: Deadline, *, insists: bool = True) -> CallContext:
         """What calls on behalf of ``caller`` are made in. Raises ``NO_CREDENTIAL`` if there is no token for that
         caller, or the caller is bound to another site. ``insists``: the site is asked also while it is known to be down."""
+        ...
+
+    def known_failure(self, context: CallContext) -> SiteError | None:
+        """What a list comes to for sure, in a context that does not insist: the site is known to be down, and nothing that was
+        listed before is remembered."""
         ...
 
     async def page(self, context: CallContext, wanted: JobsWanted, window: Window, *, size: int, page: int = 1) -> ListPage:

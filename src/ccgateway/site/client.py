@@ -31,13 +31,17 @@ _NOTHING = httpx2.ByteStream(b"")
 LOOKS = 3
 #: cc-backend closes idle connections after 10 s (up to 1.3) or 20 s (up to 1.5.2): ours go first, whatever release it is
 IDLE_SECONDS = 8.0
+#: characters up to which a URL is remembered: callers make them as long as they like
+SHORT_URL = 1000
+#: seconds of the longest wait that a site is believed to ask for
+LONGEST_WAIT = 86_400.0
 
 
 class SiteClient:
     """Innermost ``Exchange``: HTTP to one site.
 
     Raises ``SiteError`` with ``UNREACHABLE`` (the request did not leave), ``CONNECTION_LOST``, ``TIMEOUT``,
-    ``ANSWER_TOO_LARGE`` or ``BAD_ANSWER`` (what came is not HTTP).
+    ``ANSWER_TOO_LARGE``, ``BAD_ANSWER`` (what came is not HTTP) or ``LIMIT_EXCEEDED`` (no URL is that long).
     """
 
     def __init__(
@@ -88,6 +92,9 @@ class SiteClient:
                 body = b"".join([piece async for piece in answer.stream])
         except TimeoutError:
             raise SiteError(Code.TIMEOUT, name, "The site did not answer in time.") from None
+        except httpx2.InvalidURL:
+            message = "The question is too long for a URL, which is how the site is asked here. Ask for less at once."
+            raise SiteError(Code.LIMIT_EXCEEDED, name, message) from None
         except httpx2.ConnectTimeout:
             raise SiteError(Code.UNREACHABLE, name, f"No connection to the site within {seconds:g} s.") from None
         except httpx2.ConnectError as error:
@@ -117,10 +124,12 @@ class SiteClient:
         await self._transport.aclose()
 
 
-@lru_cache(maxsize=1024)
+# parsed once: of a request's whole cost to this process, parsing its URL is a twentieth
+_remembered_url = lru_cache(maxsize=1024)(httpx2.URL)
+
+
 def _url(text: str) -> httpx2.URL:
-    """Parsed once: of a request's whole cost to this process, parsing its URL is a twentieth."""
-    return httpx2.URL(text)
+    return _remembered_url(text) if len(text) <= SHORT_URL else httpx2.URL(text)
 
 
 def _check_url(settings: SiteSettings) -> None:
@@ -169,9 +178,8 @@ def _encodings(url: str) -> str:
 def _retry_after(value: str | None) -> float | None:
     if value is None:
         return None
-    if value.strip().isdecimal():
-        return float(value)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
+        wait = float(value) if value.strip().isdecimal() else parsedate_to_datetime(value).timestamp() - time()
     except (ValueError, OverflowError):
         return None
+    return min(max(0.0, wait), LONGEST_WAIT)

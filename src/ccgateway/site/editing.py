@@ -95,7 +95,10 @@ async def delete_before(write: WriteContext, before: int, omit_tagged: OmitTagge
     async def are_gone() -> bool:
         if omit_tagged == "none":
             return await _is_empty(write, before)
-        return not [row for row in await _rows(write, before, most) if not _is_spared(row, omit_tagged)]
+        rows, unread = await _rows(write, before, most)
+        if unread:
+            raise write.error(Code.SITE_ERROR, "it cannot read some of the jobs, which may be left")
+        return not [row for row in rows if not _is_spared(row, omit_tagged)]
 
     reply = await write.send(write.dialect.delete_before_request(before, omit_tagged), write.dialect.deleted_before)
     settled = await write.settle(reply, are_gone)
@@ -117,27 +120,30 @@ async def _is_empty(write: WriteContext, before: int) -> bool:
 
 async def _counted(write: WriteContext, before: int, omit_tagged: OmitTagged, most: int) -> WriteResult:
     try:
-        rows = await _rows(write, before, most)
+        rows, unread = await _rows(write, before, most)
     except SiteError as error:
         if error.code is not Code.SCAN_BUDGET:
             raise
         message = f"More than {most} jobs would be looked at, and those among them deleted."
         return WriteResult(outcome=WriteOutcome.UNCHANGED, site=write.site, code=Code.SCAN_BUDGET, message=message)
-    count = sum(not _is_spared(row, omit_tagged) for row in rows)
+    count = sum(not _is_spared(row, omit_tagged) for row in rows) + (unread if omit_tagged == "none" else 0)
     message = f"{count} {'job' if count == 1 else 'jobs'} would be deleted."
+    if unread and omit_tagged != "none":
+        message += f" {unread} more cannot be read by the site: those of them without such tags would be deleted, too."
     if omit_tagged != "none":
         message += " Jobs with tags that the gateway's credential may not see are counted, but would be spared."
     return WriteResult(outcome=WriteOutcome.UNCHANGED, site=write.site, count=count, message=message)
 
 
-async def _rows(write: WriteContext, before: int, most: int) -> list[JobRow]:
+async def _rows(write: WriteContext, before: int, most: int) -> tuple[list[JobRow], int]:
+    """The jobs, and how many there are beside them that the site cannot read."""
     until = JobFilter(start_time=TimeRange(None, before - 1))
     stream = JobStream(write.instance, write.context, JobsWanted(conditions_of((until,), write.site), frozenset({"tags"})))
     while not stream.done:
         await stream.read(2000)
         if stream.scanned > most:
             raise write.error(Code.SCAN_BUDGET, f"More than {most} jobs would have to be read.")
-    return stream.rows
+    return stream.rows, len(stream.unreadable)
 
 
 def _is_spared(row: JobRow, omit_tagged: OmitTagged) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import tenacity
 
 from ccgateway.deadline import Deadline
-from ccgateway.errors import Code, SiteError
+from ccgateway.errors import Code, SiteError, forget_frames
 from ccgateway.site.credentials import Proofs
 from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteRequest
 from ccgateway.site.outage import Outage
@@ -253,6 +253,7 @@ class Retrying:
         except SiteError as error:
             if not request.safe or not self._retries or not _may_succeed_later(error):
                 raise
+            forget_frames(error)
             first = error
         is_begun, again = False, replace(context, insists=True)
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from ccgateway.deadline import Deadline
-from ccgateway.errors import Code, SiteError
+from ccgateway.errors import Code, SiteError, forget_frames
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.conditions import EARLIEST, LATEST, Conditions
@@ -31,13 +31,13 @@ from ccgateway.site.health import SiteHealth
 from ccgateway.site.listing import ListQuery
 from ccgateway.site.outage import RememberedFailureError
 from ccgateway.site.queries.completing import Completed, complete
+from ccgateway.site.queries.costly import Turns
 from ccgateway.site.queries.documents import Counted, QueriedList
 from ccgateway.site.queries.first_jobs import FirstJobs, first_jobs
 from ccgateway.site.queries.footprints import read_footprints, read_heatmap, read_summaries
 from ccgateway.site.queries.metrics import metrics_route, read_pieces, resolution_notes
 from ccgateway.site.queries.reader import CountedBy, QueryReader, Tally
 from ccgateway.site.queries.statistics import read_statistics
-from ccgateway.site.queries.turns import Turns
 from ccgateway.site.queries.ways import ReadingWay, Ways
 from ccgateway.site.release import SiteRelease
 from ccgateway.site.releases import Dialect, ListPage, MetricsRefusedError, MetricsRoute, Window
@@ -55,10 +55,7 @@ T = TypeVar("T")
 class Instance:
     """A ``Site`` that asks the configured instance itself, every time."""
 
-    #: each who asks has a page of its own
-    shares_pages = False
-    #: what would be said to whoever has that context, and does not insist, without asking
-    known_failure: Callable[[CallContext], SiteError | None] = staticmethod(lambda _context: None)
+    shares_pages = False  # each who asks has a page of its own
 
     def __init__(self, settings: SiteSettings, exchange: Exchange, credentials: Credentials) -> None:
         self.settings, self.name, self.number = settings, settings.name, settings.number
@@ -67,6 +64,7 @@ class Instance:
         self._credentials = credentials
         self._release, self._ways = SiteRelease(settings, self._exchange), Ways(settings.reads)
         self._reader, self.user_groups = QueryReader(self), Turns()
+        self.failure_known: Callable[[CallContext, float], SiteError | None] = lambda _context, _seconds: None
 
     def with_credentials(self, credentials: Credentials) -> Instance:
         """The same instance for other credentials: whatever is known of it stays known, and ``aclose`` of either closes both."""
@@ -108,11 +106,14 @@ class Instance:
             raise SiteError(Code.NO_CREDENTIAL, self.name, message)
         credential = await self._credentials.of(caller, deadline)
         if credential is None:
-            message = "No token for this site is configured, so it was not asked."
-            raise SiteError(Code.NO_CREDENTIAL, self.name, message)
+            raise SiteError(Code.NO_CREDENTIAL, self.name, "No token for this site is configured, so it was not asked.")
         return CallContext(credential, deadline, proofs=self.proofs, insists=insists)
 
     # --- questions
+
+    def known_failure(self, context: CallContext) -> SiteError | None:
+        """See ``Site``."""
+        return self.failure_known(context, 0)
 
     async def page(self, context: CallContext, wanted: JobsWanted, window: Window, *, size: int, page: int = 1) -> ListPage:
         """See ``Site``."""
@@ -377,7 +378,7 @@ class Instance:
         except RememberedFailureError:
             raise  # that is no news of the site
         except SiteError as error:
-            error.forget_frames()
+            forget_frames(error)
             if error.code not in _OF_THE_CALLER:  # or one caller's token would be everybody's news
                 self.health.note(error)
             if error.code in _RESTARTS:

@@ -1,4 +1,4 @@
-"""Writes to one job go one after the other."""
+"""What is done to one thing (writes to a job, changes of a person's settings) goes one after the other."""
 
 from __future__ import annotations
 

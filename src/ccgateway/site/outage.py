@@ -58,8 +58,9 @@ class Witness(NamedTuple):
 
 @dataclass(slots=True)
 class Outage:
-    """``failure``: what the site came to, ``seen_at``; ``None`` while it is only suspected. ``asked_at``: when somebody asked
-    last; ``limit`` (s): what a look may take; ``probes``: questions of those who insist that are under way."""
+    """``failure``: what the site came to, ``seen_at``; ``None`` while it is only suspected; ``since``: when it first did.
+    ``asked_at``: when somebody asked last; ``limit`` (s): what a look may take; ``probes``: questions of those who insist that
+    are under way."""
 
     witnesses: list[Witness]
     asked_at: float
@@ -67,6 +68,7 @@ class Outage:
     limit: float
     failure: SiteError | None = None
     seen_at: float = 0.0
+    since: float = 0.0
     probes: int = 0
     task: asyncio.Task[None] | None = None
     wanted: asyncio.Event = field(default_factory=asyncio.Event)

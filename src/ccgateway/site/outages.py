@@ -25,7 +25,7 @@ from contextvars import Context
 from cachetools import LRUCache, TTLCache
 
 from ccgateway.deadline import Deadline, limit_in_steps
-from ccgateway.errors import Code, SiteError
+from ccgateway.errors import Code, SiteError, forget_frames
 from ccgateway.site.breaker import BreakerState, FailureCount, Recovery, Relapses
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteRequest
@@ -95,12 +95,15 @@ class FailureMemory:
 
     # --- who is let through
 
-    def known_failure(self, context: CallContext) -> SiteError | None:
-        """What is said to whoever has that context and does not insist, whatever it would ask."""
+    def known_failure(self, context: CallContext, lasting: float) -> SiteError | None:
+        """What is said to whoever has that context and does not insist, whatever it would ask, once that has been so for
+        ``lasting`` seconds."""
         if not self._outages or context.insists:
             return None
         outage = self._first_of((EVERYBODY, Key(context.credential)), context)
-        return self.refusal(outage, context) if outage is not None else None
+        if outage is None or asyncio.get_running_loop().time() - outage.since < lasting:
+            return None
+        return self.refusal(outage, context)
 
     def outage_for(self, request: SiteRequest, context: CallContext) -> Outage | None:
         """What keeps that question from the site."""
@@ -231,17 +234,18 @@ class FailureMemory:
         else:
             self._believe(key, outage, failure)
         if key == EVERYBODY:
-            for one in witnesses:
-                self._drop(Key(one.credential))
+            for one in witnesses:  # and whoever waits for one of theirs is told of this
+                self._drop(Key(one.credential), is_well=False)
 
     def _believe(self, key: Key, outage: Outage, failure: SiteError) -> None:
         now = asyncio.get_running_loop().time()
-        failure.forget_frames()
+        forget_frames(failure)
         is_new, outage.failure, outage.seen_at = outage.failure is None, failure, now
         outage.recovery.look_failed()
         for one in outage.witnesses:
             self._well.pop(one.credential, None)
         if is_new:
+            outage.since = now
             steady = self._relapses.setdefault(key, Relapses()).fell(now)
             outage.recovery = Recovery(now, random.random, steady)
         if self._hints is not None and key.is_of_site and key.kind is None:
@@ -258,13 +262,13 @@ class FailureMemory:
         if key.kind is None:
             for one in [one for one in self._callers if key.credential in (None, one.credential)]:
                 del self._callers[one]  # they failed while it was down
-        self._drop(key)
+        self._drop(key, is_well=True)
         self._tell_health()
 
-    def _drop(self, key: Key) -> None:
+    def _drop(self, key: Key, *, is_well: bool) -> None:
         outage = self._outages.pop(key, None)
         if outage is not None:
-            outage.tell(outage.waiting(), is_well=True)
+            outage.tell(outage.waiting(), is_well=is_well)
             if outage.task is not None and outage.task is not asyncio.current_task():
                 outage.task.cancel()
 
@@ -324,7 +328,7 @@ class FailureMemory:
                 await _pause(outage, begun + outage.recovery.next_look(asked_for=asked_for) - clock())
         finally:
             if self._outages.get(key) is outage:
-                self._drop(key)
+                self._drop(key, is_well=True)
             self._tell_health()
 
     async def _look(self, key: Key, witness: Witness, seconds: float) -> SiteError | None:
@@ -356,7 +360,6 @@ class FailureMemory:
         if failure.code is not Code.UNREACHABLE and not others:
             return False
         witnesses = [Witness(one) for one in (key.credential, *others[:1]) if one is not None]
-        self._outages.pop(key, None)
         self._fall(EVERYBODY, failure, witnesses)
         return True
 

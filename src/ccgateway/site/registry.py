@@ -48,7 +48,8 @@ class _Connection:
         limited = ConcurrencyLimit(Watching(observed, memory), name, settings.concurrency, observer=observer)
         exchange = Retrying(Guarding(limited, memory), name, settings.retries)
         instance = Instance(settings, exchange, credentials)
-        instance.health.facts, memory.health, instance.known_failure = facts, instance.health, memory.known_failure
+        # the one knows what the other asks, and what it has been coming to
+        instance.health.facts, memory.health, instance.failure_known = facts, instance.health, memory.known_failure
         return cls(client, memory, instance)
 
     async def aclose(self) -> None:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
-from ccgateway.errors import Code, SiteError
+from ccgateway.errors import Code, SiteError, forget_frames
 from ccgateway.jobs.writes import WriteOutcome
 from ccgateway.site.exchange import CallContext, CallStats, SiteAnswer, SiteRequest
 from ccgateway.site.instance import Instance
@@ -96,6 +96,7 @@ async def _becomes(is_so: Callable[[], Awaitable[bool]], end: End, context: Call
                 return True
             failed = None
         except SiteError as error:
+            forget_frames(error)
             failed = error
     if failed is not None:
         raise failed

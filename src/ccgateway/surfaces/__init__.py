@@ -10,6 +10,7 @@ portal    pages for people, and signing in to them
 recording every request by HTTP is told of: counted, logged
 requests  names a request, reads its body within bounds
 browser   pages for browsers, with nothing from elsewhere
+origins   which pages of other origins may ask, and what they may send and see
 hosts     which Host headers are served (defence against DNS rebinding)
 proxies   whom a gateway behind proxies believes, and under which path it is seen
 spellings paths with and without a slash at the end

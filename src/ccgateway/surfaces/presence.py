@@ -44,6 +44,7 @@ class WhileConnected:
         self._timer.cancel()
         if self._watching is not None:
             self._watching.cancel()
+            self._watching = None  # it knows this, and what it ends with stays with it
         if self._has_left and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             log.info("the caller went away: its request is cancelled")
             raise ClientDisconnect from error

@@ -37,7 +37,9 @@ class BehindProxy:
 
     def _show_whole_path(self, scope: Scope) -> None:
         scope["root_path"] = root = self._root_path
-        if scope["path"] != root and not scope["path"].startswith(f"{root}/"):
+        if scope["path"] == root:  # as people type it
+            scope["path"], scope["raw_path"] = f"{root}/", f"{root}/".encode()
+        elif not scope["path"].startswith(f"{root}/"):
             scope["path"] = root + scope["path"]
             if scope.get("raw_path") is not None:
                 scope["raw_path"] = root.encode() + scope["raw_path"]

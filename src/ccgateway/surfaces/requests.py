@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from ccgateway.errors import Code, RequestError
 from ccgateway.telemetry.requests import Surface, current_request, new_request_id, waiting
+from ccgateway.traffic.overload import Arrival, current_arrival
 
-__all__ = ["LateBodyError", "begin_request", "check_texts", "check_values", "qualities", "read_body"]
+__all__ = ["LateBodyError", "begin_request", "check_texts", "check_values", "idempotency_key_among", "qualities", "read_body"]
 
 _QUALITY = re.compile(r"[01](\.\d{0,3})?")
 
@@ -38,13 +39,26 @@ def begin_request(surface: Surface) -> str:
 
 async def read_body(receive: Receive, most_bytes: int, seconds: float) -> bytes:
     """The request's body. ``BODY_TOO_LARGE`` as soon as it is larger than ``most_bytes``; ``LateBodyError`` after ``seconds``;
-    ``ClientDisconnect`` if the caller goes away meanwhile."""
+    ``ClientDisconnect`` if the caller goes away meanwhile. While it is on its way, the request takes no place of those under way,
+    and may find none afterwards (``OVERLOADED``)."""
+    arrival = current_arrival()
     try:
         with waiting():
             async with asyncio.timeout(seconds):
-                return await _read_body(receive, most_bytes)
+                body = await _read_body(receive, most_bytes, arrival)
+            if arrival is not None:
+                await arrival.come_back()
+            return body
     except TimeoutError:
         raise LateBodyError(seconds) from None
+
+
+def idempotency_key_among(values: Iterable[str]) -> str | None:
+    """The key in the values of ``Idempotency-Key``; ``None`` if there is none. ``BAD_REQUEST`` for several that differ."""
+    found = set(values) - {""}
+    if len(found) > 1:
+        raise RequestError(Code.BAD_REQUEST, "Send one Idempotency-Key: those of this request differ.")
+    return next(iter(found), None)
 
 
 def check_values(body: bytes, most: int) -> None:
@@ -75,7 +89,7 @@ def qualities(accepted: str) -> Mapping[str, float]:
     return found
 
 
-async def _read_body(receive: Receive, most_bytes: int) -> bytes:
+async def _read_body(receive: Receive, most_bytes: int, arrival: Arrival | None) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -89,3 +103,5 @@ async def _read_body(receive: Receive, most_bytes: int) -> bytes:
         if not message.get("more_body"):
             return b"".join((*chunks, chunk)) if chunks else chunk
         chunks.append(chunk)
+        if arrival is not None:
+            arrival.step_out()

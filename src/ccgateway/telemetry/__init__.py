@@ -6,7 +6,7 @@ catalogue  every metric, drawn once
 meter      the counts of one process
 samples    values on their way: between processes, and to Prometheus
 logs       lines without secrets, for people or for machines
-access     one line for each request
+access_log one line for each request
 recorder   tells of requests from their beginning to their end
 tracing    the port for traces
 traces     the same by OpenTelemetry

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
@@ -58,6 +59,8 @@ class Meter(Observer):
         self._sites: frozenset[str] = frozenset()
         self._sources: tuple[Source, ...] = ()
         self._counts: dict[tuple[str, tuple[str, ...]], float] = {}
+        #: calls under way by site, whether or not the site is still told of by its name when they end
+        self._in_flight: Counter[str] = Counter()
         self._histograms: dict[tuple[str, tuple[str, ...]], _Histogram] = {}
         self._process = ProcessCollector(registry=None)
 
@@ -92,12 +95,12 @@ class Meter(Observer):
 
     def call_began(self, site: str) -> None:
         """See ``Observer``."""
-        self._count("ccgateway_site_calls_in_flight", (self._known(site),))
+        self._in_flight[site] += 1
 
     def call_ended(self, site: str, outcome: CallOutcome, seconds: float) -> None:
         """See ``Observer``."""
         name = self._known(site)
-        self._count("ccgateway_site_calls_in_flight", (name,), -1)
+        self._in_flight[site] -= 1
         self._count("ccgateway_site_calls_total", (name, outcome))
         self._observe("ccgateway_site_call_duration_seconds", (name,), seconds)
         self._states.note_call(site, outcome)
@@ -152,6 +155,10 @@ class Meter(Observer):
         histograms = [
             Sample(metric, labels, found.total, tuple(found.counts)) for (metric, labels), found in list(self._histograms.items())
         ]
+        calls: Counter[str] = Counter()
+        for site, number in list(self._in_flight.items()):
+            calls[self._known(site)] += number
+        counts += [Sample("ccgateway_site_calls_in_flight", (site,), number) for site, number in calls.items()]
         info = Sample("ccgateway_build_info", (__version__, platform.python_version()), 1)
         told = chain.from_iterable(source() for source in self._sources)
         return [info, *counts, *histograms, *told, *self._of_process()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ccgateway.telemetry.access import AccessLog
+from ccgateway.telemetry.access_log import AccessLog
 from ccgateway.telemetry.observer import Observer
 from ccgateway.telemetry.requests import RequestRecord, Surface, TraceContext, new_request_id, request_id_in
 from ccgateway.telemetry.tracing import Tracer

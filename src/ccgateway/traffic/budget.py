@@ -31,6 +31,8 @@ class ByteBudget:
 
     def add(self, caller: Hashable, size: int, *, insists: bool = False) -> bool:
         """Takes ``size`` bytes for ``caller``, if that leaves as much free as the caller then holds, or it ``insists``."""
+        if not size:
+            return True
         held = self._by_caller.get(caller, 0) + size
         if held > self.most - self._used - size and not insists:
             return False
@@ -51,14 +53,13 @@ class ByteBudget:
 
 
 class Account:
-    """What one request holds of the budget. ``refusal``: the error that it came to when it wanted too much; such a request has
-    no other answer. ``close`` gives everything back."""
+    """What one request holds of the budget. ``close`` gives everything back."""
 
     def __init__(self, budget: ByteBudget, caller: Hashable) -> None:
         self._budget, self._caller = budget, caller
         self._held = 0
         self._is_closed = False
-        self.refusal: RequestError | None = None
+        self._refusal: RequestError | None = None
         self.insists = False  # what has taken effect has an answer, however large
 
     @property
@@ -66,14 +67,20 @@ class Account:
         """Bytes that it holds."""
         return self._held
 
+    @property
+    def refusal(self) -> RequestError | None:
+        """The error that it came to when it wanted too much: such a request has no other answer. A new one each time, as one that
+        was kept would keep all that was at hand where it was raised."""
+        return None if self._refusal is None else self._refusal.again()
+
     def hold(self, size: int) -> None:
         """Holds ``size`` bytes more until it is closed; nothing once it is. Raises ``RATE_LIMITED``, or ``LIMIT_EXCEEDED`` if
         this request by itself is too large."""
         if self._is_closed:
             return
         if not self._budget.add(self._caller, size, insists=self.insists):
-            self.refusal = self._refused(size)
-            raise self.refusal
+            self._refusal = self._refused(size)
+            raise self._refusal.again()
         self._held += size
 
     def free(self, size: int) -> None:

@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from itertools import count
-from typing import TYPE_CHECKING, TypeVarTuple, Unpack
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
 from ccgateway.traffic.scopes import Lane, scope_in
 
@@ -33,6 +34,8 @@ Ts = TypeVarTuple("Ts")
 
 #: seconds of steps between two looks at input and output
 SLICE = 0.0005
+#: seconds for TLS to begin
+HANDSHAKE_WITHIN = 10.0
 
 
 class FairLoop(_Loop):
@@ -54,6 +57,14 @@ class FairLoop(_Loop):
     def has_interactive(self) -> bool:
         """Whether interactive requests have steps to make."""
         return self._interactive > 0
+
+    async def create_server(  # type: ignore[override] # it is overloaded there
+        self, *args: Any, ssl: SSLContext | None = None, **more: Any
+    ) -> asyncio.Server:
+        """As every loop's; whoever connects has not long to begin with TLS, as connections count only then."""
+        limit = {} if ssl is None else {"ssl_handshake_timeout": HANDSHAKE_WITHIN}
+        server: asyncio.Server = await super().create_server(*args, ssl=ssl, **{**limit, **more})
+        return server
 
     def call_soon(self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None) -> asyncio.Handle:
         """As every loop's; in the lane of the caller whose request ``context`` is of, if it is one's."""

@@ -68,13 +68,13 @@ RETRY_AFTER = (1, 3)
 
 class Arrival:
     """One request of ``caller`` that came ``at`` a moment and is under way until it leaves: when its answer begins, or nobody
-    waits for it. ``has_begun``: its turn has come; ``refusal``: it never will."""
+    waits for it. ``has_begun``: its turn has come; ``refusal``: it never will; ``is_out``: it is to come back."""
 
-    __slots__ = ("_turn", "at", "caller", "has_begun", "is_here", "overload", "refusal")
+    __slots__ = ("_turn", "at", "caller", "has_begun", "is_here", "is_out", "overload", "refusal")
 
-    def __init__(self, overload: Overload, caller: Hashable, at: float) -> None:
-        self.overload, self.caller, self.at = overload, caller, at
-        self.is_here, self.has_begun = True, False
+    def __init__(self, overload: Overload, caller: Hashable) -> None:
+        self.overload, self.caller, self.at = overload, caller, -math.inf
+        self.is_here = self.has_begun = self.is_out = False
         self._turn: asyncio.Future[None] | None = None
         self.refusal: RequestError | None = None
 
@@ -98,8 +98,22 @@ class Arrival:
         if self._turn is not None and not self._turn.done():
             self._turn.set_exception(refusal)
 
+    def step_out(self) -> None:
+        """It takes no place for as long as it waits for its own caller, who may take any time."""
+        if self.is_here:
+            self.leave()
+            self.is_out, self.has_begun, self._turn = True, False, None
+
+    async def come_back(self) -> None:
+        """Takes a place again, in its turn, if it stepped out. Raises ``RATE_LIMITED`` or ``OVERLOADED`` where it finds none."""
+        if self.is_out:
+            self.is_out = False
+            self.overload.let_in(self)
+            await self.turn()
+
     def leave(self) -> None:
         """It takes none any more."""
+        self.is_out = False
         if self.is_here:
             self.is_here = False
             self.overload.note_leave(self)
@@ -198,11 +212,17 @@ class Overload:
 
     def arrive(self, caller: Hashable) -> Arrival:
         """Lets a request in. Raises ``RATE_LIMITED`` for a caller that takes more than its share, else ``OVERLOADED``."""
-        now = self._clock()
+        arrival = Arrival(self, caller)
+        self.let_in(arrival)
+        return arrival
+
+    def let_in(self, arrival: Arrival) -> None:
+        """The same for one that was here before."""
+        caller, now = arrival.caller, self._clock()
         self._look(now)
         if self.is_on or self._under_way.count >= MOST:
             self._find_place(caller, now)
-        arrival = Arrival(self, caller, now)
+        arrival.is_here, arrival.at = True, now
         self._under_way.enter(caller)
         if self._may_begin(caller):
             self._begin(arrival, now)
@@ -211,7 +231,6 @@ class Overload:
             self._waiting.enter(caller)
         if not self._is_next_called:
             self._call_next(now)  # one begins in each round of the loop
-        return arrival
 
     def note_place(self, seconds: float) -> None:
         """A small question waited so long for a place at a site."""

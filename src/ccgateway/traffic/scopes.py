@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FetchScope", "Lane", "Reading", "RequestScope", "Scope", "begin_fetch", "current_scope", "entered", "give_way", "hold",
-    "in_background", "in_turn", "never_refused", "refused_in_queue", "rows_at_once", "scope_in",
+    "in_background", "in_turn", "let_go", "never_refused", "refused_in_queue", "rows_at_once", "scope_in",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -222,6 +222,13 @@ def hold(size: int) -> None:
     scope = _current.get()
     if isinstance(scope, RequestScope):
         scope.account.hold(size)
+
+
+def let_go(size: int) -> None:
+    """The current request no longer has these bytes, which it held, in hand."""
+    scope = _current.get()
+    if isinstance(scope, RequestScope):
+        scope.account.free(size)
 
 
 def never_refused() -> None:

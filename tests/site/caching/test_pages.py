@@ -37,7 +37,7 @@ QUESTION = JobListQuestion(first=20, fields=FIELDS)
 def upstreams() -> list[Upstream]:
     """Two sites, the second one with the newer jobs."""
     return [
-        Upstream([Job(i, 1000 * number + i, name, id=i) for i in range(1, 200)], release=release, seed=number)
+        Upstream([Job(i, 1000 * number + i, name, id=i) for i in range(1, 200)], release=release)
         for number, (name, release) in enumerate([("alex", "1.5"), ("fritz", "1.3")], start=1)
     ]
 
@@ -123,8 +123,9 @@ async def test_a_site_that_is_known_to_be_down_is_not_asked_and_what_is_remember
         for _ in range(2):
             remembered = await gateway.jobs(QUESTION, CALLER)
             await settled(responses)
-        down = SiteError(Code.CIRCUIT_OPEN, "two", "It is down.")
-        gateway._registry.one("two").origin.known_failure = lambda _context: down
+        down, fell = SiteError(Code.CIRCUIT_OPEN, "two", "It is down."), clock.now
+        two = gateway._registry.one("two").origin
+        two.failure_known = lambda _context, seconds: down if clock.now - fell >= seconds else None
         before = calls(sites)
         same = await gateway.jobs(QUESTION, CALLER)
         assert (keys(same), same.complete) == (keys(remembered), True)

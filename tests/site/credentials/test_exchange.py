@@ -19,9 +19,9 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import ExchangeSettings
 from ccgateway.simulator.tokens import Keys
-from ccgateway.site.credentials.exchange import ExchangeError, TokenExchange
 from ccgateway.site.credentials.exchanged import Exchanged
 from ccgateway.site.credentials.standing import Standing
+from ccgateway.site.credentials.token_exchange import ExchangeError, TokenExchange
 from support.raw_server import RawServer, plain_answer, raw_server
 
 SITE = Keys()

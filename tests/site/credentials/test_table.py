@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -80,6 +81,22 @@ async def test_nobody_gets_a_token_by_a_table_that_is_not_right_until_it_is(
             await table.token()
     assert len([record for record in caplog.records if "nobody gets a token until" in record.getMessage()]) == 1
     table.write(GOOD)
+    assert await table.token() == "first-token"
+
+
+async def test_a_table_that_could_not_be_read_for_a_moment_is_read_again_though_it_is_the_same(
+    table: Table, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lacking(_self: Path, _mode: str) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    table.write(GOOD)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lacking)
+        for _ in range(3):
+            with pytest.raises(TableError):
+                await table.token()
+    assert len([record for record in caplog.records if "Too many open files" in record.getMessage()]) == 1
     assert await table.token() == "first-token"
 
 

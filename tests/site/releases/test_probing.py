@@ -7,6 +7,7 @@ import pytest
 from ccgateway.errors import Code, SiteError
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import SiteAnswer, SiteRequest
+from ccgateway.site.releases import DIALECTS
 from ccgateway.site.releases.probing import find_release
 from support.scripted import Scripted, context_for
 from support.upstream import ADMIN, Job, Upstream, user_credential
@@ -14,7 +15,7 @@ from support.upstream import ADMIN, Job, Upstream, user_credential
 ALICE = user_credential("alice")
 ROBOT = Credential(ADMIN.token, "robot", frozenset({"api"}), "/api")
 OPAQUE = Credential(ADMIN.token, None, None, "/api")
-RELEASES = ["1.2", "1.3", "1.4", "1.5"]
+RELEASES = [name for name in DIALECTS if name != "howto"]
 
 everybody = pytest.mark.parametrize("credential", [ADMIN, ROBOT, ALICE], ids=["admin", "robot", "alice"])
 

@@ -77,7 +77,7 @@ QUESTIONS: Mapping[str, tuple[GetStatisticsRequest, str]] = {
 }  # fmt: skip
 
 
-def test_the_table_has_every_field_and_word() -> None:
+async def test_the_table_has_every_field_and_word() -> None:
     used = {field.name for request, _ in QUESTIONS.values() for field, _ in request.ListFields()}
     assert used | {"page_size", "page_token", "policy"} == set(GetStatisticsRequest.DESCRIPTOR.fields_by_name)
     for kind, field in ((pb.DurationBins, "duration_bins"), (pb.StatisticsGroup, "group_by")):

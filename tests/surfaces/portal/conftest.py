@@ -39,3 +39,10 @@ async def front(shared: Portal) -> Portal:
     shared.provider.reset()
     shared.site.heard.clear()
     return shared
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fresh(tmp_path: Path) -> AsyncIterator[Portal]:
+    """One that has asked nobody anything yet."""
+    async with provider() as one, portal(one, tmp_path) as found:
+        yield found

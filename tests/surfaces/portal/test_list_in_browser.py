@@ -50,6 +50,17 @@ async def test_an_address_shows_the_list_that_its_filter_means(
         rows = page.locator("table.jobs tbody tr")
         await expect(rows.first).to_be_visible()
         assert (await rows_of(rows))[:100] == [job["id"] for job in found]
+        assert await page.locator('[data-code="BAD_REQUEST"]').count() == 0
+
+
+async def test_what_of_an_address_cannot_be_read_is_said_and_the_rest_counts(browser: Browser, front: Portal) -> None:
+    odd = ["state=runing", "nodesFrom=many", "from=yesterday", "user=bob", "order=constructor", "cluser=alex", "lengthTo=-1"]
+    async with view(browser, front.url) as shown:
+        page = await shown.open("/jobs?user=alice&cluster=aurora&nodesTo=&tag=" + "".join(f"&{one}" for one in odd))
+        rows = page.locator("table.jobs tbody tr")
+        await expect(rows.first).to_contain_text("alice")
+        said = page.locator('[data-code="BAD_REQUEST"] code')
+        assert sorted(await said.all_inner_texts()) == sorted(odd)
 
 
 async def test_what_is_filled_in_is_in_the_address_and_going_back_finds_the_list_again(browser: Browser, front: Portal) -> None:

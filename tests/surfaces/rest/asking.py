@@ -14,10 +14,10 @@ from starlette.requests import Request
 
 from ccgateway.cache.ttl_store import TtlStore
 from ccgateway.errors import GatewayError
+from ccgateway.federation.commands import WriteCall
 from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.page_cursors import PageCursorStore
 from ccgateway.federation.questions import JobMetricsAnswer
-from ccgateway.federation.write_calls import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.model import JobKey

@@ -19,7 +19,7 @@ from ccgateway.jobs.writes import (
     WriteOutcome,
     WriteResult,
 )
-from surfaces.rest.asking import RestGateway, rest_row, written
+from surfaces.rest.asking import RestGateway, client_of, rest_row, written
 
 RELEASED = "/cc-backend/1.5"
 KEY = JobKey("aurora", "alex", 1_000_001, 1_699_999_940)
@@ -153,6 +153,16 @@ async def test_what_would_be_deleted_is_told_by_a_dry_run() -> None:
 async def test_an_idempotency_key_goes_along() -> None:
     _, (_, _, call, _), _ = await written("POST", "/api/jobs/tag_job/1001", [TAG], key="abc")
     assert call.idempotency_key == "abc" and call.request_id
+
+
+@pytest.mark.parametrize(("keys", "taken"), [(["a", "a"], "a"), (["a, b"], "a, b"), (["", "a"], "a"), (["a", "b"], None)])
+async def test_several_idempotency_keys_have_to_be_one(keys: list[str], taken: str | None) -> None:
+    gateway = RestGateway()
+    async with client_of(gateway) as client:
+        headers = [("Content-Type", "application/json"), *(("Idempotency-Key", key) for key in keys)]
+        answer = await client.post("/api/jobs/tag_job/1001", json=[TAG], headers=headers)
+    assert [call.idempotency_key for _, _, call, _ in gateway.commands.told] == ([] if taken is None else [taken])
+    assert (answer.status_code == 400) is (taken is None)
 
 
 # --- bodies that cannot be used
@@ -330,8 +340,9 @@ async def test_tags_that_are_not_put_on_are_told_in_cc_backends_words(
 async def test_jobs_that_are_not_stopped_are_told_in_cc_backends_words(
     body: dict[str, Any], row: dict[str, Any], status: int, words: str
 ) -> None:
-    refused = result(WriteOutcome.FAILED, Code.BAD_REQUEST if status == 400 else Code.CONFLICT, key=KEY, db_id=1)
-    gateway = RestGateway(rows=[rest_row(1, **({"start_time": 1} | row))])
+    found = rest_row(1, **({"start_time": 1} | row))
+    refused = result(WriteOutcome.FAILED, Code.BAD_REQUEST if status == 400 else Code.CONFLICT, key=found.key, db_id=1)
+    gateway = RestGateway(rows=[found])
     answer, _, _ = await written("POST", f"{RELEASED}/api/jobs/stop_job/", {"jobId": 7} | body, refused, gateway=gateway)
     assert answer.status_code == status
     assert answer.json()["error"] == f"jobId 1000001 (id 1001) on alex : {words}"
@@ -355,6 +366,7 @@ async def test_a_write_at_several_sites_answers_for_each() -> None:
         sites = here.json()["sites"]
         assert sites["aurora"][0]["outcome"] == "DONE"
         assert (sites["borealis"][0]["code"], sites["borealis"][0]["message"]) == ("UNSUPPORTED", "cannot")
+        assert here.json()["msg"] in ("Deleted Tags from DB: 0 successfull of 1 requested", "Successfully deleted 3 jobs")
         assert there.json()["sites"] == {"aurora": "DONE", "borealis": "FAILED"} and "borealis: " in there.json()["error"]
 
 

@@ -58,8 +58,7 @@ class CachedMetrics:
         unknown = [key for name in names if (key := keys.key(name)) not in hits]
         if unknown:
             hits |= await self._fetch(unknown, reading, context)
-        metrics = self._origin.arranged(wanted, _pieces(names, keys, hits), keys.route)
-        return replace(metrics, job=keys.job)
+        return replace(self._found(wanted, names, keys, hits), job=keys.job)
 
     async def _fetch(self, keys: Sequence[Key], reading: _Reading, context: CallContext) -> dict[Key, Hit[_Value]]:
         return await self._responses.fetch(keys, reading.fill, _VIEW, context, within=self._origin.settings.timeout)
@@ -79,10 +78,17 @@ class CachedMetrics:
         keys = {job: [by_job[job].key(name) for name in of_job] for job, of_job in names.items()}
         hits = await self._responses.peek([key for of_job in keys.values() for key in of_job], _VIEW, context)
         return {
-            job: self._origin.arranged(wanted, _pieces(names[job], by_job[job], hits), by_job[job].route)
+            job: self._found(wanted, names[job], by_job[job], hits)
             for job, of_job in keys.items()
             if all(key in hits for key in of_job)
         }
+
+    def _found(
+        self, wanted: MetricsWanted, names: Iterable[str], keys: _EntryKeys, hits: Mapping[Key, Hit[_Value]]
+    ) -> MetricsFound:
+        kept = {key: hits[key] for name in names if (key := keys.key(name)) in hits}
+        found = self._origin.arranged(wanted, [piece for hit in kept.values() for piece in _pieces(hit)], keys.route)
+        return replace(found, forms=_KeptForms(self._responses, kept))
 
     async def _entry_keys(self, context: CallContext, job: JobRef, wanted: MetricsWanted) -> _EntryKeys | None:
         """The keys of the answer's entries; ``None`` if it is not to be kept. ``NOT_FOUND`` if there is no such job."""
@@ -190,7 +196,34 @@ def _names(index: Hit[_Value]) -> tuple[str, ...]:
     return tuple(name for name in index.value if isinstance(name, str))
 
 
-def _pieces(names: Iterable[str], keys: _EntryKeys, hits: Mapping[Key, Hit[_Value]]) -> list[MetricPiece]:
-    """What the entries hold."""
-    of_names = (hits.get(keys.key(name)) for name in names)
-    return [piece for hit in of_names if hit is not None for piece in hit.value if isinstance(piece, MetricPiece)]
+def _pieces(hit: Hit[_Value]) -> list[MetricPiece]:
+    """What the entry holds."""
+    return [piece for piece in hit.value if isinstance(piece, MetricPiece)]
+
+
+class _KeptForms:
+    """``Forms`` of the pieces of these entries."""
+
+    def __init__(self, responses: ResponseCache, hits: Mapping[Key, Hit[_Value]]) -> None:
+        self._cache = responses.cache
+        # by the very objects, which the hits keep alive: equal ones may be of another entry
+        self._places = {
+            id(piece): (key, hit.entry, ("form", number))
+            for key, hit in hits.items()
+            if hit.entry is not None
+            for number, piece in enumerate(_pieces(hit))
+        }
+        self._hits = hits
+
+    def get(self, piece: MetricPiece) -> object | None:
+        """See ``Forms``."""
+        place = self._places.get(id(piece))
+        found = place[1].values.get(place[2]) if place is not None else None
+        return None if found is None else found[0]
+
+    def keep(self, piece: MetricPiece, form: object, size: int) -> None:
+        """See ``Forms``."""
+        place = self._places.get(id(piece))
+        if place is not None:
+            key, entry, name = place
+            self._cache.keep(key, entry, name, form, size)

@@ -18,6 +18,7 @@ import msgspec
 from ccgateway import __version__
 from ccgateway.cache.entries import Entry, Filled, View
 from ccgateway.cache.keys import Key
+from ccgateway.errors import SiteError
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.metrics import JobRef, MetricsWanted
 from ccgateway.jobs.model import JobRow
@@ -95,6 +96,10 @@ class CachingSite:
         """See ``Site``."""
         return self.origin.context_is_local
 
+    def known_failure(self, context: CallContext) -> SiteError | None:
+        """See ``Site``."""
+        return self.origin.failure_known(context, self._responses.settings.list_for)
+
     async def page(self, context: CallContext, wanted: JobsWanted, window: Window, *, size: int, page: int = 1) -> ListPage:
         """See ``Site``: one that was read ``cache.list_for`` seconds ago at the most."""
         person = person_of(context.credential)
@@ -115,10 +120,6 @@ class CachingSite:
             return rows, ROW_BYTES * len(rows)
 
         view = View(decode, query.attributes)
-
-        failure = self.origin.known_failure(context)
-        if failure is not None and not await self._responses.peek([key], view, context):
-            raise failure  # which is how a fill would end
 
         async def fill(keys: Sequence[Key], context: CallContext) -> Mapping[Key, Filled]:
             rows, body = await self.origin.listed(query, context)

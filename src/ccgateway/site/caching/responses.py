@@ -134,15 +134,14 @@ class ResponseCache:
         On the claims of a token that the site has not proved, nothing remembered is given, and nobody else's fill is waited for.
         A fill is asked under the context of whoever began it, with a deadline of its own: it may outlive its caller.
         """
-
-        own: GatewayError | None = None
+        has_failed = False
 
         async def limited(missing: Sequence[Key], deadline: Deadline) -> Mapping[Key, Filled | Absent]:
-            nonlocal own
+            nonlocal has_failed
             try:
                 fills = await fill(missing, replace(context, deadline=deadline.within(within)))
-            except GatewayError as error:
-                own = error
+            except GatewayError:
+                has_failed = True
                 raise
             # the site answered to this token: only then are its claims an audience
             return fills if context.is_proved else {key: _unkept(filled) for key, filled in fills.items()}
@@ -153,7 +152,7 @@ class ResponseCache:
             try:
                 hits = await self.cache.fetch(keys, limited, view, deadline=context.deadline)
             except GatewayError as error:
-                if error is own or error.code not in _OF_THE_ASKER:
+                if has_failed or error.code not in _OF_THE_ASKER:
                     raise
                 # somebody else was refused while this one waited for what that would bring
                 hits = await self.cache.ask(keys, limited, view, asker=asker, deadline=context.deadline)

@@ -8,7 +8,7 @@ proofs      which tokens a site has proved
 table       the file of people's own tokens and names
 minted      a token signed with the site's own key for that caller alone
 exchanged   a token that the exchange service gives for the caller's own
-exchange    that service (RFC 8693): asked once per token and site, remembered while good
+token_exchange that service (RFC 8693): asked once per token and site, remembered while good
 service     the site's service token, for those who may do all that it can
 """
 

@@ -7,8 +7,8 @@ from ccgateway.errors import Code, SiteError
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.roles import abilities
 from ccgateway.site.credentials.credential import Credential
-from ccgateway.site.credentials.exchange import ExchangeError, TokenExchange
 from ccgateway.site.credentials.standing import Standing
+from ccgateway.site.credentials.token_exchange import ExchangeError, TokenExchange
 
 __all__ = ["Exchanged"]
 

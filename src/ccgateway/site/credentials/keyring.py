@@ -8,19 +8,19 @@ from pydantic import SecretStr
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SettingsError, SiteError
-from ccgateway.identity.keys import private_key_of
+from ccgateway.identity.ed25519 import private_key_of
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.sealing import Seal
 from ccgateway.settings import Settings, SiteSettings
 from ccgateway.settings.base import SecretPlace
 from ccgateway.site.credentials.credential import Credential, Credentials
-from ccgateway.site.credentials.exchange import TokenExchange
 from ccgateway.site.credentials.exchanged import Exchanged
 from ccgateway.site.credentials.minted import Minted
 from ccgateway.site.credentials.rules import ByRules, OwnToken, Rule
 from ccgateway.site.credentials.service import ServiceToken
 from ccgateway.site.credentials.standing import Standings
 from ccgateway.site.credentials.table import TokenTable
+from ccgateway.site.credentials.token_exchange import TokenExchange
 
 __all__ = ["Keyring", "Unreadable"]
 

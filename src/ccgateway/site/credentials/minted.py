@@ -9,7 +9,7 @@ from cachetools import TLRUCache
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ccgateway.deadline import Deadline
-from ccgateway.identity.keys import mint
+from ccgateway.identity.ed25519 import mint
 from ccgateway.identity.principal import Principal
 from ccgateway.identity.roles import Roles
 from ccgateway.site.credentials.credential import Credential

@@ -36,7 +36,7 @@ class Proofs:
         self._known: LRUCache[bytes, _Verdicts] = LRUCache(MOST_KNOWN)
 
     def now(self) -> float:
-        """The moment before a request is sent, for ``accept`` and ``withdraw``."""
+        """The moment before a request is sent, for ``accept``."""
         return self._clock()
 
     def holds(self, credential: Credential) -> bool:

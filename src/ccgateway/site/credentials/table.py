@@ -42,7 +42,12 @@ MOST_BYTES = 16 << 20
 
 
 class TableError(Exception):
-    """The table cannot be used. The message says where and why, without what stands there."""
+    """The table cannot be used. The message says where and why, without what stands there. ``may_pass``: it may be well though
+    the file stays as it is."""
+
+    def __init__(self, message: str = "", *, may_pass: bool = False) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ def read_table(path: Path) -> Entries:
         with path.open("rb") as file:
             text = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise TableError(f"it cannot be read ({error.strerror})") from None
+        raise TableError(f"it cannot be read ({error.strerror})", may_pass=True) from None
     if len(text) > MOST_BYTES:
         raise TableError(f"it has more than {MOST_BYTES} bytes")
     try:
@@ -111,6 +116,8 @@ class TokenTable:
         self._seen = self._state()
         self._reading = asyncio.Lock()
         self._entries: Entries | None = None
+        #: why it cannot be used, as it was said
+        self._told = ""
         try:
             self._entries = read_table(path)
         except TableError as error:
@@ -136,12 +143,16 @@ class TokenTable:
             return
         state = self._state()
         if state != self._seen:
+            self._seen = state
             try:
-                self._entries = await asyncio.to_thread(read_table, self._path)
+                self._entries, self._told = await asyncio.to_thread(read_table, self._path), ""
             except TableError as error:
                 self._entries = None
-                log.error("identities.table: %s: %s; nobody gets a token until it is corrected", self._path, error)  # noqa: TRY400
-            self._seen = state
+                if error.may_pass:
+                    self._seen = None  # so that it is read again
+                if self._told != str(error):
+                    log.error("identities.table: %s: %s; nobody gets a token until it is corrected", self._path, error)  # noqa: TRY400
+                self._told = str(error)
         self._looked_at = self._clock()
 
     def _state(self) -> tuple[int, ...] | None:

@@ -13,7 +13,7 @@ asking           what a release answers at all beside jobs, what a refusal means
 scanning         every job that matches, read within the budget and handed on page by page
 windows          windows of start times that hold few enough jobs for one question
 statistics       figures, groups and histograms of the jobs that match
-turns            one question of a kind at a time, where several at once bring a site to a standstill
+costly           one question of a kind at a time, where several at once bring a site to a standstill
 statistics_reply what an answer of the site's own GraphQL says of them
 footprints       averages of metrics by job, samples by intensity and performance, statistics of metrics by job
 nodes            states of nodes, and what is measured on them

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ccgateway.errors import Code, SiteError
+from ccgateway.errors import Code, SiteError, forget_frames
 from ccgateway.site.base import Site
 from ccgateway.site.exchange import CallContext
 from ccgateway.site.releases import Dialect
@@ -54,7 +54,7 @@ async def ask(
         try:
             return await site.origin.query(context, put.document, put.variables, decoder)
         except QueryFailedError as failed:
-            failed.forget_frames()
+            forget_frames(failed)
             return refused_by(site.name, name) if any(map(_REFUSALS.search, failed.reasons)) else failed
 
     return await _in_dialect(site, context, name, question, asked)

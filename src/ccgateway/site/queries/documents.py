@@ -95,6 +95,7 @@ class QueriedList:
             # they are counted a moment later: jobs that came or went in between are no reason to leave it alone for long
             message = f"The site's own GraphQL sent {rows} jobs and counted {told.count}."
             raise SiteError(Code.SITE_ERROR, site, message)
+        self.facts.finish(told.items, self.attributes)
         return told
 
     def rows(self, answer: SiteAnswer, site: str) -> list[JobRow]:

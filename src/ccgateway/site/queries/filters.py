@@ -195,7 +195,7 @@ def _pushed(facts: QueryFacts, condition: Condition) -> _Pushed | None:
             return _Pushed({_RANGES[name]: bounds.filter}, bounds.is_exact or name == "num_nodes")
         case MetricStat():
             bounds = _range(facts, wanted.range)
-            if bounds is None:
+            if bounds is None or range_test(wanted.range) is None:  # by an open range sites find all jobs, or none
                 return None
             return _Pushed({"metricStats": [{"metricName": wanted.metric_name, "range": bounds.filter}]}, bounds.is_exact)
         case int() if name == "array_job_id" and _LEAST <= wanted <= _MOST:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
 
-from ccgateway.errors import Code, SiteError
+from ccgateway.errors import Code, SiteError, forget_frames
 from ccgateway.jobs.conditions import conditions_of
 from ccgateway.jobs.filters import JobFilter
 from ccgateway.jobs.model import JobRow
@@ -124,7 +124,7 @@ async def _told_or(
     except SiteError as error:
         if error.code not in FALLS_BACK | {Code.UNSUPPORTED}:
             raise
-        error.forget_frames()
+        forget_frames(error)
         return await counted("its own GraphQL does not answer the question as it should")
     return await counted(found) if isinstance(found, str) else found
 

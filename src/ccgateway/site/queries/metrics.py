@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ccgateway.errors import forget_frames
 from ccgateway.jobs.metrics import MetricPiece, MetricsWanted
 from ccgateway.site.base import Site
 from ccgateway.site.credentials import Credential
@@ -44,7 +45,7 @@ async def read_pieces(
             answer = await site.origin.send(request, context)
             return await in_turn(lambda: dialect.metric_pieces(answer, site.name, wanted, route)), route
     except MetricsRefusedError as refused:
-        refused.forget_frames()
+        forget_frames(refused)
         return refused
 
 

@@ -34,6 +34,8 @@ __all__ = [
     "node_states_over_time",
 ]  # fmt: skip
 
+#: the ends of the calendar, in epoch seconds
+_FIRST, _LAST = (int(end.replace(tzinfo=dt.UTC, microsecond=0).timestamp()) for end in (dt.datetime.min, dt.datetime.max))
 _UNIT = "unit{base prefix}"
 _METRICS = (
     f"metrics{{name scope metric{{{_UNIT} timestep series{{hostname id statistics{{avg min max}} data}} "
@@ -213,7 +215,9 @@ def _variables(wanted: NodeMetricsWanted) -> dict[str, object]:
 
 
 def _time(seconds: int) -> str:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # nothing is measured beyond the calendar, where a time in another zone may lie
+    moment = dt.datetime.fromtimestamp(min(max(seconds, _FIRST), _LAST), dt.UTC)
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _written(filters: Sequence[NodeFilter]) -> list[dict[str, object]]:

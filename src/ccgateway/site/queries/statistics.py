@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from ccgateway.errors import Code, SiteError
+from ccgateway.errors import Code, SiteError, forget_frames
 from ccgateway.jobs.conditions import EARLIEST, LATEST, conditions_of
 from ccgateway.jobs.filters import JobFilter
 from ccgateway.jobs.statistics.counting import DURATIONS, Counter, Histogram, SiteStatistics, StatisticsWanted, merge_histograms
@@ -52,7 +52,7 @@ async def read_statistics(site: Instance, context: CallContext, wanted: Statisti
     except SiteError as error:
         if error.code not in FALLS_BACK:
             raise
-        error.forget_frames()
+        forget_frames(error)
         reason = "its own GraphQL does not answer the question as it should"
     else:
         if isinstance(queried, SiteStatistics):
@@ -227,7 +227,7 @@ class _Question:
             else:
                 result.metrics = await self._binned(elements, bins)
         except QueryFailedError as error:  # a panic, such as where a filter names its cluster otherwise than by eq
-            error.forget_frames()
+            forget_frames(error)
         else:
             return
         counting = replace(self.wanted, figures=frozenset(), histograms=frozenset(), group=None)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from cachetools import TLRUCache
 
-from ccgateway.errors import Code, SiteError
+from ccgateway.errors import Code, SiteError, forget_frames
 from ccgateway.site.base import JobsWanted
 from ccgateway.site.credentials import Credential
 from ccgateway.site.outage import RememberedFailureError
@@ -113,7 +113,7 @@ class Ways:
         except SiteError as error:
             if not self.gives_way(credential, error):
                 raise
-            error.forget_frames()
+            forget_frames(error)
             return None
 
     def gives_way(self, credential: Credential, error: SiteError) -> bool:

@@ -49,6 +49,10 @@ __all__ = [
 ]
 
 
+#: characters that names have together, up to which what is asked for them is remembered
+SHORT_NAMES = 1000
+
+
 class MetricsRefusedError(SiteError):
     """The site answered, but not with this job's metrics: it has no such job, does not show them, or cannot read them."""
 
@@ -94,10 +98,18 @@ _DOCUMENT = (
 )
 
 
-@lru_cache(maxsize=256)  # lists ask the same of every job
 def _query(wanted: MetricsWanted) -> str:
+    is_short = sum(map(len, wanted.names or ())) <= SHORT_NAMES
+    return (_remembered_query if is_short else _written_query)(wanted)
+
+
+def _written_query(wanted: MetricsWanted) -> str:
     query = [("metric", name) for name in wanted.names or ()] + [("scope", scope) for scope in wanted.scopes or ()]
     return f"?{urlencode(query)}" if query else ""
+
+
+# lists ask the same of every job
+_remembered_query = lru_cache(maxsize=256)(_written_query)
 
 
 class _Complaint(msgspec.Struct):

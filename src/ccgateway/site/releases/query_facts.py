@@ -11,20 +11,21 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import force_setattr
 
-from ccgateway.jobs.model import Resource
+from ccgateway.jobs.model import JobRow
 from ccgateway.site.decoding import Wire
 
 __all__ = ["QUERY_KEYS", "QUERY_KINDS", "QueryFacts", "StatisticsFacts", "read_kind"]
 
 
 class _Converted(type):
-    """Of types that stand for what ``read_kind`` makes, which is of a plain type: msgspec asks whether it is one of theirs."""
+    """Of a type that stands for what ``read_kind`` makes, which is of a plain one: msgspec asks whether it is one of its own."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         return True
@@ -32,23 +33,6 @@ class _Converted(type):
 
 class QuerySecond(metaclass=_Converted):
     """A moment in RFC 3339, in the site's zone → ``int``, epoch seconds."""
-
-
-class QueryFootprint(metaclass=_Converted):
-    """A list of name, statistic and value → ``dict[str, float]`` under ``name_statistic``."""
-
-
-class QueryResources(metaclass=_Converted):
-    """A list of hosts → ``tuple[Resource, ...]``."""
-
-
-class QueryResource(msgspec.Struct, frozen=True, gc=False):
-    """A host, with ``""`` where there is no configuration."""
-
-    hostname: str
-    hwthreads: tuple[int, ...] | None = None
-    accelerators: tuple[str, ...] | None = None
-    configuration: str | None = None
 
 
 class _FootprintValue(msgspec.Struct, gc=False):
@@ -61,8 +45,7 @@ class _FootprintValue(msgspec.Struct, gc=False):
 QUERY_KEYS: Mapping[str, str] = {"num_hw_threads": "numHWThreads", "smt": "SMT"}
 QUERY_KINDS: Mapping[str, Any] = {
     "start_time": QuerySecond,
-    "footprint": QueryFootprint | None,
-    "resources": QueryResources | None,
+    "footprint": tuple[_FootprintValue, ...] | None,
 }
 
 _MOMENT = re.compile(r"(-?\d{4,9})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:Z|([+-])(\d\d):(\d\d)(?::(\d\d))?)")
@@ -75,17 +58,6 @@ def read_kind(kind: type, value: object) -> object:
     ``TypeError`` for what is none."""
     if kind is QuerySecond:
         return _second(value)
-    if kind is QueryFootprint:
-        listed = msgspec.convert(value, list[_FootprintValue])
-        # an empty list stands for a job that has none
-        return {f"{one.name}_{one.stat}" if one.name else one.stat: one.value for one in listed} or None
-    if kind is QueryResources:
-        return tuple(
-            [
-                Resource(one.hostname, one.hwthreads, one.accelerators, one.configuration or None)
-                for one in msgspec.convert(value, list[QueryResource])
-            ]
-        )
     raise NotImplementedError(kind)
 
 
@@ -156,6 +128,17 @@ class QueryFacts:
     #: whether it sorts all jobs that match for the newest of them: a count takes a fraction of that without an order
     sorts_to_count: bool = False
 
+    def finish(self, rows: Sequence[JobRow], attributes: frozenset[str]) -> None:
+        """Makes what was decoded of ``attributes`` what rows have. In place: a hook of the decoder would have it built twice."""
+        sent = attributes - self.wire.absent
+        if "footprint" in sent:
+            for row in rows:
+                listed: Any = row.footprint or ()  # an empty list stands for a job that has none
+                row.footprint = {f"{one.name}_{one.stat}" if one.name else one.stat: one.value for one in listed} or None
+        if "resources" in sent:
+            for one in [one for row in rows for one in row.resources or () if one.configuration == ""]:
+                force_setattr(one, "configuration", None)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StatisticsFacts:
@@ -164,7 +147,7 @@ class StatisticsFacts:
     ``columns``: what its job table keeps of metrics instead of footprints: key → field of its filter. ``subclusters``: whether
     jobs can be grouped by sub-cluster. ``summaries``: whether it tells the statistics of many jobs. ``fixed_bins``: whether
     histograms have the bins that are asked for. ``finds_ids``: whether it filters by database ids. ``takes_turns``: whether
-    it may be asked for jobs by user once at a time only (``site/queries/turns.py``).
+    it may be asked for jobs by user once at a time only (``site/queries/costly.py``).
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)

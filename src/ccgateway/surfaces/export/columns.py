@@ -136,8 +136,6 @@ _MADE = (
 )
 #: what an export has that names no columns
 DEFAULT = tuple(one.name for one in _PLAIN)
-#: of the row itself, which every row has
-_OF_EVERY_ROW = frozenset({"site"})
 #: all there are, but for those of metrics
 NAMES = (*DEFAULT, *(one.name for one in _MADE), "id", "running")
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from importlib.util import find_spec
 
-from ccgateway.errors import Code, GatewayError, RequestError
+from ccgateway.errors import Code, GatewayError, RequestError, forget_frames
 from ccgateway.surfaces.export.columns import Column
 from ccgateway.surfaces.export.encodings import Csv, Encoding, JsonLines
 from ccgateway.surfaces.export.records import End
@@ -44,6 +44,7 @@ async def to_its_end(
                 if piece:
                     yield piece
     except GatewayError as failed:
+        forget_frames(failed)
         error = failed
     except Exception:
         # the boundary: logged with its traceback, told without

@@ -29,7 +29,7 @@ MARK_ROWS, MARK_SECONDS = 1000, 5.0
 async def export_jobs(call: Call, streams: Streams) -> Answer:
     """The jobs that ``call`` asks for. Raises ``GatewayError`` as long as nothing was sent."""
     asked = JobsAsked.of(call)
-    digest = asked.digest(call.caller)
+    digest = asked.digest(call.caller, call.gateway.releases(asked.sites, call.caller))
     resume = Resume.decode(asked.resume, digest)
     columns = columns_of(asked.columns, asked.metrics, call.ids, as_of=resume.as_of, marks_running=asked.running)
     encoding = encoding_for(asked.format, columns)
@@ -66,6 +66,11 @@ class _JobsExport:
     _marked_rows: int = 0
     _marked_at: float = 0.0
     _is_over: bool = False
+    #: metrics that no job had so far
+    _unseen: set[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._unseen = {metric.encode() for metric in self.asked.metrics}
 
     async def first(self) -> bytes:
         """The first record and the first rows."""
@@ -107,6 +112,7 @@ class _JobsExport:
         as_of = self.reader.as_of
         rows = list(batch.rows) if self.asked.running else [row for row in batch.rows if not is_running(row, as_of)]
         self._of_sites.update(map(attrgetter("site"), rows))
+        self._unseen -= {name for name in self._unseen if any(b'"%b":' % name in bytes(row.statistics_json) for row in rows)}
         lines = await self.encoding.write(rows)
         self.reader.streams.observer.rows_exported(self.asked.format, len(rows))
         return lines + self._mark() if self._is_mark_due() else lines
@@ -132,4 +138,5 @@ class _JobsExport:
             error=None if error is None else failure_of(error),
             resumed_at=self.resumed_at,
             resume=None if error is None else self._token(),
+            notes=[f"metrics: none of these jobs has {name.decode()}" for name in sorted(self._unseen) if self.encoding.rows],
         )

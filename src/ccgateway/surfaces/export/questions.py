@@ -1,9 +1,9 @@
-"""What a request asks to be exported, and the token by which an export is taken up again."""
+"""What a request asks to be exported."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
@@ -27,9 +27,6 @@ FILTERS = (
     "numNodes[to]", "jobName", "node", "duration", "duration[from]", "duration[to]",
 )  # fmt: skip
 _OWN_FILTERS = frozenset({"duration", "duration[from]", "duration[to]"})
-_OF_ALL = ("format", "policy", "site")
-_OF_JOBS = (*_OF_ALL, "columns", "metrics", "shard", "running", "resume")
-_OF_USAGE = (*_OF_ALL, "period", "by", "resume")
 
 PERIODS = ("all", "year", "month", "week", "day")
 GROUPS = ("site", "cluster", "project", "user")
@@ -57,8 +54,7 @@ class JobsAsked:
     def of(cls, call: Call) -> JobsAsked:
         """What ``call`` asks for. ``BAD_REQUEST`` for what cannot be."""
         query = call.query
-        _refuse_unknown(query, _OF_JOBS)
-        running = _flag(query, "running")
+        running = bool(query.flag("running"))
         wanted = filter_of(query, lists_living=running)
         shard = query.first("shard")
         return cls(
@@ -73,10 +69,9 @@ class JobsAsked:
             query.first("resume") or None,
         )
 
-    def digest(self, caller: Principal) -> str:
-        """What must be the same for a token to go on: the question, and who asks."""
+    def digest(self, caller: Principal, sites: Iterable[str]) -> str:
+        """What must be the same for a token to go on: the question, who asks, and the names of the sites that it goes to."""
         shard = (PIECE, self.shard.number, self.shard.of) if self.shard is not None else None
-        sites = sorted(set(self.sites)) if self.sites is not None else None
         asked = [
             caller.share,
             msgspec.to_builtins(self.filter),
@@ -84,7 +79,7 @@ class JobsAsked:
             list(self.metrics),
             shard,
             self.running,
-            sites,
+            sorted(sites),
         ]
         return blake2b(msgspec.msgpack.encode(asked), digest_size=8).hexdigest()
 
@@ -104,9 +99,6 @@ class UsageAsked:
     def of(cls, call: Call) -> UsageAsked:
         """What ``call`` asks for. ``BAD_REQUEST`` for what cannot be."""
         query = call.query
-        _refuse_unknown(query, _OF_USAGE)
-        if query.first("resume"):
-            raise RequestError(Code.INVALID_CURSOR, "resume: sums have no middle to go on from. Ask for them anew.")
         period, by = query.first("period") or "month", _names(query, "by") or list(GROUPS)
         if period not in PERIODS:
             raise _bad(f"period: {period[:40]!r} is not one of {', '.join(PERIODS)}.")
@@ -141,22 +133,11 @@ def filter_of(query: Query, *, lists_living: bool) -> JobFilter:
     return replace(wanted, duration=_duration(query))
 
 
-def _refuse_unknown(query: Query, own: Sequence[str]) -> None:
-    known = (*own, *FILTERS)
-    unknown = next((key for key in query.keys if key not in known), None)
-    if unknown is not None:
-        raise _bad(f"invalid query parameter: {unknown[:60]}. Known are {', '.join(known)}.")
-
-
 def _format(query: Query) -> str:
     found = query.first("format") or "jsonl"
     if found not in FORMATS:
         raise _bad(f"format: {found[:40]!r} is not one of {', '.join(FORMATS)}.")
     return found
-
-
-def _flag(query: Query, name: str) -> bool:
-    return (query.first(name) or "false").lower() not in ("false", "0")
 
 
 def _names(query: Query, name: str) -> list[str]:

@@ -68,7 +68,7 @@ class Failure(msgspec.Struct):
 
 class End(msgspec.Struct, rename="camel", kw_only=True):
     """The last record. ``rows`` and ``sha256`` (of the row lines, line ends included) are those of this answer, and come after
-    ``resumed_at`` others. ``resume``: where an export that failed goes on."""
+    ``resumed_at`` others. ``resume``: where an export that failed goes on. ``notes``: what its reader should know of it."""
 
     end: bool = True
     rows: int
@@ -78,6 +78,7 @@ class End(msgspec.Struct, rename="camel", kw_only=True):
     error: Failure | None = None
     resumed_at: int = 0
     resume: str | None = None
+    notes: Sequence[str] = ()
 
 
 def written(record: Begin | Mark | End) -> bytes:

@@ -13,8 +13,10 @@ from ccgateway.errors import Code, RequestError
 from ccgateway.jobs.conditions import RECENT
 from ccgateway.jobs.filters import JobFilter, TimeRange
 
-__all__ = ["Resume", "until"]
+__all__ = ["VERSION", "Resume", "until"]
 
+#: of the form of tokens
+VERSION = 2
 #: the last second that has a date, and more rows than any export has: beyond, a token is none of ours
 END_OF_TIME, MOST_ROWS = 253_402_300_799, 1 << 53
 
@@ -43,16 +45,17 @@ class Resume(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         """The token in ``text``, or the beginning of an export that begins now; ``INVALID_CURSOR`` if it is no token, or one of
         another question."""
         if text is None:
-            return cls(1, digest, int(time.time()), 0, None, ())
+            return cls(VERSION, digest, int(time.time()), 0, None, ())
         try:
             packed = base64.b64decode(text[:8192] + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
             found = msgspec.msgpack.decode(packed, type=cls)
         except (ValueError, msgspec.MsgspecError):
             raise RequestError(Code.INVALID_CURSOR, "resume: this is no token of an export. Start without one.") from None
         is_sound = 0 <= found.rows <= MOST_ROWS and 0 <= found.as_of <= END_OF_TIME and abs(found.latest or 0) <= END_OF_TIME
-        if found.version != 1 or found.digest != digest or not is_sound:
+        if found.version != VERSION or found.digest != digest or not is_sound:
             message = (
-                "resume: this token belongs to another export: filters, columns, shard, running or sites differ, or who asks."
+                "resume: this token belongs to another export: filters, columns, shard, running or sites differ, or who asks; or "
+                "the gateway has other sites, or another version, than it had then. Start without one."
             )
             raise RequestError(Code.INVALID_CURSOR, message)
         return found

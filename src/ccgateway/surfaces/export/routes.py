@@ -15,11 +15,12 @@ from ccgateway.surfaces.callers import CallerOf
 from ccgateway.surfaces.export.operations import export_table
 from ccgateway.surfaces.export.streams import Streams
 from ccgateway.surfaces.ids import Ids
+from ccgateway.surfaces.origins import shared_with
 from ccgateway.surfaces.rest.access import may_use_userapi
 from ccgateway.surfaces.rest.calls import AppState
 from ccgateway.surfaces.rest.howto import HowtoFormat
 from ccgateway.surfaces.rest.rest_app import RestApp
-from ccgateway.surfaces.rest.routes import shared_with
+from ccgateway.surfaces.rest.routes import SHOWN
 from ccgateway.traffic.admission import Traffic
 
 __all__ = ["export_routes"]
@@ -47,4 +48,4 @@ def export_routes(
     state = AppState(gateway, limits, Ids(gateway.numbers), traffic, policy)
     table = export_table(streams, settings)
     app = RestApp(state, table, ExportFormat(), caller_of, admits=may_use_userapi, origins=frozenset(origins))
-    return Mount("/export", shared_with(app, origins))
+    return Mount("/export", shared_with(app, origins, shown=SHOWN))

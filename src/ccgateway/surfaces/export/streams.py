@@ -16,7 +16,7 @@ from ccgateway.identity.principal import Principal
 from ccgateway.jobs.filters import JobFilter
 from ccgateway.settings.export import ExportSettings
 from ccgateway.surfaces.export.records import SiteEnd, SiteRelease, failure_of, site_end
-from ccgateway.surfaces.export.resuming import Resume, until
+from ccgateway.surfaces.export.resuming import VERSION, Resume, until
 from ccgateway.surfaces.export.shards import Shard, ShardBatches
 from ccgateway.telemetry import Observer
 from ccgateway.traffic.scopes import RequestScope, current_scope
@@ -148,7 +148,7 @@ class JobReader:
 
     def resume_token(self, digest: str, rows: int) -> str:
         """Where an export of the question with that ``digest`` goes on, of which there are ``rows`` rows by now."""
-        return Resume(1, digest, self.as_of, rows, self.after, tuple(sorted(self.missing)), self.latest).encode()
+        return Resume(VERSION, digest, self.as_of, rows, self.after, tuple(sorted(self.missing)), self.latest).encode()
 
     def releases(self) -> list[SiteRelease]:
         """The sites asked, each with its release as far as that is known by now."""

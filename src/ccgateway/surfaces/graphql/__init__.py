@@ -3,6 +3,7 @@
 schema      the schema (see its map of the types), and its text
 selection   what a question selects → the row attributes the sites must send
 projection  plain objects, written as JSON by a plan instead of field by field
+written_lists  lists as they were written, for whoever asks for the same again
 verbatim    decoded values that are encoded as they are to what a selection shows
 plans       an operation worked out once: its cost, and how to answer it
 context     what the resolvers of one request share

@@ -6,17 +6,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import strawberry
 
 from ccgateway.errors import GatewayError
+from ccgateway.federation.commands import WriteCall
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.questions import Policy, SiteReport
 from ccgateway.federation.statistics import StatisticsAnswer, StatisticsQuestion
-from ccgateway.federation.write_calls import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import User
 from ccgateway.jobs.details import EnergyPart, JobLinks
@@ -26,6 +26,7 @@ from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.graphql.loading import BatchLoader, MetricsLoader, Outcome
 from ccgateway.surfaces.graphql.selection import Selection
 from ccgateway.surfaces.graphql.statistics_loading import StatisticsLoader
+from ccgateway.surfaces.graphql.written_lists import WrittenLists
 from ccgateway.surfaces.ids import Ids
 
 __all__ = ["Gap", "Info", "RequestContext"]
@@ -47,13 +48,15 @@ class RequestContext:
     trustworthy of its values) and becomes ``extensions.exactness``.
 
     ``bytes_written``: bytes of samples in the answer, however often a document shows the same ones. ``is_overdrawn``: they are
-    too many, so there is no answer. ``call``: under which id, and with which idempotency key, it writes.
+    too many, so there is no answer. ``call``: under which id, and with which idempotency key, it writes. ``written_lists``: what
+    other requests have written.
     """
 
     gateway: Gateway
     caller: Principal
     limits: LimitSettings
     call: WriteCall = field(default_factory=lambda: WriteCall(""))
+    written_lists: WrittenLists = field(default_factory=WrittenLists)
     gaps: list[Gap] = field(default_factory=list)
     notes: dict[tuple[str, str], None] = field(default_factory=dict)
     ages: dict[str, float | None] = field(default_factory=dict)
@@ -78,6 +81,11 @@ class RequestContext:
         self.energy_footprints = BatchLoader(self._read_energy_footprints)
 
     @property
+    def is_recalled(self) -> bool:
+        """Whether some of what was asked for so far comes from memory."""
+        return any(age is not None for age in self.ages.values())
+
+    @property
     def ids(self) -> Ids:
         """How integer ids are read."""
         return Ids(self.gateway.numbers)
@@ -90,11 +98,9 @@ class RequestContext:
             raise self.budget.error()
 
     def next_call(self, key: str | None = None) -> WriteCall:
-        """How the next mutation of the request is made. The request's own key becomes one for each of them, as they come."""
+        """How the next mutation of the request is made. The request's own key is for each of them, as they come."""
         self._writes += 1
-        if key is None and self.call.idempotency_key is not None:
-            key = f"{self._writes}.{self.call.idempotency_key}"
-        return WriteCall(self.call.request_id, key)
+        return replace(self.call, part=self._writes) if key is None else WriteCall(self.call.request_id, key)
 
     def note(self, report: SiteReport) -> None:
         """Remembers what a report has to say beside its status."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ccgateway.errors import Code, GatewayError, RequestError
+from ccgateway.errors import Code, GatewayError, RequestError, forget_frames
+from ccgateway.federation.commands import WriteCall
 from ccgateway.federation.gateway import Gateway
-from ccgateway.federation.write_calls import WriteCall
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.callers import CHALLENGE, CallerOf
 from ccgateway.surfaces.graphql.context import RequestContext
@@ -27,8 +29,10 @@ from ccgateway.surfaces.graphql.wire import (
     read_post,
     refuse_other_origins,
 )  # fmt: skip
+from ccgateway.surfaces.graphql.written_lists import WrittenLists
+from ccgateway.surfaces.origins import shared_with
 from ccgateway.surfaces.presence import WhileConnected
-from ccgateway.surfaces.requests import begin_request
+from ccgateway.surfaces.requests import begin_request, idempotency_key_among
 from ccgateway.surfaces.rest.openapi import RELEASED
 from ccgateway.telemetry.requests import Surface, note_caller, note_error
 from ccgateway.traffic.admission import Sending, Traffic
@@ -44,15 +48,25 @@ CLOSE = {b"connection": b"close"}
 
 
 def graphql_routes(
-    gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, *, graphiql: bool, traffic: Traffic | None = None
+    gateway: Gateway,
+    caller_of: CallerOf,
+    limits: LimitSettings,
+    *,
+    graphiql: bool,
+    origins: Sequence[str] = (),
+    traffic: Traffic | None = None,
 ) -> list[Route]:
     """The routes: ``/graphql`` and its aliases, and with ``graphiql`` the page for browsers and its files.
 
-    ``caller_of`` says who asks; a ``GatewayError`` that it raises is the answer, with the HTTP status of its code.
+    ``caller_of`` says who asks; a ``GatewayError`` that it raises is the answer, with the HTTP status of its code. ``origins``:
+    whose pages may ask.
     """
-    endpoint = _Endpoint(gateway, caller_of, limits, traffic or Traffic(limits), graphiql=graphiql)
-    routes = [Route(PATH, endpoint, methods=["GET", "POST"], name="graphql")]
-    routes += [Route(path, endpoint, methods=["POST"]) for path in QUERY_PATHS]
+    allowed = frozenset(origins)
+    endpoint = _Endpoint(gateway, caller_of, limits, traffic or Traffic(limits), graphiql=graphiql, origins=allowed)
+    asked_first = ["OPTIONS"] if origins else []
+    face = shared_with(endpoint, origins)
+    routes = [Route(PATH, face, methods=["GET", "POST", *asked_first], name="graphql")]
+    routes += [Route(path, face, methods=["POST", *asked_first]) for path in QUERY_PATHS]
     if graphiql:
         routes.append(Route(PATH + "/static/{name}", GRAPHIQL.file, methods=["GET"], name="graphiql_static"))
     return routes
@@ -61,10 +75,21 @@ def graphql_routes(
 class _Endpoint:
     """An ASGI application of its own: a request costs no more than it must."""
 
-    def __init__(self, gateway: Gateway, caller_of: CallerOf, limits: LimitSettings, traffic: Traffic, *, graphiql: bool) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        caller_of: CallerOf,
+        limits: LimitSettings,
+        traffic: Traffic,
+        *,
+        graphiql: bool,
+        origins: frozenset[str],
+    ) -> None:
         self._gateway, self._caller_of, self._limits, self._graphiql = gateway, caller_of, limits, graphiql
+        self._origins = origins
         self._traffic = traffic
         schema = core_schema()
+        self._written_lists = WrittenLists()
         self._executions = Executions(schema, Documents(schema, limits))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,8 +108,10 @@ class _Endpoint:
         except ClientDisconnect:
             return Answer(None, kind, 499)  # nobody is there to read it
         except Refusal as refusal:
+            forget_frames(refusal)
             return _refused(refusal, kind)
         except GatewayError as error:
+            forget_frames(error)
             return _refused(Refusal.of(error), kind)
         except Exception as error:  # noqa: BLE001 - the boundary: logged with its traceback, answered without
             return Answer({"errors": [internal_entry(error, request_id)]}, kind, 500)
@@ -92,7 +119,7 @@ class _Endpoint:
     async def _asked(  # noqa: PLR0917 - what belongs to one request
         self, head: Head, kind: str, request_id: str, scope: Scope, receive: Receive, sending: Sending
     ) -> ASGIApp:
-        refuse_other_origins(head)
+        refuse_other_origins(head, self._origins)
         caller = await self._caller_of(Request(scope))
         note_caller(caller.subject)
         match head.method:
@@ -100,10 +127,11 @@ class _Endpoint:
                 question = await read_post(head, receive, self._limits)
             case "GET":
                 question = read_get(head)
-            case _:  # HEAD, which comes with GET
+            case _:  # HEAD, which comes with GET, and OPTIONS of those who are not asked for by a browser
                 return Answer(None, kind, 405, {b"allow": METHODS})
-        call = WriteCall(request_id, next(iter(head.all(b"idempotency-key")), None))
-        context = RequestContext(self._gateway, caller, self._limits, call)
+        key = idempotency_key_among(head.all(b"idempotency-key"))
+        call = WriteCall(request_id, key, document="" if key is None else question.digest)
+        context = RequestContext(self._gateway, caller, self._limits, call, self._written_lists)
         try:
             async with WhileConnected(receive), self._traffic.admitted(caller.share, sending):
                 content = await self._executions.run(question, context, request_id)
@@ -117,6 +145,7 @@ class _Endpoint:
         except RequestError as error:
             if error.code not in (Code.RATE_LIMITED, Code.LIMIT_EXCEEDED):
                 raise
+            forget_frames(error)
             return _refused(Refusal.of(error), kind, status=200 if kind == JSON else None)
         except Refusal as refusal:
             # the request was well-formed: application/json knows no status for what is wrong with the document in it

@@ -23,7 +23,7 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
-from ccgateway.errors import Code, RequestError
+from ccgateway.errors import Code, RequestError, forget_frames
 from ccgateway.surfaces.graphql.context import RequestContext
 from ccgateway.surfaces.graphql.documents import MOST_ERRORS, Document, Documents
 from ccgateway.surfaces.graphql.executor import PlannedExecutor
@@ -76,8 +76,10 @@ class Executions:
             await context.close()
         if context.is_overdrawn:
             note_error(Code.LIMIT_EXCEEDED)
+            _let_go(errors)
             return {"errors": gateway_entries(context.budget.error()), "data": None}
         entries = [entry for error in errors for entry in field_entries(error, request_id)]
+        _let_go(errors)
         if entries:
             _tell(entries, data)
         entries += [gap_entry(gap) for gap in context.gaps]
@@ -131,6 +133,7 @@ class Executions:
         definitions, given = operation.variable_definitions, request.variables or {}
         found = get_variable_values(self._schema, definitions, given, max_errors=MOST_ERRORS)
         if isinstance(found, list):
+            _let_go(found)
             raise Refusal(Code.BAD_REQUEST, request_entries(Code.BAD_REQUEST, found))
         return found
 
@@ -184,9 +187,15 @@ class Executions:
         result = executor.execute_operation()
         if isawaitable(result):
             result = await result
+        executor.variable_values = NO_VARIABLES  # it knows itself, and variables may be megabytes
         if not isinstance(result, ExecutionResult):
             raise TypeError("the schema has no incremental fields")
         return result.data, result.errors or ()
+
+
+def _let_go(errors: Sequence[GraphQLError]) -> None:
+    for error in errors:
+        forget_frames(error)
 
 
 def _tell(entries: Sequence[Entry], data: Data) -> None:
@@ -206,12 +215,23 @@ def _tell(entries: Sequence[Entry], data: Data) -> None:
 
 async def _resolved(root: RootField, arguments: Mapping[str, Any], context: RequestContext) -> asyncio.Future[Any]:
     """What the resolver came to, good or bad. Takes no task of its own."""
-    outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     try:
-        outcome.set_result(await root.resolve(context, arguments))
+        return _good(await root.resolve(context, arguments))
     except Exception as error:  # noqa: BLE001 - execution makes the field's error of it
-        outcome.set_exception(error)
-        outcome.exception()  # nobody need fetch it, where the caller leaves before the answer is made
+        return _bad(error)
+
+
+def _good(value: Any) -> asyncio.Future[Any]:
+    outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    outcome.set_result(value)
+    return outcome
+
+
+def _bad(error: Exception) -> asyncio.Future[Any]:
+    # not where it was caught: a frame that the error knows must not know the error
+    outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    outcome.set_exception(error)
+    outcome.exception()  # nobody need fetch it, where the caller leaves before the answer is made
     return outcome
 
 

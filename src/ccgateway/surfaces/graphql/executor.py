@@ -17,6 +17,7 @@ from graphql import (
     GraphQLError,
     GraphQLList,
     GraphQLObjectType,
+    GraphQLOutputType,
     GraphQLResolveInfo,
     get_argument_values,
     get_named_type,
@@ -25,7 +26,7 @@ from graphql import (
 from graphql.execution.collect_fields import FieldDetailsList
 from graphql.pyutils import AwaitableOrValue, Path
 
-from ccgateway.errors import GatewayError
+from ccgateway.errors import GatewayError, forget_frames
 from ccgateway.surfaces.graphql.jobs import Job
 from ccgateway.surfaces.graphql.metrics import JobMetricWithName, NamedStats, NamedStatsWithScope
 from ccgateway.surfaces.graphql.plans import Plan
@@ -60,6 +61,14 @@ class PlannedExecutor(Executor[Any]):
         field = parent_type.fields[nodes[0].name.value]
         info = self.build_resolve_info(field, nodes, parent_type, path)
         return self.complete_awaitable_value(field.type, field_details_list, info, path, given, position_context)
+
+    def handle_field_error(
+        self, raw_error: Exception, return_type: GraphQLOutputType, field_details_list: FieldDetailsList, path: Path
+    ) -> None:
+        """As graphql-core, which gives its error the frames of ours, and does not tell of each that it makes."""
+        if isinstance(raw_error, GatewayError):
+            forget_frames(raw_error)
+        super().handle_field_error(raw_error, return_type, field_details_list, path)
 
     def complete_list_value(  # noqa: PLR0917 - graphql-core's own signature
         self,

@@ -6,13 +6,15 @@ import strawberry
 
 from ccgateway.federation import questions
 from ccgateway.jobs.model import JobRow
-from ccgateway.surfaces.graphql.fields import computed
+from ccgateway.surfaces.graphql.fields import computed, remembered
 from ccgateway.surfaces.graphql.jobs import Job
 from ccgateway.surfaces.graphql.sites import SiteReport
 
 __all__ = ["JobResultList", "PageInfo"]
 
 Page = strawberry.Parent[questions.JobListAnswer]
+#: the largest number that GraphQL's Int can tell
+LARGEST_INT = 2**31 - 1
 
 
 @strawberry.type(description="Where a page ends.")
@@ -28,6 +30,10 @@ def _items(page: Page) -> list[JobRow]:
     return page.rows
 
 
+def _offset(page: Page) -> int | None:
+    return None if page.offset is None or page.offset > LARGEST_INT else page.offset
+
+
 def _page_info(page: Page) -> questions.JobListAnswer:
     return page
 
@@ -38,8 +44,10 @@ def _sites(page: Page) -> list[questions.SiteReport]:
 
 @strawberry.type(description="One page of the jobs of all sites asked, in one exact order.")
 class JobResultList:
-    items: list[Job] = computed(_items, description="The jobs.")
-    offset: int | None = strawberry.field(description="How many jobs come before this page; null when paging by cursor.")
+    items: list[Job] = remembered(_items, description="The jobs.")
+    offset: int | None = computed(
+        _offset, description="How many jobs come before this page; null when paging by cursor, and beyond 32 bits."
+    )
     limit: int | None = strawberry.field(description="How many jobs the page was to have; null when paging by cursor.")
     count: int | None = strawberry.field(
         description="How many jobs match at all sites; null where that cannot be had exactly, with the reason in the site's "

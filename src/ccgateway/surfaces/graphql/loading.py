@@ -92,7 +92,7 @@ class BatchLoader(Generic[K, T]):
             self._begin()
         found = (await asyncio.shield(self._asked[key]))[key]
         if isinstance(found, GatewayError):
-            raise found
+            raise found.again()
         return found
 
     async def many(self, keys: Sequence[K]) -> list[T | GatewayError]:

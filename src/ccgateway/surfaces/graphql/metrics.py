@@ -34,9 +34,9 @@ NamesArgument = Annotated[
 ScopesArgument = Annotated[
     list[MetricScope] | None,
     argument(
-        description="Scopes; if left out, those that the site chooses. A site gives a metric at the scopes that it keeps, also "
-        "where others are asked for: `scope` tells. A site whose token for the gateway has the role `api` alone always chooses "
-        "itself."
+        description="Scopes; if left out or empty, those that the site chooses. A site gives a metric at the scopes that it "
+        "keeps, also where others are asked for: `scope` tells. A site whose token for the gateway has the role `api` alone "
+        "always chooses itself."
     ),
 ]
 ResolutionArgument = Annotated[

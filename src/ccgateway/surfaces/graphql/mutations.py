@@ -11,7 +11,7 @@ from typing import Annotated, TypeAlias
 import strawberry
 
 from ccgateway.errors import Code, RequestError
-from ccgateway.federation.write_calls import WriteCall
+from ccgateway.federation.commands import WriteCall
 from ccgateway.jobs import writes as values
 from ccgateway.jobs.writes import DeleteBefore, RemoveTags, TagJob
 from ccgateway.surfaces.graphql.configuration import update_configuration

@@ -383,5 +383,5 @@ def _wanted(
         return None if words is None else tuple(dict.fromkeys(words))
 
     return values.NodeMetricsWanted(
-        cluster=cluster, nodes=distinct(nodes), scopes=distinct(scopes), metrics=distinct(metrics), start=began, end=ended
+        cluster=cluster, nodes=distinct(nodes), scopes=distinct(scopes) or None, metrics=distinct(metrics), start=began, end=ended
     )

@@ -43,9 +43,10 @@ from graphql import (
 )
 
 from ccgateway.surfaces.graphql.context import RequestContext
-from ccgateway.surfaces.graphql.fields import LOADS
+from ccgateway.surfaces.graphql.fields import LOADS, REMEMBERED
 from ccgateway.surfaces.graphql.selection import DEFINITION, SAMPLE, Selection
 from ccgateway.surfaces.graphql.verbatim import may_be_verbatim, samples_if_verbatim
+from ccgateway.surfaces.graphql.written_lists import FEWEST
 from ccgateway.tasks import side_by_side
 
 __all__ = ["Load", "NotPlainError", "Projection", "Writing", "written_field"]
@@ -156,7 +157,10 @@ class Projection:
         if inner.loading is not None:
             reach, projection = inner.loading
             self.below.append((lambda values: reach(source(values)), projection))
-        return lambda values, writing: inner.write(source(values), writing)
+            return lambda values, writing: inner.write(source(values), writing)
+        definition = field.extensions.get(DEFINITION)
+        write = _kept(inner.write) if definition and REMEMBERED in definition.metadata else inner.write
+        return lambda values, writing: write(source(values), writing)
 
 
 def written_field(selection: Selection) -> Completed:
@@ -265,6 +269,19 @@ def _split(inner: Column) -> Column:
         return [None if one is None else tuple(islice(written, len(one))) for one in lists]
 
     return split
+
+
+def _kept(inner: Column) -> Column:
+    """Writes a list only once for as long as it is made of the same objects, which those are that are remembered."""
+
+    def kept(lists: Sequence[Any], writing: Writing) -> list[Any]:
+        if len(lists) != 1 or len(lists[0]) < FEWEST or not writing.context.is_recalled:
+            return inner(lists, writing)
+        known, [values] = writing.context.written_lists, lists
+        found = known.find(inner, values)
+        return [known.keep(inner, values, inner(lists, writing)[0]) if found is None else found]
+
+    return kept
 
 
 def _checked(inner: Column) -> Column:

@@ -58,7 +58,8 @@ def _tag(result: Result) -> model.Tag | None:
 async def _job(result: Result, info: Info) -> model.JobRow | None:
     if result.job is None or result.code is Code.NOT_FOUND or result.outcome is values.WriteOutcome.PENDING:
         return None
-    return await info.context.gateway.job(result.job, info.context.caller, fields=row_attributes(info.selection.children))
+    row = await info.context.gateway.job(result.job, info.context.caller, fields=row_attributes(info.selection.children))
+    return row if row.key == result.key or result.key is None else None  # its number may be another job's by now
 
 
 OUTCOME = "What is true at the site now."

@@ -70,6 +70,13 @@ class GraphQLRequest(msgspec.Struct, rename="camel", frozen=True):
     tells_ages: bool = False
     persisted: str | None = None
 
+    @property
+    def digest(self) -> str:
+        """What is the same for the same document with the same variables, also where its hash stands for its text."""
+        text = self.persisted or sha256(self.query.encode()).hexdigest()
+        known = msgspec.json.encode([text, self.operation_name, self.variables], order="deterministic")
+        return sha256(known).hexdigest()
+
 
 class _Body(msgspec.Struct, rename="camel"):
     query: str | None = None
@@ -82,8 +89,11 @@ _DECODER = msgspec.json.Decoder(_Body)
 _ENCODER = msgspec.json.Encoder()
 
 
-def refuse_other_origins(head: Head) -> None:
-    """Raises ``Refusal`` (403) where the browser says that a page of another origin asks."""
+def refuse_other_origins(head: Head, allowed: frozenset[str]) -> None:
+    """Raises ``Refusal`` (403) where the browser says that a page of another origin asks, unless it is one of ``allowed``."""
+    origins = head.all(b"origin") if allowed else []
+    if origins and ("*" in allowed or allowed.issuperset(origins)):
+        return
     if FOREIGN.get(head.method, frozenset()).intersection(head.all(b"sec-fetch-site")):
         raise Refusal.because(Code.FORBIDDEN, "Pages of other origins cannot ask this gateway.")
 
@@ -114,7 +124,7 @@ def read_get(head: Head) -> GraphQLRequest:
         if len(parameters.getlist(name)) > 1:
             raise _bad(f"The parameter {name} is there more than once.")
     objects = {name: _object(name, parameters.get(name)) for name in ("variables", "extensions")}
-    body = _Body(query=parameters.get("query"), operation_name=parameters.get("operationName") or None, **objects)
+    body = _Body(query=parameters.get("query"), operation_name=parameters.get("operationName"), **objects)
     return _request(body, reads_only=True)
 
 
@@ -133,7 +143,9 @@ def _request(body: _Body, *, reads_only: bool) -> GraphQLRequest:
         raise _bad("There is no query in the request.")
     if query and persisted is not None and sha256(query.encode("utf-8", "replace")).hexdigest() != persisted:
         raise _bad("provided sha does not match query")
-    return GraphQLRequest(query, body.operation_name, body.variables, reads_only, extensions.get("cache") is True, persisted)
+    return GraphQLRequest(
+        query, body.operation_name or None, body.variables, reads_only, extensions.get("cache") is True, persisted
+    )
 
 
 def _persisted(given: object) -> str:

@@ -16,8 +16,8 @@ import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
 from ccgateway.deadline import Deadline, caller_waits_until
-from ccgateway.errors import Code, GatewayError, RequestError
-from ccgateway.federation.write_calls import WriteCall
+from ccgateway.errors import Code, GatewayError, RequestError, forget_frames
+from ccgateway.federation.commands import WriteCall
 from ccgateway.identity.callers import Callers
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import GrpcSettings
@@ -103,6 +103,7 @@ class Calls:
     recorder: Recorder = field(default_factory=lambda: Recorder(Observer()))
     is_stopping: bool = False
     _running: set[asyncio.Task[Any]] = field(default_factory=set)
+    _calls_of: Counter[Hashable] = field(default_factory=Counter)
     _streams: Counter[Hashable] = field(default_factory=Counter)
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
     _is_cut: bool = False
@@ -177,10 +178,8 @@ class Calls:
                 caller = await self._caller(context)
                 record.caller = caller.subject
                 until = _caller_deadline(context)
-                arrival = self.traffic.overload.arrive(caller.share)
-                with caller_waits_until(until), is_arrival(arrival):
-                    await arrival.turn()
-                    return await work(Call(caller, request_id, until, self, context))
+                with self._call_of(caller.share), caller_waits_until(until):
+                    return await self._in_turn(work, Call(caller, request_id, until, self, context))
         except GatewayError as error:
             failure = error
         except asyncio.CancelledError:
@@ -194,6 +193,7 @@ class Calls:
             failure = GatewayError(Code.INTERNAL, f"internal error, request id {request_id}")
         if until is not None and until.remaining <= 0 and failure.code in (Code.ALL_SITES_FAILED, Code.INCOMPLETE):
             failure = GatewayError(Code.TIMEOUT, TOO_LATE)
+        forget_frames(failure)
         record.note_error(failure.code, failure.site)
         return await context.abort(status_of(failure), failure.message, (*trailers_of(failure), *_id_of(record)))
 
@@ -215,19 +215,30 @@ class Calls:
             if not self._running:
                 self._ended.set()
 
+    async def _in_turn(self, work: Callable[[Call], Awaitable[T]], call: Call) -> T:
+        arrival = self.traffic.overload.arrive(call.caller.share)
+        with is_arrival(arrival):
+            await arrival.turn()
+            return await work(call)
+
+    @contextmanager
+    def _call_of(self, share: Hashable) -> Iterator[None]:
+        """Callers that are told apart leave as many calls free as each of them has."""
+        held, free = self._calls_of[share], self.settings.calls - len(self._running)
+        if held >= max(free, 1) and self.callers.everybody is None:
+            text = f"This caller's calls fill its share of {self.settings.calls} (grpc.calls). Wait for those under way."
+            raise RequestError(Code.RATE_LIMITED, text, retry_after=RETRY_AFTER)
+        with _one_of(self._calls_of, share):
+            yield
+
     @contextmanager
     def _stream_of(self, share: Hashable) -> Iterator[None]:
         most = self.settings.streams_per_caller
         if self._streams[share] >= most:
             text = f"More than {most} streams of this caller at a time (grpc.streams_per_caller). Read those that are open."
             raise RequestError(Code.RATE_LIMITED, text, retry_after=RETRY_AFTER)
-        self._streams[share] += 1
-        try:
+        with _one_of(self._streams, share):
             yield
-        finally:
-            self._streams[share] -= 1
-            if not self._streams[share]:
-                del self._streams[share]
 
     async def _caller(self, context: grpc.aio.ServicerContext[Any, Any]) -> Principal:
         if self.callers.everybody is not None:
@@ -273,6 +284,17 @@ class Calls:
         self._is_cut = True
         for task in list(self._running):
             task.cancel()
+
+
+@contextmanager
+def _one_of(counts: Counter[Hashable], share: Hashable) -> Iterator[None]:
+    counts[share] += 1
+    try:
+        yield
+    finally:
+        counts[share] -= 1
+        if not counts[share]:
+            del counts[share]
 
 
 def _when_done(context: grpc.aio.ServicerContext[Any, Any], act: Callable[[], None]) -> None:

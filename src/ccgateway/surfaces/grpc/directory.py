@@ -10,7 +10,7 @@ from ccgateway.surfaces.grpc.calls import Call
 from ccgateway.surfaces.grpc.clusters import BY_DEFAULT, cluster_message
 from ccgateway.surfaces.grpc.costs import check_filters
 from ccgateway.surfaces.grpc.messages import report_message, tag_message, unreachable_in
-from ccgateway.surfaces.grpc.pages import page_of
+from ccgateway.surfaces.grpc.paging import page_of
 from ccgateway.surfaces.grpc.requests import masked, policy_of, sites_of
 from ccgateway.surfaces.grpc.statuses import error_message
 from ccgateway.v1 import cluster_pb2

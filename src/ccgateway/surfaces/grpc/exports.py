@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 
 import msgspec
@@ -39,7 +40,7 @@ class Exports:
         if request.page_size < 0:
             raise bad("page_size is not below 0.")
         writer = JobWriter(masked(request.read_mask, job_pb2.Job, IN_LIST))
-        digest = _digest_of(request, call.caller)
+        digest = _digest_of(request, call.caller, self._gateway.releases(sites_of(request.sites), call.caller))
         resume = Resume.decode(request.page_token or None, digest)
         is_strict = request.policy == POLICY_UNSPECIFIED
         with self._streams.entered(call.caller.share):
@@ -98,8 +99,8 @@ def _shard_of(request: ExportJobsRequest) -> Shard | None:
     return Shard(request.shard, request.shards)
 
 
-def _digest_of(request: ExportJobsRequest, caller: Principal) -> str:
-    """What must be the same for a token to go on: the question, and who asks."""
+def _digest_of(request: ExportJobsRequest, caller: Principal, sites: Iterable[str]) -> str:
+    """What must be the same for a token to go on: the question, who asks, and the names of the sites that it goes to."""
     filters = [one.SerializeToString(deterministic=True) for one in request.filters]
-    asked = [filters, sorted(set(request.sites)), request.running, request.shard, request.shards, PIECE]
+    asked = [filters, sorted(sites), request.running, request.shard, request.shards, PIECE]
     return blake2b(msgspec.msgpack.encode(["gRPC", caller.share, *asked]), digest_size=8).hexdigest()

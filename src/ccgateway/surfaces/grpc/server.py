@@ -9,15 +9,17 @@ from typing import Any
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from ccgateway.errors import SettingsError
 from ccgateway.federation.gateway import Gateway
 from ccgateway.identity.callers import Callers
 from ccgateway.settings import GrpcSettings, LimitSettings
+from ccgateway.settings.tls import KeyPair
 from ccgateway.surfaces.export.streams import Streams
+from ccgateway.surfaces.grpc.bystanders import MOST_STREAMS, Health, Reflection
 from ccgateway.surfaces.grpc.calls import Calls
-from ccgateway.surfaces.grpc.service import SERVICES, handlers_for
+from ccgateway.surfaces.grpc.methods import SERVICES, handlers_for
 from ccgateway.telemetry import Observer
 from ccgateway.telemetry.recorder import Recorder
 from ccgateway.traffic.admission import Traffic
@@ -28,6 +30,9 @@ log = logging.getLogger(__name__)
 
 #: seconds that calls which were ended get to tell their clients
 LAST_WORDS = 1.0
+#: connections of each process at any one time; milliseconds that one has to begin with HTTP/2 (and TLS), and that it may be
+#: without a call: its client opens another with the next
+MOST_CONNECTIONS, HANDSHAKE_WITHIN, IDLE_FOR = 512, 10_000, 300_000
 #: streams that one connection may have open: beyond, its client waits
 STREAMS_OF_CONNECTION = 1000
 #: bytes of the metadata of a request, as of the head of one by HTTP
@@ -76,7 +81,7 @@ class GrpcServer:
         self._settings, self._limits = face.settings, face.limits
         self._switch, self._faces = _Switch(face), [face]
         self._server: grpc.aio.Server | None = None
-        self._health = health.aio.HealthServicer()
+        self._health = Health()
         self._draining: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
         self.port: int | None = None
@@ -88,12 +93,14 @@ class GrpcServer:
 
     async def start(self) -> None:
         """Listens. Raises ``SettingsError`` where that cannot be had."""
-        server = grpc.aio.server(options=self._options(), maximum_concurrent_rpcs=2 * self._settings.calls)
+        most = 2 * (self._settings.calls + MOST_STREAMS)
+        server = grpc.aio.server(options=self._options(), maximum_concurrent_rpcs=most)
         server.add_generic_rpc_handlers((self._switch,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = [service.full_name for service in SERVICES]
         if self._settings.reflection:
-            reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+            told = Reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME))
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(told, server)  # type: ignore[no-untyped-call]
         host = self._settings.host.strip("[]")
         address = f"[{host}]:{self._settings.port}" if ":" in host else f"{host}:{self._settings.port}"
         tls = self._switch.face.tls
@@ -111,7 +118,7 @@ class GrpcServer:
         for name in ("", *names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
-    def _credentials(self, tls: tuple[bytes, bytes]) -> grpc.ServerCredentials:
+    def _credentials(self, tls: KeyPair) -> grpc.ServerCredentials:
         """Shows each new connection the certificate of the face that answers then."""
         shown = tls
 
@@ -121,11 +128,11 @@ class GrpcServer:
             if found is None or found == shown:
                 return None
             shown = found
-            return grpc.ssl_server_certificate_configuration([found])
+            return grpc.ssl_server_certificate_configuration([(found.key, found.certificate)])
 
         # None, for no change, is documented, but not typed
         return grpc.dynamic_ssl_server_credentials(
-            grpc.ssl_server_certificate_configuration([tls]),
+            grpc.ssl_server_certificate_configuration([(tls.key, tls.certificate)]),
             renewed,  # type: ignore[arg-type]
         )
 
@@ -165,6 +172,9 @@ class GrpcServer:
             ("grpc.max_receive_message_length", 2 * self._limits.body_bytes),
             ("grpc.max_send_message_length", -1),  # bounded where it is made
             ("grpc.max_concurrent_streams", STREAMS_OF_CONNECTION),
+            ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
+            ("grpc.server_handshake_timeout_ms", HANDSHAKE_WITHIN),
+            ("grpc.max_connection_idle_ms", IDLE_FOR),
             ("grpc.max_metadata_size", METADATA_BYTES),
             ("grpc.keepalive_time_ms", int(settings.keep_alive * 1000)),
             ("grpc.keepalive_timeout_ms", 20_000),

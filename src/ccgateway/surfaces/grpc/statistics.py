@@ -14,7 +14,7 @@ from ccgateway.jobs.statistics.figures import Exactness, Figure, GroupBy, place_
 from ccgateway.surfaces.grpc.calls import Call
 from ccgateway.surfaces.grpc.costs import check_filters
 from ccgateway.surfaces.grpc.messages import report_message, unreachable_in
-from ccgateway.surfaces.grpc.pages import page_of
+from ccgateway.surfaces.grpc.paging import page_of
 from ccgateway.surfaces.grpc.requests import bad, filters_of, masked, policy_of, sites_of
 from ccgateway.surfaces.ids import Ids
 from ccgateway.v1 import statistics_pb2 as pb

@@ -12,10 +12,10 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from ccgateway.errors import Code, RequestError
+from ccgateway.federation.commands import WriteCall
 from ccgateway.federation.gateway import Gateway
 from ccgateway.federation.metrics import MetricsBudget
 from ccgateway.federation.questions import Policy
-from ccgateway.federation.write_calls import WriteCall
 from ccgateway.identity.principal import Principal
 from ccgateway.settings import LimitSettings
 from ccgateway.surfaces.callers import CHALLENGE
@@ -66,6 +66,11 @@ class Query:
     def first(self, *keys: str) -> str | None:
         """The first value of any of ``keys``, which is the one that counts."""
         return next((value for key, value in self.pairs if key in keys), None)
+
+    def flag(self, *keys: str) -> bool | None:
+        """Whether what any of ``keys`` switches is on, as a name alone says, too; ``None`` where none of them is there."""
+        values = self.all(*keys)
+        return any(value.lower() not in ("false", "0") for value in values) if values else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from ccgateway.jobs.model import STATES, JobRow, Tag
 from ccgateway.jobs.writes import StartJob, UserChange
 from ccgateway.surfaces.rest.bodies import CHANGES, change_in, read_change, read_started
 from ccgateway.surfaces.rest.calls import CHALLENGE_HEADERS, Answer, Call, Query
+from ccgateway.surfaces.rest.endpoints import Operation
 from ccgateway.surfaces.rest.forms import form_in, is_form
 from ccgateway.surfaces.rest.go_compat import RefusedError
 from ccgateway.surfaces.rest.howto_results import Failure, HowtoResults
@@ -142,11 +143,17 @@ class HowtoFormat:
         call.ids.place(number)
         return number
 
+    def check_query(self, query: Query, operation: Operation) -> None:
+        """Refuses parameters that the operation does not have: who misspells one means something by it."""
+        known = [name for one in operation.parameters for name in self.spellings(one.name)]
+        known += [name for name in (operation.form or {}).get("properties", ()) if name not in known]
+        unknown = next((key for key in query.keys if key not in known), None)
+        if unknown is not None:
+            there_are = f"Known are {', '.join(dict.fromkeys(known))}." if known else "There are none here."
+            raise _bad(f"invalid query parameter: {unknown[:60]}. {there_are}")
+
     def list_query(self, query: Query) -> ListAsked:
         """The list that ``query`` asks for: as the how-to page writes it, or as any release does. ``BAD_REQUEST`` otherwise."""
-        unknown = next((key for key in query.keys if key not in _KNOWN), None)
-        if unknown is not None:
-            raise _bad(f"invalid query parameter: {unknown[:60]}. Known are {', '.join(_KNOWN)}.")
         states = query.all("state")
         wrong = next((state for state in states if state not in STATES), None)
         if wrong is not None:
@@ -163,19 +170,18 @@ class HowtoFormat:
             start_time=_window(query),
             num_nodes=_nodes(query),
         )
-        with_metadata = query.first("with_metadata", "with-metadata")
         page, size = query.first("page"), query.first("items_per_page", "items-per-page")
         return ListAsked(
             filter=wanted,
             page=_integer(page, "page", least=1) if page is not None else 1,
             size=_size(size) if size is not None else 25,
             cursor=query.first("cursor"),
-            with_metadata=with_metadata is not None and with_metadata.lower() not in ("false", "0"),
+            with_metadata=bool(query.flag(*self.spellings("with-metadata"))),
         )
 
     def wants_metrics(self, query: Query) -> bool:
         """Whether a job comes with its metrics."""
-        return (query.first("all-metrics") or "true").lower() not in ("false", "0")
+        return query.flag(*self.spellings("all-metrics")) is not False
 
     def metrics_named(self, call: Call, otherwise: MetricsWanted) -> MetricsWanted:
         """The metrics that the body names; all of them for null, an empty list or no body."""
@@ -212,7 +218,7 @@ class HowtoFormat:
 
     def is_dry_run(self, call: Call) -> bool:
         """Whether nothing is to be deleted."""
-        return (call.query.first(*self.spellings("dry-run")) or "false").lower() not in ("false", "0")
+        return bool(call.query.flag(*self.spellings("dry-run")))
 
     # --- bodies of writes
 
@@ -308,12 +314,6 @@ def _single(row: JobRow, call: Call, data: Data, sites: dict[str, SiteState] | m
 
 # --- parameters of lists
 
-_KNOWN = (
-    "jobId", "state", "cluster", "user", "project", "startTime[from]", "startTime[to]", "start-time", "numNodes[from]",
-    "numNodes[to]", "jobName", "node", "page", "items_per_page", "items-per-page", "with_metadata", "with-metadata", "site",
-    "cursor", "policy",
-)  # fmt: skip
-
 
 def _text(query: Query, name: str) -> StringInput | None:
     value = query.first(name)
@@ -354,7 +354,7 @@ _UNKNOWN = re.compile(r"json: unknown field (.+)")
 def _plain(words: str) -> str:
     """What was wrong, without a word of Go."""
     if (found := _MISFIT.fullmatch(words)) is not None:
-        return f"{found[2] or 'it'} is {found[1]}, where {_KINDS.get(found[3], 'a list or an object')} is needed"
+        return f"{found[2] or 'it'} is {found[1]}, where {_KINDS.get(found[3], 'something else')} is needed"
     if (found := _UNKNOWN.fullmatch(words)) is not None:
         return f"it has {found[1]}, which is not known here"
     return {"EOF": "it is empty", "unexpected EOF": "it is not complete JSON"}.get(words, words)

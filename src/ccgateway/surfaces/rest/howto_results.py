@@ -146,8 +146,9 @@ class HowtoResults:
         return _at_sites(results, f"{count} jobs would be deleted" if dry_run else f"Successfully deleted {count} jobs", count)
 
     def tags_removed(self, results: Sequence[WriteResult], _tags: Sequence[Tag], *, asked: int) -> Answer:
-        """How many of the tags are gone."""
+        """How many of the tags are gone: from all sites that had them."""
         gone = {result.tag for result in results if result.outcome is WriteOutcome.DONE}
+        gone -= {result.tag for result in results if not succeeded(result)}
         return _at_sites(results, f"Deleted Tags from DB: {len(gone)} successfull of {asked} requested")
 
     def user_changed(self, results: Sequence[WriteResult], command: ChangeUser) -> Answer:

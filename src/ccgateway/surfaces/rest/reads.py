@@ -53,9 +53,10 @@ async def afterwards(call: Call, result: WriteResult) -> JobRow | None:
     if result.job is None:
         return None
     try:
-        return await call.gateway.job(result.job, call.caller, fields=SINGLE)
+        row = await call.gateway.job(result.job, call.caller, fields=SINGLE)
     except GatewayError:
         return None
+    return row if row.key == result.key or result.key is None else None  # its number may be another job's by now
 
 
 async def single_job(call: Call) -> Answer:

@@ -22,6 +22,7 @@ from ccgateway.jobs.model import STATES, JobRow, Tag
 from ccgateway.jobs.writes import StartJob, UserChange
 from ccgateway.surfaces.rest.bodies import CHANGES, read_change, read_pair, read_started
 from ccgateway.surfaces.rest.calls import CHALLENGE_HEADERS, Answer, Call, Query
+from ccgateway.surfaces.rest.endpoints import Operation
 from ccgateway.surfaces.rest.go_compat import NO_ROWS, RefusedError, decode_json, json_response, kind_of, parse_int
 from ccgateway.surfaces.rest.jobs import Job, job
 from ccgateway.surfaces.rest.listing import ListAsked, Listed, SiteState, job_number, states_of
@@ -135,6 +136,12 @@ class ReleaseFormat:
     def job_number(self, call: Call, doing: str = "integer expected in path for id: ") -> int:
         """The integer id in the path; ``doing``: what comes before the words of a refusal."""
         return _integer(call.path["id"], doing=doing)
+
+    def check_query(self, query: Query, _operation: Operation) -> None:
+        """1.5.4 passes over what it does not know. Who asks for a dry run must not get a real one."""
+        asked = next((key for key in query.keys if key.lower().replace("_", "-") in ("dry-run", "dryrun")), None)
+        if asked is not None:
+            raise _refused(f"invalid query parameter: {asked[:60]}: releases know no dry run, /api does")
 
     def list_query(self, query: Query) -> ListAsked:
         """The list that ``query`` asks for. ``RefusedError`` as 1.5.4 refuses: what it meets first."""

@@ -12,11 +12,11 @@ from dataclasses import replace
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from ccgateway.errors import Code, GatewayError, RequestError, SiteError
+from ccgateway.errors import Code, GatewayError, RequestError, SiteError, forget_frames
 from ccgateway.identity.principal import Principal
 from ccgateway.surfaces.callers import CallerOf
 from ccgateway.surfaces.presence import WhileConnected
-from ccgateway.surfaces.requests import LateBodyError, begin_request, check_texts, check_values, read_body
+from ccgateway.surfaces.requests import LateBodyError, begin_request, check_texts, check_values, idempotency_key_among, read_body
 from ccgateway.surfaces.rest.access import AccessRule, refuse_other_origins
 from ccgateway.surfaces.rest.calls import Answer, AppState, Call, Format, Query
 from ccgateway.surfaces.rest.endpoints import Match, Operation, Table
@@ -69,6 +69,7 @@ class RestApp:
             note_error(late.code)
             return _with(self._format.failed(late), 408, {"Connection": "close"})
         except (GatewayError, RefusedError) as error:
+            forget_frames(error)
             note_error(error.code if isinstance(error, GatewayError) else Code.BAD_REQUEST)
             headers = {"Connection": "close"} if isinstance(error, GatewayError) and error.code is Code.BODY_TOO_LARGE else {}
             answer = self._format.failed(error)
@@ -127,6 +128,8 @@ class RestApp:
         closing: ExitStack,
     ) -> Answer:
         limits = self._state.limits
+        query = Query(request.scope["query_string"].decode("latin-1"))
+        self._format.check_query(query, operation)
         body = (
             b""
             if request.method in ("GET", "HEAD")
@@ -137,8 +140,8 @@ class RestApp:
         headers: dict[str, list[str]] = {}
         for name, value in request.headers.items():
             headers.setdefault(name, []).append(value)
-        query = Query(request.scope["query_string"].decode("latin-1"))
         joined = {name: ", ".join(values) for name, values in headers.items()}
+        joined["idempotency-key"] = idempotency_key_among(headers.get("idempotency-key", ())) or ""
         call = Call(self._state, self._format, caller, request.method, match.values, query, joined, body, request_id, closing)
         async with WhileConnected(request.receive), self._state.traffic.admitted(caller.share, sending):
             answer = await operation.run(call)

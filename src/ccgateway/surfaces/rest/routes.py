@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp
 
@@ -14,6 +13,7 @@ from ccgateway.settings import LimitSettings
 from ccgateway.settings.base import Partial
 from ccgateway.surfaces.callers import CallerOf
 from ccgateway.surfaces.ids import Ids
+from ccgateway.surfaces.origins import shared_with
 from ccgateway.surfaces.rest.access import AccessRule, may_use_api, may_use_userapi
 from ccgateway.surfaces.rest.calls import AppState, Format
 from ccgateway.surfaces.rest.docs import docs_routes
@@ -26,12 +26,10 @@ from ccgateway.surfaces.rest.release import ReleaseFormat
 from ccgateway.surfaces.rest.rest_app import RestApp
 from ccgateway.traffic.admission import Traffic
 
-__all__ = ["rest_routes", "shared_with"]
+__all__ = ["SHOWN", "rest_routes"]
 
-#: what pages of other origins may send, and see beside the body
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-HEADERS = ("Authorization", "X-Auth-Token", "Content-Type", "Idempotency-Key", "If-None-Match")
-SHOWN = ("Link", "ETag", "Retry-After", COMPLETE)
+#: headers that pages of other origins may see
+SHOWN = ("Link", "ETag", COMPLETE)
 
 
 def rest_routes(
@@ -52,7 +50,7 @@ def rest_routes(
 
     def face(table: Table, format: Format, admits: AccessRule) -> ASGIApp:  # noqa: A002
         app = RestApp(state, table, format, caller_of, admits=admits, origins=allowed)
-        return shared_with(app, origins)
+        return shared_with(app, origins, shown=SHOWN)
 
     faces = {
         "/api": face(API, HowtoFormat(), may_use_api),
@@ -61,12 +59,3 @@ def rest_routes(
         f"{RELEASED}/userapi": face(RELEASED_USERAPI, ReleaseFormat(asks_first=True), may_use_userapi),
     }
     return [*docs_routes(beside or {}), *(Mount(base, app) for base, app in faces.items())]
-
-
-def shared_with(face: RestApp, origins: Sequence[str]) -> ASGIApp:
-    """``face``, readable by pages of ``origins``."""
-    if not origins:
-        return face
-    return CORSMiddleware(
-        face, allow_origins=origins, allow_methods=METHODS, allow_headers=HEADERS, expose_headers=SHOWN, max_age=600
-    )

@@ -171,14 +171,16 @@ def _by_key(call: Call, named: Named) -> Target:
 async def delete_before(call: Call) -> Answer:
     """Deletes every job that started before a time, at the sites that are named."""
     before = call.format.time_in_path(call)
-    omit = _omit(call.query.first(*call.format.spellings("omit-tagged")) or "none")
-    command, dry_run = DeleteBefore(before=before, sites=call.named_sites, omit_tagged=omit), call.format.is_dry_run(call)
+    omit = call.query.first(*call.format.spellings("omit-tagged"))
+    command, dry_run = DeleteBefore(before=before, sites=call.named_sites, omit_tagged=_omit(omit)), call.format.is_dry_run(call)
     results = await call.gateway.writes.delete_jobs_before(command, call.caller, call.write, dry_run=dry_run)
     return call.format.results.deleted_before(results, dry_run=dry_run)
 
 
-def _omit(text: str) -> OmitTagged:
+def _omit(text: str | None) -> OmitTagged:
     match text:
+        case None:
+            return "none"
         case "none" | "all" | "user":
             return text
         case _:

@@ -38,7 +38,8 @@ export function variablesOf(params) {
   for (const [name, key] of Object.entries(TEXTS)) if (params.get(name)) filter[key] = textFilter(name, params.get(name));
   const states = params.getAll("state").filter((state) => STATES.includes(state));
   if (states.length) filter.state = states;
-  if (params.getAll("tag").length) filter.tags = params.getAll("tag");
+  const tags = params.getAll("tag").filter(Boolean);
+  if (tags.length) filter.tags = tags;
   const time = params.get("time");
   const [from, to] = [instant(params.get("from")), instant(params.get("to"))];
   if (from || to) filter.startTime = { from, to };
@@ -47,17 +48,41 @@ export function variablesOf(params) {
     const range = { from: whole(params, `${short}From`, read), to: whole(params, `${short}To`, read) };
     if (range.from !== null || range.to !== null) filter[key] = range;
   }
-  const sites = params.getAll("site");
-  const field = params.get("order") in ORDERS ? params.get("order") : "startTime";
+  const sites = params.getAll("site").filter(Boolean);
+  const field = Object.hasOwn(ORDERS, params.get("order")) ? params.get("order") : "startTime";
   const order = { field, order: params.get("dir") === "asc" ? "ASC" : "DESC" };
   const isUsual = field === "startTime" && order.order === "DESC";
   return { filter: Object.keys(filter).length ? [filter] : null, sites: sites.length ? sites : null, order: isUsual ? null : order };
 }
 
-/** The parameters that a form stands for; what is empty is left out. */
+const READABLE = {
+  state: (text) => STATES.includes(text),
+  time: (text) => PRESETS.some(([one]) => one === text),
+  from: instant, to: instant, nodesFrom: toNumber, nodesTo: toNumber, lengthFrom: parseDuration, lengthTo: parseDuration,
+  order: (text) => Object.hasOwn(ORDERS, text),
+  dir: (text) => text === "asc" || text === "desc",
+};
+
+/** What an address says that does not count, as `name=value`: what cannot be read, and what is there more often than it can be. */
+export function unread(params) {
+  const seen = new Set();
+  return [...params].filter(([name, value]) => {
+    const isOver = seen.has(name) && !["state", "tag", "site"].includes(name);
+    seen.add(name);
+    if (!value) return false;
+    if (Object.hasOwn(READABLE, name)) return isOver || !READABLE[name](value);
+    return isOver || !(Object.hasOwn(TEXTS, name) || name === "tag" || name === "site");
+  }).map(([name, value]) => `${name}=${value}`);
+}
+
+/** The parameters that a form stands for; what is empty is left out. Times are named with their zone: a link means the same anywhere. */
 export function paramsOf(form, kept) {
   const params = new URLSearchParams();
-  for (const [name, value] of new FormData(form)) if (String(value).trim() && !(name === "time" && value === "own")) params.append(name, String(value).trim());
+  for (const [name, value] of new FormData(form)) {
+    const text = String(value).trim();
+    const isTime = name === "from" || name === "to";
+    if (text && !(name === "time" && value === "own")) params.append(name, isTime ? (instant(text) ?? text) : text);
+  }
   for (const name of kept) if (form.dataset[name]) params.set(name, form.dataset[name]);
   return params;
 }

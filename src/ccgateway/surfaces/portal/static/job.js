@@ -145,11 +145,21 @@ export async function show(main, { signal, session, argument }) {
   async function changed(after) {
     if (after === "gone") return;
     try {
-      job = { ...job, ...(after ?? (await ask(JOB, { id }, signal)).data.job) };
+      const read = after ?? (await ask(JOB, { id }, signal)).data.job;
+      if (isAnother(read)) return;
+      job = { ...job, ...read };
       draw();
     } catch (error) {
       if (!signal.aborted) notes.prepend(failure(error, () => changed(null)));
     }
+  }
+
+  /** Whether the site has given the number to another job meanwhile; that is said then. */
+  function isAnother(read) {
+    if (read.jobId === undefined || (read.jobId === job.jobId && read.startTime === job.startTime)) return false;
+    notes.prepend(el("p", { class: "notice partial", role: "status" }, "This job is there no more: its site uses the number for another one."));
+    job.state = "gone";
+    return true;
   }
 
   draw();
@@ -179,7 +189,9 @@ export async function show(main, { signal, session, argument }) {
   }).catch(() => {});
   every(15, signal, async () => {
     if (job.state !== "running") return;
-    job = (await ask(JOB, { id }, signal)).data.job;
+    const read = (await ask(JOB, { id }, signal)).data.job;
+    if (isAnother(read)) return;
+    job = read;
     if (!main.querySelector(".columns form:focus-within, dialog")) draw();
   });
 }

@@ -2,9 +2,9 @@
 
 import { ask } from "./api.js";
 import { announce, clean, el, link, root, theirs } from "./dom.js";
-import { ORDERS, filterForm, variablesOf } from "./filters.js";
+import { ORDERS, filterForm, unread, variablesOf } from "./filters.js";
 import { duration, number, time } from "./format.js";
-import { empty, failure, loading, missing } from "./notices.js";
+import { empty, failure, loading, missing, overlooked } from "./notices.js";
 import { every } from "./repeating.js";
 import { saveCsv, saveJson } from "./table_files.js";
 
@@ -54,15 +54,16 @@ function row(job, index) {
   );
 }
 
-export async function show(main, { signal }) {
+export async function show(main, { signal, session }) {
   const params = new URLSearchParams(location.search);
   const variables = variablesOf(params);
-  const back = kept.search === location.search && history.state?.scroll !== undefined ? kept : null;
+  // what somebody else was shown is not for whoever is here now
+  const back = kept.session === session && kept.search === location.search && history.state?.scroll !== undefined ? kept : null;
   const jobs = back ? back.jobs : new Map();
   const lacked = back ? back.lacked : new Set(); // sites that are missing from what was read
   let said = back?.said ?? null; // what was said of the pages that were read
   let cursor = back?.cursor ?? null, more = back?.more ?? true, busy = false;
-  kept = { search: location.search, jobs, cursor, more, lacked, said, place: null };
+  kept = { session, search: location.search, jobs, cursor, more, lacked, said, place: null };
 
   function changed(next) {
     const text = next.toString();
@@ -71,7 +72,7 @@ export async function show(main, { signal }) {
   }
 
   const heading = (name, label, className = "") => {
-    if (!(name in ORDERS)) return el("th", { scope: "col", role: "columnheader", class: className }, label);
+    if (!Object.hasOwn(ORDERS, name)) return el("th", { scope: "col", role: "columnheader", class: className }, label);
     const current = (params.get("order") ?? "startTime") === name;
     const ascending = params.get("dir") === "asc";
     const button = el("button", { type: "button", onclick: () => {
@@ -96,7 +97,7 @@ export async function show(main, { signal }) {
   const files = el("div", { class: "buttons" },
     el("button", { type: "button", class: "quiet", id: "csv", onclick: () => saveCsv("jobs.csv", CSV_HEAD, [...jobs.values()].map(csvRow)) }, "CSV"),
     el("button", { type: "button", class: "quiet", id: "json", onclick: () => saveJson("jobs.json", [...jobs.values()]) }, "JSON"));
-  main.append(el("div", { class: "title" }, el("h1", {}, "Jobs"), counted, files), aside, banner, newer, table, foot);
+  main.append(el("div", { class: "title" }, el("h1", {}, "Jobs"), counted, files), aside, overlooked(unread(params)) ?? "", banner, newer, table, foot);
 
   const choices = { sites: [], clusters: [], tags: [] };
   let form = filterForm(params, choices, changed);
@@ -157,8 +158,8 @@ export async function show(main, { signal }) {
       add(page.items);
       cursor = page.pageInfo.endCursor ?? cursor;
       more = page.pageInfo.hasNextPage;
-      Object.assign(kept, { cursor, more, said });
       said = missing(page.sites, answer.errors) ?? said;
+      Object.assign(kept, { cursor, more, said });
       banner.replaceChildren(said ?? "");
       for (const { site, status, code } of page.sites) if ((status === "FAILED" || status === "PARTIAL") && !NOT_GONE.has(code)) lacked.add(site);
       table.hidden = !jobs.size;

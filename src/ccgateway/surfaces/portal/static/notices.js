@@ -63,6 +63,13 @@ export function missing(reports, errors = [], title = "This is not everything.")
   );
 }
 
+/** The banner that says what of an address does not count; null if all of it does. */
+export function overlooked(parts) {
+  if (!parts.length) return null;
+  return el("div", { class: "notice partial", role: "status", data: { code: "BAD_REQUEST" } },
+    el("p", {}, el("strong", {}, "Part of the address was not understood, and is left out: "), parts.slice(0, 10).flatMap((part, at) => [at ? ", " : "", el("code", {}, theirs(part, 60))])));
+}
+
 /** Grey lines where content will be; says what is waited for once that takes long. */
 export function loading(lines, waitingFor) {
   const note = el("p", { class: "waiting", role: "status" });

@@ -30,6 +30,8 @@ function decoded(part) {
 async function show() {
   leaving.abort();
   leaving = new AbortController();
+  // a question that was asked on one page is not answered on another
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   const { signal } = leaving;
   const path = location.pathname.slice(root.length);
   for (const anchor of document.querySelectorAll("header nav a")) {

@@ -80,7 +80,7 @@ const jobsLink = (by, id, { from, to }) => {
 
 export async function show(main, { signal }) {
   const params = new URLSearchParams(location.search);
-  const by = params.get("by") in BY ? params.get("by") : "PROJECT";
+  const by = Object.hasOwn(BY, params.get("by")) ? params.get("by") : "PROJECT";
   const range = rangeOf(params);
   const filter = [{ startTime: range }];
   const lead = el("p", { class: "lead" }, " ");

@@ -71,6 +71,10 @@ class PartFile:
     where the export goes on. ``asked``: what makes two exports the same."""
 
     def __init__(self, file: Path, kind: str, asked: Mapping[str, object], *, overwrite: bool) -> None:
+        if file.is_symlink():  # what it leads to is replaced, and the link stays
+            file = file.resolve()
+        if file.exists() and not file.is_file():
+            raise ValueError(f"{file} is no ordinary file: give another name, or - for standard output")
         self.file, self._kind, self._asked = file, kind, {"format": kind, **asked}
         self._part, self._notes = file.with_name(file.name + ".part"), file.with_name(file.name + ".part.json")
         if file.exists() and not overwrite:
@@ -151,7 +155,9 @@ class PartFile:
             raise ValueError(f"{self._notes} cannot be read: --overwrite begins anew") from None
         if asked != json.loads(json.dumps(self._asked)):
             raise ValueError(f"{self._part} is a part of another export: finish that, or --overwrite begins anew")
-        if not self._part.exists() or self._part.stat().st_size < found.size:
+        if not self._part.exists():  # it has its name, and what came after was cut: a note of nothing
+            return _Note()
+        if self._part.stat().st_size < found.size:
             raise ValueError(f"{self._part} is shorter than it was: --overwrite begins anew")
         note(f"{self.file}: goes on behind {found.rows} rows in {self._part}")
         return found

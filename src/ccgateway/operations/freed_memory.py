@@ -11,8 +11,8 @@ fifty pages of 2000 jobs at once stopped everything for 100 to 480 ms now and th
 ms at the most, after ten thousand 40 to 60, for the same processor time on the whole. Nothing large waits for the collector:
 100 callers who leave early, 100 broken answers and 400 good ones of ten megabytes one after the other, then 50 at once, take
 125 and 223 MB at most with these settings, 123 and 229 with Python's. That holds as long as an error that somebody keeps does
-not keep the answer it was made of (``GatewayError.forget_frames``); before it did not, broken answers took 245 MB with Python's
-settings, and 650 with these.
+not keep the answer it was made of (``forget_frames``); before it did not, broken answers took 245 MB with Python's settings, and
+650 with these; 92 answers of ten megabytes that were refused, for want of memory of all things, left 870 MB where 340 are taken.
 """
 
 from __future__ import annotations
