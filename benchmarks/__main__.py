@@ -11,6 +11,7 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.calls import calls_of_requests
+from benchmarks.crowd import crowds
 from benchmarks.down import sites_that_are_down
 from benchmarks.export import exports_and_the_bare_merge
 from benchmarks.fairness import one_greedy_script
@@ -26,8 +27,8 @@ from benchmarks.stampede import stampede
 from benchmarks.walk import walk_over_a_million
 
 ALL = (
-    "lists", "metrics", "rest", "grpc", "stampede", "slow", "down", "fair", "calls", "walk", "export", "portal", "soak",
-    "overload",
+    "lists", "metrics", "rest", "grpc", "stampede", "slow", "down", "fair", "crowd", "calls", "walk", "export", "portal",
+    "soak", "overload",
 )  # fmt: skip
 
 
@@ -52,6 +53,8 @@ async def main(chosen: list[str], *, quick: bool) -> None:
         await sites_that_are_down(requests=200 if quick else 600)
     if "fair" in chosen:
         await one_greedy_script(seconds=10.0 if quick else 30.0)
+    if "crowd" in chosen:
+        await crowds(seconds=10.0 if quick else 30.0)
     if "overload" in chosen:
         await overload(seconds=15.0 if quick else 60.0)
     if "calls" in chosen:

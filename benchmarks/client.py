@@ -65,6 +65,19 @@ class Client:
                 raise RuntimeError(f"HTTP {answer.status}: {content[:500]!r}")
             return content
 
+    async def again_and_again(self, document: str, *, seconds: float, pause: float) -> list[float]:
+        """Milliseconds of each of the requests that one sends who waits for every answer, and then ``pause`` seconds: sorted.
+        Raises ``RuntimeError`` for a list of jobs that is not complete."""
+        took, until = [], time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            begun = time.perf_counter()
+            content = await self.ask(document)
+            took.append((time.perf_counter() - begun) * 1000)
+            if b'"complete":true' not in content:
+                raise RuntimeError(f"the user's answer: {content[:300]!r}")
+            await asyncio.sleep(pause)
+        return sorted(took)
+
     async def load(self, document: str, *, requests: int, at_once: int = 1, variables: Mapping[str, Any] | None = None) -> Load:
         """Sends the request so many times, so many of them at any one time."""
         assert self._gateway is not None

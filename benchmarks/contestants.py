@@ -143,6 +143,7 @@ def _merged(jobs: Sequence[tuple[str, Row]], question: Question) -> list[Row]:
             "site": site,
             "id": f"{site}:{row['id']}",
             "startTime": datetime.fromtimestamp(row["startTime"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            **({"tags": row["tags"] or []} if "tags" in row else {}),  # a site sends none where there are none
         }
         for site, row in ordered[: question.size]
     ]

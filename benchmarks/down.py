@@ -52,6 +52,8 @@ async def _drips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     try:
         await reader.readuntil(b"\r\n\r\n")
         for number in range(10_000):
+            if writer.transport.is_closing():
+                break
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" if not number else b" ")
             await asyncio.sleep(0.2)
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):

@@ -6,7 +6,6 @@ import asyncio
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -16,7 +15,7 @@ from benchmarks.client import Client
 from benchmarks.greedy import AT_ONCE, QUESTIONS
 from benchmarks.processes import NO_CACHE, GatewayProcess, ours, prepared
 
-__all__ = ["one_greedy_script"]
+__all__ = ["SMALL", "one_greedy_script"]
 
 KEYS = {"user": "ccg_" + "u" * 43, "greedy": "ccg_" + "g" * 43}
 SMALL = "{ jobs(first: 16) { items { id site jobId user cluster startTime duration numNodes state } complete } }"
@@ -41,12 +40,12 @@ async def one_greedy_script(*, seconds: float) -> None:
         async with Client(gateway, KEYS["user"]) as user:
             if not json.loads(await user.ask(SMALL))["data"]["jobs"]["complete"]:
                 raise RuntimeError("a site is missing")
-            alone = await _small(user, seconds)
+            alone = await user.again_and_again(SMALL, seconds=seconds, pause=PAUSE)
             _row("nothing", alone, alone, 0)
             for number, title in enumerate(QUESTIONS):
                 with _script(gateway, number) as script:
                     await asyncio.sleep(2.0)
-                    beside = await _small(user, seconds)
+                    beside = await user.again_and_again(SMALL, seconds=seconds, pause=PAUSE)
                     refused, _ = await asyncio.to_thread(script.communicate)
                 _row(title, beside, alone, int(refused))
                 await asyncio.sleep(1.0)
@@ -60,18 +59,6 @@ def _script(gateway: GatewayProcess, number: int) -> Iterator[subprocess.Popen[s
             yield script
         finally:
             script.kill()
-
-
-async def _small(user: Client, seconds: float) -> list[float]:
-    took, until = [], time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        begun = time.perf_counter()
-        content = await user.ask(SMALL)
-        took.append((time.perf_counter() - begun) * 1000)
-        if b'"complete":true' not in content:
-            raise RuntimeError(f"the user's answer: {content[:300]!r}")
-        await asyncio.sleep(PAUSE)
-    return sorted(took)
 
 
 def _row(title: str, took: list[float], alone: list[float], refused: int) -> None:
