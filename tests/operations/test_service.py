@@ -30,7 +30,7 @@ from operations.test_workers import ALONE, url_in
 from support.loopback import self_signed
 from support.running import JOBS, UnixConnection, eventually, get, query
 
-#: a manager that hands over descriptor 3: the command's own number is known only once it runs
+#: a manager that hands over descriptors from 3 on: the command's own number is known only once it runs
 HAND_OVER = (
     "import os, sys; os.environ['LISTEN_PID'] = str(os.getpid()); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 )
@@ -50,15 +50,20 @@ def desk(desk: Desk, site: Address) -> Desk:
 
 
 @contextmanager
-def managed(desk: Desk, listener: socket.socket, *arguments: str, **extra: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The gateway as a service manager would start it, which listens for it."""
+def managed(desk: Desk, *given: socket.socket | str, **extra: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The gateway as a service manager would start it, which listens for it. ``given``: where it listens, and arguments."""
+    listeners = [one for one in given if isinstance(one, socket.socket)]
+    arguments = [one for one in given if isinstance(one, str)]
 
     def hand_over() -> None:
-        os.dup2(listener.fileno(), 3, inheritable=True)
+        held = [os.dup(listener.fileno()) for listener in listeners]  # none of them is overwritten before its turn
+        held = [os.dup2(number, 50 + place) for place, number in enumerate(held)]
+        for place, number in enumerate(held):
+            os.dup2(number, 3 + place, inheritable=True)
 
     command = [sys.executable, "-c", HAND_OVER, "-m", "ccgateway", "serve", *arguments]
     process = subprocess.Popen(
-        command, cwd=desk.folder, env=environment(LISTEN_FDS="1", **extra), preexec_fn=hand_over, close_fds=False,
+        command, cwd=desk.folder, env=environment(LISTEN_FDS=str(len(listeners)), **extra), preexec_fn=hand_over, close_fds=False,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -114,9 +119,31 @@ def test_what_waited_before_the_start_is_answered_after_it(desk: Desk) -> None:
             assert query(kept)["jobs"]
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_several_sockets_that_are_handed_over_are_answered_at_all_of_them(workers: str, desk: Desk) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        ends = [listener.getsockname() for listener in (first, second)] * 2
+        kept = [http.client.HTTPConnection(host, port, timeout=30) for host, port in ends]
+        with managed(desk, first, second, "--workers", workers):
+            assert all(query(one)["jobs"] for one in kept)
+
+
 def test_a_socket_that_others_can_reach_is_refused_where_nobody_says_who_they_are(desk: Desk) -> None:
     with socket.create_server(("0.0.0.0", 0)) as listener, managed(desk, listener) as process:
         assert process.wait(timeout=30) == 2
+
+
+def test_so_is_one_among_others_that_only_this_machine_can_reach(desk: Desk) -> None:
+    with (
+        socket.socket(socket.AF_UNIX) as path,
+        socket.create_server(("127.0.0.1", 0)) as local,
+        socket.create_server(("0.0.0.0", 0)) as exposed,
+    ):
+        path.bind(str(desk.folder / "given"))
+        path.listen()
+        for given in ([path, exposed], [local, exposed, path], [exposed, local]):
+            with managed(desk, *given, "--workers", "2") as process:
+                assert process.wait(timeout=30) == 2
 
 
 def test_variables_meant_for_another_process_are_not_taken(desk: Desk) -> None:

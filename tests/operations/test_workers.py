@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import http.client
+import multiprocessing
 import os
 import re
 import signal
 import socket
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
+from ccgateway.operations import supervisor
+from ccgateway.operations.listening import listeners_for
+from ccgateway.operations.supervisor import Supervisor
+from ccgateway.operations.telling import Meeting
+from ccgateway.operations.worker_process import Alive, Unfit
+from ccgateway.settings import Settings
 from ccgateway.simulator import Address, GeneratedJobs, SimulatedSite, serve_in_thread
+from identity.authority import pem_of, signer
 from operations.conftest import Run
 from operations.desk import Desk
 from operations.test_commands import GOOD, ask, end, started
@@ -46,6 +60,17 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
             if child.status() != psutil.STATUS_ZOMBIE and "spawn_main" in " ".join(child.cmdline()):
                 found.append(child)
     return found
+
+
+def read_until(process: subprocess.Popen[str], wanted: str) -> str:
+    """What the process writes up to a line with ``wanted``."""
+    assert process.stdout is not None
+    read = ""
+    for line in process.stdout:
+        read += line
+        if wanted in line:
+            return read
+    raise AssertionError(f"it ended: {read}")
 
 
 def url_in(written: str) -> str:
@@ -85,6 +110,82 @@ def test_a_worker_that_dies_is_replaced_and_reported_and_all_end_with_0_when_ter
         assert end(process, signal.SIGTERM) == (0, "")
         _, alive = psutil.wait_procs(found, timeout=60)
         assert alive == []
+
+
+def test_where_no_worker_can_start_the_others_serve_all_until_a_reload_mends_it(site: Address, desk: Desk) -> None:
+    key = desk.folder / "issuer.pem"
+    key.write_text(pem_of(signer("EdDSA")))
+    desk.text += (
+        f'[issuers.portal]\nissuer = "https://portal.example"\naudience = "gw"\nalgorithms = ["EdDSA"]\nkey_file = "{key}"\n'
+    )
+    desk.text += '[server]\ncontrol_socket = "control"\n'
+    desk.add("aurora", site.url, site.site.token("demo"))
+    with started("serve", "--port", "0", "--workers", "2", folder=desk.folder, until="serves") as (process, written):
+        kept = key.rename(desk.folder / "away.pem")
+        lost = workers_of(process)[0]
+        lost.kill()
+        said = read_until(process, "no worker could take the place")
+        assert "issuers.portal.key_file" in said and "cannot be read" in said and "Traceback" not in said
+        health = url_in(written).replace("/graphql", "/health/live")
+        for _ in range(30):
+            with urllib.request.urlopen(health, timeout=10) as answer:
+                assert answer.status == 200
+        kept.rename(key)
+        process.send_signal(signal.SIGHUP)
+        read_until(process, "serves where none could start")
+        found = workers_of(process)
+        assert len(found) == 2
+        port = urlsplit(health).port
+        with contextlib.ExitStack() as held:  # connections that are kept show who has them
+            for _ in range(30):
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                held.callback(connection.close)
+                connection.request("GET", "/health/live")
+                assert connection.getresponse().read()
+            shares = [sum(c.laddr.port == port for c in one.net_connections() if c.raddr) for one in found]
+        assert all(shares), shares
+        assert end(process, signal.SIGTERM)[0] == 0
+
+
+def serves_once(_settings: Settings, connection: Connection, _listeners: list[socket.socket], _meeting: Meeting | None) -> None:
+    """A worker that serves for a moment if it is among the first two; no later one can start."""
+    starts = Path(os.environ["STARTS"])
+    with starts.open("a") as file:
+        file.write("started\n")
+    if len(starts.read_text().splitlines()) > 2:
+        connection.send(Unfit("not today"))
+        raise SystemExit(1)
+    connection.send(Alive())
+    while True:
+        connection.recv()
+
+
+async def test_neither_reload_nor_end_waits_for_the_pause_before_another_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervisor, "work", serves_once)
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 3600.0)
+    monkeypatch.setattr(supervisor, "LONGEST_PAUSE", 3600.0)
+    starts = tmp_path / "starts"
+    monkeypatch.setenv("STARTS", str(starts))
+    settings = Settings.model_validate({"server": {"drain": 0, "workers": 2}})
+    serving = asyncio.Event()
+    supervised = Supervisor(settings, [[one] for one in listeners_for(settings, 2)], None, when_listening=serving.set)
+
+    async def told(times: int) -> None:
+        while caplog.text.count("not today") + starts.read_text().count("started") < times:  # noqa: ASYNC110 - other processes write
+            await asyncio.sleep(0.02)
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        served = group.create_task(supervised.serve())
+        await serving.wait()
+        for child in multiprocessing.active_children():
+            child.kill()
+        await told(4 + 2)
+        await supervised.take(settings)
+        await told(6 + 2)
+        supervised.next_stage(signal.SIGTERM)
+        assert await served
 
 
 def test_workers_do_not_outlive_a_supervisor_that_was_killed(site: Address, desk: Desk) -> None:

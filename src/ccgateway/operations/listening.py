@@ -13,7 +13,7 @@ from pathlib import Path
 from ccgateway.errors import SettingsError
 from ccgateway.settings import ServerSettings, Settings
 
-__all__ = ["activated", "bind", "is_taken", "listeners_for", "reserved", "url_of"]
+__all__ = ["activated", "bind", "is_taken", "listeners_for", "one_more", "reserved", "url_of"]
 
 BACKLOG = 2048
 #: who may connect to a Unix socket: its owner and group
@@ -34,19 +34,30 @@ def listeners_for(settings: Settings, workers: int) -> list[socket.socket]:
         return [bind(settings.server)]
     with bind(settings.server) as first:  # whoever shares the port might be anybody: free is what nobody shares
         family, address = first.family, first.getsockname()[:2]
-    listeners = []
-    for _ in range(workers):
-        listener = socket.socket(family)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            listener.bind(address)
-        except OSError as error:
-            raise _not_bound("server", settings.server.host, settings.server.port, error) from None
-        listeners.append(listener)
+    try:
+        listeners = [_sharing(family, address) for _ in range(workers)]
+    except OSError as error:
+        raise _not_bound("server", settings.server.host, settings.server.port, error) from None
     for listener in listeners:
         listener.listen(BACKLOG)
     return listeners
+
+
+def one_more(listener: socket.socket) -> socket.socket:
+    """Another socket at the address of one that shares its port, which does not listen yet. Raises ``OSError``."""
+    return _sharing(listener.family, listener.getsockname()[:2])
+
+
+def _sharing(family: int, address: tuple[str, int]) -> socket.socket:
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def bind(server: ServerSettings) -> socket.socket:

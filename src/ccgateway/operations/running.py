@@ -21,9 +21,10 @@ from ccgateway.operations.notifying import Notifier
 from ccgateway.operations.outlook import tell_outlook
 from ccgateway.operations.reloading import Reloader
 from ccgateway.operations.serving import quiet_signals, refuse_without_sites, run, server_for, stop_signals
+from ccgateway.operations.supervisor import Supervisor
 from ccgateway.operations.telling import Meeting, gathered, told
-from ccgateway.operations.workers import Supervisor
 from ccgateway.settings import Settings
+from ccgateway.settings.base import is_loopback
 from ccgateway.telemetry import configure_logging
 from ccgateway.telemetry.samples import added
 
@@ -44,8 +45,8 @@ def serve(load: Callable[[], Settings], file: Path | None) -> bool:
         tls = settings.server.tls_context()
         application = create_app(settings)
         settings.check_workers()
-        listeners = [given[number % len(given)] for number in range(workers)] if given else listeners_for(settings, workers)
-        running = _Running(settings, load, file, listeners)
+        places = [given] * workers if given else [[listener] for listener in listeners_for(settings, workers)]
+        running = _Running(settings, load, file, places)
         try:
             if workers == 1:
                 with told(settings.metrics, lambda: added([application.meter.samples()])):
@@ -59,15 +60,22 @@ def serve(load: Callable[[], Settings], file: Path | None) -> bool:
 
 
 def _at(settings: Settings, given: list[socket.socket]) -> Settings:
-    """The settings with the address of the sockets that were handed over, which is the one that can be reached."""
+    """The settings with the address of the sockets that were handed over; of several, that which the most can reach."""
     if not given:
         return settings
-    named = given[0].getsockname()
-    if given[0].family == socket.AF_UNIX:
+    widest = max(given, key=_reach)
+    named = widest.getsockname()
+    if widest.family == socket.AF_UNIX:
         update: dict[str, object] = {"unix_socket": Path(named if isinstance(named, str) else named.decode(errors="replace"))}
     else:
         update = {"host": named[0], "port": named[1], "unix_socket": None}
     return settings.model_copy(update={"server": settings.server.model_copy(update=update)})
+
+
+def _reach(listener: socket.socket) -> int:
+    if listener.family == socket.AF_UNIX:
+        return 0
+    return 1 if is_loopback(listener.getsockname()[0]) else 2
 
 
 class _Running:
@@ -78,9 +86,9 @@ class _Running:
         settings: Settings,
         load: Callable[[], Settings],
         file: Path | None,
-        listeners: list[socket.socket],
+        places: list[list[socket.socket]],
     ) -> None:
-        self._settings, self._load, self._file, self._listeners = settings, load, file, listeners
+        self._settings, self._load, self._file, self._places = settings, load, file, places
         self._notifier, self._listening = Notifier(), asyncio.Event()
 
     async def alone(self, generations: Generations) -> None:
@@ -99,12 +107,12 @@ class _Running:
             configure_logging(settings.log.level, settings.log.format)
 
         async with self._reached(take):
-            await server.serve(sockets=self._listeners[:1])
+            await server.serve(sockets=self._places[0])
 
     async def with_workers(self, application: Application, meeting: Meeting | None) -> bool:
         """In processes of their own; whether they could start. ``application`` has shown that the settings are good."""
         await application.aclose()
-        supervisor = Supervisor(self._settings, self._listeners, meeting, when_listening=self._announce)
+        supervisor = Supervisor(self._settings, self._places, meeting, when_listening=self._announce)
 
         def stop(number: int) -> None:
             self._notifier.stopping()
@@ -146,7 +154,7 @@ class _Running:
 
     def _announce(self) -> None:
         settings, count = self._settings, len(self._settings.sites)
-        where = f"{url_of(self._listeners[0], has_tls=settings.server.tls_cert is not None)}/graphql"
+        where = f"{url_of(self._places[0][0], has_tls=settings.server.tls_cert is not None)}/graphql"
         if settings.grpc.port is not None:
             where += f" and by gRPC at {grpc_address(settings.grpc)}"
         words = f"serves {count} {'site' if count == 1 else 'sites'} at {where}"

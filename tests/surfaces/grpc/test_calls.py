@@ -136,7 +136,8 @@ async def test_reflection_can_be_switched_off() -> None:
     async with faces(site(), grpc={"reflection": False}) as both:
         told = reflection_of(both.channel)
         with pytest.raises(grpc.aio.AioRpcError) as failed:
-            async for _ in told.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")])):
+            # nothing is sent: a call that is refused before its message has left may end as the client's own INTERNAL
+            async for _ in told.ServerReflectionInfo(iter(())):
                 pass
         assert failed.value.code() is grpc.StatusCode.UNIMPLEMENTED
 

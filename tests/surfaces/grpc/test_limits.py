@@ -231,7 +231,8 @@ async def test_streams_of_health_and_reflection_take_no_place_of_calls() -> None
             await watching.read()
             await reflecting.read()
             held += watching, reflecting
-        for one in (watch(request), reflect(iter([asked]))):
+        # the second says nothing: a call that is refused before its message has left may end as the client's own INTERNAL
+        for one in (watch(request), reflect(iter(()))):
             failure = await refused(one)
             assert (failure.status, failure.reason) == ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
         check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
