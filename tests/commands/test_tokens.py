@@ -31,6 +31,21 @@ class Ring(KeyringBackend):
         raise NotImplementedError
 """
 
+#: as keyring does it for a user without HOME who stands in no passwd
+HOMELESS = """
+from keyring.backend import KeyringBackend
+
+
+class Ring(KeyringBackend):
+    priority = 1
+
+    def get_password(self, service, name):
+        raise RuntimeError("Could not determine home directory.")
+
+    def set_password(self, *_):
+        raise NotImplementedError
+"""
+
 
 def section(key: str, subject: str, role: str) -> dict[str, object]:
     return {"hash": "sha256:" + hashlib.sha256(key.encode()).hexdigest(), "subject": subject, "roles": [role]}
@@ -89,6 +104,20 @@ def test_a_token_comes_from_the_keyring(run_apart: Run, guarded: Served, tmp_pat
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     ring = {"PYTHON_KEYRING_BACKEND": "ring.Ring", "PYTHONPATH": path, "CCGATEWAY_URL": guarded.url}
     assert run_apart("jobs", "--count", environment=ring) == (0, "60\n", "")
+
+
+def test_somebody_without_a_home_has_no_keyring(run_apart: Run, guarded: Served, tmp_path: Path) -> None:
+    write(tmp_path / "ring.py", HOMELESS)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    ring = {"PYTHON_KEYRING_BACKEND": "ring.Ring", "PYTHONPATH": path, "CCGATEWAY_URL": guarded.url}
+    done = run_apart("jobs", "--count", environment=ring)
+    assert done.status == 4 and "Give a token" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("backend", ["no.such.Ring", "keyring.core.Nothing", "text"])
+def test_a_keyring_that_cannot_be_used_is_said(backend: str, run_apart: Run, guarded: Served) -> None:
+    done = run_apart("jobs", "--count", environment={"PYTHON_KEYRING_BACKEND": backend, "CCGATEWAY_URL": guarded.url})
+    assert done.status == 2 and "the keyring that is configured cannot be used" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -112,12 +112,13 @@ def test_clear_forgets_a_job_a_site_or_everything(shared: Desk, run: Run, valkey
         (("--job", f"aurora:{job['id']}"), 2, 3),
         (("--site", "aurora", "--job", subject), 2, 3),
         (("--site", "aurora"), 4, 1),
+        (("--site", "borealis"), 1, 4),  # not configured, or not any more
         ((), 5, 0),
     ):
         remember(valkey.url, *everything)
         assert kept(valkey) == 5
         done = run("cache", "clear", *arguments)
-        assert (done.status, done.stdout) == (0, f"{expected} entries forgotten\n"), done.stderr
+        assert (done.status, done.stdout) == (0, f"{expected} {'entry' if expected == 1 else 'entries'} forgotten\n"), done.stderr
         assert kept(valkey) == left
 
 
@@ -129,9 +130,10 @@ def test_clear_forgets_a_job_a_site_or_everything(shared: Desk, run: Run, valkey
         (("--job", "1"), "not a job id"),
         (("--site", "aurora", "--job", "alex/1"), "neither a job's id"),
         (("--site", "borealis", "--job", "aurora:1"), "not one of site borealis"),
+        (("--site", "aurroa"), "no site 'aurroa', and nothing of it is remembered. Sites: aurora."),
     ],
 )
-def test_clear_of_a_job_that_cannot_be_found_exits_1(shared: Desk, run: Run, arguments: tuple[str, ...], words: str) -> None:
+def test_clear_of_what_cannot_be_found_exits_1(shared: Desk, run: Run, arguments: tuple[str, ...], words: str) -> None:
     done = run("cache", "clear", *arguments)
     assert done.status == 1
     assert words in done.stderr

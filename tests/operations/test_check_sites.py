@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from ccgateway.operations.findings import Level
 from ccgateway.simulator import Address
 from operations.conftest import Start
 from operations.desk import Desk, one_problem, one_warning
@@ -119,6 +124,68 @@ async def test_a_certificate_that_nobody_vouches_for_until_ca_file_names_it(tmp_
         desk.text = ""
         desk.add("aurora", f"https://localhost:{port}", TOKEN, f'ca_file = "{certificate.name}"')
         assert "is not cc-backend" in one_problem(await desk.check()).problem
+
+
+def proxied(upstream: str, offset: float) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """Passes one request on to ``upstream``; the clock of what answers is off by so many seconds."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: *(\d+)", head)
+        body = await reader.readexactly(int(length[1])) if length is not None else b""
+        split = urlsplit(upstream)
+        there, here = await asyncio.open_connection(split.hostname, split.port)
+        here.write(re.sub(rb"(?i)connection: [^\r]*\r\n", b"", head).replace(b"\r\n", b"\r\nConnection: close\r\n", 1) + body)
+        answer = await there.read()
+        date = formatdate(time.time() + offset, usegmt=True).encode()
+        status, rest = re.sub(rb"(?im)^date: [^\r]*\r\n", b"", answer, count=1).split(b"\r\n", 1)
+        writer.write(status + b"\r\nDate: " + date + b"\r\n" + rest)
+        await writer.drain()
+        for one in (here, writer):
+            one.close()
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    ("offset", "hours", "said"),
+    [
+        (3600, 24 * 90, "the site's clock is 3600 s ahead of this machine's"),
+        (-7200, 24 * 90, "the site's clock is 7200 s behind this machine's"),
+        (0, 24 * 13, "the TLS certificate of localhost expires on"),
+        (0, 24 * 90, None),
+    ],
+)
+async def test_a_clock_that_is_off_and_a_certificate_that_ends_are_worth_a_word(
+    offset: float, hours: float, said: str | None, tmp_path: Path, start: Start, desk: Desk
+) -> None:
+    address = await start("1.5")
+    certificate, key = self_signed(tmp_path, hours=hours)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    async with await asyncio.start_server(proxied(address.url, offset), "127.0.0.1", 0, ssl=tls) as server:
+        url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+        desk.add("aurora", url, address.site.token("demo"), f'ca_file = "{certificate.name}"')
+        warnings = [one for one in await desk.check() if one.level is Level.WARNING]
+    if said is None:
+        assert warnings == []
+    else:
+        (warning,) = warnings
+        assert warning.key == "sites.aurora.url"
+        assert re.sub(r"\b(3599|3601)\b", "3600", re.sub(r"\b(7199|7201)\b", "7200", warning.problem)).startswith(said)
+
+
+@pytest.mark.parametrize(("hours", "level"), [(24 * 13, Level.WARNING), (-1, Level.PROBLEM), (24 * 15, None)])
+@pytest.mark.parametrize(("section", "names"), [("server", ("tls_cert", "tls_key")), ("grpc", ("cert_file", "key_file"))])
+async def test_the_gateways_own_certificates_are_looked_at(
+    section: str, names: tuple[str, str], hours: float, level: Level | None, start: Start, desk: Desk
+) -> None:
+    address = await start("1.5")
+    self_signed(desk.folder, hours=hours)
+    desk.text = f'[{section}]\n{names[0]} = "cert.pem"\n{names[1]} = "key.pem"\nport = 0\n'
+    desk.add("aurora", address.url, address.site.token("demo"))
+    found = [(one.level, one.key) for one in await desk.check()]
+    assert found == ([] if level is None else [(level, f"{section}.{names[0]}")])
 
 
 async def test_a_ca_file_that_is_none_is_named(start: Start, desk: Desk) -> None:

@@ -60,7 +60,10 @@ def read_profile(path: Path, name: str | None) -> Profile:
         return Profile()
     if not isinstance(found, Mapping) or any(key not in _KEYS or not isinstance(text, str) for key, text in found.items()):
         raise ValueError(f"{path}: a profile has {', '.join(_KEYS)}, which are texts, and nothing else")
-    files = {key: (path.parent / Path(found[key]).expanduser()) for key in ("token_file", "ca_file") if key in found}
+    try:
+        files = {key: (path.parent / Path(found[key]).expanduser()) for key in ("token_file", "ca_file") if key in found}
+    except RuntimeError:
+        raise ValueError(f"{path}: a path names a home directory that does not exist") from None
     return Profile(found.get("url"), files.get("token_file"), files.get("ca_file"))
 
 
@@ -124,7 +127,10 @@ def _token_in(path: Path) -> str:
 
 
 def _token_of_keyring(url: str) -> str | None:
-    """The token that ``keyring set ccgateway URL`` has kept; ``None`` where there is none, or no keyring."""
+    """The token that ``keyring set ccgateway URL`` has kept; ``None`` where there is none, or no keyring.
+
+    Raises ``ValueError`` for a keyring that is configured and cannot be used.
+    """
     try:
         import keyring
         from keyring.errors import KeyringError
@@ -132,5 +138,7 @@ def _token_of_keyring(url: str) -> str | None:
         return None
     try:
         return keyring.get_password(SERVICE, url)
-    except KeyringError:
+    except (KeyringError, RuntimeError, OSError):  # the latter where somebody has no home, or one that cannot be read
         return None
+    except (ImportError, AttributeError, TypeError, ValueError) as error:  # PYTHON_KEYRING_BACKEND or keyringrc.cfg
+        raise ValueError(f"the keyring that is configured cannot be used ({error}): mend that, or say --token-file") from None

@@ -64,7 +64,8 @@ async def clear(settings: Settings, *, site: str | None, job: str | None) -> int
     """Forgets what is remembered of a job (``site:number``, or with ``site`` its key ``cluster/jobId/startTime``), of a site, or
     everything, in all processes. How many entries Redis had of it.
 
-    Raises ``RequestError`` for a job that cannot be found, ``SiteError`` if its site does not answer, ``RedisDownError``.
+    Raises ``RequestError`` for a job that cannot be found and for a site of which there is neither a section nor an entry,
+    ``SiteError`` if the job's site does not answer, ``RedisDownError``.
     """
     name, subject = (site, None) if job is None else await _subject(settings, site, job)
     async with _shared(settings.cache) as cache:
@@ -72,6 +73,9 @@ async def clear(settings: Settings, *, site: str | None, job: str | None) -> int
         redis = await _redis(cache)
     if redis.state != "up" or redis.undelivered:
         raise RedisDownError(f"Redis ({redis.target}) is not usable: {redis.reason}. What is remembered is still there.")
+    if not found and site is not None and site not in settings.sites:  # of one that has gone there may be something
+        known = ", ".join(settings.sites) or "none are configured"
+        raise RequestError(Code.UNKNOWN_SITE, f"There is no site {site[:60]!r}, and nothing of it is remembered. Sites: {known}.")
     return found
 
 

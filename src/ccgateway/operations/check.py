@@ -25,7 +25,7 @@ from ccgateway.operations.calling import how_to_call
 from ccgateway.operations.contradictions import contradictions
 from ccgateway.operations.findings import CheckResult, Finding, Level, SiteCheck
 from ccgateway.operations.identities import check_identities, check_signing, ways_of
-from ccgateway.operations.outlook import Looked, find_duplicates, judge_expiry
+from ccgateway.operations.outlook import Looked, find_duplicates, judge_expiry, judge_facts, own_certificates
 from ccgateway.operations.portal import check_signing_in
 from ccgateway.operations.refusals import advise
 from ccgateway.operations.serving import refuse_without_sites
@@ -64,7 +64,7 @@ async def check(settings: Settings, path: Path | None) -> CheckResult:
             "Let the gateway's user write to it, also after it is rotated.",
         )
         result.findings.append(Finding(Level.PROBLEM, "writes.audit_file", problem, remedy))
-    result.findings += _check_grpc(settings)
+    result.findings += _check_grpc(settings) + own_certificates(settings)
     if settings.grpc.port is not None:
         result.grpc = how_to_call(settings.grpc, authenticates=settings.authenticates and not settings.caller.anonymous)
     held = await check_identities(settings)
@@ -119,6 +119,10 @@ class _Asked:
             return
         self.stack.push_async_callback(registry.aclose)
         instance = registry.one(self.site.name).origin
+        await self._try_all(instance, token, is_service=is_service)
+        judge_facts(self.site, self.found, instance.health.facts)
+
+    async def _try_all(self, instance: Instance, token: SecretStr | None, *, is_service: bool) -> None:
         credential = Credential.from_token(token or NO_TOKEN)
         signed = await check_signing(
             self.site, self.settings, self.table, self.found, lambda shown: self._ask(instance.find_release(self._context(shown)))

@@ -6,31 +6,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from ccgateway.deadline import Deadline
 from ccgateway.errors import SettingsError, SiteError
 from ccgateway.federation.duplicates import address_of, look_alike
 from ccgateway.identity.principal import Principal
-from ccgateway.operations.findings import SiteCheck
+from ccgateway.operations.findings import Finding, Level, SiteCheck
 from ccgateway.operations.refusals import ISSUE
 from ccgateway.operations.tokens import TokenFacts, token_key, token_source
 from ccgateway.settings import Settings, SiteSettings
 from ccgateway.site.base import Site
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import CallContext
+from ccgateway.site.facts import SiteFacts
 from ccgateway.site.registry import Registry
+from ccgateway.site.watching import MOST_SKEW
 
 __all__ = ["OPERATOR", "SOON", "Looked", "find_duplicates", "judge_expiry", "tell_outlook"]
 
 log = logging.getLogger("ccgateway.outlook")
 
-#: a token that expires within this is worth a word
-SOON = 14 * 86400
+#: a token or a certificate that expires within this is worth a word; and how its end is written
+SOON, MOMENT = 14 * 86400, "%Y-%m-%d %H:%M"
 OPERATOR = Principal("ccgateway check")
 
 
@@ -48,12 +52,39 @@ def judge_expiry(site: SiteSettings, found: SiteCheck, facts: TokenFacts) -> boo
     left = facts.seconds_left(datetime.now(UTC))
     if left is None or left > SOON or facts.expires is None:
         return False
-    key, issue, when = token_key(site), ISSUE.format(source=token_source(site)), f"{facts.expires:%Y-%m-%d %H:%M} UTC"
+    key, issue, when = token_key(site), ISSUE.format(source=token_source(site)), f"{facts.expires:{MOMENT}} UTC"
     if left <= 0:
         found.problem(key, f"the token expired on {when}", issue)
     else:
         found.warn(key, f"the token expires on {when}", issue)
     return left <= 0
+
+
+def judge_facts(site: SiteSettings, found: SiteCheck, facts: SiteFacts) -> None:
+    """Notes that the site's certificate expires soon, or that its clock and this machine's differ."""
+    if facts.certificate_expires is not None:
+        expires = datetime.fromtimestamp(facts.certificate_expires, UTC)
+        if (expires - datetime.now(UTC)).total_seconds() <= SOON:
+            remedy = "Renew it there: once it has expired, the gateway does not talk to the site any more."
+            found.warn("url", f"the TLS certificate of {urlsplit(site.url).hostname} expires on {expires:{MOMENT}} UTC", remedy)
+    skew = facts.clock_skew
+    if skew is not None and abs(skew) > MOST_SKEW:
+        problem = f"the site's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
+        found.warn("url", problem, "Have both set by a time service (NTP): tokens are accepted and refused by these clocks.")
+
+
+def own_certificates(settings: Settings) -> list[Finding]:
+    """That those which the gateway shows to its callers expire soon, or have."""
+    found = []
+    for key, read in (("server.tls_cert", settings.server.read_tls), ("grpc.cert_file", settings.grpc.read_tls)):
+        with contextlib.suppress(SettingsError, ValueError):  # told of by those who have to use it
+            pair = read()
+            if pair is None or (left := (pair.expires() - datetime.now(UTC)).total_seconds()) > SOON:
+                continue
+            level, verb = (Level.PROBLEM, "expired") if left <= 0 else (Level.WARNING, "expires")
+            remedy = "Put a new one and its key there: both are taken over by themselves."
+            found.append(Finding(level, key, f"the certificate {verb} on {pair.expires():{MOMENT}} UTC", remedy))
+    return found
 
 
 async def find_duplicates(looked: Sequence[Looked]) -> None:
@@ -85,8 +116,8 @@ async def tell_outlook(settings: Settings) -> None:
         sites = sorted(settings.sites.values(), key=lambda site: site.number)
         looked = await asyncio.gather(*(_look(site, stack) for site in sites))
         await find_duplicates(looked)
-    for one in looked:
-        for finding in one.found.findings:
+    for findings in (own_certificates(settings), *(one.found.findings for one in looked)):
+        for finding in findings:
             log.warning("%s: %s. %s", finding.key, finding.problem, finding.remedy)
 
 

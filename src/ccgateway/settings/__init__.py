@@ -354,7 +354,9 @@ _REMEDIES = {
 
 
 def _first_problem(error: ValidationError) -> SettingsError:
-    problem = error.errors(include_url=False, include_input=False)[0]
+    problems = error.errors(include_url=False, include_input=False)
+    misspelt = (one for one in problems if one["type"] == "extra_forbidden" and _meant(one["loc"]))
+    problem = next(misspelt, problems[0])  # what is missing may be what is misspelt
     key = ".".join(str(part) for part in problem["loc"])
     what, remedy = _REMEDIES.get(problem["type"], (problem["msg"].removeprefix("Value error, "), "Correct the value"))
     description = _description(problem["loc"])
@@ -365,7 +367,7 @@ def _first_problem(error: ValidationError) -> SettingsError:
 
 def _meant(loc: tuple[int | str, ...]) -> str | None:
     """The name that was perhaps meant by the last one, which is unknown."""
-    model = Settings if len(loc) == 1 else _MODELS.get(str(loc[0]))
+    model = Settings if len(loc) == 1 else _MODELS.get(".".join(map(str, loc[:-1]))) or _MODELS.get(str(loc[0]))
     close = get_close_matches(str(loc[-1]), model.model_fields, n=1) if model is not None else []
     return close[0] if close else None
 

@@ -7,8 +7,11 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+
+from cryptography import x509
 
 from ccgateway.errors import SettingsError
 from ccgateway.settings.base import read_pem
@@ -36,6 +39,10 @@ class KeyPair:
             problem = f"{certificate[1]} and {key[1]} are not a certificate and its key"
             raise SettingsError(key[0], problem, "Name the key that the certificate was made for, unencrypted.") from None
         return pair
+
+    def expires(self) -> datetime:
+        """When the certificate does, or the first of those with it."""
+        return min(one.not_valid_after_utc for one in x509.load_pem_x509_certificates(self.certificate))
 
     def show_in(self, context: ssl.SSLContext) -> None:
         """Has ``context`` show the certificate from now on."""
