@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.client
-import multiprocessing
 import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.connection import Connection
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
-from ccgateway.operations import supervisor
-from ccgateway.operations.listening import listeners_for
-from ccgateway.operations.supervisor import Supervisor
-from ccgateway.operations.telling import Meeting
-from ccgateway.operations.worker_process import Alive, Unfit
-from ccgateway.settings import Settings
 from ccgateway.simulator import Address, GeneratedJobs, SimulatedSite, serve_in_thread
 from identity.authority import pem_of, signer
 from operations.conftest import Run
-from operations.desk import Desk
+from operations.desk import Desk, environment
 from operations.test_commands import GOOD, ask, end, started
 
 JOBS = "{ jobs(first: 2) { items { id } complete } }"
@@ -147,45 +138,52 @@ def test_where_no_worker_can_start_the_others_serve_all_until_a_reload_mends_it(
         assert end(process, signal.SIGTERM)[0] == 0
 
 
-def serves_once(_settings: Settings, connection: Connection, _listeners: list[socket.socket], _meeting: Meeting | None) -> None:
-    """A worker that serves for a moment if it is among the first two; no later one can start."""
-    starts = Path(os.environ["STARTS"])
-    with starts.open("a") as file:
-        file.write("started\n")
-    if len(starts.read_text().splitlines()) > 2:
-        connection.send(Unfit("not today"))
-        raise SystemExit(1)
-    connection.send(Alive())
-    while True:
-        connection.recv()
+def test_one_that_is_told_to_end_answers_what_it_has_and_another_takes_its_place_at_once(site: Address, desk: Desk) -> None:
+    desk.add("aurora", site.url, site.site.token("demo"))
+    site.site.latency = 3.0
+    arguments = ("serve", "--port", "0", "--workers", "2")
+    with started(*arguments, folder=desk.folder, until="serves") as (process, written), ThreadPoolExecutor(20) as pool:
+        asked = [pool.submit(ask, url_in(written), JOBS) for _ in range(8)]
+        while len(site.site.requests) < 2:
+            os.sched_yield()
+        leaving = workers_of(process)[0]
+        leaving.terminate()
+        assert f"worker {leaving.pid} was told to end and was replaced" in read_until(process, "was replaced")
+        late = [pool.submit(ask, url_in(written), "{ __typename }") for _ in range(12)]
+        assert all(one.result(timeout=60)["data"]["jobs"]["complete"] for one in asked)
+        assert all(one.result(timeout=60)["data"] for one in late)
+        assert end(process, signal.SIGTERM)[0] == 0
 
 
-async def test_neither_reload_nor_end_waits_for_the_pause_before_another_try(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(supervisor, "work", serves_once)
-    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 3600.0)
-    monkeypatch.setattr(supervisor, "LONGEST_PAUSE", 3600.0)
-    starts = tmp_path / "starts"
-    monkeypatch.setenv("STARTS", str(starts))
-    settings = Settings.model_validate({"server": {"drain": 0, "workers": 2}})
-    serving = asyncio.Event()
-    supervised = Supervisor(settings, [[one] for one in listeners_for(settings, 2)], None, when_listening=serving.set)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_while_they_start_ends_them_without_a_word(number: int, site: Address, desk: Desk) -> None:
+    desk.add("aurora", site.url, site.site.token("demo"))
+    command = [sys.executable, "-m", "ccgateway", "serve", "--port", "0", "--workers", "2"]
+    process = subprocess.Popen(
+        command, cwd=desk.folder, env=environment(), text=True, start_new_session=True, stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        while len(workers_of(process)) < 2:
+            assert process.poll() is None
+        os.killpg(process.pid, number)
+        written, _ = process.communicate(timeout=60)
+        assert (process.returncode, written) == (0, "")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
-    async def told(times: int) -> None:
-        while caplog.text.count("not today") + starts.read_text().count("started") < times:  # noqa: ASYNC110 - other processes write
-            await asyncio.sleep(0.02)
 
-    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
-        served = group.create_task(supervised.serve())
-        await serving.wait()
-        for child in multiprocessing.active_children():
-            child.kill()
-        await told(4 + 2)
-        await supervised.take(settings)
-        await told(6 + 2)
-        supervised.next_stage(signal.SIGTERM)
-        assert await served
+def test_where_the_end_of_children_is_ignored_all_end_as_ever(site: Address, desk: Desk) -> None:
+    desk.add("aurora", site.url, site.site.token("demo"))
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # which is handed on to what starts here
+    try:
+        with started("serve", "--port", "0", "--workers", "2", folder=desk.folder, until="serves") as (process, written):
+            signal.signal(signal.SIGCHLD, before)
+            assert ask(url_in(written), JOBS)["data"]["jobs"]["complete"]
+            assert end(process, signal.SIGTERM)[0] == 0
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def test_workers_do_not_outlive_a_supervisor_that_was_killed(site: Address, desk: Desk) -> None:

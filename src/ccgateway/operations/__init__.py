@@ -5,7 +5,8 @@ running    the gateway from its start to its end, and what reaches it meanwhile
 serving    the HTTP server, and its end in stages
 listening  the sockets: by address, by path, or handed over by a service manager
 supervisor several processes, and who keeps them
-worker_process the life of one of them, and what it tells its supervisor
+worker_process the life of one of them
+line       what it and its supervisor tell each other, and how
 generations the applications of one process, of which the newest answers
 reloading  taking over settings and secrets without a restart
 control    the Unix socket for ``ccgateway reload``

@@ -28,8 +28,8 @@ __all__ = ["NotRunningError", "Reply", "ask_to_reload", "control_path", "control
 log = logging.getLogger("ccgateway.control")
 
 RELOAD = b"reload\n"
-#: seconds that a reload may take, workers that start included
-PATIENCE = 60.0
+#: seconds that a reload may take, workers that start or hang included
+PATIENCE = 90.0
 
 
 class NotRunningError(Exception):
@@ -74,7 +74,9 @@ async def controlled(path: Path, reload: Callable[[], Awaitable[list[str]]]) -> 
             async with asyncio.timeout(PATIENCE):
                 if await reader.readline() != RELOAD:
                     return
-                writer.write(msgspec.json.encode(await _reply(reload)) + b"\n")
+                # half a reload is none: who waits for it may leave, and it goes on
+                reply = await asyncio.shield(_reply(reload))
+                writer.write(msgspec.json.encode(reply) + b"\n")
                 await writer.drain()
 
     try:

@@ -26,17 +26,26 @@ class Notifier:
         wanted, whose = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", str(os.getpid()))
         is_wanted = wanted.isdigit() and int(wanted) > 0 and whose == str(os.getpid())
         self.watchdog: float | None = int(wanted) / 1e6 if is_wanted else None
+        self._serves = False
 
     def ready(self) -> None:
         """It serves."""
+        self._serves = True
         self._tell("READY=1")
 
     def reloading(self) -> None:
-        """It reads its settings again; ``ready`` ends that."""
-        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        """It reads its settings again, until ``reloaded``. Not told before it serves, nor once it stops."""
+        if self._serves:
+            self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def reloaded(self) -> None:
+        """It serves as before, or with other settings."""
+        if self._serves:
+            self._tell("READY=1")
 
     def stopping(self) -> None:
         """It stops."""
+        self._serves = False
         self._tell("STOPPING=1")
 
     def alive(self) -> None:

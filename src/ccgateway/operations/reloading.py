@@ -132,7 +132,7 @@ class Reloader:
                 log.exception("settings were not reloaded, and those from before go on")
                 raise SettingsError(*unforeseen(error)) from error
             finally:
-                self._notifier.ready()
+                self._notifier.reloaded()
             log.warning("settings were reloaded: %d sites", len(found.sites))
             for key in fixed:
                 log.warning("%s changes with a restart only", key)

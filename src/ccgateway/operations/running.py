@@ -39,6 +39,7 @@ def serve(load: Callable[[], Settings], file: Path | None) -> bool:
     wanted = load()
     refuse_without_sites(wanted)
     given = activated()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a parent's habit of ignoring it hides that a worker has ended
     with quiet_signals(), reserved(_at(wanted, given)) as settings:
         configure_logging(settings.log.level, settings.log.format)
         workers = settings.server.workers
@@ -52,7 +53,7 @@ def serve(load: Callable[[], Settings], file: Path | None) -> bool:
                 with told(settings.metrics, lambda: added([application.meter.samples()])):
                     run(running.alone(Generations(application, tls)))
                 return True
-            with gathered(settings.metrics, settings.server.workers) as meeting:
+            with gathered(settings.metrics, workers) as meeting:
                 return run(running.with_workers(application, meeting))
         finally:
             if settings.server.unix_socket is not None and not given:

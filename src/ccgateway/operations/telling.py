@@ -30,8 +30,8 @@ __all__ = ["Meeting", "answer_from", "gathered", "told"]
 
 log = logging.getLogger(__name__)
 
-#: seconds that a worker gets to answer
-PATIENCE = 2.0
+#: seconds that a worker gets to answer, and until another may come where one could not
+PATIENCE, AGAIN = 2.0, 0.1
 _ASK = b"samples"
 
 
@@ -106,11 +106,13 @@ class Gathering:
 
     def _receive(self) -> None:
         while not self._is_closed:
-            # a worker that ended while it came is none
-            with suppress(OSError, EOFError, AuthenticationError):
+            try:
                 worker = _Worker(self._listener.accept())
-                with self._lock:
-                    self._workers.append(worker)
+            except (OSError, EOFError, AuthenticationError):  # a worker that ended while it came is none
+                time.sleep(AGAIN)  # where there are no files left, it fails at once
+                continue
+            with self._lock:
+                self._workers.append(worker)
 
     def samples(self) -> Samples:
         """Everything, of all workers."""

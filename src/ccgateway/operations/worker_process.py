@@ -1,4 +1,4 @@
-"""The life of a worker process, and what it and its supervisor tell each other."""
+"""The life of a worker process."""
 
 from __future__ import annotations
 
@@ -6,79 +6,47 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from typing import TypeAlias
 
 from ccgateway.app import create_app
 from ccgateway.errors import SettingsError
 from ccgateway.operations.generations import Generations
+from ccgateway.operations.line import (
+    Alive,
+    Begin,
+    Commit,
+    Committed,
+    Discard,
+    FromSupervisor,
+    FromWorker,
+    Leaving,
+    Line,
+    Prepare,
+    Prepared,
+    Unfit,
+)  # fmt: skip
 from ccgateway.operations.reloading import unforeseen
 from ccgateway.operations.serving import GatewayServer, run, server_for
 from ccgateway.operations.stopping import Stage
 from ccgateway.operations.telling import Meeting, answer_from
-from ccgateway.settings import Settings
 from ccgateway.telemetry import configure_logging
 
-__all__ = ["Alive", "Answer", "Commit", "Committed", "Discard", "Message", "Prepare", "Prepared", "Unfit", "work"]
+__all__ = ["work"]
 
 log = logging.getLogger("ccgateway.workers")
 
-
-@dataclass(frozen=True, slots=True)
-class Prepare:
-    number: int
-    settings: Settings
+_Line = Line[FromWorker, FromSupervisor]
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    number: int
-    problem: tuple[str, str, str] | None
+def work(end: socket.socket, listeners: list[socket.socket], meeting: Meeting | None) -> None:
+    """Serves at ``listeners`` what the supervisor says. ``end``: of the line to it.
 
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Discard:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Unfit:
-    """A worker's last word: why it cannot start."""
-
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
-class Alive:
-    """Asked of a worker, and its answer once it serves."""
-
-
-Message: TypeAlias = "Prepare | Prepared | Commit | Committed | Discard | Unfit | Alive | Stage"
-Answer: TypeAlias = "Prepared | Committed"
-
-
-def work(settings: Settings, connection: Connection, listeners: list[socket.socket], meeting: Meeting | None) -> None:
-    """The life of a worker. A terminal's Ctrl-C and hang-up are for the supervisor to hear."""
+    Signals are blocked when it begins. A terminal's Ctrl-C and hang-up are for the supervisor to hear.
+    """
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    configure_logging(settings.log.level, settings.log.format)
-    try:
-        run(_serve(settings, connection, listeners, meeting))
-    except SettingsError as error:
-        connection.send(Unfit(str(error)))
-        raise SystemExit(1) from None
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGHUP))
+    if not run(_live(end, listeners, meeting)):
+        raise SystemExit(1)
 
 
 class _WorkersServer(GatewayServer):
@@ -89,69 +57,89 @@ class _WorkersServer(GatewayServer):
         self.advance(Stage.DRAINING)
 
 
-async def _serve(settings: Settings, connection: Connection, listeners: list[socket.socket], meeting: Meeting | None) -> None:
-    loop, tls = asyncio.get_running_loop(), settings.server.tls_context()
-    application = create_app(settings)
+async def _live(end: socket.socket, listeners: list[socket.socket], meeting: Meeting | None) -> bool:
+    """Whether it could start."""
+    line: _Line = await Line.over(end)
+    begun = await line.hear()
+    if not isinstance(begun, Begin):  # the supervisor is gone
+        return True
+    settings = begun.settings
+    configure_logging(settings.log.level, settings.log.format)
+    try:
+        tls, application = settings.server.tls_context(), create_app(settings)
+    except SettingsError as error:
+        line.say(Unfit(str(error)))
+        await line.close()
+        return False
     if meeting is not None:
         answer_from(application.meter.samples, meeting)
     generations = Generations(application, tls)
+
+    def listens() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))  # it is heeded from now on
+        line.say(Alive())
+
     server = server_for(
         generations,
         settings,
         tls=tls,
-        when_listening=lambda: connection.send(Alive()),
+        when_listening=listens,
+        when_stopping=lambda: line.say(Leaving()),
         kind=_WorkersServer,
     )
-    messages: asyncio.Queue[Message] = asyncio.Queue()
-
-    def hear() -> None:
-        try:
-            message = connection.recv()
-        except (OSError, EOFError):  # the supervisor is gone
-            loop.remove_reader(connection.fileno())
-            server.advance(Stage.ENDING)
-            return
-        if isinstance(message, Alive):
-            connection.send(message)
-        elif isinstance(message, Stage):
-            server.advance(message)
-        else:
-            messages.put_nowait(message)
-
-    loop.add_reader(connection.fileno(), hear)
-    work = _heed(messages, connection, generations, lambda: server.advance(Stage.ENDING))
-    heeding = asyncio.create_task(work, name="heed the supervisor")
+    news: asyncio.Queue[Prepare | Commit | Discard] = asyncio.Queue()
+    heeding = [
+        asyncio.create_task(_hear(line, server, news), name="hear the supervisor"),
+        asyncio.create_task(_heed(line, server, news, generations), name="heed new settings"),
+    ]
     try:
         await server.serve(listeners)
     finally:
-        heeding.cancel()
-        loop.remove_reader(connection.fileno())
+        for task in heeding:
+            task.cancel()
+        await line.close()
+    return True
+
+
+async def _hear(line: _Line, server: GatewayServer, news: asyncio.Queue[Prepare | Commit | Discard]) -> None:
+    """Answers at once what can be, so that long work is no silence."""
+    while (message := await line.hear()) is not None:
+        match message:
+            case Alive():
+                line.say(message)
+            case Stage():
+                server.advance(message)
+            case Prepare() | Commit() | Discard():
+                news.put_nowait(message)
+            case Begin():
+                pass  # it has
+    server.advance(Stage.ENDING)  # the supervisor is gone
 
 
 async def _heed(
-    messages: asyncio.Queue[Message], connection: Connection, generations: Generations, end: Callable[[], None]
+    line: _Line, server: GatewayServer, news: asyncio.Queue[Prepare | Commit | Discard], generations: Generations
 ) -> None:
-    """Does what the supervisor says of settings. ``end``: ends the worker."""
+    """Does what the supervisor says of settings."""
     while True:
-        match await messages.get():
+        match await news.get():
             case Prepare(number, settings):
                 try:
                     await generations.prepare(settings)
                 except SettingsError as error:
-                    connection.send(Prepared(number, (error.key, error.problem, error.remedy)))
+                    line.say(Prepared(number, (error.key, error.problem, error.remedy)))
                 except Exception as error:
                     log.exception("settings could not be prepared")
-                    connection.send(Prepared(number, unforeseen(error)))
+                    line.say(Prepared(number, unforeseen(error)))
                 else:
-                    connection.send(Prepared(number, None))
+                    line.say(Prepared(number, None))
             case Commit(number):
                 try:
                     await generations.commit()
                 except Exception:  # the supervisor begins another, with what holds
                     log.exception("settings could not be taken over, so that this worker ends")
-                    end()
+                    server.advance(Stage.ENDING)
                     return
                 configure_logging(generations.settings.log.level, generations.settings.log.format)
-                connection.send(Committed(number))
-            case _:
+                line.say(Committed(number))
+            case Discard():
                 await generations.discard()

@@ -41,8 +41,8 @@ class KeyPair:
         return pair
 
     def expires(self) -> datetime:
-        """When the certificate does, or the first of those with it."""
-        return min(one.not_valid_after_utc for one in x509.load_pem_x509_certificates(self.certificate))
+        """When the certificate does; of those with it, some may be for old clients only."""
+        return x509.load_pem_x509_certificates(self.certificate)[0].not_valid_after_utc
 
     def show_in(self, context: ssl.SSLContext) -> None:
         """Has ``context`` show the certificate from now on."""
