@@ -67,6 +67,7 @@ async def test_it_is_noticed_without_being_asked_that_a_site_answers_again(fails
         assert isinstance(await outcome(memory), RememberedFailureError)
         down.clear()
         await until(lambda: not is_down(memory))
+        assert memory.health.reachable
         assert await outcome(memory) is OK
 
 

@@ -63,7 +63,7 @@ async def scatter(
     latest = math.inf
 
     async def one(ask: Ask[T]) -> None:
-        name = ask.instance.name
+        name, begun = ask.instance.name, asyncio.get_running_loop().time()
         try:
             async with ask.deadline.limit() as limit:
                 limits[name] = limit
@@ -79,7 +79,8 @@ async def scatter(
             if name in hurried and (record := current_request()) is not None:
                 record.cut.append(name)
             outcomes[name] = failure = SiteError(Code.TIMEOUT, name, late)
-            ask.instance.health.note(failure)
+            if name not in hurried:  # slower than others is not down
+                ask.instance.health.note(failure, asyncio.get_running_loop().time() - begun)
         except SiteError as error:
             forget_frames(error)
             outcomes[name] = error

@@ -18,8 +18,9 @@ from ccgateway.deadline import Deadline
 from ccgateway.errors import Code, SiteError, forget_frames
 from ccgateway.site.credentials import Proofs
 from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteRequest
+from ccgateway.site.health import CUT_OFF
 from ccgateway.site.outage import Outage
-from ccgateway.site.outages import CUT_OFF, FailureMemory
+from ccgateway.site.outages import FailureMemory
 from ccgateway.site.pacing import Pacing
 from ccgateway.site.replies import busy
 from ccgateway.telemetry import Observer

@@ -6,14 +6,16 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from ccgateway.errors import SiteError
+from ccgateway.errors import Code, SiteError
 from ccgateway.site.breaker import BreakerState
 from ccgateway.site.facts import SiteFacts
 
-__all__ = ["BOUNDED_FOR", "SiteHealth"]
+__all__ = ["BOUNDED_FOR", "CUT_OFF", "SiteHealth"]
 
 #: seconds for which a site that fails on jobs of impossible start times is asked for others only
 BOUNDED_FOR = 60.0
+#: seconds without an answer after which a question that was cut off counts as one that failed
+CUT_OFF = 2.0
 
 
 @dataclass(slots=True)
@@ -23,10 +25,12 @@ class SiteHealth:
     Whether it answered, since when that is so, its newest failure; ``bounded_until``: until when (on the monotonic clock) it is
     not asked for jobs of impossible start times; ``pushed_down``, ``residual``: jobs looked at for lists, where the site
     evaluated the whole filter, and where the gateway had to test them; ``facts``: what its answers tell by the way. ``breaker``:
-    whether its failures keep questions from it, and since when (``breaker_since``, seconds since the epoch).
+    whether its failures keep questions from it, and since when (``breaker_since``, seconds since the epoch). ``patience``:
+    seconds without an answer that tell something of the site.
     """
 
     facts: SiteFacts = field(default_factory=SiteFacts)
+    patience: float = CUT_OFF
     reachable: bool = False
     since: float = 0.0
     last_error: SiteError | None = None
@@ -37,8 +41,10 @@ class SiteHealth:
     pushed_down: int = 0
     residual: int = 0
 
-    def note(self, error: SiteError | None) -> None:
-        """Takes in how one question ended."""
+    def note(self, error: SiteError | None, waited: float = math.inf) -> None:
+        """Takes in how one question ended. ``waited``: seconds; who cannot wait for longer than that says nothing of the site."""
+        if error is not None and error.code is Code.TIMEOUT and waited < self.patience:
+            return
         reachable = error is None
         if reachable != self.reachable or not self.since:
             self.reachable, self.since = reachable, time.time()

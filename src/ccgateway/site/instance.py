@@ -3,6 +3,7 @@ remembered, and looked for again when answers stop fitting it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -27,7 +28,7 @@ from ccgateway.site.base import JobsWanted, MetricsFound, PageFailedError
 from ccgateway.site.credentials import Credential, Credentials, Proofs
 from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteRequest
 from ccgateway.site.guard import Noting
-from ccgateway.site.health import SiteHealth
+from ccgateway.site.health import CUT_OFF, SiteHealth
 from ccgateway.site.listing import ListQuery
 from ccgateway.site.outage import RememberedFailureError
 from ccgateway.site.queries.completing import Completed, complete
@@ -59,7 +60,8 @@ class Instance:
 
     def __init__(self, settings: SiteSettings, exchange: Exchange, credentials: Credentials) -> None:
         self.settings, self.name, self.number = settings, settings.name, settings.number
-        self.health, self.proofs = SiteHealth(), Proofs()
+        # a time-out is the site's, not a caller's, where it is about as long as the site may take
+        self.health, self.proofs = SiteHealth(patience=min(CUT_OFF, 0.9 * settings.timeout)), Proofs()
         self._exchange: Exchange = Noting(exchange, self.proofs)
         self._credentials = credentials
         self._release, self._ways = SiteRelease(settings, self._exchange), Ways(settings.reads)
@@ -373,6 +375,7 @@ class Instance:
 
     async def in_dialect(self, context: CallContext, ask: Callable[[Dialect], Awaitable[T]]) -> T:
         """What ``ask`` comes to in the dialect that the site speaks; once more if it turns out to speak another by now."""
+        begun = asyncio.get_running_loop().time()
         try:
             found = await self._release.speaking(context, ask)
         except RememberedFailureError:
@@ -380,7 +383,7 @@ class Instance:
         except SiteError as error:
             forget_frames(error)
             if error.code not in _OF_THE_CALLER:  # or one caller's token would be everybody's news
-                self.health.note(error)
+                self.health.note(error, asyncio.get_running_loop().time() - begun)
             if error.code in _RESTARTS:
                 self._release.doubt()  # it may come back as another release
             raise

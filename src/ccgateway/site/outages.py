@@ -29,14 +29,14 @@ from ccgateway.errors import Code, SiteError, forget_frames
 from ccgateway.site.breaker import BreakerState, FailureCount, Recovery, Relapses
 from ccgateway.site.credentials import Credential
 from ccgateway.site.exchange import CallContext, Exchange, SiteAnswer, SiteRequest
-from ccgateway.site.health import SiteHealth
+from ccgateway.site.health import CUT_OFF, SiteHealth
 from ccgateway.site.hints import OutageHints
 from ccgateway.site.outage import EVERYBODY, Key, Outage, Witness, kind_of, remembered
 from ccgateway.site.replies import busy, disguised_failure, refuse
 from ccgateway.telemetry import Observer
 from ccgateway.traffic.scopes import current_scope
 
-__all__ = ["CUT_OFF", "FailureMemory"]
+__all__ = ["FailureMemory"]
 
 #: seconds after the last question for which the failures of one person's token or questions are looked after; what is the site's
 #: own, until it ends
@@ -49,8 +49,6 @@ LOOK, HINTED_LOOK = 2.0, 1.0
 SHORTEST_PAUSE = 0.2
 #: looks for single tokens and kinds of questions that are under way at any one time
 LOOKS_AT_ONCE = 2
-#: seconds without an answer after which a question that was cut off counts as one that failed
-CUT_OFF = 2.0
 #: tokens, and kinds of questions of one caller, that are remembered at any one time
 MOST_KEPT = 256
 #: seconds for which a token that failed while another was answered speaks for nobody else
@@ -250,6 +248,8 @@ class FailureMemory:
             outage.recovery = Recovery(now, random.random, steady)
         if self._hints is not None and key.is_of_site and key.kind is None:
             self._hints.tell()
+        if key.is_of_site and key.kind is None:
+            self.health.note(failure)
         self._tell_health(failure)
 
     def _end(self, key: Key, outage: Outage, credential: Credential) -> None:
@@ -306,10 +306,10 @@ class FailureMemory:
                     failure = None  # it has much to do, but it does it
                 if failure is None and outage.failure is None:
                     self._well[witness.credential] = True
-                    self._answered_at = clock()
+                    self._note_answer()
                     return
                 if failure is None:
-                    self._answered_at = clock()
+                    self._note_answer()
                     outage.tell(waiting, is_well=True)
                     if outage.recovery.look_succeeded(clock()):
                         self._end(key, outage, witness.credential)
@@ -330,6 +330,10 @@ class FailureMemory:
             if self._outages.get(key) is outage:
                 self._drop(key, is_well=True)
             self._tell_health()
+
+    def _note_answer(self) -> None:
+        self._answered_at = asyncio.get_running_loop().time()
+        self.health.note(None)
 
     async def _look(self, key: Key, witness: Witness, seconds: float) -> SiteError | None:
         """What the site comes to, if that is its fault."""

@@ -40,7 +40,7 @@ async def send_once(
     try:
         answer = await instance.send(request, replace(context, deadline=early, stats=stats))
     except SiteError as error:
-        instance.health.note(error)
+        instance.health.note(error, left)
         if not stats.calls or error.code is Code.UNREACHABLE:
             return Reply(Effect.REFUSED, error)
         return Reply(Effect.DOUBT, error, End.CUT if error.code in _CUT else End.OPEN)

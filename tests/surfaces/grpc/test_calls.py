@@ -13,7 +13,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from ccgateway.surfaces.grpc import calls
-from ccgateway.v1.jobs_service_pb2 import CountJobsRequest, GetJobRequest, ListJobsRequest, StreamJobMetricsRequest
+from ccgateway.v1.jobs_service_pb2 import (
+    CountJobsRequest,
+    GetJobRequest,
+    GetStatisticsRequest,
+    ListJobsRequest,
+    StreamJobMetricsRequest,
+)
 from ccgateway.v1.report_pb2 import POLICY_STRICT
 from support.faces import faces, ids_in, refused, settled
 from surfaces.grpc.calling import awaited, nothing_left, running, site
@@ -80,6 +86,25 @@ async def test_a_deadline_of_the_caller_is_the_requests() -> None:
                 else:
                     await call
             assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_caller_who_does_not_wait_says_nothing_of_the_sites() -> None:
+    one = site()
+    async with faces(one) as both:
+        assert await both.walk(limit=5)
+        health = both.app.parts.registry.one("aurora").health
+        before = health.since
+        one.latency = 0.5
+        for call in (
+            both.jobs.CountJobs(CountJobsRequest(), timeout=0.05),
+            both.jobs.GetJob(GetJobRequest(id="aurora:7"), timeout=0.05),
+            both.jobs.GetStatistics(GetStatisticsRequest(), timeout=0.05),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as failed:
+                await call
+            assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await asyncio.sleep(1.0)
+        assert (health.reachable, health.since, health.last_error) == (True, before, None)
 
 
 async def test_within_the_callers_deadline_comes_what_the_quick_sites_gave(monkeypatch: pytest.MonkeyPatch) -> None:
