@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from graphql import GraphQLError
+from graphql import GraphQLError, parse, validate
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +19,7 @@ from ccgateway.surfaces.graphql.scalars import (
     write_time,
     write_word,
 )  # fmt: skip
+from ccgateway.surfaces.graphql.schema import core_schema
 
 NOON = 1_717_243_200
 
@@ -123,3 +124,9 @@ def test_a_state_of_a_newer_release_is_shown_as_it_is() -> None:
     assert write_word("hibernated") == "hibernated"
     with pytest.raises(TypeError):
         write_word(None)
+
+
+@pytest.mark.parametrize("literal", ["state: [bogus]", 'startTime: {from: "never"}', "duration: {from: 99999999999999999999}"])
+def test_what_is_wrong_with_a_literal_says_where_it_stands(literal: str) -> None:
+    errors = validate(core_schema(), parse(f"{{ jobs(filter: [{{ {literal} }}]) {{ count }} }}"))
+    assert errors and all(error.locations for error in errors)

@@ -168,12 +168,36 @@ class TestGet:
         response = await client.get(f"/graphql{parameters}")
         assert (response.status_code, code_of(response)) == (400, "BAD_REQUEST")
 
-    @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
+    @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
     async def test_other_methods_are_405(self, client: httpx.AsyncClient, gateway: FakeGateway, method: str) -> None:
         response = await client.request(method, "/graphql", params={"query": QUERY})
         assert response.status_code == 405
-        assert {"GET", "POST"} <= set(response.headers["allow"].replace(" ", "").split(","))
+        assert set(response.headers["allow"].replace(" ", "").split(",")) == {"GET", "HEAD", "POST"}
         assert gateway.questions == []
+
+    async def test_head_is_get_without_its_body(self, client: httpx.AsyncClient) -> None:
+        for headers in ({}, {"accept": "text/html"}, {"accept": "image/png"}):
+            asked = await client.get("/graphql", params={"query": QUERY}, headers=headers)
+            response = await client.head("/graphql", params={"query": QUERY}, headers=headers)
+            assert (response.status_code, response.headers["content-type"]) == (asked.status_code, asked.headers["content-type"])
+        changes = {"query": 'mutation { removeTagFromList(tagIds: ["aurora:1"]) }'}
+        assert (await client.head("/graphql", params=changes)).status_code == 405
+
+    @pytest.mark.parametrize(
+        ("accepted", "given"),
+        [
+            ("application/json;q=0, */*", "application/graphql-response+json"),
+            ("application/graphql-response+json;q=0, */*", "application/json"),
+            ("application/*, application/json;q=0", "application/graphql-response+json"),
+            ("application/json;q=0, application/graphql-response+json;q=0, */*", None),
+        ],
+    )
+    async def test_what_is_ruled_out_is_not_given(self, client: httpx.AsyncClient, accepted: str, given: str | None) -> None:
+        response = await client.post("/graphql", json={"query": QUERY}, headers={"accept": accepted})
+        if given is None:
+            assert response.status_code == 406
+        else:
+            assert (response.status_code, response.headers["content-type"].partition(";")[0]) == (200, given)
 
 
 class TestOrigins:
@@ -263,7 +287,7 @@ class TestNegotiation:
         assert (response.status_code, kind_of(response)) == (200, kind)
         assert response.json() == ANSWER
 
-    @pytest.mark.parametrize("accept", ["text/plain", "text/html", f"{JSON};q=0", f"{JSON};q=0, */*", "image/*"])
+    @pytest.mark.parametrize("accept", ["text/plain", "text/html", f"{JSON};q=0", "image/*"])
     async def test_nothing_to_choose_from_is_406(self, client: httpx.AsyncClient, accept: str) -> None:
         response = await client.post("/graphql", json={"query": QUERY}, headers={"accept": accept})
         assert (response.status_code, kind_of(response), code_of(response)) == (406, JSON, "BAD_REQUEST")

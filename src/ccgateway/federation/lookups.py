@@ -138,7 +138,7 @@ class Lookups:
         async def ask(instance: Site, context: CallContext) -> list[None]:
             started = loop.time()
             await instance.greet(context)
-            took[instance.name] = loop.time() - started
+            took[instance.name] = round(loop.time() - started, 6)
             way = instance.reads(context.credential)
             reads[instance.name] = SiteReads("query" if way.by_query else "rest", way.why)
             return []
@@ -198,7 +198,8 @@ class Lookups:
             try:
                 return await ask(instance, context)
             finally:
-                report.elapsed, report.calls, report.cache_age = loop.time() - started, context.stats.calls, context.stats.age
+                report.elapsed = round(loop.time() - started, 6)
+                report.calls, report.cache_age = context.stats.calls, context.stats.age
 
         by_site: dict[str, list[T]] = {}
         for name, outcome in (await self._scattered(caller, instances, measured, policy, deadline)).items():

@@ -140,7 +140,7 @@ class MergeSource:
                 f"The same instance as site {self.duplicate_of.name}: jobs that both give are listed once, there."
             )
         hidden, calls = self.hides_others, self.stream.context.stats.calls
-        self.report.elapsed = self.spent
+        self.report.elapsed = round(self.spent, 6)
         # how many pages there were, and how many jobs on them, would tell by halving when other people's jobs began
         self.report.calls = 1 if hidden else calls
         given = self.pushed_down.scanned if self.pushed_down is not None else 0

@@ -159,7 +159,7 @@ class JobMetrics:
         except TimeoutError:
             raise SiteError(Code.TIMEOUT, instance.name, "The site did not answer in time.") from None
         note_sites([(instance.name, None)])
-        return _answer(instance, context, wanted, found, loop.time() - started)
+        return _answer(instance, context, wanted, found, round(loop.time() - started, 6))
 
     async def _known(
         self, instance: Site, jobs: Sequence[JobRef], wanted: MetricsWanted, caller: Principal, deadline: Deadline

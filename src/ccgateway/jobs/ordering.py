@@ -107,7 +107,7 @@ class Cursor:
         except (ValueError, msgspec.MsgspecError):
             raise RequestError(
                 Code.INVALID_CURSOR,
-                "This is not a cursor. Use pageInfo.endCursor as it was given, or start without one.",
+                "This is not a cursor. Hand it back as it was given, or start without one.",
             ) from None
         if wire.version != 1 or wire.digest != digest:
             raise RequestError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -67,6 +68,46 @@ def test_references_lead_somewhere_and_operations_have_names_of_their_own(face: 
     names = [one["operationId"] for methods in document["paths"].values() for one in methods.values()]
     assert len(names) == len(set(names))
     assert document["openapi"].startswith("3.1") and document["info"]["version"] == __version__
+
+
+def schemas_in(document: Any) -> Iterator[dict[str, Any]]:
+    """Everything in it that says what type it is."""
+    if isinstance(document, dict):
+        if isinstance(document.get("type"), str):
+            yield document
+        for one in document.values():
+            yield from schemas_in(one)
+    elif isinstance(document, list):
+        for one in document:
+            yield from schemas_in(one)
+
+
+@pytest.mark.parametrize("face", DOCUMENTS)
+def test_what_generators_make_of_a_document_holds_what_is_sent(face: str) -> None:
+    document = DOCUMENTS[face]
+    # without a size they take integers for 32 bits, and ids do not fit
+    assert {one.get("format") for one in schemas_in(document) if one["type"] == "integer"} <= {"int32", "int64"}
+    for methods in document["paths"].values():
+        for method, one in methods.items():
+            names = [re.sub(r"[^a-z0-9]", "", parameter["name"].lower()) for parameter in one["parameters"]]
+            assert len(names) == len(set(names)), (one["operationId"], names)
+            answers = one["responses"]
+            for status in ("429", "503"):
+                response = document["components"]["responses"][answers[status]["$ref"].rsplit("/", 1)[1]]
+                assert "Retry-After" in response["headers"]
+            sent = set(answers.get("200", {}).get("headers", {}))
+            assert ("ETag" in sent) == ("304" in answers) and ("Link" in sent) == ("cursor" in names)
+            assert method in ("get", "post") or "X-CCGateway-Complete" not in sent
+            kinds = answers.get("200", {}).get("content", {})
+            assert kinds.get("application/vnd.apache.parquet", {}) == {}
+
+
+def test_a_job_alone_has_its_metrics_in_one_shape_by_each_method() -> None:
+    for face, shapes in (("documented", ({"object"}, {"array"})), ("released", ({"object"}, {"array"}))):
+        components = DOCUMENTS[face]["components"]["schemas"]
+        for name, shape in zip(("Single", "SingleWith"), shapes, strict=True):
+            data = components[name]["properties"]["Data"]
+            assert {one["type"] for one in data["anyOf"]} == shape | {"null"}
 
 
 @pytest.mark.parametrize("path", ["/api/openapi.json", "/cc-backend/1.5/api/openapi.json"])

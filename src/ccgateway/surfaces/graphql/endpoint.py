@@ -43,7 +43,7 @@ __all__ = ["PATH", "graphql_routes"]
 PATH = "/graphql"
 #: where clients of cc-backend ask, which has no page there and answers ``POST`` only
 QUERY_PATHS = ("/query", f"{RELEASED}/query")
-METHODS = b"GET, POST"
+METHODS = b"GET, HEAD, POST"
 CLOSE = {b"connection": b"close"}
 
 
@@ -101,7 +101,7 @@ class _Endpoint:
     async def _answer(self, scope: Scope, receive: Receive, sending: Sending) -> ASGIApp:
         head, kind, request_id = Head(scope), JSON, begin_request(Surface.GRAPHQL)
         try:
-            if head.method == "GET" and self._graphiql and prefers_page(head):
+            if head.method in ("GET", "HEAD") and self._graphiql and prefers_page(head):
                 return GRAPHIQL.response()
             kind = answer_type(head)
             return await self._asked(head, kind, request_id, scope, receive, sending)
@@ -125,9 +125,9 @@ class _Endpoint:
         match head.method:
             case "POST":
                 question = await read_post(head, receive, self._limits)
-            case "GET":
+            case "GET" | "HEAD":
                 question = read_get(head)
-            case _:  # HEAD, which comes with GET, and OPTIONS of those who are not asked for by a browser
+            case _:  # OPTIONS of those who are not asked for by a browser
                 return Answer(None, kind, 405, {b"allow": METHODS})
         key = idempotency_key_among(head.all(b"idempotency-key"))
         call = WriteCall(request_id, key, document="" if key is None else question.digest)

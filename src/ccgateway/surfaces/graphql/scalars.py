@@ -7,13 +7,14 @@ raise ``TypeError`` for values that our own code must not produce.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from math import isfinite
-from typing import NewType
+from typing import Any, NewType
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
 from ccgateway.jobs.metrics import SCOPES
@@ -157,6 +158,18 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
+def _literal(read: Callable[[object], object]) -> Callable[[ValueNode, dict[str, Any] | None], object]:
+    """``read`` for what stands in a document; what is wrong with it says where."""
+
+    def parse(node: ValueNode, variables: dict[str, Any] | None = None) -> object:
+        try:
+            return read(value_from_ast_untyped(node, variables))
+        except GraphQLError as error:
+            raise GraphQLError(error.message, node) from None
+
+    return parse
+
+
 SCALARS: dict[object, ScalarDefinition] = {
     Time: strawberry.scalar(
         name="Time",
@@ -166,12 +179,14 @@ SCALARS: dict[object, ScalarDefinition] = {
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
         serialize=write_time,
         parse_value=read_time,
+        parse_literal=_literal(read_time),
     ),
     Int64: strawberry.scalar(
         name="Int64",
         description="An integer of up to 64 bits, written as a JSON number. As an argument, its digits as text work too.",
         serialize=write_int64,
         parse_value=read_int64,
+        parse_literal=_literal(read_int64),
     ),
     JobState: strawberry.scalar(
         name="JobState",
@@ -180,24 +195,28 @@ SCALARS: dict[object, ScalarDefinition] = {
         "on; a state that a site's release does not know matches no job there.",
         serialize=write_word,
         parse_value=read_state,
+        parse_literal=_literal(read_state),
     ),
     MetricScope: strawberry.scalar(
         name="MetricScope",
         description=f"What one series of a metric measures: {', '.join(f'`{scope}`' for scope in SCOPES)}.",
         serialize=write_word,
         parse_value=read_scope,
+        parse_literal=_literal(read_scope),
     ),
     SchedulerState: strawberry.scalar(
         name="SchedulerState",
         description="What the scheduler says of a node: `allocated`, `reserved`, `idle`, `mixed`, `down` or `unknown`.",
         serialize=write_word,
         parse_value=read_word,
+        parse_literal=_literal(read_word),
     ),
     MonitoringState: strawberry.scalar(
         name="MonitoringState",
         description="How much of what is to be measured on a node comes: `full`, `partial` or `failed`.",
         serialize=write_word,
         parse_value=read_word,
+        parse_literal=_literal(read_word),
     ),
     NullableFloat: strawberry.scalar(
         name="NullableFloat",

@@ -178,8 +178,10 @@ def _answer_type(accepted: str) -> str | None:
     named = {kind: ranges[kind] for kind in (GRAPHQL_JSON, JSON) if ranges.get(kind)}
     if named:
         return max(named, key=lambda kind: named[kind])
+    if not any(ranges.get(kind) for kind in ("application/*", "*/*")):
+        return None
     # who names neither takes what cc-backend sends, unless that is ruled out by name
-    return JSON if JSON not in ranges and any(ranges.get(kind) for kind in ("application/*", "*/*")) else None
+    return next((kind for kind in (JSON, GRAPHQL_JSON) if kind not in ranges), None)
 
 
 _remembered_answer_type = lru_cache(maxsize=256)(_answer_type)

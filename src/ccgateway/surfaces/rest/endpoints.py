@@ -38,7 +38,7 @@ class Operation:
 
     ``body``: the schema of what may be sent as JSON, ``form``: as a form; ``answers``: the type of the body by status (``str``:
     text; ``None``: nothing; several: one of them); ``failure``: the type of what is said with one of ``FAILURES``; ``streams``:
-    the media types of an answer that is no JSON.
+    the media types of an answer that is no JSON; ``reports``: whether a header may say that something is missing.
     """
 
     run: Handler
@@ -51,6 +51,7 @@ class Operation:
     answers: Mapping[int, Any] = field(default_factory=dict)
     failure: Any = None
     streams: Sequence[str] = ()
+    reports: bool = False
 
 
 @dataclass(frozen=True, slots=True)

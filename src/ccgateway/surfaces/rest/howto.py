@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -45,8 +45,8 @@ class JobPage(msgspec.Struct, omit_defaults=True):
     sites: dict[str, SiteState] | None = None
 
 
-#: by metric and scope, or one after the other
-Data: TypeAlias = dict[str, dict[str, Metric]] | list[NamedMetric] | None
+#: by metric and scope
+Data: TypeAlias = dict[str, dict[str, Metric]] | None
 
 
 class Single(DocumentedJob, kw_only=True, rename="camel", gc=False):
@@ -54,6 +54,14 @@ class Single(DocumentedJob, kw_only=True, rename="camel", gc=False):
 
     meta: Job = msgspec.field(name="Meta")
     data: Data = msgspec.field(name="Data")
+    sites: dict[str, SiteState] | msgspec.UnsetType = msgspec.UNSET
+
+
+class SingleWith(DocumentedJob, kw_only=True, rename="camel", gc=False):
+    """The same with the metrics that were asked for, one after the other."""
+
+    meta: Job = msgspec.field(name="Meta")
+    data: list[NamedMetric] | None = msgspec.field(name="Data")
     sites: dict[str, SiteState] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -213,8 +221,8 @@ class HowtoFormat:
         return _integer(call.path["ts"], "ts")
 
     def spellings(self, name: str) -> tuple[str, ...]:
-        """The spellings of a parameter."""
-        return name, name.replace("-", "_")
+        """The spellings of a parameter: the how-to page's, and that of releases."""
+        return tuple(dict.fromkeys((name, name.replace("-", "_"), name.replace("_", "-"))))
 
     def is_dry_run(self, call: Call) -> bool:
         """Whether nothing is to be deleted."""
@@ -285,18 +293,20 @@ class HowtoFormat:
 
     def single_job(self, call: Call, row: JobRow, data: Data, *, etag: str | None = None) -> Answer:
         """One job, and its metrics where they are there."""
-        return Answer.json(_single(row, call, data), headers={COMPLETE: "true"} if data is not None else None, etag=etag)
+        found = Single(**_flat(row, call), data=data)
+        return Answer.json(found, headers={COMPLETE: "true"} if data is not None else None, etag=etag)
 
     def single_job_with(self, call: Call, row: JobRow, pieces: Sequence[MetricPiece]) -> Answer:
         """One job and its metrics, one after the other."""
-        return self.single_job(call, row, [NamedMetric(piece.name, piece.scope, metric(piece.metric)) for piece in pieces])
+        data = [NamedMetric(piece.name, piece.scope, metric(piece.metric)) for piece in pieces]
+        return Answer.json(SingleWith(**_flat(row, call), data=data), headers={COMPLETE: "true"})
 
     def without_metrics(self, call: Call, row: JobRow, error: GatewayError) -> Answer:
         """The job stands although its site does not give its metrics."""
         if error.site is None:
             raise error
         state = SiteState(ReportStatus.PARTIAL.value, error.code.value, error.message, error.retryable)
-        return Answer.json(_single(row, call, None, {row.site: state}), headers={COMPLETE: "false"})
+        return Answer.json(Single(**_flat(row, call), data=None, sites={row.site: state}), headers={COMPLETE: "false"})
 
     def metrics(self, told: JobMetricsAnswer, etag: str | None) -> Answer:
         """Metrics alone."""
@@ -307,9 +317,9 @@ class HowtoFormat:
         raise error
 
 
-def _single(row: JobRow, call: Call, data: Data, sites: dict[str, SiteState] | msgspec.UnsetType = msgspec.UNSET) -> Single:
+def _flat(row: JobRow, call: Call) -> dict[str, Any]:
     flat = documented_job(row, call.ids, meta_data=row.meta_data_json)
-    return Single(**msgspec.structs.asdict(flat), meta=job(row, call.ids, meta_data=row.meta_data_json), data=data, sites=sites)
+    return msgspec.structs.asdict(flat) | {"meta": job(row, call.ids, meta_data=row.meta_data_json)}
 
 
 # --- parameters of lists

@@ -98,7 +98,7 @@ def refuse_gaps(reports: Sequence[SiteReport]) -> None:
 
 async def read_list(call: Call, asked: ListAsked) -> Listed:
     """The page that ``asked`` means. ``SCAN_BUDGET`` where a numbered page would be short while there is more."""
-    if asked.cursor and asked.size == EVERYTHING:
+    if asked.cursor is not None and asked.size == EVERYTHING:
         raise RequestError(Code.BAD_REQUEST, "A page of everything is not read on by a cursor: leave out one of them.")
     pages = NumberedPages(call.caller, asked.filter, tuple(call.sites or ("*",)), asked.size)
     by_number = asked.cursor is None

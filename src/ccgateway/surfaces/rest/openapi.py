@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
@@ -29,11 +29,16 @@ _IN_PATH: Mapping[str, tuple[Schema, str]] = {
     "id": (_ID, "Job id: the site's own database id times 1000, plus the site's number."),
     "ts": ({"type": "integer", "minimum": 0, "maximum": 99_999_999_999}, "Epoch seconds."),
 }
+_RETRY_AFTER = "Retry-After"
 _HEADERS: Document = {
     COMPLETE: {"description": "Whether nothing of any site is missing.", "schema": {"type": "string", "enum": ["true", "false"]}},
     "Link": {"description": "Where lists go on: `rel=next`, with a cursor.", "schema": {"type": "string"}},
     "ETag": {"description": "Of jobs that have ended and are archived.", "schema": {"type": "string"}},
+    _RETRY_AFTER: {"description": "Seconds until another try may do better.", "schema": {"type": "integer", "minimum": 0}},
 }
+#: statuses with which it may come
+_LATER = (429, 503)
+_PARQUET = "application/vnd.apache.parquet"
 _SHOWS = """The jobs of many ClusterCockpit sites at once. Ids are integers over all sites: the site's own database id times 1000,
 plus the site's number. Lists and metrics of several sites say whether a site is missing in the header `X-CCGateway-Complete`."""
 
@@ -62,7 +67,7 @@ def _document(title: str, description: str, tables: Mapping[str, Table]) -> Docu
             paths[base + endpoint.path] = {
                 method.lower(): _operation(one, endpoint, schemas, own=own) for method, one in endpoint.operations.items()
             }
-    return {
+    document: Document = {
         "openapi": "3.1.0",
         "info": {"title": title, "version": __version__, "description": " ".join(description.split())},
         "paths": paths,
@@ -77,6 +82,7 @@ def _document(title: str, description: str, tables: Mapping[str, Table]) -> Docu
         },
         "security": [{"bearer": []}, {"token": []}, {}],
     }
+    return cast("Document", _widened(document))
 
 
 def _operations(table: Table) -> Iterable[Operation]:
@@ -109,6 +115,8 @@ class _Schemas:
         names = [one.__name__ for one in _single((kind,))]
         name = f"{'Or'.join(names)}{status}"
         self.responses[name] = {"description": HTTPStatus(status).phrase, "content": {JSON: {"schema": self.of(kind)}}}
+        if status in _LATER:
+            self.responses[name]["headers"] = _headers([_RETRY_AFTER])
         return {"$ref": f"#/components/responses/{name}"}
 
 
@@ -132,9 +140,7 @@ def _operation(operation: Operation, endpoint: Endpoint, schemas: _Schemas, *, o
         "tags": ["own jobs" if own else endpoint.path.strip("/").partition("/")[0]],
         "summary": operation.summary,
         "parameters": [*in_path, *map(_parameter, operation.parameters)],
-        "responses": {
-            str(status): _response(status, kind, schemas, operation.streams) for status, kind in operation.answers.items()
-        },
+        "responses": {str(status): _response(status, kind, schemas, operation) for status, kind in operation.answers.items()},
     }
     if operation.description:
         found["description"] = operation.description
@@ -156,11 +162,34 @@ def _parameter(one: Parameter) -> Document:
     return shown | ({"required": True} if one.required else {}) | ({"explode": True} if one.repeats else {})
 
 
-def _response(status: int, kind: Any, schemas: _Schemas, streams: Sequence[str]) -> Document:
-    found: Document = {
-        "description": HTTPStatus(status).phrase,
-        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS},
+def _response(status: int, kind: Any, schemas: _Schemas, operation: Operation) -> Document:
+    found: Document = {"description": HTTPStatus(status).phrase}
+    sent = {
+        COMPLETE: operation.reports,
+        "Link": any(one.name == "cursor" for one in operation.parameters),
+        "ETag": 304 in operation.answers,
     }
+    if any(sent.values()):
+        found["headers"] = _headers(name for name, is_sent in sent.items() if is_sent)
     if kind is str:
-        return found | {"content": {name: {"schema": {"type": "string"}} for name in streams or [TEXT.partition(";")[0]]}}
+        return found | {"content": {name: _text(name) for name in operation.streams or [TEXT.partition(";")[0]]}}
     return found if kind is None else found | {"content": {JSON: {"schema": schemas.of(kind)}}}
+
+
+def _headers(names: Iterable[str]) -> Document:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _text(name: str) -> Document:
+    """What is no JSON; bytes that are no text have no type."""
+    return {} if name == _PARQUET else {"schema": {"type": "string"}}
+
+
+def _widened(schema: Any) -> Any:
+    """With the size of each integer: without a word, code that is generated takes them for 32 bits."""
+    if isinstance(schema, list):
+        return [_widened(one) for one in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    found = {name: _widened(one) for name, one in schema.items()}
+    return {"format": "int64"} | found if found.get("type") == "integer" else found

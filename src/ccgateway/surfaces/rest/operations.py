@@ -104,6 +104,7 @@ class Row:
                     form=self.form,
                     answers=said.answers,
                     failure=failure,
+                    reports=not self.writes,
                 ),
             )
 
@@ -258,9 +259,9 @@ ROWS = (
     _read(
         "getJobWith", "/jobs/{id}", reads.single_job_with, own=True, methods=("POST",), body=NAMES,
         howto=Said(
-            "Loads specified job metadata", {200: howto.Single}, description="With the metrics that the body names."
+            "Loads specified job metadata", {200: howto.SingleWith}, description="With the metrics that the body names."
         ),
-        release=Said("Job with the metrics named", {200: release.Single}),
+        release=Said("Job with the metrics named", {200: release.SingleWith}),
     ),
 )  # fmt: skip
 

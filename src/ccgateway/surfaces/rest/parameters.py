@@ -83,9 +83,7 @@ DOCUMENTED_LIST = (
     Parameter(
         "items_per_page", "Jobs on a page; 25 where it is left out, -1 for everything.", {"type": "integer", "minimum": -1}
     ),
-    Parameter("items-per-page", "The same, as releases have it.", {"type": "integer", "minimum": -1}),
     Parameter("with_metadata", "Whether metadata come with each job.", _FLAG),
-    Parameter("with-metadata", "The same, as releases have it.", _FLAG),
     SITE,
     _CURSOR,
     POLICY,

@@ -48,7 +48,12 @@ class JobPage(msgspec.Struct, omit_defaults=True):
 
 class Single(msgspec.Struct, rename="pascal"):
     meta: Job
-    data: dict[str, dict[str, Metric]] | list[MetricByName] | None
+    data: dict[str, dict[str, Metric]] | None
+
+
+class SingleWith(msgspec.Struct, rename="pascal"):
+    meta: Job
+    data: list[MetricByName] | None
 
 
 class JobMetrics(msgspec.Struct, rename="camel"):
@@ -256,14 +261,15 @@ class ReleaseFormat:
         return json_response(JobPage(rows, asked.size, asked.page, states_of(found.reports)), headers=found.headers)
 
     def single_job(
-        self, call: Call, row: JobRow, data: dict[str, dict[str, Metric]] | list[MetricByName] | None, *, etag: str | None = None
+        self, call: Call, row: JobRow, data: dict[str, dict[str, Metric]] | None, *, etag: str | None = None
     ) -> Answer:
         """One job, and its metrics where they are there."""
         return replace(json_response(Single(job(row, call.ids, meta_data=row.meta_data_json), data)), etag=etag)
 
     def single_job_with(self, call: Call, row: JobRow, pieces: Sequence[MetricPiece]) -> Answer:
         """One job and its metrics, one after the other."""
-        return self.single_job(call, row, [MetricByName(metric(piece.metric), piece.name, piece.scope) for piece in pieces])
+        data = [MetricByName(metric(piece.metric), piece.name, piece.scope) for piece in pieces]
+        return json_response(SingleWith(job(row, call.ids, meta_data=row.meta_data_json), data))
 
     def without_metrics(self, _call: Call, _row: JobRow, error: GatewayError) -> Answer:
         """A job whose metrics cannot be read is not shown."""

@@ -135,6 +135,8 @@ class RestApp:
             if request.method in ("GET", "HEAD")
             else await read_body(request.receive, limits.body_bytes, limits.request_timeout)
         )
+        if body and request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise RequestError(Code.BAD_REQUEST, "Send the body without Content-Encoding.")
         check_values(body, limits.body_values)
         check_texts(body, limits.body_texts)
         headers: dict[str, list[str]] = {}
