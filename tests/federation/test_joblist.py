@@ -40,6 +40,16 @@ async def test_a_page_holds_what_was_asked_for_and_knows_what_follows(sites: lis
     assert (answer.limit, answer.offset) == (None, None)
 
 
+async def test_a_page_of_no_jobs_goes_on_where_it_began(sites: list[Instance]) -> None:
+    async with gateway_over(sites) as gateway:
+        first = await gateway.jobs(JobListQuestion(first=20), CALLER)
+        none = await gateway.jobs(JobListQuestion(first=0, after=first.end_cursor), CALLER)
+        rest = await gateway.jobs(JobListQuestion(first=200, after=none.end_cursor), CALLER)
+        over = await gateway.jobs(JobListQuestion(first=0, after=rest.end_cursor), CALLER)
+    assert (none.rows, none.has_next_page, none.end_cursor) == ([], True, first.end_cursor)
+    assert (len(rest.rows), over.has_next_page, over.end_cursor) == (180, False, None)
+
+
 async def test_what_follows_a_page_is_not_read_to_know_that_it_follows() -> None:
     """Sixteen of twenty rows are final, as the last second of a page may be cut: that the others follow is known all the same."""
     upstream = Upstream([Job(i, 1000 + i // 4) for i in range(200)])

@@ -98,8 +98,7 @@ class JobList:
             self._note_budget(merge)
             end: Cursor | None = Cursor(request.digest, before_second(merge.stopped_at - 1))
         else:
-            end = Cursor(request.digest, position_of(rows[-1])) if rows else None
-        has_next = has_next and request.size > 0  # who wants no jobs is led nowhere by pages
+            end = Cursor(request.digest, position_of(rows[-1])) if rows else request.cursor if has_next else None
         if counting is not None:
             count = counting.result()
         elif request.question.wants_count:

@@ -63,7 +63,7 @@ async def scatter(
     latest = math.inf
 
     async def one(ask: Ask[T]) -> None:
-        name, begun = ask.instance.name, asyncio.get_running_loop().time()
+        name, given = ask.instance.name, ask.deadline.remaining
         try:
             async with ask.deadline.limit() as limit:
                 limits[name] = limit
@@ -80,7 +80,7 @@ async def scatter(
                 record.cut.append(name)
             outcomes[name] = failure = SiteError(Code.TIMEOUT, name, late)
             if name not in hurried:  # slower than others is not down
-                ask.instance.health.note(failure, asyncio.get_running_loop().time() - begun)
+                ask.instance.health.note(failure, given)
         except SiteError as error:
             forget_frames(error)
             outcomes[name] = error

@@ -152,8 +152,7 @@ class Supervisor:
         A place without a worker that serves is not waited for, as what keeps one from starting may be what ``settings`` mend.
         """
         await self._has_begun.wait()
-        if not self._is_serving():
-            raise SettingsError("settings", "come too late: the gateway stops", "Start it again.")
+        self._refuse_too_late()
         number, prepared = next(self._numbers), set[_Worker]()
         while asked := self._serving() - prepared:  # more may begin to serve meanwhile
             workers = list(asked)
@@ -168,6 +167,7 @@ class Supervisor:
                 if answer is None and not worker.is_going.is_set():
                     log.warning("worker %s does not answer", worker.process.pid)
                     worker.process.kill()
+        self._refuse_too_late()
         self._settings = settings
         configure_logging(settings.log.level, settings.log.format)
         for place in self._places:
@@ -178,6 +178,10 @@ class Supervisor:
         self._go_on()
         # one that ends now is replaced by one with the new settings
         await asyncio.gather(*(worker.ask(Commit(number)) for worker in prepared if not worker.is_going.is_set()))
+
+    def _refuse_too_late(self) -> None:
+        if not self._is_serving():
+            raise SettingsError("settings", "come too late: the gateway stops", "Start it again.")
 
     def _is_serving(self) -> bool:
         return self._stage is Stage.SERVING

@@ -17,6 +17,9 @@ BOUNDED_FOR = 60.0
 #: seconds without an answer after which a question that was cut off counts as one that failed
 CUT_OFF = 2.0
 
+#: failures that say nothing of the site itself: one caller's token would be everybody's news
+_OF_THE_CALLER = frozenset({Code.SITE_UNAUTHORIZED, Code.NO_CREDENTIAL, Code.NOT_FOUND})
+
 
 @dataclass(slots=True)
 class SiteHealth:
@@ -25,8 +28,8 @@ class SiteHealth:
     Whether it answered, since when that is so, its newest failure; ``bounded_until``: until when (on the monotonic clock) it is
     not asked for jobs of impossible start times; ``pushed_down``, ``residual``: jobs looked at for lists, where the site
     evaluated the whole filter, and where the gateway had to test them; ``facts``: what its answers tell by the way. ``breaker``:
-    whether its failures keep questions from it, and since when (``breaker_since``, seconds since the epoch). ``patience``:
-    seconds without an answer that tell something of the site.
+    whether its failures keep questions from it, and since when (``breaker_since``, seconds since the epoch). ``patience``: a
+    question that is given fewer seconds than that tells nothing of the site by being late.
     """
 
     facts: SiteFacts = field(default_factory=SiteFacts)
@@ -41,9 +44,9 @@ class SiteHealth:
     pushed_down: int = 0
     residual: int = 0
 
-    def note(self, error: SiteError | None, waited: float = math.inf) -> None:
-        """Takes in how one question ended. ``waited``: seconds; who cannot wait for longer than that says nothing of the site."""
-        if error is not None and error.code is Code.TIMEOUT and waited < self.patience:
+    def note(self, error: SiteError | None, given: float = math.inf) -> None:
+        """Takes in how one question ended that was given so many seconds; not where that is its caller's affair."""
+        if error is not None and (error.code in _OF_THE_CALLER or (error.code is Code.TIMEOUT and given < self.patience)):
             return
         reachable = error is None
         if reachable != self.reachable or not self.since:

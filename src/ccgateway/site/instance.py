@@ -3,7 +3,6 @@ remembered, and looked for again when answers stop fitting it."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -60,8 +59,7 @@ class Instance:
 
     def __init__(self, settings: SiteSettings, exchange: Exchange, credentials: Credentials) -> None:
         self.settings, self.name, self.number = settings, settings.name, settings.number
-        # a time-out is the site's, not a caller's, where it is about as long as the site may take
-        self.health, self.proofs = SiteHealth(patience=min(CUT_OFF, 0.9 * settings.timeout)), Proofs()
+        self.health, self.proofs = SiteHealth(patience=min(CUT_OFF, settings.timeout)), Proofs()
         self._exchange: Exchange = Noting(exchange, self.proofs)
         self._credentials = credentials
         self._release, self._ways = SiteRelease(settings, self._exchange), Ways(settings.reads)
@@ -375,15 +373,14 @@ class Instance:
 
     async def in_dialect(self, context: CallContext, ask: Callable[[Dialect], Awaitable[T]]) -> T:
         """What ``ask`` comes to in the dialect that the site speaks; once more if it turns out to speak another by now."""
-        begun = asyncio.get_running_loop().time()
+        given = context.deadline.remaining
         try:
             found = await self._release.speaking(context, ask)
         except RememberedFailureError:
             raise  # that is no news of the site
         except SiteError as error:
             forget_frames(error)
-            if error.code not in _OF_THE_CALLER:  # or one caller's token would be everybody's news
-                self.health.note(error, asyncio.get_running_loop().time() - begun)
+            self.health.note(error, given)
             if error.code in _RESTARTS:
                 self._release.doubt()  # it may come back as another release
             raise
@@ -397,7 +394,5 @@ class Instance:
 
 #: jobs of one second that are looked through for one of them
 MOST_OF_A_SECOND = 32_768
-#: failures that say nothing of the site itself
-_OF_THE_CALLER = frozenset({Code.SITE_UNAUTHORIZED, Code.NO_CREDENTIAL, Code.NOT_FOUND})
 #: failures that go with a site being restarted
 _RESTARTS = frozenset({Code.UNREACHABLE, Code.CONNECTION_LOST, Code.SITE_BUSY})
