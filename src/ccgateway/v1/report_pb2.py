@@ -24,21 +24,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63\x63gateway/v1/report.proto\x12\x0c\x63\x63gateway.v1\"\x96\x02\n\nSiteReport\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12(\n\x06status\x18\x03 \x01(\x0e\x32\x18.ccgateway.v1.SiteStatus\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x11\n\tretryable\x18\x06 \x01(\x08\x12\x17\n\x0f\x65lapsed_seconds\x18\x07 \x01(\x01\x12\r\n\x05\x63\x61lls\x18\x08 \x01(\x03\x12\x0f\n\x07scanned\x18\t \x01(\x03\x12\x10\n\x08returned\x18\n \x01(\x03\x12\x1e\n\x11\x63\x61\x63he_age_seconds\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05notes\x18\x0c \x03(\tB\x14\n\x12_cache_age_seconds\"G\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04site\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\"1\n\nSiteErrors\x12#\n\x06\x65rrors\x18\x01 \x03(\x0b\x32\x13.ccgateway.v1.Error*G\n\x06Policy\x12\x16\n\x12POLICY_UNSPECIFIED\x10\x00\x12\x12\n\x0ePOLICY_PARTIAL\x10\x01\x12\x11\n\rPOLICY_STRICT\x10\x02*\x87\x01\n\nSiteStatus\x12\x1b\n\x17SITE_STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0eSITE_STATUS_OK\x10\x01\x12\x17\n\x13SITE_STATUS_PARTIAL\x10\x02\x12\x16\n\x12SITE_STATUS_FAILED\x10\x03\x12\x17\n\x13SITE_STATUS_SKIPPED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63\x63gateway/v1/report.proto\x12\x0c\x63\x63gateway.v1\"\xd0\x02\n\nSiteReport\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12(\n\x06status\x18\x03 \x01(\x0e\x32\x18.ccgateway.v1.SiteStatus\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x11\n\tretryable\x18\x06 \x01(\x08\x12\x17\n\x0f\x65lapsed_seconds\x18\x07 \x01(\x01\x12\r\n\x05\x63\x61lls\x18\x08 \x01(\x03\x12\x0f\n\x07scanned\x18\t \x01(\x03\x12\x10\n\x08returned\x18\n \x01(\x03\x12\x1e\n\x11\x63\x61\x63he_age_seconds\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05notes\x18\x0c \x03(\t\x12 \n\x13retry_after_seconds\x18\r \x01(\x05H\x01\x88\x01\x01\x42\x14\n\x12_cache_age_secondsB\x16\n\x14_retry_after_seconds\"G\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04site\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\"1\n\nSiteErrors\x12#\n\x06\x65rrors\x18\x01 \x03(\x0b\x32\x13.ccgateway.v1.Error*G\n\x06Policy\x12\x16\n\x12POLICY_UNSPECIFIED\x10\x00\x12\x12\n\x0ePOLICY_PARTIAL\x10\x01\x12\x11\n\rPOLICY_STRICT\x10\x02*\x87\x01\n\nSiteStatus\x12\x1b\n\x17SITE_STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0eSITE_STATUS_OK\x10\x01\x12\x17\n\x13SITE_STATUS_PARTIAL\x10\x02\x12\x16\n\x12SITE_STATUS_FAILED\x10\x03\x12\x17\n\x13SITE_STATUS_SKIPPED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ccgateway.v1.report_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_POLICY']._serialized_start=448
-  _globals['_POLICY']._serialized_end=519
-  _globals['_SITESTATUS']._serialized_start=522
-  _globals['_SITESTATUS']._serialized_end=657
+  _globals['_POLICY']._serialized_start=506
+  _globals['_POLICY']._serialized_end=577
+  _globals['_SITESTATUS']._serialized_start=580
+  _globals['_SITESTATUS']._serialized_end=715
   _globals['_SITEREPORT']._serialized_start=44
-  _globals['_SITEREPORT']._serialized_end=322
-  _globals['_ERROR']._serialized_start=324
-  _globals['_ERROR']._serialized_end=395
-  _globals['_SITEERRORS']._serialized_start=397
-  _globals['_SITEERRORS']._serialized_end=446
+  _globals['_SITEREPORT']._serialized_end=380
+  _globals['_ERROR']._serialized_start=382
+  _globals['_ERROR']._serialized_end=453
+  _globals['_SITEERRORS']._serialized_start=455
+  _globals['_SITEERRORS']._serialized_end=504
 # @@protoc_insertion_point(module_scope)

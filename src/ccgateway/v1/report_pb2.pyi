@@ -30,7 +30,7 @@ SITE_STATUS_FAILED: SiteStatus
 SITE_STATUS_SKIPPED: SiteStatus
 
 class SiteReport(_message.Message):
-    __slots__ = ("site", "number", "status", "code", "message", "retryable", "elapsed_seconds", "calls", "scanned", "returned", "cache_age_seconds", "notes")
+    __slots__ = ("site", "number", "status", "code", "message", "retryable", "elapsed_seconds", "calls", "scanned", "returned", "cache_age_seconds", "notes", "retry_after_seconds")
     SITE_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +43,7 @@ class SiteReport(_message.Message):
     RETURNED_FIELD_NUMBER: _ClassVar[int]
     CACHE_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
     site: str
     number: int
     status: SiteStatus
@@ -55,7 +56,8 @@ class SiteReport(_message.Message):
     returned: int
     cache_age_seconds: float
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, site: _Optional[str] = ..., number: _Optional[int] = ..., status: _Optional[_Union[SiteStatus, str]] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ..., elapsed_seconds: _Optional[float] = ..., calls: _Optional[int] = ..., scanned: _Optional[int] = ..., returned: _Optional[int] = ..., cache_age_seconds: _Optional[float] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    retry_after_seconds: int
+    def __init__(self, site: _Optional[str] = ..., number: _Optional[int] = ..., status: _Optional[_Union[SiteStatus, str]] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ..., elapsed_seconds: _Optional[float] = ..., calls: _Optional[int] = ..., scanned: _Optional[int] = ..., returned: _Optional[int] = ..., cache_age_seconds: _Optional[float] = ..., notes: _Optional[_Iterable[str]] = ..., retry_after_seconds: _Optional[int] = ...) -> None: ...
 
 class Error(_message.Message):
     __slots__ = ("code", "message", "site", "retryable")

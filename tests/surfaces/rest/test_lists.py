@@ -11,6 +11,7 @@ import pytest
 from ccgateway.errors import Code, FederationError, SiteError
 from ccgateway.federation.questions import JobListQuestion, PageRequest, Policy
 from ccgateway.jobs.filters import IntRange, StringInput, TimeRange
+from ccgateway.surfaces.grpc.messages import report_message
 from surfaces.fakes import CALLER, aurora, borealis_is_down
 from surfaces.rest.asking import RestGateway, client_of, rest_row
 
@@ -142,6 +143,16 @@ async def test_a_missing_site_is_told_in_a_header_and_in_the_body(base: str) -> 
         "aurora": {"status": "OK"},
         "borealis": {"status": "FAILED", "code": "TIMEOUT", "message": "no answer within 10 s", "retryable": True},
     }
+
+
+@pytest.mark.parametrize("base", ["/api", f"{RELEASED}/api"])
+async def test_when_to_ask_a_missing_site_again_is_told_where_that_is_known(base: str) -> None:
+    report = borealis_is_down()
+    report.note_failure(SiteError(Code.CIRCUIT_OPEN, "borealis", "not asked now", retry_after=4.2))
+    async with client_of(RestGateway(reports=[aurora(), report])) as client:
+        told = (await client.get(f"{base}/jobs/")).json()["sites"]
+    assert told["borealis"]["retryAfter"] == 5 == report_message(report).retry_after_seconds
+    assert "retryAfter" not in told["aurora"] and not report_message(borealis_is_down()).HasField("retry_after_seconds")
 
 
 async def test_nothing_is_said_of_sites_that_all_answered() -> None:

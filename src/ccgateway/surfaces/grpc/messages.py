@@ -149,6 +149,7 @@ def report_message(report: SiteReport) -> report_pb2.SiteReport:
         returned=report.returned,
         cache_age_seconds=report.cache_age,
         notes=report.notes,
+        retry_after_seconds=report.retry_after,
     )
 
 

@@ -52,13 +52,14 @@ class Listed:
         return [(row, None) for row in self.rows]
 
 
-class SiteState(msgspec.Struct, omit_defaults=True, gc=False):
-    """What one site came to in an answer that is not complete."""
+class SiteState(msgspec.Struct, omit_defaults=True, rename="camel", gc=False):
+    """What one site came to in an answer that is not complete. ``retry_after``: seconds after which to ask again."""
 
     status: str
     code: str | None = None
     message: str | None = None
     retryable: bool | None = None
+    retry_after: int | None = None
 
 
 def job_number(texts: Sequence[str]) -> StringInput:
@@ -80,7 +81,8 @@ def states_of(reports: Sequence[SiteReport]) -> dict[str, SiteState] | None:
 def _state(report: SiteReport) -> SiteState:
     if report.is_complete:
         return SiteState(report.status.value)
-    return SiteState(report.status.value, report.code.value if report.code else None, report.message, report.retryable)
+    code = report.code.value if report.code else None
+    return SiteState(report.status.value, code, report.message, report.retryable, report.retry_after)
 
 
 def completeness(reports: Sequence[SiteReport]) -> dict[str, str]:
