@@ -200,14 +200,29 @@ async def test_one_that_ends_as_soon_as_it_serves_is_not_started_without_pause(
 ) -> None:
     monkeypatch.setattr(supervisor, "FIRST_PAUSE", 3600.0)
     monkeypatch.setattr(supervisor, "LONGEST_PAUSE", 3600.0)
-    stubs.plan("serves", "serves", "serves", "serves")
+    monkeypatch.setattr(supervisor, "SETTLED", 3600.0)
+    stubs.plan("serves")
     async with supervised(settings_with(1)) as running:
-        first = stubs.process(0)
-        os.kill(first, signal.SIGKILL)
+        os.kill(stubs.process(0), signal.SIGKILL)
         await until(lambda: "2 begins with 1" in stubs.log and len(multiprocessing.active_children()) == 2)
         os.kill(stubs.process(1), signal.SIGKILL)
         await until(lambda: "no worker could take the place" in caplog.text)
         assert sorted(running.listening()) == [False, True]
+
+
+async def test_those_that_are_killed_while_they_serve_are_replaced_at_once_however_often(
+    stubs: Stubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 3600.0)
+    monkeypatch.setattr(supervisor, "LONGEST_PAUSE", 3600.0)
+    monkeypatch.setattr(supervisor, "SETTLED", 0.0)
+    stubs.plan("serves")
+    async with supervised(settings_with(1)) as running:
+        for number in range(2, 8):
+            os.kill(stubs.process(0), signal.SIGKILL)
+            await until(lambda number=number: f"{number} begins with 1" in stubs.log)  # type: ignore[misc]
+            await until(lambda: len(multiprocessing.active_children()) == 2)
+            assert all(running.listening())
 
 
 async def test_a_reload_that_mends_nothing_is_told_why(stubs: Stubs, caplog: pytest.LogCaptureFixture) -> None:

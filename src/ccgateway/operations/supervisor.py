@@ -54,9 +54,10 @@ STARTS_WITHIN, ANSWERS_WITHIN = 120, 10
 PREPARED_IN = 30.0
 #: seconds beyond those for the end, after which a worker is killed
 OVERTIME = 10.0
-#: seconds before another try where a worker could not start, or ended before it had served for the longest of them: at first, and
-#: at most
+#: seconds before another try where a worker could not start, or ended as soon as it served: at first, and at most
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+#: seconds of service after which a worker's end is not one of its start
+SETTLED = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -353,8 +354,9 @@ class Supervisor:
         if self._is_serving():
             how = f"ended unexpectedly ({why})" if worker.ended.is_set() else "was told to end"
             log.warning("worker %s %s and was replaced", worker.process.pid, how)
-        if asyncio.get_running_loop().time() - worker.began > LONGEST_PAUSE:
+        if not worker.ended.is_set() or asyncio.get_running_loop().time() - worker.began > SETTLED:
             place.failures = 0
+            return 0.0
         pause = self._failed_at(place)
         return pause if place.failures > 1 else 0.0  # what waits there is not given up at once
 
