@@ -33,6 +33,7 @@ __all__ = [
     "clean",
     "forget_frames",
     "redact",
+    "whole_seconds",
     "without_tokens",
 ]
 
@@ -309,7 +310,13 @@ class SiteError(GatewayError):
 
 
 def _with_wait(found: dict[str, str | bool | int], seconds: float | None) -> dict[str, str | bool | int]:
-    return found if seconds is None else {**found, "retryAfter": max(1, math.ceil(seconds))}
+    wait = whole_seconds(seconds)
+    return found if wait is None else {**found, "retryAfter": wait}
+
+
+def whole_seconds(seconds: float | None) -> int | None:
+    """``retry_after`` as callers are told it: whole seconds, 1 at least; ``None`` where it is not known."""
+    return None if seconds is None else max(1, math.ceil(seconds))
 
 
 #: what of a site's text is looked at: nothing beyond is shown, and patterns cost time

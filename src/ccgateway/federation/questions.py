@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from ccgateway.errors import Code, RequestError, SiteError
+from ccgateway.errors import Code, RequestError, SiteError, whole_seconds
 from ccgateway.identity.principal import Principal
 from ccgateway.jobs.clusters import Cluster, User
 from ccgateway.jobs.filters import JobFilter, JobOrder
@@ -76,7 +75,7 @@ class SiteReport:
     def note_failure(self, error: SiteError) -> None:
         """Marks the site as failed with ``error``."""
         self.status, self.code, self.message, self.retryable = ReportStatus.FAILED, error.code, error.message, error.retryable
-        self.retry_after = None if error.retry_after is None else max(1, math.ceil(error.retry_after))
+        self.retry_after = whole_seconds(error.retry_after)
 
     def note_gap(self, code: Code, message: str, *, retryable: bool = False) -> None:
         """Marks the site's part as incomplete, unless it already failed."""

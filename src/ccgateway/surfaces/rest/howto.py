@@ -6,7 +6,6 @@ Errors say everything that is known.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from ccgateway.errors import Code, FederationError, GatewayError, RequestError, SiteError
+from ccgateway.errors import Code, FederationError, GatewayError, RequestError, SiteError, whole_seconds
 from ccgateway.federation.questions import EVERYTHING, JobMetricsAnswer, ReportStatus
 from ccgateway.jobs.filters import IntRange, JobFilter, StringInput, TimeRange
 from ccgateway.jobs.metrics import SCOPES, MetricPiece, MetricsWanted
@@ -306,8 +305,7 @@ class HowtoFormat:
         """The job stands although its site does not give its metrics."""
         if error.site is None:
             raise error
-        seconds = error.retry_after if isinstance(error, SiteError) else None
-        wait = None if seconds is None else max(1, math.ceil(seconds))
+        wait = whole_seconds(error.retry_after) if isinstance(error, SiteError) else None
         state = SiteState(ReportStatus.PARTIAL.value, error.code.value, error.message, error.retryable, wait)
         return Answer.json(Single(**_flat(row, call), data=None, sites={row.site: state}), headers={COMPLETE: "false"})
 

@@ -4,7 +4,6 @@ format."""
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
 from dataclasses import replace
@@ -12,7 +11,7 @@ from dataclasses import replace
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from ccgateway.errors import Code, GatewayError, RequestError, SiteError, forget_frames
+from ccgateway.errors import Code, GatewayError, RequestError, SiteError, forget_frames, whole_seconds
 from ccgateway.identity.principal import Principal
 from ccgateway.surfaces.callers import CallerOf
 from ccgateway.surfaces.presence import WhileConnected
@@ -74,7 +73,7 @@ class RestApp:
             headers = {"Connection": "close"} if isinstance(error, GatewayError) and error.code is Code.BODY_TOO_LARGE else {}
             answer = self._format.failed(error)
             if isinstance(error, RequestError | SiteError) and error.retry_after is not None:
-                headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+                headers["Retry-After"] = str(whole_seconds(error.retry_after))
             return _with(answer, answer.status, headers)
         except Exception:
             # the boundary: logged with its traceback, answered without
